@@ -1,0 +1,172 @@
+/**
+ * What the column workers (child processes, which may die of memory without taking anything along) are asked to do, and
+ * what they answer. Files are named by absolute path; a job writes only the paths it is given.
+ */
+import type { LeaderEpoch, Offset, PartitionId, TimestampMs } from '../kernel/index.js';
+
+/** A typed column exists per (name, kind): a field's name in the JSON value, and one of four kinds. */
+export const columnKinds = ['long', 'double', 'bool', 'text'] as const;
+export type ColumnKind = (typeof columnKinds)[number];
+
+export interface ColumnPair {
+  readonly name: string;
+  readonly kind: ColumnKind;
+}
+
+/** A pair that has a place in the table. */
+export interface TypedColumn extends ColumnPair {
+  readonly fieldId: number;
+  /** The column's name in the table and in Parquet, as other engines see it: unique without regard to case. */
+  readonly columnName: string;
+}
+
+export type ValueFormat = 'auto' | 'json' | 'string' | 'bytes';
+
+/** Where one partition's range of the log lies: whole record batches, one after the other. */
+export interface Spool {
+  readonly path: string;
+  readonly bytes: number;
+}
+
+/** Raw columns of one range of one partition, as PLAIN Parquet, with what was learnt on the way. */
+export interface StageJob {
+  readonly kind: 'stage';
+  readonly spools: readonly Spool[];
+  readonly partition: PartitionId;
+  /** Records below are skipped (the first batch may begin earlier). */
+  readonly baseOffset: Offset;
+  /** Records at or above are skipped (the last batch may end later). */
+  readonly endOffset: Offset;
+  readonly abortedTransactions: readonly { readonly producerId: string; readonly firstOffset: Offset }[];
+  readonly valueFormat: ValueFormat;
+  readonly outPath: string;
+}
+
+export interface StageResult {
+  readonly path: string;
+  readonly rows: number;
+  readonly baseOffset: Offset;
+  /** endOffset − 1 as asked: also where no row is left. */
+  readonly lastOffset: Offset;
+  /** Undefined where rows = 0. */
+  readonly minTimestampMs: TimestampMs | undefined;
+  readonly maxTimestampMs: TimestampMs | undefined;
+  readonly lastLeaderEpoch: LeaderEpoch;
+  /** Of the uncompressed record batches. */
+  readonly rawBytes: number;
+  /** Order-sensitive digest over the raw batches' records; see `digest.ts`. Composes by concatenation. */
+  readonly digest: string;
+  readonly pairs: readonly ColumnPair[];
+  /** Batches that could not be decoded and went to `_raw_batch`. */
+  readonly rawBatches: number;
+  readonly cpuMs: number;
+}
+
+/** Staged files of one partition, in offset order, into one zstd Parquet file with typed columns and field ids. */
+export interface EncodeJob {
+  readonly kind: 'encode';
+  readonly staged: readonly StageResult[];
+  readonly typedColumns: readonly TypedColumn[];
+  readonly valueFormat: ValueFormat;
+  readonly outPath: string;
+}
+
+/** Per field id, as Iceberg's manifests want it. Bounds are Iceberg's single-value serialisation, base64. */
+export interface ColumnMetrics {
+  readonly fieldId: number;
+  readonly bytes: number;
+  readonly values: number;
+  readonly nulls: number;
+  readonly lower?: string;
+  readonly upper?: string;
+}
+
+export interface EncodeResult {
+  readonly path: string;
+  readonly bytes: number;
+  readonly rows: number;
+  readonly digest: string;
+  readonly metrics: readonly ColumnMetrics[];
+  readonly splitOffsets: readonly number[];
+  readonly cpuMs: number;
+}
+
+/** Reads a Parquet file back (the very object, downloaded) and compares it with what the raw batches said. */
+export interface VerifyJob {
+  readonly kind: 'verify';
+  readonly path: string;
+  readonly partition: PartitionId;
+  readonly baseOffset: Offset;
+  readonly lastOffset: Offset;
+  readonly rows: number;
+  readonly digest: string;
+  readonly typedColumns: readonly TypedColumn[];
+  readonly valueFormat: ValueFormat;
+  /** Row groups whose typed columns are compared with DuckDB's own JSON functions; `all` in tests and scrub. */
+  readonly typedRowGroups: number | 'all';
+}
+
+export interface VerifyResult {
+  readonly rows: number;
+  readonly digest: string;
+  readonly cpuMs: number;
+}
+
+/** Turns rows of a cold file back into record batches (≤ 1 MiB each unless one record is larger), written to a file. */
+export interface RebuildJob {
+  readonly kind: 'rebuild';
+  readonly path: string;
+  readonly partition: PartitionId;
+  /** The batch that covers this offset comes first. */
+  readonly fromOffset: Offset;
+  /** Offsets the file stands for: the last batch's last offset delta spans up to here. */
+  readonly baseOffset: Offset;
+  readonly lastOffset: Offset;
+  /** Stops after about so many bytes, at the end of a row group or a batch. */
+  readonly maxBytes: number;
+  readonly maxBatchBytes: number;
+  readonly outPath: string;
+}
+
+export interface RebuildResult {
+  readonly path: string;
+  readonly bytes: number;
+  readonly baseOffset: Offset;
+  /** Offset after the last batch written. */
+  readonly nextOffset: Offset;
+  readonly batches: number;
+  readonly cpuMs: number;
+}
+
+/** First row at or above `fromOffset` with a timestamp ≥ t (`first`), or the row with the largest one (`max`). */
+export interface TimestampJob {
+  readonly kind: 'timestamp';
+  readonly path: string;
+  readonly find: 'first' | 'max';
+  readonly timestampMs: TimestampMs;
+  readonly fromOffset: Offset;
+}
+
+export interface TimestampResult {
+  readonly found: { readonly offset: Offset; readonly timestampMs: TimestampMs; readonly leaderEpoch: LeaderEpoch } | null;
+  readonly cpuMs: number;
+}
+
+export interface ColumnJobs {
+  stage: { job: StageJob; result: StageResult };
+  encode: { job: EncodeJob; result: EncodeResult };
+  verify: { job: VerifyJob; result: VerifyResult };
+  rebuild: { job: RebuildJob; result: RebuildResult };
+  timestamp: { job: TimestampJob; result: TimestampResult };
+}
+
+export type ColumnJobKind = keyof ColumnJobs;
+export type ColumnJob = ColumnJobs[ColumnJobKind]['job'];
+
+/** A bounded pool of column workers. A worker that dies fails its own job with `worker-died` and is replaced. */
+export interface ColumnWorkers {
+  run<K extends ColumnJobKind>(job: ColumnJobs[K]['job'] & { readonly kind: K }, signal?: AbortSignal): Promise<ColumnJobs[K]['result']>;
+  /** Process ids of the children now alive (for tests that kill them). */
+  readonly pids: readonly number[];
+  close(): Promise<void>;
+}

@@ -1,0 +1,196 @@
+/**
+ * What the roles tell each other besides Kafka's protocol. Each method is named after the role that answers it. The broker
+ * is the hub: tier and gateway connect to it, and it passes a `tier.*` call from the gateway on to a tier daemon.
+ */
+import type { ClusterId, LeaderEpoch, Offset, PartitionId, TimestampMs, TopicId, TopicName } from '../kernel/index.js';
+
+export type Role = 'broker' | 'tier' | 'gateway';
+
+/** First message on a connection, from the side that connects. */
+export interface Hello {
+  readonly role: Role;
+  readonly pid: number;
+  /** Of this package; a peer of another version is refused. */
+  readonly version: string;
+}
+
+export interface PartitionState {
+  readonly partition: PartitionId;
+  readonly logStartOffset: Offset;
+  /** First offset that is on local disk. */
+  readonly localStartOffset: Offset;
+  /** First offset served hot. */
+  readonly boundary: Offset;
+  /** First offset that is not yet known to be on disk. */
+  readonly flushedOffset: Offset;
+  readonly highWatermark: Offset;
+  readonly lastStableOffset: Offset;
+  readonly leaderEpoch: LeaderEpoch;
+  readonly hotBytes: number;
+  readonly segments: number;
+  /** Why the partition is offline, where it is. */
+  readonly offline?: string;
+}
+
+export interface TopicState {
+  readonly name: TopicName;
+  readonly id: TopicId;
+  readonly isInternal: boolean;
+  /** Whether the topic is tiered: `remote.storage.enable` as resolved. */
+  readonly isTiered: boolean;
+  /** Resolved topic configuration, every key, as text. */
+  readonly config: Readonly<Record<string, string>>;
+  /** Only the keys set on the topic itself. */
+  readonly overrides: Readonly<Record<string, string>>;
+  readonly partitions: readonly PartitionState[];
+}
+
+export interface BrokerState {
+  readonly clusterId: ClusterId;
+  readonly nodeId: number;
+  /** Kafka listener, `host:port`, that the roles may use. */
+  readonly kafka: string;
+  readonly topics: readonly TopicState[];
+  /** Deleted topics whose tables may still be in the bucket. */
+  readonly dropped: readonly { readonly name: TopicName; readonly id: TopicId }[];
+  readonly diskFreeBytes: number;
+}
+
+export interface FlushedPartition {
+  readonly partition: PartitionId;
+  readonly flushedOffset: Offset;
+  readonly lastStableOffset: Offset;
+  readonly leaderEpoch: LeaderEpoch;
+}
+
+export interface BoundaryMove {
+  readonly partition: PartitionId;
+  readonly boundary: Offset;
+  readonly logStartOffset: Offset;
+  readonly leaderEpoch: LeaderEpoch;
+}
+
+export interface TierTopicStatus {
+  readonly topic: TopicName;
+  readonly topicId: TopicId;
+  readonly metadataVersion: number;
+  readonly files: number;
+  readonly coldBytes: number;
+  readonly coldRows: number;
+  readonly partitions: readonly {
+    readonly partition: PartitionId;
+    readonly boundary: Offset;
+    readonly files: number;
+    readonly bytes: number;
+    /** Raw bytes fetched and not yet committed. */
+    readonly pendingBytes: number;
+    readonly error?: string;
+  }[];
+}
+
+/** Every method: what is asked, what is answered. Methods marked *streams* send parts before the result. */
+export interface ControlMethods {
+  /** Everything the other roles need to know of the broker. `topic` narrows it to one. */
+  'broker.describe': { params: { readonly topic?: string }; result: BrokerState };
+
+  /** Flushes each partition at least to `upTo` (or to its end) by the ordinary group flush. */
+  'broker.flush': {
+    params: {
+      readonly topicId: TopicId;
+      readonly partitions: readonly { readonly partition: PartitionId; readonly upTo: Offset | 'end' }[];
+    };
+    result: { readonly partitions: readonly FlushedPartition[] };
+  };
+
+  /** A commit is durable (or was found so at start): the broker notes it, fsynced, and may evict. Never goes back. */
+  'broker.boundary-moved': {
+    params: { readonly topicId: TopicId; readonly commitId: string; readonly partitions: readonly BoundaryMove[] };
+    result: { readonly accepted: readonly PartitionId[]; readonly alarms: readonly string[] };
+  };
+
+  /** Rolls active segments and drops every local copy below the boundary, of one topic or of all. */
+  'broker.evict': {
+    params: { readonly topic?: string };
+    result: { readonly evictedSegments: number; readonly evictedBytes: number; readonly topics: readonly TopicState[] };
+  };
+
+  /** The table and objects of a deleted topic are gone; the broker forgets it. */
+  'broker.topic-dropped': { params: { readonly topicId: TopicId }; result: Record<string, never> };
+
+  /** Cuts and commits everything acknowledged before the call, of one topic or of all tiered ones. */
+  'tier.flush': {
+    params: { readonly topic?: string };
+    result: {
+      readonly topics: readonly { readonly topic: TopicName; readonly topicId: TopicId; readonly partitions: readonly BoundaryMove[] }[];
+    };
+  };
+
+  /**
+   * *Streams* record batches from the batch that covers `offset` on, each part a run of whole batches with contiguous
+   * offsets (`HydratedPart`), until `maxBytes` or the boundary is reached. At least one batch where offset < boundary.
+   */
+  'tier.hydrate': {
+    params: { readonly topicId: TopicId; readonly partition: PartitionId; readonly offset: Offset; readonly maxBytes: number };
+    result: { readonly nextOffset: Offset; readonly bytes: number };
+  };
+
+  /** First cold record at or above `fromOffset` whose timestamp is ≥ `timestampMs`; `null` where the cold side has none. */
+  'tier.offset-for-timestamp': {
+    params: { readonly topicId: TopicId; readonly partition: PartitionId; readonly timestampMs: TimestampMs; readonly fromOffset: Offset };
+    result: { readonly found: { readonly offset: Offset; readonly timestampMs: TimestampMs; readonly leaderEpoch: LeaderEpoch } | null };
+  };
+
+  /** The cold record with the largest timestamp (the first of several); `null` where there is none. */
+  'tier.max-timestamp': {
+    params: { readonly topicId: TopicId; readonly partition: PartitionId };
+    result: { readonly found: { readonly offset: Offset; readonly timestampMs: TimestampMs; readonly leaderEpoch: LeaderEpoch } | null };
+  };
+
+  /** Something in the list of topics changed: look again soon. */
+  'tier.topics-changed': { params: Record<string, never>; result: Record<string, never> };
+
+  'tier.status': { params: { readonly topic?: string }; result: { readonly topics: readonly TierTopicStatus[] } };
+}
+
+export type ControlMethod = keyof ControlMethods;
+export type ControlParams<M extends ControlMethod> = ControlMethods[M]['params'];
+export type ControlResult<M extends ControlMethod> = ControlMethods[M]['result'];
+
+/** What a part of a hydration carries beside its bytes. */
+export interface HydratedPart {
+  readonly baseOffset: Offset;
+  /** Offset after the last batch of this part (its last offset delta spans holes). */
+  readonly nextOffset: Offset;
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Called in order for each part of a streaming method; the sender waits while the returned promise is pending. */
+  readonly onPart?: (facts: unknown, payload: Buffer) => void | Promise<void>;
+  /** Deadline in ms; `timeout` after it. */
+  readonly timeoutMs?: number;
+}
+
+export interface ServeContext {
+  /** The peer that asks. */
+  readonly peer: Hello;
+  /** Aborted when the caller cancels or its connection ends. */
+  readonly signal: AbortSignal;
+  /** Sends one part of a streaming answer; resolves when the peer can take more. */
+  readonly sendPart: (facts: unknown, payload: Uint8Array) => Promise<void>;
+}
+
+/** The methods a role answers. What is not here is answered with `unsupported`. */
+export type ControlHandlers = {
+  readonly [M in ControlMethod]?: (params: ControlParams<M>, context: ServeContext) => Promise<ControlResult<M>>;
+};
+
+/** One end of a connection: asks the peer, and answers it with the handlers given when it was made. */
+export interface ControlPeer {
+  readonly peer: Hello;
+  /** Errors: whatever the peer threw, `peer-gone`, `timeout`, `cancelled`. */
+  call<M extends ControlMethod>(method: M, params: ControlParams<M>, options?: CallOptions): Promise<ControlResult<M>>;
+  /** Resolves when the connection has ended, for whatever reason. */
+  readonly closed: Promise<void>;
+  close(): void;
+}

@@ -1,0 +1,13 @@
+/**
+ * Where the compiled entry points of child processes and worker threads lie. They always run from `dist`, also when the
+ * caller itself was loaded from source by a test runner.
+ */
+import { fileURLToPath } from 'node:url';
+
+/** The package's root folder. */
+export const packageRoot: string = fileURLToPath(new URL('../../', import.meta.url));
+
+/** Absolute path of a compiled module: `entryPath('query/engine-main')`. */
+export function entryPath(module: string): string {
+  return `${packageRoot}dist/${module}.js`;
+}

@@ -1,0 +1,16 @@
+/**
+ * kernel: what every room may use and none owns. Errors, invariants, ids, time, randomness, bounds, units.
+ *
+ * Owns: the error catalogue and the vocabulary of ids. Imports nothing.
+ * Invariants: the ambient clock and randomness are read here only; a LakeError's code is stable.
+ * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/kernel`.
+ */
+export * from './backoff.js';
+export * from './bounded.js';
+export * from './clock.js';
+export * from './entry.js';
+export * from './errors.js';
+export * from './ids.js';
+export * from './invariant.js';
+export * from './random.js';
+export * from './units.js';

@@ -1,0 +1,140 @@
+/**
+ * The hot log as the broker uses it: partitions of segment files in Apache Kafka's on-disk format. Interfaces only; the door
+ * exports `openHotLog` beside them.
+ */
+import type { LeaderEpoch, Offset, PartitionId, TimestampMs, TopicId, TopicName } from '../kernel/index.js';
+
+/** What the log needs to know of a topic's configuration. Bytes and ms; −1 is "no bound". */
+export interface LogConfig {
+  readonly segmentBytes: number;
+  readonly segmentMs: number;
+  readonly indexIntervalBytes: number;
+  readonly maxMessageBytes: number;
+  /** For topics that are not tiered: whole segments beyond these are deleted and log start moves. */
+  readonly retentionMs: number;
+  readonly retentionBytes: number;
+  /** For tiered topics: how long and how much stays local of what lies below the boundary. */
+  readonly localRetentionMs: number;
+  readonly localRetentionBytes: number;
+  readonly isTiered: boolean;
+  readonly timestampBeforeMaxMs: number;
+  readonly timestampAfterMaxMs: number;
+}
+
+export interface HotLogOptions {
+  /** `<data-dir>/log`. */
+  readonly dir: string;
+  readonly flushPolicy: 'group-commit' | 'os';
+  /** Worker threads that flush. */
+  readonly flushWorkers: number;
+  readonly producerIdExpirationMs: number;
+}
+
+export interface AppendResult {
+  readonly baseOffset: Offset;
+  readonly lastOffset: Offset;
+  /** The batch was there already (idempotent retry); offsets are those of the first time (KIP-98). */
+  readonly isDuplicate: boolean;
+  readonly logStartOffset: Offset;
+}
+
+export interface LogRead {
+  /** Whole batches as they lie on disk, the first covering the offset asked for; never concatenated copies. */
+  readonly chunks: readonly Buffer[];
+  readonly bytes: number;
+}
+
+export interface PartitionLog {
+  readonly topic: TopicName;
+  readonly topicId: TopicId;
+  readonly partition: PartitionId;
+
+  readonly logStartOffset: Offset;
+  readonly localStartOffset: Offset;
+  /** First offset served hot; everything below is in the table. 0 … log start for a topic that is not tiered. */
+  readonly boundary: Offset;
+  readonly flushedOffset: Offset;
+  readonly logEndOffset: Offset;
+  /** On one broker the log end. */
+  readonly highWatermark: Offset;
+  readonly lastStableOffset: Offset;
+  readonly leaderEpoch: LeaderEpoch;
+  readonly hotBytes: number;
+  readonly segmentCount: number;
+  /** Set after a failed write or flush: the partition refuses everything with this until the next start. */
+  readonly offline: Error | undefined;
+
+  /**
+   * Appends one batch that `validateProduceBatch` has passed: checks the producer's sequence, patches base offset and
+   * leader epoch in place (the buffer is altered), writes to the page cache. Synchronous, so that check and append are one step.
+   * Errors: `log-offline`, `disk-full`, and producer errors with Kafka codes 45 and 47.
+   */
+  append(batch: Buffer, nowMs: TimestampMs): AppendResult;
+
+  /**
+   * Resolves when everything below `upTo` (default: the present end) is on disk; all who wait share one flush. Under
+   * `os` policy it still flushes. Errors: `log-offline`; a failed fsync is never tried again.
+   */
+  flush(upTo?: Offset): Promise<{ readonly flushedOffset: Offset; readonly leaderEpoch: LeaderEpoch }>;
+
+  /**
+   * Reads whole batches from the one that covers `offset`, up to `maxBytes`, none at or above `endOffset`. With
+   * `isMinOneBatch` the first batch comes even if larger (KIP-74). Empty where `offset` = end.
+   * Errors: `offset-out-of-range` (below local start or above the end), `log-offline`.
+   */
+  read(offset: Offset, maxBytes: number, options: { readonly isMinOneBatch: boolean; readonly endOffset?: Offset }): Promise<LogRead>;
+
+  /** First record at or above `fromOffset` whose timestamp is ≥ t, exact (time index, then scan); `null`: none. */
+  offsetForTimestamp(
+    timestampMs: TimestampMs,
+    fromOffset: Offset,
+  ): Promise<{ readonly offset: Offset; readonly timestampMs: TimestampMs; readonly leaderEpoch: LeaderEpoch } | null>;
+
+  /** The local record with the largest timestamp, the first of several. */
+  maxTimestamp(): Promise<{ readonly offset: Offset; readonly timestampMs: TimestampMs; readonly leaderEpoch: LeaderEpoch } | null>;
+
+  /** Last offset of each leader epoch: the epoch that an offset was written in, −1 if unknown. */
+  epochForOffset(offset: Offset): LeaderEpoch;
+
+  /**
+   * Notes a commit durably (written and fsynced before it resolves); only then may `evict` drop anything. Never goes
+   * back. A boundary above the flushed end is refused with `log-damaged`: an alarm, never a reason to evict.
+   */
+  moveBoundary(boundary: Offset, logStartOffset: Offset): Promise<void>;
+
+  /** Called after each append and whenever offsets, start or state change. Returns its own removal. */
+  onChange(listener: () => void): () => void;
+
+  updateConfig(config: LogConfig): void;
+}
+
+export interface EvictResult {
+  readonly segments: number;
+  readonly bytes: number;
+}
+
+export interface HotLog {
+  readonly partitions: ReadonlyMap<string, PartitionLog>;
+  /** Bytes of all segments. */
+  readonly hotBytes: number;
+
+  partition(topic: TopicName, partition: PartitionId): PartitionLog | undefined;
+
+  /** Makes the partition's directory and first segment; opens what is there already. */
+  createPartition(topic: TopicName, topicId: TopicId, partition: PartitionId, config: LogConfig): Promise<PartitionLog>;
+
+  /** Removes a partition's files (renamed first, as Kafka does, so that a kill midway leaves no half log). */
+  deletePartition(topic: TopicName, partition: PartitionId): Promise<void>;
+
+  /**
+   * One round of upkeep: rolls by `segment.ms`, deletes by retention where not tiered, evicts below the boundary by
+   * `local.retention.*` and, while all hot bytes exceed `hotDiskBytes`, oldest first.
+   */
+  maintain(nowMs: TimestampMs, hotDiskBytes: number): Promise<EvictResult>;
+
+  /** Rolls the active segments and drops every segment that lies wholly below the boundary. */
+  evictAll(partitions: readonly PartitionLog[]): Promise<EvictResult>;
+
+  /** Flushes everything, writes checkpoints and the clean-shutdown marker. */
+  close(): Promise<void>;
+}

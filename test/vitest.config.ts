@@ -1,0 +1,21 @@
+import { defineConfig } from 'vitest/config';
+
+// One project a suite, so that each gets its own share of time and its own place in `.ci/run`.
+const suite = (name: string, include: string[], testTimeout: number, fileParallelism = true) => ({
+  extends: true as const,
+  test: { name, include, testTimeout, hookTimeout: Math.max(testTimeout, 30_000), fileParallelism },
+});
+
+export default defineConfig({
+  root: new URL('..', import.meta.url).pathname,
+  test: {
+    globalSetup: ['test/support/build.ts'],
+    pool: 'forks',
+    maxWorkers: 2,
+    projects: [
+      suite('unit', ['test/*.test.ts', 'test/{unit,property,golden,contract}/**/*.test.ts'], 20_000),
+      suite('acceptance', ['test/acceptance/**/*.test.ts'], 180_000, false),
+      suite('conformance', ['test/conformance/**/*.test.ts'], 300_000, false),
+    ],
+  },
+});

@@ -12,5 +12,6 @@ export * from './entry.js';
 export * from './errors.js';
 export * from './ids.js';
 export * from './invariant.js';
+export * from './near.js';
 export * from './random.js';
 export * from './units.js';

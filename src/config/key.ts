@@ -1,0 +1,95 @@
+/** One configuration key: its type, default, bounds and sentence, and how its text is read. */
+import { LakeError } from '../kernel/index.js';
+
+export type KeyType = 'boolean' | 'int' | 'long' | 'string' | 'list' | 'enum';
+
+export interface KeySpec<Value = unknown> {
+  readonly type: KeyType;
+  /** As it would stand in a file. */
+  readonly defaultText: string;
+  readonly doc: string;
+  readonly min?: number;
+  readonly max?: number;
+  readonly values?: readonly string[];
+  readonly isSecret?: boolean;
+  /** Only in the type system: what `parse` gives. */
+  readonly valueType?: Value;
+}
+
+interface Bounds {
+  readonly min?: number;
+  readonly max?: number;
+}
+
+export const bool = (byDefault: boolean, doc: string): KeySpec<boolean> => ({ type: 'boolean', defaultText: String(byDefault), doc });
+
+/** 32-bit. */
+export const int = (byDefault: number, doc: string, bounds: Bounds = {}): KeySpec<number> => ({
+  type: 'int',
+  defaultText: String(byDefault),
+  doc,
+  min: bounds.min ?? -2147483648,
+  max: bounds.max ?? 2147483647,
+});
+
+/** 64-bit; values beyond 2^53 are for comparing only ("never"), and keep their text. */
+export const long = (byDefault: number | string, doc: string, bounds: Bounds = {}): KeySpec<number> => ({
+  type: 'long',
+  defaultText: String(byDefault),
+  doc,
+  ...bounds,
+});
+
+export const text = (byDefault: string, doc: string): KeySpec<string> => ({ type: 'string', defaultText: byDefault, doc });
+
+export const list = (byDefault: string, values: readonly string[], doc: string): KeySpec<readonly string[]> => ({
+  type: 'list',
+  defaultText: byDefault,
+  values,
+  doc,
+});
+
+export const oneOf = <const V extends readonly string[]>(values: V, byDefault: V[number], doc: string): KeySpec<V[number]> => ({
+  type: 'enum',
+  defaultText: byDefault,
+  values,
+  doc,
+});
+
+const integerPattern = /^[+-]?\d{1,19}$/;
+
+/** Reads a value; throws `config-invalid-value` naming key, value and what would be right. */
+export function parseValue(name: string, spec: KeySpec, written: string): unknown {
+  const value = written.trim();
+  const refuse = (expected: string): LakeError =>
+    new LakeError('config-invalid-value', `${name}: "${written}" is not ${expected}`, {
+      hint: `Set ${name} to ${expected}; its default is ${spec.defaultText === '' ? 'empty' : spec.defaultText}.`,
+      facts: { key: name, value: written },
+    });
+  switch (spec.type) {
+    case 'boolean':
+      if (value === 'true' || value === 'false') return value === 'true';
+      throw refuse('true or false');
+    case 'int':
+    case 'long': {
+      const number = Number(value);
+      const min = spec.min ?? Number.NEGATIVE_INFINITY;
+      const max = spec.max ?? Number.POSITIVE_INFINITY;
+      if (integerPattern.test(value) && number >= min && number <= max) return number;
+      const range = `${Number.isFinite(min) ? ` from ${min}` : ''}${Number.isFinite(max) ? ` to ${max}` : ''}`;
+      throw refuse(`a whole number${range}`);
+    }
+    case 'string':
+      return value;
+    case 'enum':
+      if (spec.values?.includes(value) === true) return value;
+      throw refuse(`one of ${(spec.values ?? []).join(', ')}`);
+    case 'list': {
+      const items = value === '' ? [] : value.split(',').map((item) => item.trim());
+      if (items.every((item) => spec.values?.includes(item) !== false)) return items;
+      throw refuse(`a list of ${(spec.values ?? []).join(', ')}`);
+    }
+    default:
+      throw refuse('a known type');
+  }
+}

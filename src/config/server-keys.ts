@@ -1,0 +1,79 @@
+/** Server configuration: ours and Kafka's broker keys. Server-wide defaults of topic keys are added from `topic-keys.ts`. */
+import { dayMs, GiB, KiB, MiB, minuteMs, secondMs } from '../kernel/index.js';
+import { bool, int, type KeySpec, long, oneOf, text } from './key.js';
+import { type TopicKey, topicKeyNames, topicKeySpec } from './topic-keys.js';
+
+const ownKeys = {
+  'data.dir': text('./data', 'Folder of everything local: log, metadata, caches, and by default the bucket.'),
+  'kafka.listen': text('127.0.0.1:9092', 'Where the broker speaks Kafka; port 0 picks a free one.'),
+  'http.listen': text('127.0.0.1:8080', 'Where the gateway speaks HTTP; port 0 picks a free one.'),
+  'control.listen': text('', 'Control socket: `unix:PATH` or `HOST:PORT`; empty is `unix:<data.dir>/control.sock`.'),
+  'bootstrap': text('', 'Kafka address of the broker, for `tier` and `gateway` alone; empty asks the control socket.'),
+  'bucket.url': text('', '`file:///path` or `s3://bucket/prefix`; empty is the folder `bucket` in data.dir.'),
+  'bucket.endpoint': text('', 'S3 endpoint other than AWS.'),
+  'bucket.region': text('us-east-1', 'S3 region.'),
+  'bucket.force-path-style': bool(false, 'Put the bucket in the path of S3 requests instead of the host name.'),
+  'node.id': int(1, 'Id of this broker.', { min: 0 }),
+  'advertised.listeners': text('', '`HOST:PORT` that clients are told; empty is the address listened on.'),
+  'auto.create.topics.enable': bool(true, 'Create a topic when a client asks for one that is not there.'),
+  'num.partitions': int(1, 'Partitions of a topic created without a number.', { min: 1 }),
+  'default.replication.factor': int(1, 'Kept for compatibility: one broker holds one replica.', { min: 1 }),
+  'socket.request.max.bytes': int(100 * MiB, 'Largest request frame.', { min: KiB }),
+  'max.connections': int(10_000, 'Kafka connections open at once.', { min: 1 }),
+  'connections.max.idle.ms': long(10 * minuteMs, 'Silence after which a connection is closed.', { min: secondMs }),
+  'queued.max.request.bytes': long(256 * MiB, 'Bytes of requests under way in all connections together; reading pauses above.', {
+    min: MiB,
+  }),
+  'fetch.max.bytes': int(55 * MiB, 'Most bytes one fetch answer carries.', { min: KiB }),
+  'topic.max.partitions': int(10_000, 'Most partitions a topic may be created with.', { min: 1 }),
+  'producer.id.expiration.ms': long(dayMs, 'Silence after which an idempotent producer is forgotten.', { min: 1 }),
+  'offsets.topic.num.partitions': int(50, 'Partitions of __consumer_offsets.', { min: 1 }),
+  'offset.metadata.max.bytes': int(4096, 'Longest metadata of a committed offset.', { min: 0 }),
+  'group.initial.rebalance.delay.ms': int(3000, 'How long the first rebalance of an empty group waits for more members.', { min: 0 }),
+  'group.min.session.timeout.ms': int(6000, 'Shortest session timeout of a member.', { min: 1 }),
+  'group.max.session.timeout.ms': int(30 * minuteMs, 'Longest session timeout of a member.', { min: 1 }),
+  'group.max.size': int(2147483647, 'Most members of a group.', { min: 1 }),
+  'flush.policy': oneOf(
+    ['group-commit', 'os'],
+    'group-commit',
+    '`group-commit`: acks=all waits for the disk. `os`: the operating system decides, as by Kafka’s default.',
+  ),
+  'log.retention.check.interval.ms': long(30 * secondMs, 'How often segments are rolled by age, retained and evicted.', { min: 10 }),
+  'hot.disk.bytes': long(10 * GiB, 'Committed segments are evicted, oldest first, while all segments take more.', { min: 0 }),
+  'disk.low.bytes': long(2 * GiB, 'Free space below which caches are dropped.', { min: 0 }),
+  'disk.reserve.bytes': long(GiB, 'Free space below which produce is refused, kept for uploads, commits and metadata.', { min: 0 }),
+  'chunk.cache.bytes': long(GiB, 'Disk that hydrated cold chunks may take in the broker.', { min: 16 * MiB }),
+  'remote.fetch.max.wait.ms': long(5000, 'How long a fetch waits for cold data before it answers without it.', { min: 0 }),
+  'tier.spool.bytes': long(2 * GiB, 'Disk that fetched and not yet committed log may take in the tier daemon; fetching pauses above.', {
+    min: 64 * MiB,
+  }),
+  'tier.workers': int(1, 'Column workers (child processes) of the tier daemon.', { min: 1, max: 64 }),
+  'tier.worker.memory.bytes': long(GiB, 'Memory that one column worker’s DuckDB may take.', { min: 128 * MiB }),
+  'query.concurrency': int(2, 'Queries run at once; a short queue waits behind them.', { min: 1, max: 64 }),
+  'query.memory.bytes': long(GiB, 'Memory of one query; above it spills to disk, then fails.', { min: 64 * MiB }),
+  'query.timeout.ms': long(5 * minuteMs, 'A query that takes longer is ended.', { min: 1 }),
+  'query.tail.max.bytes': long(4 * GiB, 'Most hot log one query may stage.', { min: MiB }),
+  'query.cache.bytes': long(8 * GiB, 'Disk that staged tails and downloaded cold files may take in the gateway.', { min: 64 * MiB }),
+  'log.level': oneOf(['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'info', 'Least severe log line written to stderr.'),
+} as const;
+
+type ValueOf<S> = S extends KeySpec<infer V> ? V : never;
+type OwnValues = { readonly [K in keyof typeof ownKeys]: ValueOf<(typeof ownKeys)[K]> };
+
+/** Values of the keys that are not defaults of topic keys. */
+export type ServerKey = keyof OwnValues;
+export type ServerValues = OwnValues;
+
+/** Server-wide default name → topic key. */
+export const topicDefaultNames: ReadonlyMap<string, TopicKey> = new Map(
+  topicKeyNames.flatMap((name) => {
+    const server = topicKeySpec(name).server;
+    return server === undefined ? [] : [[server, name] as const];
+  }),
+);
+
+/** Every server key by name, the defaults of topic keys among them. */
+export const serverKeySpecs: ReadonlyMap<string, KeySpec> = new Map<string, KeySpec>([
+  ...Object.entries(ownKeys),
+  ...[...topicDefaultNames].map(([server, topic]) => [server, topicKeySpec(topic)] as const),
+]);

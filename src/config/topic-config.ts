@@ -1,0 +1,102 @@
+/** One topic's configuration: its own keys over the server's defaults, with the rules that tie keys together. */
+import { LakeError, nearestName } from '../kernel/index.js';
+import { parseValue } from './key.js';
+import type { ServerConfig } from './server-config.js';
+import { type TopicKey, topicKeyNames, topicKeys, topicKeySpec, type TopicValues } from './topic-keys.js';
+
+export type TopicConfigSource = 'topic' | 'server' | 'default';
+
+export interface TopicConfigEntry {
+  readonly name: TopicKey;
+  readonly text: string;
+  readonly value: unknown;
+  readonly source: TopicConfigSource;
+  /** The server-wide default's name, where there is one. */
+  readonly serverName: string | undefined;
+}
+
+export interface TopicConfig {
+  get<K extends TopicKey>(key: K): TopicValues[K];
+  entries(): readonly TopicConfigEntry[];
+}
+
+function resolve(server: ServerConfig, overrides: ReadonlyMap<TopicKey, string>, isInternal: boolean): TopicConfig {
+  const entries = new Map<TopicKey, TopicConfigEntry>();
+  const add = (name: TopicKey, byRule?: string): TopicConfigEntry => {
+    const spec = topicKeySpec(name);
+    const own = overrides.get(name);
+    const inherited = spec.server === undefined ? undefined : server.entry(spec.server);
+    const isServerSet = inherited !== undefined && inherited.source !== 'default';
+    const source: TopicConfigSource = own !== undefined ? 'topic' : isServerSet ? 'server' : 'default';
+    const text = own ?? (isServerSet ? inherited.text : (byRule ?? spec.defaultText));
+    const entry = { name, text, value: parseValue(name, spec, text), source, serverName: spec.server };
+    entries.set(name, entry);
+    return entry;
+  };
+  const policy = add('cleanup.policy').value as readonly string[];
+  const tiered = add('remote.storage.enable', String(!isInternal && !policy.includes('compact'))).value === true;
+  add('retention.ms', tiered ? '-1' : undefined);
+  for (const name of topicKeyNames) if (!entries.has(name)) add(name);
+  return { get: (key) => entries.get(key)!.value as never, entries: () => topicKeyNames.map((name) => entries.get(name)!) };
+}
+
+const refuse = (key: string, message: string, hint: string): LakeError =>
+  new LakeError('config-refused', message, { hint, facts: { key } });
+
+/** What is valid by itself and still cannot be honoured. */
+function check(config: TopicConfig, isInternal: boolean): void {
+  const isTiered = config.get('remote.storage.enable');
+  if (isInternal) return;
+  if (config.get('cleanup.policy').includes('compact')) {
+    throw refuse('cleanup.policy', 'cleanup.policy=compact is not supported yet', 'Leave cleanup.policy at `delete`.');
+  }
+  if (config.get('compression.type') !== 'producer') {
+    throw refuse(
+      'compression.type',
+      `compression.type=${config.get('compression.type')} is not supported: batches are stored as their producer compressed them`,
+      'Leave compression.type at `producer` and set compression in the producer.',
+    );
+  }
+  if (config.get('message.timestamp.type') !== 'CreateTime') {
+    throw refuse(
+      'message.timestamp.type',
+      'message.timestamp.type=LogAppendTime is not supported yet',
+      'Leave message.timestamp.type at `CreateTime`.',
+    );
+  }
+  for (const key of ['retention.ms', 'retention.bytes'] as const) {
+    if (isTiered && config.get(key) !== -1) {
+      throw refuse(
+        key,
+        `${key}=${config.get(key)} on a tiered topic is not supported yet: the cold side cannot expire records`,
+        `Leave ${key} at -1 and bound the local disk with local.${key}, or set remote.storage.enable=false.`,
+      );
+    }
+  }
+}
+
+/**
+ * A topic's resolved configuration. Errors: `config-unknown-key`, `config-invalid-value`, `config-refused`.
+ * Stored overrides of an earlier release that are not known any more must be removed by the caller first.
+ */
+export function resolveTopicConfig(
+  server: ServerConfig,
+  overrides: Readonly<Record<string, string>>,
+  options: { readonly isInternal?: boolean } = {},
+): TopicConfig {
+  const known = new Map<TopicKey, string>();
+  for (const [name, text] of Object.entries(overrides)) {
+    if (!(name in topicKeys)) {
+      const near = nearestName(name, topicKeyNames);
+      throw new LakeError('config-unknown-key', `"${name}" is not a topic configuration key`, {
+        hint: near === undefined ? '`thermocline topic describe` lists every key.' : `Did you mean ${near}?`,
+        facts: { key: name },
+      });
+    }
+    known.set(name as TopicKey, text);
+  }
+  const isInternal = options.isInternal ?? false;
+  const config = resolve(server, known, isInternal);
+  check(config, isInternal);
+  return config;
+}

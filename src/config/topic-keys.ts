@@ -1,0 +1,104 @@
+/**
+ * Topic configuration. Kafka's names keep Kafka's meaning; the differences are listed in the docs. `server` is the name of
+ * the server-wide default, where there is one.
+ */
+import { dayMs, GiB, hourMs, MiB, minuteMs } from '../kernel/index.js';
+import { bool, int, type KeySpec, list, long, oneOf, text } from './key.js';
+
+interface TopicKeySpec<Value> extends KeySpec<Value> {
+  readonly server?: string;
+}
+
+function key<Value>(server: string | undefined, spec: KeySpec<Value>): TopicKeySpec<Value> {
+  return server === undefined ? spec : { ...spec, server };
+}
+
+const maxLong = '9223372036854775807';
+
+export const topicKeys = {
+  'cleanup.policy': key(
+    'log.cleanup.policy',
+    list('delete', ['delete', 'compact'], 'What happens to old records. `compact` is refused until it exists.'),
+  ),
+  'compression.type': key(
+    'compression.type',
+    oneOf(
+      ['producer', 'uncompressed', 'gzip', 'snappy', 'lz4', 'zstd'],
+      'producer',
+      'Codec of stored batches. Only `producer` (as sent) is served.',
+    ),
+  ),
+  'delete.retention.ms': key('log.cleaner.delete.retention.ms', long(dayMs, 'How long a tombstone is kept by compaction.', { min: 0 })),
+  'file.delete.delay.ms': key('log.segment.delete.delay.ms', long(minuteMs, 'Delay before a deleted segment file is removed.', { min: 0 })),
+  'flush.messages': key('log.flush.interval.messages', long(maxLong, 'Kept for compatibility: flushing follows flush.policy.', { min: 1 })),
+  'flush.ms': key('log.flush.interval.ms', long(maxLong, 'Kept for compatibility: flushing follows flush.policy.', { min: 0 })),
+  'index.interval.bytes': key('log.index.interval.bytes', int(4096, 'Bytes of log between two index entries.', { min: 0 })),
+  'lake.commit.interval.ms': key(
+    'lake.commit.interval.ms',
+    long(5 * minuteMs, 'A record is in the table at most this long after it was acknowledged, plus the commit itself.', { min: 100 }),
+  ),
+  'lake.delete.max.delay.ms': key(
+    'lake.delete.max.delay.ms',
+    long(dayMs, 'A cold file that the log start falls into is rewritten within this.', { min: 0 }),
+  ),
+  'lake.file.bytes': key(
+    'lake.file.bytes',
+    long(128 * MiB, 'Raw bytes after which a cold file is cut earlier.', { min: MiB, max: 4 * GiB }),
+  ),
+  'lake.value.format': key(
+    'lake.value.format',
+    oneOf(['auto', 'json', 'string', 'bytes'], 'auto', 'How values become typed columns: JSON objects do under `auto` and `json`.'),
+  ),
+  'local.retention.bytes': key(
+    'log.local.retention.bytes',
+    long(-2, 'Bytes of a partition kept on local disk; −2 follows retention.bytes.', { min: -2 }),
+  ),
+  'local.retention.ms': key(
+    'log.local.retention.ms',
+    long(-2, 'How long committed records stay on local disk; −2 follows retention.ms.', { min: -2 }),
+  ),
+  'max.message.bytes': key('message.max.bytes', int(1_048_588, 'Largest record batch, as compressed by its producer.', { min: 0 })),
+  'message.timestamp.after.max.ms': key(
+    'log.message.timestamp.after.max.ms',
+    long(hourMs, 'How far a record timestamp may lie in the future.', { min: 0 }),
+  ),
+  'message.timestamp.before.max.ms': key(
+    'log.message.timestamp.before.max.ms',
+    long(maxLong, 'How far a record timestamp may lie in the past.', { min: 0 }),
+  ),
+  'message.timestamp.type': key(
+    'log.message.timestamp.type',
+    oneOf(['CreateTime', 'LogAppendTime'], 'CreateTime', 'Whose clock a record carries. Only `CreateTime` is served.'),
+  ),
+  'min.insync.replicas': key('min.insync.replicas', int(1, 'Kept for compatibility: one broker is one replica.', { min: 1 })),
+  'preallocate': key('log.preallocate', bool(false, 'Kept for compatibility: segments are not preallocated.')),
+  'remote.storage.enable': key(undefined, bool(true, 'Whether the topic is tiered. By default true where cleanup.policy is `delete`.')),
+  'retention.bytes': key('log.retention.bytes', long(-1, 'Bytes of a partition kept over both tiers; −1 keeps all.', { min: -1 })),
+  'retention.ms': key(
+    'log.retention.ms',
+    long(7 * dayMs, 'How long records are kept over both tiers. By default −1 (for ever) for a tiered topic.', { min: -1 }),
+  ),
+  'segment.bytes': key('log.segment.bytes', int(GiB, 'Size at which a segment is rolled.', { min: MiB })),
+  'segment.index.bytes': key(
+    'log.index.size.max.bytes',
+    int(10 * MiB, 'Size of a segment index at which the segment is rolled.', { min: 4 }),
+  ),
+  'segment.jitter.ms': key('log.roll.jitter.ms', long(0, 'Random part taken off segment.ms.', { min: 0 })),
+  'segment.ms': key('log.roll.ms', long(7 * dayMs, 'Age at which a segment is rolled.', { min: 1 })),
+  'unclean.leader.election.enable': key(
+    'unclean.leader.election.enable',
+    bool(false, 'Kept for compatibility: one broker has no election.'),
+  ),
+  'follower.replication.throttled.replicas': key(undefined, text('', 'Kept for compatibility: one broker does not replicate.')),
+  'leader.replication.throttled.replicas': key(undefined, text('', 'Kept for compatibility: one broker does not replicate.')),
+} as const;
+
+export type TopicKey = keyof typeof topicKeys;
+type ValueOf<S> = S extends KeySpec<infer V> ? V : never;
+export type TopicValues = { readonly [K in TopicKey]: ValueOf<(typeof topicKeys)[K]> };
+
+export const topicKeyNames = Object.keys(topicKeys) as TopicKey[];
+
+export function topicKeySpec(name: TopicKey): TopicKeySpec<unknown> {
+  return topicKeys[name];
+}

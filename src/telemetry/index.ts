@@ -1,0 +1,8 @@
+/**
+ * telemetry: how the service speaks of itself. Log lines and metrics.
+ *
+ * Owns: the list of metric names. Invariants: logs go to stderr, stdout is for data; every metric is declared once.
+ * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/telemetry`.
+ */
+export { type LogFacts, type Logger, openLogger, silentLogger } from './logger.js';
+export { type MetricName, type MetricSample, metricSpecs, processSamples, renderMetrics } from './metrics.js';

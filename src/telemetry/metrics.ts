@@ -1,0 +1,100 @@
+/**
+ * Metrics, declared once beside their help. A role gives plain numbers by metric name; this file turns them into
+ * Prometheus text. Rooms therefore need no metrics library, and a number nobody declared is a programmer error.
+ */
+import { invariant } from '../kernel/index.js';
+import { Counter, Gauge, Registry } from 'prom-client';
+
+interface MetricSpec {
+  readonly type: 'gauge' | 'counter';
+  readonly help: string;
+  readonly labels: readonly string[];
+}
+
+const gauge = (help: string, ...labels: string[]): MetricSpec => ({ type: 'gauge', help, labels });
+const counter = (help: string, ...labels: string[]): MetricSpec => ({ type: 'counter', help, labels });
+
+/** Every metric of the service: name (behind `thermocline_`) → what it is. Bytes, ms and counts by the last word. */
+export const metricSpecs = {
+  up: gauge('1 while the role answers.', 'role'),
+  resident_memory_bytes: gauge('Resident memory of a role process.', 'role'),
+  cpu_seconds_total: counter('CPU time of a role process, user and system.', 'role'),
+  connections: gauge('Kafka connections open.'),
+  requests_total: counter('Kafka requests answered.', 'api'),
+  request_errors_total: counter('Kafka connections closed for input that cannot be understood.'),
+  produced_bytes_total: counter('Bytes of record batches appended.'),
+  produced_records_total: counter('Records appended.'),
+  fetched_bytes_total: counter('Bytes of record batches sent to consumers, both tiers.'),
+  fetched_cold_bytes_total: counter('Bytes of record batches sent to consumers out of hydrated chunks.'),
+  hydrations_total: counter('Cold ranges hydrated into the chunk cache.'),
+  hydration_errors_total: counter('Hydrations that failed.'),
+  chunk_cache_bytes: gauge('Disk that hydrated chunks take.'),
+  groups: gauge('Consumer groups that have members.'),
+  disk_free_bytes: gauge('Free space of the data directory.'),
+  partition_log_start_offset: gauge('First offset there is.', 'topic', 'partition'),
+  partition_local_start_offset: gauge('First offset on local disk.', 'topic', 'partition'),
+  partition_boundary_offset: gauge('First offset served hot.', 'topic', 'partition'),
+  partition_high_watermark: gauge('First offset consumers do not see yet.', 'topic', 'partition'),
+  partition_hot_bytes: gauge('Bytes of segments on local disk.', 'topic', 'partition'),
+  partition_offline: gauge('1 while a partition is offline.', 'topic', 'partition'),
+  evicted_bytes_total: counter('Bytes of segments dropped after their commit.'),
+  tier_spool_bytes: gauge('Bytes fetched and not yet committed.'),
+  tier_commits_total: counter('Table commits made.'),
+  tier_commits_lost_total: counter('Table commits lost to another writer.'),
+  tier_committed_rows_total: counter('Rows committed.'),
+  tier_committed_raw_bytes_total: counter('Bytes of record batches committed.'),
+  tier_committed_file_bytes_total: counter('Bytes of cold files committed.'),
+  tier_errors_total: counter('Cuts that failed and are tried again.', 'topic'),
+  tier_cold_bytes: gauge('Bytes of cold files.', 'topic'),
+  tier_cold_files: gauge('Cold files.', 'topic'),
+  tier_upload_lag_records: gauge('Records acknowledged and not yet committed.', 'topic'),
+  tier_stage_cpu_ms_total: counter('CPU spent staging.'),
+  tier_encode_cpu_ms_total: counter('CPU spent encoding.'),
+  tier_verify_cpu_ms_total: counter('CPU spent verifying.'),
+  queries_total: counter('Queries answered.'),
+  query_errors_total: counter('Queries refused or failed.', 'code'),
+  queries_running: gauge('Queries under way.'),
+  query_hot_rows_total: counter('Rows that queries read from the hot tail.'),
+  query_cold_bytes_total: counter('Bytes of cold files that queries opened.'),
+  query_cache_bytes: gauge('Disk that staged tails and downloaded files take.'),
+} as const satisfies Record<string, MetricSpec>;
+
+export type MetricName = keyof typeof metricSpecs;
+
+/** One number of one metric. */
+export interface MetricSample {
+  readonly name: MetricName;
+  readonly value: number;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+const prefix = 'thermocline_';
+
+/** Prometheus text format of the samples of all roles. */
+export async function renderMetrics(samples: readonly MetricSample[]): Promise<string> {
+  const registry = new Registry();
+  const made = new Map<MetricName, Gauge | Counter>();
+  for (const sample of samples) {
+    const spec: MetricSpec = metricSpecs[sample.name];
+    invariant(spec !== undefined, 'metric is not declared', { name: sample.name });
+    let metric = made.get(sample.name);
+    if (metric === undefined) {
+      const settings = { name: prefix + sample.name, help: spec.help, labelNames: [...spec.labels], registers: [registry] };
+      metric = spec.type === 'gauge' ? new Gauge(settings) : new Counter(settings);
+      made.set(sample.name, metric);
+    }
+    if (metric instanceof Gauge) metric.set(sample.labels ?? {}, sample.value);
+    else metric.inc(sample.labels ?? {}, sample.value);
+  }
+  return registry.metrics();
+}
+
+/** What every role process says of itself. */
+export function processSamples(role: string): MetricSample[] {
+  const cpu = process.cpuUsage();
+  return [
+    { name: 'up', value: 1, labels: { role } },
+    { name: 'resident_memory_bytes', value: process.memoryUsage.rss(), labels: { role } },
+    { name: 'cpu_seconds_total', value: (cpu.user + cpu.system) / 1e6, labels: { role } },
+  ];
+}

@@ -88,6 +88,13 @@ export interface TierTopicStatus {
   }[];
 }
 
+/** One number of one metric, as it crosses a process border. */
+export interface ControlSample {
+  readonly name: string;
+  readonly value: number;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
 /** Every method: what is asked, what is answered. Methods marked *streams* send parts before the result. */
 export interface ControlMethods {
   /** Everything the other roles need to know of the broker. `topic` narrows it to one. */
@@ -148,6 +155,10 @@ export interface ControlMethods {
 
   /** Something in the list of topics changed: look again soon. */
   'tier.topics-changed': { params: Record<string, never>; result: Record<string, never> };
+
+  /** Numbers of the role, by metric name and labels (the names of `telemetry`). */
+  'broker.metrics': { params: Record<string, never>; result: { readonly samples: readonly ControlSample[] } };
+  'tier.metrics': { params: Record<string, never>; result: { readonly samples: readonly ControlSample[] } };
 
   'tier.status': { params: { readonly topic?: string }; result: { readonly topics: readonly TierTopicStatus[] } };
 }

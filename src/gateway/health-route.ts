@@ -1,0 +1,46 @@
+/** Liveness, readiness with reasons, and the metrics of all roles on one page. */
+import type { ControlPeer } from '../control/index.js';
+import { type MetricSample, processSamples, renderMetrics } from '../telemetry/index.js';
+import type { Context } from 'hono';
+
+type Control = Pick<ControlPeer, 'call'>;
+const probeTimeoutMs = 2000;
+
+/** The process answers: that is all liveness says. */
+export function livezRoute(): (c: Context) => Response {
+  return (c) => c.text('ok\n');
+}
+
+/** 200 where broker and tier daemon answer and no partition is offline; else 503 with what is missing. */
+export function readyzRoute(control: Control): (c: Context) => Promise<Response> {
+  return async (c) => {
+    const reasons: string[] = [];
+    try {
+      const state = await control.call('broker.describe', {}, { timeoutMs: probeTimeoutMs });
+      for (const topic of state.topics) {
+        for (const p of topic.partitions) if (p.offline !== undefined) reasons.push(`${topic.name}-${p.partition} is offline: ${p.offline}`);
+      }
+    } catch (error) {
+      reasons.push(`broker: ${error instanceof Error ? error.message : String(error)}`);
+    }
+    try {
+      await control.call('tier.status', {}, { timeoutMs: probeTimeoutMs });
+    } catch (error) {
+      reasons.push(`tier: ${error instanceof Error ? error.message : String(error)}`);
+    }
+    return c.json({ ready: reasons.length === 0, reasons }, reasons.length === 0 ? 200 : 503);
+  };
+}
+
+/** A role that does not answer is shown by its missing `thermocline_up`, never by a failed page. */
+export function metricsRoute(control: Control, own: () => readonly MetricSample[]): (c: Context) => Promise<Response> {
+  return async (c) => {
+    const samples: MetricSample[] = [...processSamples('gateway'), ...own()];
+    const others = await Promise.allSettled([
+      control.call('broker.metrics', {}, { timeoutMs: probeTimeoutMs }),
+      control.call('tier.metrics', {}, { timeoutMs: probeTimeoutMs }),
+    ]);
+    for (const other of others) if (other.status === 'fulfilled') samples.push(...(other.value.samples as readonly MetricSample[]));
+    return new Response(await renderMetrics(samples), { headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } });
+  };
+}

@@ -1,0 +1,10 @@
+/**
+ * gateway: HTTP over the service. SQL, records, topics, storage, tier commands, health and metrics.
+ *
+ * Owns: the routes, the mapping of errors to problem+json, and what keeps foreign web pages out.
+ * Invariants: a body is streamed at its reader's pace; a late error is visible; closing a connection cancels its query.
+ * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/gateway`.
+ */
+export { type Gateway, gatewayApp, type GatewayOptions, startGateway } from './app.js';
+export { type Problem, problemOf } from './problem.js';
+export { parseRecords, type RecordInput, type RecordSink, timeOf } from './records-route.js';

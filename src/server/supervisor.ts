@@ -1,0 +1,155 @@
+/**
+ * `serve`: the three roles as child processes. A role that dies is started again, with a growing pause while it keeps dying;
+ * nothing but messages crosses from one to another, so one death costs the others only a reconnect.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import type { ServerConfig } from '../config/index.js';
+import { placesOf } from '../config/index.js';
+import { entryPath, LakeError, type PlainError, errorFromPlain } from '../kernel/index.js';
+import type { Logger } from '../telemetry/index.js';
+import { emit, stopDeadlineMs } from './lifecycle.js';
+import type { RoleMessage, RoleName, RoleReady } from './role-main.js';
+
+/** Pause before a role is started again: doubled with each death, forgotten after a minute of life. */
+const restartFirstMs = 100;
+const restartMaxMs = 10_000;
+const livedLongMs = 60_000;
+/** A role that has not said it is ready by then is taken for stuck at start. */
+const readyDeadlineMs = 60_000;
+
+export interface Service {
+  readonly kafka: string;
+  readonly http: string;
+  /** Process ids by role, for tests that kill them. */
+  readonly pids: () => Readonly<Partial<Record<RoleName, number>>>;
+  /** Rejects when a role cannot be started at all (a configuration or a bucket that is refused). */
+  readonly failed: Promise<never>;
+  stop(): Promise<void>;
+}
+
+interface Supervised {
+  child: ChildProcess | undefined;
+  deaths: number;
+  startedAtMs: number;
+  ready: RoleReady | undefined;
+}
+
+/**
+ * Starts broker, tier and gateway and resolves when all answer. Errors: whatever refuses a role at its first start
+ * (`data-dir-foreign`, `data-dir-locked`, `store-unsafe`, a port in use …).
+ */
+export async function serve(config: ServerConfig, logger: Logger): Promise<Service> {
+  const places = placesOf(config);
+  mkdirSync(places.dataDir, { recursive: true });
+  const roles = new Map<RoleName, Supervised>();
+  let settings: Record<string, string> = { ...config.explicit(), 'data.dir': places.dataDir };
+  let isStopping = false;
+  let fail: (error: Error) => void = () => undefined;
+  const failed = new Promise<never>((_resolve, reject) => {
+    fail = reject;
+  });
+  failed.catch(() => undefined);
+
+  const start = (role: RoleName): Promise<RoleReady> => {
+    const supervised = roles.get(role) ?? { child: undefined, deaths: 0, startedAtMs: 0, ready: undefined };
+    roles.set(role, supervised);
+    const child = fork(entryPath('server/role-main'), [role, JSON.stringify(settings)], {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      // The supervisor's own flags (a debugger's port, say) are not for its children.
+      execArgv: [],
+      // A terminal's Ctrl-C reaches the whole group; the roles are stopped by message, in order.
+      detached: true,
+    });
+    supervised.child = child;
+    supervised.startedAtMs = performance.timeOrigin + process.uptime() * 1000;
+    const upSince = process.hrtime.bigint();
+    return new Promise<RoleReady>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        reject(new LakeError('timeout', `${role} did not become ready within ${readyDeadlineMs / 1000} s`, { hint: 'See its log lines above.' }));
+        child.kill('SIGKILL');
+      }, readyDeadlineMs);
+      let refusal: PlainError | undefined;
+      child.on('message', (message: RoleMessage) => {
+        if (message.type === 'ready') {
+          clearTimeout(timer);
+          supervised.ready = message;
+          resolve(message);
+        } else if (message.type === 'refused') refusal = message.error;
+      });
+      child.on('error', reject);
+      child.on('exit', (code, signal) => {
+        clearTimeout(timer);
+        supervised.child = undefined;
+        const reason = signal ?? `exit ${code}`;
+        if (isStopping) return;
+        const isFirstStart = supervised.ready === undefined;
+        if (refusal !== undefined && !errorFromPlain(refusal).retriable) {
+          const error = errorFromPlain(refusal);
+          reject(error);
+          if (!isFirstStart) fail(error);
+          return;
+        }
+        if (isFirstStart) {
+          reject(refusal === undefined ? new LakeError('worker-died', `${role} ended at start (${reason})`) : errorFromPlain(refusal));
+          return;
+        }
+        const livedMs = Number(process.hrtime.bigint() - upSince) / 1e6;
+        supervised.deaths = livedMs > livedLongMs ? 1 : supervised.deaths + 1;
+        const pauseMs = Math.min(restartMaxMs, restartFirstMs * 2 ** (supervised.deaths - 1));
+        logger.error('role ended, starting it again', { endedRole: role, reason, pauseMs });
+        emit({ event: 'role-ended', role, pid: child.pid, reason });
+        setTimeout(() => {
+          if (isStopping) return;
+          start(role).then(
+            (ready) => emit({ event: 'role-started', role, pid: ready.pid }),
+            (error: unknown) => logger.error('role did not start', { endedRole: role, error }),
+          );
+        }, pauseMs);
+      });
+    });
+  };
+
+  const stopRole = async (role: RoleName): Promise<void> => {
+    const child = roles.get(role)?.child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    if (child.connected) child.send({ type: 'stop' });
+    else child.kill('SIGTERM');
+    const timer = setTimeout(() => child.kill('SIGKILL'), stopDeadlineMs - 2000);
+    await ended;
+    clearTimeout(timer);
+  };
+  const stop = async (): Promise<void> => {
+    isStopping = true;
+    // Readers first, so that none of them meets a broker that is gone.
+    await Promise.all([stopRole('gateway'), stopRole('tier')]);
+    await stopRole('broker');
+  };
+
+  try {
+    // All three at once: tier and gateway wait for the broker's control socket by themselves.
+    const [broker, , gateway] = await Promise.all([
+      start('broker').then((ready) => {
+        // A broker that is started again must come back where its clients look for it.
+        settings = { ...settings, 'kafka.listen': ready.kafka! };
+        return ready;
+      }),
+      start('tier'),
+      start('gateway').then((ready) => {
+        settings = { ...settings, 'http.listen': new URL(ready.http!).host };
+        return ready;
+      }),
+    ]);
+    return {
+      kafka: broker.kafka!,
+      http: gateway.http!,
+      pids: () => Object.fromEntries([...roles].flatMap(([role, { child }]) => (child?.pid === undefined ? [] : [[role, child.pid]]))),
+      failed,
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}

@@ -1,11 +1,34 @@
 /**
- * wire: the Kafka protocol sans I/O. Messages of every version, frames, record batches, compression, error codes.
+ * wire: the Kafka protocol without I/O. Messages of every version served, frames, headers, record batches, compression, error codes.
  *
- * Owns: what bytes mean. Opens no socket and no file.
- * Invariants: nothing is inflated, counted or allocated beyond a bound known from the bytes that are there; no object per
- * record; offsets and timestamps are safe integers or refused.
- * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/wire`.
+ * Owns: the message notation and the definitions in `apis/` (one file an API key, all versions); the codec compiled from them;
+ * frames and their bound; Kafka's error codes; record batches v2 and their compression.
+ * Invariants: input of any kind is answered with a value or a LakeError, never with another exception, and never allocates much
+ * more than its own length; record bytes are views on decode and separate chunks on encode, not copied; int64 is a number within
+ * ±(2^53−1) except producer ids; definitions agree with Apache Kafka 4.4's schemas.
+ * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/wire test/property/wire test/golden/wire`.
  */
+export * from './api-table.js';
+export * from './apis/api-versions.js';
+export * from './apis/create-topics.js';
+export * from './apis/delete-topics.js';
+export * from './apis/describe-configs.js';
+export * from './apis/fetch.js';
+export * from './apis/find-coordinator.js';
+export * from './apis/heartbeat.js';
+export * from './apis/init-producer-id.js';
+export * from './apis/join-group.js';
+export * from './apis/leave-group.js';
+export * from './apis/list-offsets.js';
+export * from './apis/metadata.js';
+export * from './apis/offset-commit.js';
+export * from './apis/offset-fetch.js';
+export * from './apis/produce.js';
+export * from './apis/sync-group.js';
+export * from './exchange.js';
+export * from './frame-reader.js';
+export * from './kafka-errors.js';
+export type { Api, Message, MessageInput, MessageType } from './notation.js';
 export * from './compression.js';
 export * from './record-batch.js';
 export * from './record-batch-writer.js';

@@ -1,0 +1,45 @@
+/** All APIs the wire room can speak, in one table by key. */
+import type { Api } from './notation.js';
+import { apiVersionsApi } from './apis/api-versions.js';
+import { createTopicsApi } from './apis/create-topics.js';
+import { deleteTopicsApi } from './apis/delete-topics.js';
+import { describeConfigsApi } from './apis/describe-configs.js';
+import { fetchApi } from './apis/fetch.js';
+import { findCoordinatorApi } from './apis/find-coordinator.js';
+import { heartbeatApi } from './apis/heartbeat.js';
+import { initProducerIdApi } from './apis/init-producer-id.js';
+import { joinGroupApi } from './apis/join-group.js';
+import { leaveGroupApi } from './apis/leave-group.js';
+import { listOffsetsApi } from './apis/list-offsets.js';
+import { metadataApi } from './apis/metadata.js';
+import { offsetCommitApi } from './apis/offset-commit.js';
+import { offsetFetchApi } from './apis/offset-fetch.js';
+import { produceApi } from './apis/produce.js';
+import { syncGroupApi } from './apis/sync-group.js';
+
+/** In the order of their keys. */
+export const apis: readonly Api[] = [
+  produceApi,
+  fetchApi,
+  listOffsetsApi,
+  metadataApi,
+  offsetCommitApi,
+  offsetFetchApi,
+  findCoordinatorApi,
+  joinGroupApi,
+  heartbeatApi,
+  leaveGroupApi,
+  syncGroupApi,
+  apiVersionsApi,
+  createTopicsApi,
+  deleteTopicsApi,
+  initProducerIdApi,
+  describeConfigsApi,
+];
+
+const byKey = new Map(apis.map((api) => [api.key, api]));
+
+/** The API of a key, or undefined where it is not spoken here. */
+export function apiByKey(key: number): Api | undefined {
+  return byKey.get(key);
+}

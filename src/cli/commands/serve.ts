@@ -1,0 +1,21 @@
+/** `thermocline serve`: broker, tier daemon and gateway under one supervisor. */
+import { openLogger } from '../../telemetry/index.js';
+import { emit, serve, stopSignal } from '../../server/index.js';
+import type { Command } from 'commander';
+import { addServerOptions, type ServerFlags, serverConfigOf } from '../server-options.js';
+
+async function run(flags: ServerFlags): Promise<void> {
+  const config = serverConfigOf(flags);
+  const asked = stopSignal();
+  const service = await serve(config, openLogger({ role: 'supervisor', level: config.get('log.level') }));
+  emit({ event: 'ready', kafka: service.kafka, http: service.http, pid: process.pid });
+  const reason = await Promise.race([asked, service.failed]);
+  emit({ event: 'stopping', reason });
+  await service.stop();
+  emit({ event: 'stopped' });
+  process.exit(0);
+}
+
+export function register(program: Command): void {
+  addServerOptions(program.command('serve').description('run broker, tier daemon and gateway on this machine')).action(run);
+}

@@ -1,0 +1,48 @@
+import { describe, expect, it } from 'vitest';
+import { loadServerConfig, resolveTopicConfig } from '../../../src/config/index.js';
+
+const server = loadServerConfig({});
+
+describe('topic configuration', () => {
+  it('tiers and keeps for ever by default', () => {
+    const config = resolveTopicConfig(server, {});
+    expect(config.get('remote.storage.enable')).toBe(true);
+    expect(config.get('retention.ms')).toBe(-1);
+    expect(config.get('segment.bytes')).toBe(1073741824);
+  });
+
+  it("has Kafka's retention where a topic is not tiered", () => {
+    const config = resolveTopicConfig(server, { 'remote.storage.enable': 'false' });
+    expect(config.get('retention.ms')).toBe(7 * 24 * 3600 * 1000);
+    expect(resolveTopicConfig(server, { 'remote.storage.enable': 'false', 'retention.ms': '5' }).get('retention.ms')).toBe(5);
+  });
+
+  it("takes server-wide defaults by their broker names, under the topic's own keys", () => {
+    const set = loadServerConfig({ flags: { 'log.segment.bytes': '2097152', 'lake.commit.interval.ms': '1000' } });
+    expect(resolveTopicConfig(set, {}).get('segment.bytes')).toBe(2097152);
+    expect(resolveTopicConfig(set, { 'segment.bytes': '3145728' }).get('segment.bytes')).toBe(3145728);
+    const entry = resolveTopicConfig(set, {}).entries().find((one) => one.name === 'lake.commit.interval.ms');
+    expect(entry).toMatchObject({ text: '1000', source: 'server', serverName: 'lake.commit.interval.ms' });
+  });
+
+  it('refuses what cannot be honoured yet, with a way out', () => {
+    for (const [key, value] of [
+      ['retention.ms', '1000'],
+      ['retention.bytes', '1000'],
+      ['cleanup.policy', 'compact'],
+      ['compression.type', 'zstd'],
+      ['message.timestamp.type', 'LogAppendTime'],
+    ] as const) {
+      expect(() => resolveTopicConfig(server, { [key]: value }), key).toThrow(key);
+    }
+  });
+
+  it('never tiers an internal topic, and lets it compact', () => {
+    const config = resolveTopicConfig(server, { 'cleanup.policy': 'compact' }, { isInternal: true });
+    expect(config.get('remote.storage.enable')).toBe(false);
+  });
+
+  it('refuses an unknown key with the nearest known one', () => {
+    expect(() => resolveTopicConfig(server, { 'retention.m': '1' })).toThrow('retention.m');
+  });
+});

@@ -1,0 +1,10 @@
+/**
+ * server: the three roles, put together and kept alive. The only room that knows everyone.
+ *
+ * Owns: wiring, supervision, start order, shutdown. Invariants: nothing but messages crosses a process border; a role that
+ * dies is started again; a refusal at start ends the service with its reason; a clean stop takes at most ten seconds.
+ * Test: `npx vitest run --config test/vitest.config.ts --project acceptance`.
+ */
+export { emit, type LifecycleEvent, stopDeadlineMs, stopSignal } from './lifecycle.js';
+export { type RoleName, type RunningRole, runRole } from './roles.js';
+export { serve, type Service } from './supervisor.js';

@@ -3,8 +3,8 @@
  * An interpreter that walks the notation was several times slower, because it builds every object field by field.
  */
 import { invariant } from '../kernel/index.js';
-import { MessageReader } from './message-reader.js';
-import { MessageWriter } from './message-writer.js';
+import type { MessageReader } from './message-reader.js';
+import type { MessageWriter } from './message-writer.js';
 import type { Api, Field, FieldType, Fields, Message } from './notation.js';
 import { defaultOf, isInVersions, isNullable } from './notation.js';
 

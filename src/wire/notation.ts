@@ -92,9 +92,10 @@ export interface Api<Req = unknown, Res = unknown> {
   readonly response: Message<Res>;
 }
 
-type Scalar<T, In = T> = <const O extends FieldOptions<T> = Record<never, never>>(
-  options?: O,
-) => Field<OrNull<T, O>, OrNull<In, O>, IsOmittable<O>>;
+/** What a field without options has: the options of such a field say nothing. */
+type NoOptions = { readonly versions?: undefined };
+
+type Scalar<T, In = T> = <const O extends FieldOptions<T> = NoOptions>(options?: O) => Field<OrNull<T, O>, OrNull<In, O>, IsOmittable<O>>;
 
 function scalar<T, In = T>(name: ScalarType): Scalar<T, In> {
   return (options) => ({ type: { kind: 'scalar', scalar: name }, options: options ?? {} });
@@ -116,7 +117,7 @@ export const bytes = scalar<Buffer>('bytes');
 export const records = scalar<Buffer, Buffer | readonly Buffer[]>('records');
 
 /** A struct as a field by itself. Never null: no message here has such a field. */
-export function struct<F extends Fields, const O extends Omit<FieldOptions<never>, 'nullable' | 'default'> = Record<never, never>>(
+export function struct<F extends Fields, const O extends Omit<FieldOptions<never>, 'nullable' | 'default'> = NoOptions>(
   fields: F,
   options?: O,
 ): Field<StructValue<F>, StructInput<F>, IsOmittable<O>> {
@@ -124,7 +125,7 @@ export function struct<F extends Fields, const O extends Omit<FieldOptions<never
 }
 
 /** An array; its elements are never null and take no options of their own. */
-export function array<V, I, const O extends FieldOptions<null> = Record<never, never>>(
+export function array<V, I, const O extends FieldOptions<null> = NoOptions>(
   element: Field<V, I, false>,
   options?: O,
 ): Field<OrNull<readonly V[], O>, OrNull<readonly I[], O>, IsOmittable<O>> {

@@ -8,7 +8,7 @@ import { KiB, LakeError, MiB } from '../kernel/index.js';
 /** Kafka's `socket.request.max.bytes`. */
 export const frameBytesMaxDefault = 100 * MiB;
 
-/** Chunks below this are gathered in buffers of `gatherBytes`, so that a peer that drips bytes does not cost an object for each. */
+/** Chunks below this are gathered in buffers of up to `gatherBytes`, so that a peer that drips bytes does not cost an object for each. */
 const smallChunkBytes = 4 * KiB;
 const gatherBytes = 64 * KiB;
 const sizeBytes = 4;
@@ -100,7 +100,7 @@ export class FrameReader {
     for (let from = 0; from < part.length; ) {
       if (this.gathered === null || this.gatheredTo === this.gathered.length) {
         this.sealGathered();
-        this.gathered = Buffer.allocUnsafeSlow(gatherBytes);
+        this.gathered = Buffer.allocUnsafe(Math.min(gatherBytes, this.size - this.received + part.length - from));
         this.gatheredFrom = 0;
         this.gatheredTo = 0;
       }

@@ -12,7 +12,7 @@ export const stringBytesMax = 32767;
  * Array elements a single message may hold. A wire byte can become an object of some hundred bytes, so bytes alone do not bound
  * memory: 2^20 elements of at most ~256 B are a quarter GiB at the very worst, and ten times what 100,000 partitions need.
  */
-export const arrayElementsMax = 1 << 20;
+const arrayElementsMax = 1 << 20;
 
 const twoTo32 = 0x1_0000_0000;
 

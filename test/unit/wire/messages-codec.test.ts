@@ -183,6 +183,11 @@ describe('decoding', () => {
     }
   });
 
+  it('refuses a count before making the first element of it', () => {
+    const body = Buffer.concat([Buffer.from('00000400', 'hex'), Buffer.alloc(2 * 0x400 - 1)]);
+    expect(() => decodeRequest(metadataApi, 1, body, 0)).toThrow(/higher count than bytes are left, before byte 4 /);
+  });
+
   it('bounds the elements of a message, also where the bytes would allow more', () => {
     const group = Buffer.from('0000 00001000 00001000 0000 0000'.replaceAll(' ', ''), 'hex');
     const count = Buffer.alloc(4);

@@ -1,1 +1,17 @@
-export * from './object-store.js';
+/**
+ * objects: where bytes are kept. One port (`ObjectStore`), its adapters (a directory, S3, memory, and one that fails as
+ * told), a bounded local cache, and the probe that tells whether a bucket keeps its word.
+ *
+ * Owns: nothing in the bucket but `cluster/probe/…` while probing; a directory store owns its hidden folder.
+ * Invariants: a put is durable and whole or not there; with `ifAbsent` one writer wins; a lost answer is never taken for
+ * a failure (`isOutcomeUnknown`); one contract suite holds for all adapters.
+ * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/objects test/contract/object-store`, and with a
+ * real server `THERMOCLINE_VERSITYGW=<binary> … --project conformance test/conformance/object-store-s3`.
+ */
+export { isOutcomeUnknown } from './errors.js';
+export { answerLost, faultyStore, unavailable, type FaultPlan, type StoreCall, type StoreOperation } from './faulty-store.js';
+export { LocalCache, type CacheLease, type CacheStats } from './local-cache.js';
+export { MemoryStore } from './memory-store.js';
+export type { ByteRange, ObjectBody, ObjectInfo, ObjectStore, PutOptions } from './object-store.js';
+export { openObjectStore, type OpenStoreOptions } from './open.js';
+export { probeConditionalWrites, type ProbeOptions } from './probe.js';

@@ -1,0 +1,145 @@
+/**
+ * Avro object container files around `avsc`'s types (Avro spec: "Object Container Files"). The container is read and
+ * written here, not by avsc's streams, for three reasons: the schema must reach the header with its `field-id`s, a file
+ * that was cut short must not read as a shorter one, and inflating needs a bound.
+ *
+ * | part | layout |
+ * |---|---|
+ * | header | `Obj` 0x01, map<bytes> (`avro.schema`, `avro.codec`, the writer's own), 16 bytes of sync marker |
+ * | block, repeated | long count, long length, so many bytes (deflate), sync marker |
+ */
+import { createHash } from 'node:crypto';
+import { promisify } from 'node:util';
+import { deflateRaw, inflateRaw } from 'node:zlib';
+import avro from 'avsc';
+import { LakeError, MiB } from '../kernel/index.js';
+
+const deflate = promisify(deflateRaw);
+const inflate = promisify(inflateRaw);
+
+export type AvroSchema = string | readonly AvroSchema[] | { readonly [key: string]: unknown };
+
+export interface AvroFile {
+  /** The header's members as text, without `avro.schema` and `avro.codec`. */
+  readonly header: ReadonlyMap<string, string>;
+  readonly schema: AvroSchema;
+  readonly records: readonly unknown[];
+}
+
+/** Records go into blocks of about this many bytes before compression, so that a reader never inflates much at once. */
+const blockBytes = 256 * 1024;
+/** A foreign writer's block may be larger; beyond this it is refused, as 1 MiB of deflate can hold a thousand. */
+const inflatedBlockBytesMax = 256 * MiB;
+
+const magic = Buffer.from('Obj\u0001', 'latin1');
+const headerType = avro.Type.forSchema({
+  type: 'record',
+  name: 'Header',
+  fields: [
+    { name: 'magic', type: { type: 'fixed', name: 'Magic', size: 4 } },
+    { name: 'meta', type: { type: 'map', values: 'bytes' } },
+    { name: 'sync', type: { type: 'fixed', name: 'Sync', size: 16 } },
+  ],
+});
+const blockType = avro.Type.forSchema({
+  type: 'record',
+  name: 'Block',
+  fields: [
+    { name: 'count', type: 'long' },
+    { name: 'bytes', type: 'bytes' },
+    { name: 'sync', type: { type: 'fixed', name: 'BlockSync', size: 16 } },
+  ],
+});
+
+/** Longs as bigint: others' snapshot ids do not fit a number. */
+const bigLong = avro.types.LongType.__with({
+  fromBuffer: (bytes: Buffer) => bytes.readBigInt64LE(),
+  toBuffer: (value: bigint) => {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigInt64LE(value);
+    return bytes;
+  },
+  fromJSON: (value: number | string) => BigInt(value),
+  toJSON: (value: bigint) => value.toString(),
+  isValid: (value: unknown) => typeof value === 'bigint' && BigInt.asIntN(64, value) === value,
+  compare: (a: bigint, b: bigint) => (a === b ? 0 : a < b ? -1 : 1),
+});
+
+/** A type of avsc for a plain schema. Every `long` is a bigint in its values. */
+export function avroType(schema: AvroSchema): avro.Type {
+  return avro.Type.forSchema(schema as avro.Schema, { registry: { long: bigLong }, omitRecordMethods: true });
+}
+
+/** Bytes of a container file, deflated. The sync marker is a digest of the records: same input, same bytes. */
+export async function writeAvroFile(schema: AvroSchema, header: ReadonlyMap<string, string>, records: readonly unknown[]): Promise<Buffer> {
+  const type = avroType(schema);
+  const blocks: { count: number; parts: Buffer[]; bytes: number }[] = [];
+  const hash = createHash('sha256');
+  for (const record of records) {
+    const bytes = type.toBuffer(record);
+    hash.update(bytes);
+    let block = blocks.at(-1);
+    if (block === undefined || block.bytes + bytes.length > blockBytes) {
+      block = { count: 0, parts: [], bytes: 0 };
+      blocks.push(block);
+    }
+    block.count++;
+    block.parts.push(bytes);
+    block.bytes += bytes.length;
+  }
+  const sync = hash.digest().subarray(0, 16);
+  const meta: Record<string, Buffer> = {
+    'avro.schema': Buffer.from(JSON.stringify(schema)),
+    'avro.codec': Buffer.from('deflate'),
+  };
+  for (const [key, value] of header) meta[key] = Buffer.from(value);
+  const parts = [headerType.toBuffer({ magic, meta, sync })];
+  for (const block of blocks) {
+    const bytes = await deflate(Buffer.concat(block.parts));
+    parts.push(blockType.toBuffer({ count: block.count, bytes, sync }));
+  }
+  return Buffer.concat(parts);
+}
+
+/** Reads a whole container file (codec null or deflate). Errors: `table-corrupt`, also for a file that ends early. */
+export async function readAvroFile(file: Buffer, name: string): Promise<AvroFile> {
+  try {
+    const { value, offset } = headerType.decode(file) as {
+      value: { magic: Buffer; meta: Record<string, Buffer>; sync: Buffer };
+      offset: number;
+    };
+    if (offset < 0 || !value.magic.equals(magic)) throw new Error('no Avro header');
+    const codec = value.meta['avro.codec']?.toString() ?? 'null';
+    if (codec !== 'null' && codec !== 'deflate') throw new Error(`codec "${codec}" is not read here`);
+    const schema = JSON.parse(value.meta['avro.schema']?.toString() ?? '') as AvroSchema;
+    const type = avroType(schema);
+    const records: unknown[] = [];
+    for (let at = offset; at < file.length; ) {
+      const block = blockType.decode(file, at) as { value: { count: number; bytes: Buffer; sync: Buffer }; offset: number };
+      if (block.offset < 0) throw new Error('the file ends inside a block');
+      if (!block.value.sync.equals(value.sync)) throw new Error('a block ends without the sync marker');
+      const bytes = codec === 'null' ? block.value.bytes : await inflate(block.value.bytes, { maxOutputLength: inflatedBlockBytesMax });
+      let position = 0;
+      for (let i = 0; i < block.value.count; i++) {
+        const record = type.decode(bytes, position);
+        if (record.offset < 0) throw new Error('a block ends inside a record');
+        records.push(record.value as unknown);
+        position = record.offset;
+      }
+      if (position !== bytes.length) throw new Error('a block is longer than its records');
+      at = block.offset;
+    }
+    const header = new Map(
+      Object.entries(value.meta)
+        .filter(([key]) => !key.startsWith('avro.'))
+        .map(([key, bytes]) => [key, bytes.toString()]),
+    );
+    return { header, schema, records };
+  } catch (cause) {
+    throw new LakeError('table-corrupt', `${name} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      hint: 'Restore the object from an earlier version of it; the data files themselves are not touched by this.',
+      facts: { name },
+      cause,
+    });
+  }
+}

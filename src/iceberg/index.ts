@@ -1,0 +1,36 @@
+/**
+ * iceberg: the Iceberg v2 table format over an object store. Metadata JSON, Avro manifests, the conditional commit.
+ *
+ * Owns: the formats, the names below `<table>/metadata/`, the commit protocol (`TableStore`). Knows nothing of topics.
+ * Invariants: a commit is one conditional write that was checked afterwards; objects are written once, under names of
+ * their own; everything the v2 specification has is written; a location is resolved by its part below the table.
+ * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/iceberg test/property/iceberg test/golden/iceberg`.
+ */
+export { freshSnapshotId, commitIdProperty, snapshotsMax, type AppendRequest, type AppendResult, type NewDataFile } from './append.js';
+export { hintKey, keyOf, locationOf, versionKey, versionOfKey, type TableAddress } from './locations.js';
+export { entryStatus, type DataFile, type EntryStatus, type ManifestEntry, type ManifestFile } from './manifest.js';
+export { ManifestReader } from './manifest-reader.js';
+export {
+  highestFieldId,
+  schemaToJson,
+  type IcebergField,
+  type IcebergSchema,
+  type IcebergType,
+  type ListType,
+  type MapType,
+  type StructType,
+} from './schema.js';
+export {
+  addSchemaFields,
+  currentSchema,
+  currentSnapshot,
+  newTableMetadata,
+  parseTableMetadata,
+  serializeTableMetadata,
+  withProperties,
+  type PartitionSpec,
+  type Snapshot,
+  type SnapshotId,
+  type TableMetadata,
+} from './table-metadata.js';
+export { commitIds, commitsProperty, TableStore, type CommitResult, type DataFileEntry, type TableVersion } from './table-store.js';

@@ -1,0 +1,84 @@
+/** Manifest lists and manifests by way of a bounded cache: they are written once and never change. */
+import { isLakeError, LakeError, Semaphore, SingleFlight } from '../kernel/index.js';
+import type { ObjectStore } from '../objects/index.js';
+import { keyOf, type TableAddress } from './locations.js';
+import { decodeManifest, decodeManifestList, type ManifestEntry, type ManifestFile } from './manifest.js';
+import type { Snapshot } from './table-metadata.js';
+
+/** Decoded entries kept at most, over all manifests. An entry of 30 columns takes about 6 KiB of heap: some 50 MiB. */
+export const cachedEntriesMax = 8192;
+/** Manifests read at once. */
+const readsMax = 8;
+const readsQueuedMax = 100_000;
+
+export class ManifestReader {
+  readonly #store: ObjectStore;
+  /** By key, least recently used first. Lists count as entries too. */
+  readonly #cache = new Map<string, readonly unknown[]>();
+  #cachedEntries = 0;
+  readonly #flights = new SingleFlight<string, readonly unknown[]>();
+  readonly #reads = new Semaphore(readsMax, readsQueuedMax);
+
+  constructor(store: ObjectStore) {
+    this.#store = store;
+  }
+
+  /** Decoded entries now cached. */
+  get cachedEntries(): number {
+    return this.#cachedEntries;
+  }
+
+  /** The manifests of a snapshot. Errors: `table-corrupt`, those of `ObjectStore.get`. */
+  async manifests(table: TableAddress, snapshot: Snapshot, signal?: AbortSignal): Promise<readonly ManifestFile[]> {
+    const key = keyOf(table, snapshot.manifestList);
+    return (await this.#read(key, (bytes) => decodeManifestList(bytes, key), signal)) as readonly ManifestFile[];
+  }
+
+  /** All entries of a manifest, deleted ones included. Errors: `table-corrupt`, those of `ObjectStore.get`. */
+  async entries(table: TableAddress, manifest: ManifestFile, signal?: AbortSignal): Promise<readonly ManifestEntry[]> {
+    const key = keyOf(table, manifest.manifestPath);
+    return (await this.#read(key, (bytes) => decodeManifest(bytes, manifest), signal)) as readonly ManifestEntry[];
+  }
+
+  async #read(key: string, decode: (bytes: Buffer) => Promise<readonly unknown[]>, signal?: AbortSignal): Promise<readonly unknown[]> {
+    const cached = this.#cache.get(key);
+    if (cached !== undefined) {
+      this.#cache.delete(key);
+      this.#cache.set(key, cached);
+      return cached;
+    }
+    signal?.throwIfAborted();
+    // Shared by all who ask, so no single caller's signal may end it.
+    return this.#flights.run(key, () =>
+      this.#reads.run(async () => {
+        const entries = await decode(await this.#get(key));
+        this.#remember(key, entries);
+        return entries;
+      }),
+    );
+  }
+
+  async #get(key: string): Promise<Buffer> {
+    try {
+      return await this.#store.get(key);
+    } catch (error) {
+      if (!isLakeError(error, 'object-missing')) throw error;
+      throw new LakeError('table-corrupt', `${key} is named by the table and is not in the bucket`, {
+        hint: 'Restore the object from an earlier version of it.',
+        facts: { key },
+        cause: error,
+      });
+    }
+  }
+
+  #remember(key: string, entries: readonly unknown[]): void {
+    if (entries.length > cachedEntriesMax / 2) return;
+    this.#cache.set(key, entries);
+    this.#cachedEntries += entries.length;
+    for (const [oldest, held] of this.#cache) {
+      if (this.#cachedEntries <= cachedEntriesMax) return;
+      this.#cache.delete(oldest);
+      this.#cachedEntries -= held.length;
+    }
+  }
+}

@@ -1,0 +1,260 @@
+/**
+ * A table in a bucket: which metadata file is the current one, and how the next becomes it.
+ *
+ * ```
+ *  load ──► decide ──► append (objects nobody sees) ──► PUT v<N+1> if absent ──┬─ exists, not ours ──► commit-lost
+ *                                                                              │
+ *                                     list metadata/ ◄── won (or found ours) ──┘
+ *                                            │
+ *            higher number without our id, or predecessor gone: delete own file ──► commit-lost
+ *                                            │
+ *                                       committed ──► version-hint.text (a hint, for other engines)
+ * ```
+ */
+import { invariant, isLakeError, LakeError, retry, toLakeError, type BackoffPolicy, type Clock, type Random } from '../kernel/index.js';
+import type { ObjectStore } from '../objects/index.js';
+import { writeAppend, type AppendRequest, type AppendResult } from './append.js';
+import { hintKey, keyOf, locationOf, versionKey, versionOfKey, type TableAddress } from './locations.js';
+import { entryStatus, type ManifestEntry } from './manifest.js';
+import { ManifestReader } from './manifest-reader.js';
+import { currentSnapshot, parseTableMetadata, serializeTableMetadata, type TableMetadata } from './table-metadata.js';
+
+/** A metadata file as it was read or committed. */
+export interface TableVersion {
+  /** N of `v<N>.metadata.json`. */
+  readonly version: number;
+  readonly metadata: TableMetadata;
+}
+
+export interface CommitResult extends TableVersion {
+  /** Why `version-hint.text` was not written, where it was not: the commit stands all the same. */
+  readonly hintError?: LakeError;
+}
+
+/** A live data file of a snapshot. */
+export interface DataFileEntry extends ManifestEntry {
+  /** Its key in the store, resolved below the table. */
+  readonly key: string;
+}
+
+/**
+ * Table property with the ids of the latest commits, newest first, separated by spaces. It is how a commit whose answer
+ * was lost is found again, and how a reused number is told from a number that others have already built upon.
+ */
+export const commitsProperty = 'thermocline.commits';
+/** Ids kept in `commitsProperty`: 20 × 37 bytes. Older ones are found by reading older metadata files. */
+const commitIdsMax = 20;
+/** Earlier metadata files named in the metadata. */
+const metadataLogMax = 100;
+/** One conditional write, with its lost answers; about ten seconds in all. */
+const commitBackoff: BackoffPolicy = { firstMs: 100, maxMs: 3000, tries: 7 };
+/** Reading the head: it may be a void file that goes away between list and get. */
+const loadTries = 5;
+
+export class TableStore {
+  readonly store: ObjectStore;
+  /** Key prefix without a trailing slash. */
+  readonly prefix: string;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #reader: ManifestReader;
+
+  /** `ports.reader` may be shared by the tables of one store, so that they share one bound. */
+  constructor(
+    store: ObjectStore,
+    prefix: string,
+    ports: { readonly clock: Clock; readonly random: Random; readonly reader?: ManifestReader },
+  ) {
+    invariant(prefix !== '' && !prefix.endsWith('/'), 'a table prefix has no trailing slash', { prefix });
+    this.store = store;
+    this.prefix = prefix;
+    this.#clock = ports.clock;
+    this.#random = ports.random;
+    this.#reader = ports.reader ?? new ManifestReader(store);
+  }
+
+  /**
+   * The current metadata: the file with the highest number, found by one list request (`version-hint.text` is never
+   * trusted). `null` where there is no table. With `known`, nothing is read again while that is still the highest.
+   */
+  async load(known?: TableVersion | null, signal?: AbortSignal): Promise<TableVersion | null> {
+    for (let attempt = 1; ; attempt++) {
+      const version = (await this.#versions(signal)).at(-1);
+      if (version === undefined) return null;
+      if (known?.version === version) return known;
+      const found = await this.#read(version, signal);
+      if (found !== null) return found;
+      if (attempt === loadTries) {
+        throw new LakeError('store-unavailable', `${versionKey(this.prefix, version)} is listed and cannot be read`, {
+          hint: 'Check that the bucket lists what it holds.',
+        });
+      }
+    }
+  }
+
+  /**
+   * Writes what a next snapshot needs (manifest, manifest list, merged manifests) under names of its own and resolves to
+   * the metadata that `commit` can make current. Errors: `unsupported`, `table-corrupt`, those of `ObjectStore.put`.
+   */
+  append(metadata: TableMetadata, request: AppendRequest, signal?: AbortSignal): Promise<AppendResult> {
+    return writeAppend({ store: this.store, prefix: this.prefix, reader: this.#reader, random: this.#random }, metadata, request, signal);
+  }
+
+  /**
+   * Makes `next` the table's metadata after `base` (`null`: the table is created). The metadata it resolves to is `next`
+   * with the commit's id, the log of metadata files and the time set.
+   * Errors: `commit-lost` (another writer was first: load and decide again) and `store-unavailable` (it may have been
+   * committed: ask `includesCommit` before deciding again).
+   */
+  async commit(base: TableVersion | null, next: TableMetadata, commitId: string, signal?: AbortSignal): Promise<CommitResult> {
+    invariant(/^[\w.:-]{1,100}$/.test(commitId), 'a commit id is a short word', { commitId });
+    const version = (base?.version ?? 0) + 1;
+    const metadata = this.#nextMetadata(base, next, commitId);
+    const ports = { clock: this.#clock, random: this.#random };
+    const isOurs = await retry(() => this.#putVersion(version, metadata, commitId, signal), commitBackoff, ports, signal);
+    if (!isOurs) throw this.#lost(version, 'another writer wrote it');
+    const reason = await retry(() => this.#voidReason(base, version, commitId, signal), commitBackoff, ports, signal);
+    if (reason !== null) {
+      await this.store.delete(versionKey(this.prefix, version), signal);
+      throw this.#lost(version, reason);
+    }
+    const hintError = await this.#raiseHint(version, signal);
+    return { version, metadata, ...(hintError === null ? {} : { hintError }) };
+  }
+
+  /** Whether a commit of this id is part of the table, looking back as far as `sinceVersion` (exclusive). */
+  async includesCommit(commitId: string, sinceVersion: number, signal?: AbortSignal): Promise<boolean> {
+    let at = await this.load(null, signal);
+    while (at !== null && at.version > sinceVersion) {
+      const ids = commitIds(at.metadata);
+      if (ids.includes(commitId)) return true;
+      if (ids.length < commitIdsMax) return false;
+      at = await this.#read(at.version - ids.length, signal);
+    }
+    return false;
+  }
+
+  /**
+   * The live data files of the current snapshot, in the order of their manifests.
+   * Errors: `table-corrupt`; `unsupported` where another engine has put delete files into the table.
+   */
+  async readDataFiles(metadata: TableMetadata, signal?: AbortSignal): Promise<readonly DataFileEntry[]> {
+    const snapshot = currentSnapshot(metadata);
+    if (snapshot === null) return [];
+    const address: TableAddress = { prefix: this.prefix, location: metadata.location };
+    const manifests = (await this.#reader.manifests(address, snapshot, signal)).filter((m) => m.addedFiles + m.existingFiles > 0);
+    if (manifests.some((manifest) => manifest.content === 1)) {
+      throw new LakeError('unsupported', `the table at ${metadata.location} has delete files`, {
+        hint: 'Rewrite the data files with the engine that deleted rows, or roll its snapshot back.',
+        facts: { location: metadata.location },
+      });
+    }
+    const read = await Promise.all(manifests.map((manifest) => this.#reader.entries(address, manifest, signal)));
+    return read
+      .flat()
+      .filter((entry) => entry.status !== entryStatus.deleted)
+      .map((entry) => ({ ...entry, key: keyOf(address, entry.file.filePath) }));
+  }
+
+  /** Numbers of the metadata files that are there, ascending. */
+  async #versions(signal?: AbortSignal): Promise<readonly number[]> {
+    const versions: number[] = [];
+    for await (const { key } of this.store.list(`${this.prefix}/metadata/v`, signal)) {
+      const version = versionOfKey(key);
+      if (version !== null) versions.push(version);
+    }
+    return versions.sort((a, b) => a - b);
+  }
+
+  async #read(version: number, signal?: AbortSignal): Promise<TableVersion | null> {
+    try {
+      return { version, metadata: parseTableMetadata(await this.store.get(versionKey(this.prefix, version), { signal })) };
+    } catch (error) {
+      if (isLakeError(error, 'object-missing')) return null;
+      throw error;
+    }
+  }
+
+  #nextMetadata(base: TableVersion | null, next: TableMetadata, commitId: string): TableMetadata {
+    const address: TableAddress = { prefix: this.prefix, location: next.location };
+    const earlier = base?.metadata;
+    const log =
+      base === null
+        ? []
+        : [
+            ...base.metadata.metadataLog,
+            { timestampMs: base.metadata.lastUpdatedMs, metadataFile: locationOf(address, versionKey(this.prefix, base.version)) },
+          ];
+    const ids = [commitId, ...(earlier === undefined ? [] : commitIds(earlier))].slice(0, commitIdsMax);
+    return {
+      ...next,
+      lastUpdatedMs: Math.max(this.#clock.nowMs(), next.lastUpdatedMs, earlier?.lastUpdatedMs ?? 0),
+      properties: { ...next.properties, [commitsProperty]: ids.join(' ') },
+      metadataLog: log.slice(-metadataLogMax),
+    };
+  }
+
+  /** Whether `v<version>` now holds our commit: written by this call, or by an earlier one whose answer was lost. */
+  async #putVersion(version: number, metadata: TableMetadata, commitId: string, signal?: AbortSignal): Promise<boolean> {
+    try {
+      await this.store.put(versionKey(this.prefix, version), serializeTableMetadata(metadata), { ifAbsent: true, signal });
+      return true;
+    } catch (error) {
+      if (!isLakeError(error, 'object-exists')) throw error;
+      const found = await this.#read(version, signal);
+      return found !== null && commitIds(found.metadata)[0] === commitId;
+    }
+  }
+
+  /** Why a won write is no commit, or `null` where it is one. */
+  async #voidReason(base: TableVersion | null, version: number, commitId: string, signal?: AbortSignal): Promise<string | null> {
+    const versions = await this.#versions(signal);
+    const highest = versions.at(-1) ?? 0;
+    if (highest > version) {
+      // Either others have built upon it already, or the number was free again because old metadata was cleaned up.
+      return (await this.includesCommit(commitId, version - 1, signal)) ? null : `the table is at version ${highest} already`;
+    }
+    if (!versions.includes(version)) return 'it was removed again';
+    if (base !== null && !versions.includes(base.version)) return `version ${base.version} is gone`;
+    return null;
+  }
+
+  #lost(version: number, reason: string): LakeError {
+    return new LakeError('commit-lost', `version ${version} of the table ${this.prefix} is not ours: ${reason}`, {
+      hint: 'Load the table and decide again.',
+      facts: { table: this.prefix, version },
+    });
+  }
+
+  /**
+   * Lets `version-hint.text` grow to the table's version. After each write the list is read again, so whichever writer
+   * is last to write has seen the highest version there was.
+   */
+  async #raiseHint(version: number, signal?: AbortSignal): Promise<LakeError | null> {
+    try {
+      let target = version;
+      for (let hinted = await this.#hint(signal); hinted < target; target = (await this.#versions(signal)).at(-1) ?? target) {
+        await this.store.put(hintKey(this.prefix), Buffer.from(String(target)), { signal });
+        hinted = target;
+      }
+      return null;
+    } catch (error) {
+      return toLakeError(error, 'internal', 'version-hint.text');
+    }
+  }
+
+  async #hint(signal?: AbortSignal): Promise<number> {
+    try {
+      const hint = Number((await this.store.get(hintKey(this.prefix), { signal })).toString('latin1').trim());
+      return Number.isSafeInteger(hint) ? hint : 0;
+    } catch (error) {
+      if (isLakeError(error, 'object-missing')) return 0;
+      throw error;
+    }
+  }
+}
+
+/** Ids of the latest commits, newest first. */
+export function commitIds(metadata: TableMetadata): readonly string[] {
+  return (metadata.properties[commitsProperty] ?? '').split(' ').filter((id) => id !== '');
+}

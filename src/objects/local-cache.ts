@@ -1,0 +1,219 @@
+/**
+ * Whole objects on local disk, under a bound. Whoever uses a file holds a lease; a leased file counts against the bound
+ * and is not deleted. Nothing in the folder outlives a start.
+ */
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { formatBytes, LakeError, Semaphore } from '../kernel/index.js';
+import { objectMissing } from './errors.js';
+import type { ObjectStore } from './object-store.js';
+
+export interface CacheLease {
+  /** A local file of mode 0444, complete. */
+  readonly path: string;
+  readonly bytes: number;
+  /** To be called once the path is no longer needed (or linked elsewhere); a second call does nothing. */
+  release(): void;
+}
+
+export interface CacheStats {
+  /** Bytes on disk or being downloaded. */
+  readonly bytes: number;
+  readonly leasedBytes: number;
+  readonly entries: number;
+  readonly hits: number;
+  readonly misses: number;
+}
+
+interface Entry {
+  readonly path: string;
+  /** As announced, then as downloaded. */
+  bytes: number;
+  leases: number;
+  isComplete: boolean;
+  ready: Promise<void>;
+}
+
+/** Downloads at once; each holds one stream buffer. */
+const downloadsMax = 4;
+const downloadsQueuedMax = 100_000;
+
+export class LocalCache {
+  readonly #store: ObjectStore;
+  readonly #folder: string;
+  readonly #bytesMax: number;
+  /** Whether the store's own files lie where hard links from beside the cache can reach them. */
+  readonly #isDirect: boolean;
+  /** Least recently used first. */
+  readonly #entries = new Map<string, Entry>();
+  readonly #downloads = new Semaphore(downloadsMax, downloadsQueuedMax);
+  readonly #closed = new AbortController();
+  #bytes = 0;
+  /** Names files; never used twice. */
+  #files = 0;
+  #hits = 0;
+  #misses = 0;
+
+  private constructor(store: ObjectStore, folder: string, bytesMax: number, isDirect: boolean) {
+    this.#store = store;
+    this.#folder = folder;
+    this.#bytesMax = bytesMax;
+    this.#isDirect = isDirect;
+  }
+
+  /** Empties the folder `dir`, which is this cache's alone, and opens it. */
+  static async open(options: { readonly store: ObjectStore; readonly dir: string; readonly maxBytes: number }): Promise<LocalCache> {
+    const { store, dir, maxBytes } = options;
+    await mkdir(dir, { recursive: true });
+    for (const name of await readdir(dir)) await rm(join(dir, name), { recursive: true, force: true });
+    return new LocalCache(store, dir, maxBytes, await isSameFileSystem(store, dir));
+  }
+
+  get stats(): CacheStats {
+    let leasedBytes = 0;
+    for (const entry of this.#entries.values()) if (entry.leases > 0) leasedBytes += entry.bytes;
+    return { bytes: this.#bytes, leasedBytes, entries: this.#entries.size, hits: this.#hits, misses: this.#misses };
+  }
+
+  /**
+   * The object as a local file, downloaded if it is not here. `bytes` is its length where the caller knows it. Whoever
+   * asks while it is on its way waits for the same download; a caller's signal ends its own wait only.
+   * Errors: those of `ObjectStore.download`; `overloaded` where leased files leave no room.
+   */
+  async fetchToLocal(key: string, bytes?: number, signal?: AbortSignal): Promise<CacheLease> {
+    signal?.throwIfAborted();
+    if (this.#isDirect) return this.#direct(key, signal);
+    let entry = this.#entries.get(key);
+    if (entry === undefined) {
+      const announced = bytes ?? (await this.#sizeOf(key, signal));
+      // Somebody else may have asked for it meanwhile; from here on nothing waits.
+      entry = this.#entries.get(key) ?? this.#admit(key, announced);
+    } else {
+      this.#hits++;
+    }
+    this.#entries.delete(key);
+    this.#entries.set(key, entry);
+    const held = entry;
+    held.leases++;
+    let isReleased = false;
+    const release = (): void => {
+      if (isReleased) return;
+      isReleased = true;
+      held.leases--;
+    };
+    try {
+      await abortable(held.ready, signal);
+    } catch (error) {
+      release();
+      throw error;
+    }
+    return { path: held.path, bytes: held.bytes, release };
+  }
+
+  /** Drops files without a lease, least recently used first, until at most `bytes` are kept. */
+  async shrinkTo(bytes: number): Promise<void> {
+    await removeFiles(this.#evict(bytes));
+  }
+
+  /** Ends downloads under way and empties the folder. Leased files go as well: links to them stay. */
+  async close(): Promise<void> {
+    this.#closed.abort(new LakeError('cancelled', 'the cache was closed'));
+    const entries = [...this.#entries.values()];
+    this.#entries.clear();
+    this.#bytes = 0;
+    await Promise.allSettled(entries.map((entry) => entry.ready));
+    await removeFiles(entries.map((entry) => entry.path));
+  }
+
+  async #sizeOf(key: string, signal: AbortSignal | undefined): Promise<number> {
+    const found = await this.#store.head(key, signal);
+    if (found === null) throw objectMissing(this.#store.url, key);
+    return found.bytes;
+  }
+
+  /** Makes room in the books at once; the evicted files go before the download begins. */
+  #admit(key: string, bytes: number): Entry {
+    this.#closed.signal.throwIfAborted();
+    const evicted = this.#evict(this.#bytesMax - bytes);
+    const path = join(this.#folder, String(this.#files++));
+    const entry: Entry = { path, bytes, leases: 0, isComplete: false, ready: Promise.resolve() };
+    if (this.#bytes + bytes > this.#bytesMax) {
+      void removeFiles(evicted);
+      throw new LakeError('overloaded', `${key} (${formatBytes(bytes)}) does not fit the cache: ${this.#describe()}`, {
+        hint: 'Try again when less is running, or give the cache more bytes.',
+        facts: { key, bytes, cached: this.#bytes, bound: this.#bytesMax },
+      });
+    }
+    this.#bytes += bytes;
+    this.#misses++;
+    this.#entries.set(key, entry);
+    entry.ready = this.#fill(key, entry, evicted);
+    // Every waiter may have left by the time it fails.
+    entry.ready.catch(() => {});
+    return entry;
+  }
+
+  async #fill(key: string, entry: Entry, evicted: readonly string[]): Promise<void> {
+    try {
+      await removeFiles(evicted);
+      const { signal } = this.#closed;
+      const bytes = await this.#downloads.run(() => this.#store.download(key, entry.path, signal), signal);
+      if (this.#entries.get(key) === entry) this.#bytes += bytes - entry.bytes;
+      entry.bytes = bytes;
+      entry.isComplete = true;
+    } catch (error) {
+      if (this.#entries.get(key) === entry) {
+        this.#entries.delete(key);
+        this.#bytes -= entry.bytes;
+      }
+      throw error;
+    }
+  }
+
+  /** Takes files without a lease out of the books until at most `bytesKept` remain, and answers their paths. */
+  #evict(bytesKept: number): readonly string[] {
+    const evicted: string[] = [];
+    for (const [key, entry] of this.#entries) {
+      if (this.#bytes <= bytesKept) break;
+      if (entry.leases > 0 || !entry.isComplete) continue;
+      this.#entries.delete(key);
+      this.#bytes -= entry.bytes;
+      evicted.push(entry.path);
+    }
+    return evicted;
+  }
+
+  #describe(): string {
+    const { leasedBytes } = this.stats;
+    return `${formatBytes(leasedBytes)} of ${formatBytes(this.#bytesMax)} are in use`;
+  }
+
+  async #direct(key: string, signal: AbortSignal | undefined): Promise<CacheLease> {
+    const path = this.#store.localPath(key);
+    const found = await this.#store.head(key, signal);
+    if (path === null || found === null) throw objectMissing(this.#store.url, key);
+    return { path, bytes: found.bytes, release: () => {} };
+  }
+}
+
+async function isSameFileSystem(store: ObjectStore, folder: string): Promise<boolean> {
+  const path = store.localPath('x');
+  if (path === null) return false;
+  const [a, b] = await Promise.all([stat(dirname(path)), stat(folder)]);
+  return a.dev === b.dev;
+}
+
+async function removeFiles(paths: readonly string[]): Promise<void> {
+  for (const path of paths) await rm(path, { force: true });
+}
+
+/** Waits for work that others wait for too: a signal ends this wait, not the work. */
+async function abortable(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return work;
+  signal.throwIfAborted();
+  await new Promise<void>((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    signal.addEventListener('abort', onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}

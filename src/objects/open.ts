@@ -1,0 +1,63 @@
+/** From a bucket URL to its store. Adapters with heavy imports are loaded only when asked for. */
+import { fileURLToPath } from 'node:url';
+import { LakeError, systemClock, systemRandom, type Clock, type Random } from '../kernel/index.js';
+import { DirectoryStore } from './directory-store.js';
+import { checkKey } from './keys.js';
+import { MemoryStore } from './memory-store.js';
+import type { ObjectStore } from './object-store.js';
+
+export interface OpenStoreOptions {
+  /** Of an S3 server that is not Amazon's, for example `http://127.0.0.1:9000`. */
+  readonly endpoint?: string | undefined;
+  readonly region?: string | undefined;
+  /** Bucket in the path, not in the host name; the default where an endpoint is given. */
+  readonly forcePathStyle?: boolean | undefined;
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+/**
+ * Opens `file:///path`, `s3://bucket/prefix` or `memory:`. An S3 store is opened without a request; whether it answers and
+ * keeps its word is `probeConditionalWrites`' job. Errors: `config-invalid-value`; for a directory `store-refused` and others.
+ */
+export async function openObjectStore(url: string, options: OpenStoreOptions = {}): Promise<ObjectStore> {
+  const ports = { clock: options.clock ?? systemClock, random: options.random ?? systemRandom };
+  if (url === 'memory:') return new MemoryStore(ports);
+  let parsed: URL;
+  try {
+    parsed = new URL(url);
+  } catch (cause) {
+    throw badUrl(url, 'it is not a URL', cause);
+  }
+  if (parsed.search !== '' || parsed.hash !== '') throw badUrl(url, 'it has a query or a fragment');
+  switch (parsed.protocol) {
+    case 'file:': {
+      if (parsed.host !== '') throw badUrl(url, 'a file URL has three slashes before its path');
+      let path: string;
+      try {
+        path = fileURLToPath(parsed);
+      } catch (cause) {
+        throw badUrl(url, 'its path cannot be decoded', cause);
+      }
+      if (path === '/') throw badUrl(url, 'the root of the file system cannot be a bucket');
+      return DirectoryStore.open(path.replace(/\/+$/, ''), ports);
+    }
+    case 's3:': {
+      if (parsed.username !== '' || parsed.password !== '') throw badUrl('s3://…', 'credentials do not belong into it');
+      if (parsed.hostname === '' || parsed.port !== '') throw badUrl(url, 'it names no bucket');
+      const prefix = decodeURIComponent(parsed.pathname).replace(/^\/+|\/+$/g, '');
+      if (prefix !== '') checkKey(prefix);
+      const { openS3Store } = await import('./s3-store.js');
+      return openS3Store({ bucket: parsed.hostname, prefix, ...options, ...ports });
+    }
+    default:
+      throw badUrl(url, `"${parsed.protocol}" is not a kind of bucket`);
+  }
+}
+
+function badUrl(url: string, reason: string, cause?: unknown): LakeError {
+  return new LakeError('config-invalid-value', `bucket URL "${url}": ${reason}`, {
+    hint: 'Use file:///absolute/path, s3://bucket/prefix or memory:.',
+    cause,
+  });
+}

@@ -1,0 +1,26 @@
+/**
+ * columns: record batches ⇄ columns ⇄ Parquet. Stages batches as raw columns, encodes them with DuckDB into cold files with
+ * typed columns, reads cold files back to compare them, and turns their rows into record batches again.
+ *
+ * Owns: the columns and their field ids, the one definition of a typed column, the digest, the worker children that do the
+ * jobs of `jobs.ts`. Writes only the paths a job gives it and its own temporary folder.
+ * Invariants: a typed column is a pure function of the value's bytes; `scanner.ts` finds exactly the pairs that `typed-sql.ts`
+ * gives values for; a digest is computed from raw batches by code that shares nothing with the encoder; no object per record.
+ * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/columns test/property/columns test/golden/columns`.
+ */
+export * from './jobs.js';
+export { composeDigests, emptyDigest, RecordDigest } from './digest.js';
+export {
+  assignColumns,
+  compareCodePoints,
+  maxFieldNameBytes,
+  maxTypedColumns,
+  pairKey,
+  type PresentedColumn,
+  presentColumns,
+  type SqlType,
+  sqlTypeOf,
+} from './naming.js';
+export * from './schema.js';
+export { type TypedOutput, typedSelect, type TypedSource, untypedSelect } from './typed-sql.js';
+export { ValueScanner } from './scanner.js';

@@ -1,0 +1,97 @@
+/**
+ * The one definition of a typed column: SQL over the bytes of a value. The encoder's COPY evaluates it into the file, the
+ * tail's view evaluates the same text at query time, so hot and cold cannot differ; `scanner.ts` foretells which pairs it
+ * will find.
+ *
+ * A value that is a JSON object (UTF-8; as DuckDB reads JSON, that is with trailing commas and NaN allowed) contributes each
+ * top-level field, the first of duplicate names, by what it is:
+ *
+ * | in the value                           | kind   | as                                      |
+ * |----------------------------------------|--------|-----------------------------------------|
+ * | integer within 64 bits                 | long   | 1, −0 as 0                              |
+ * | number with fraction or exponent       | double | 1.0, 1e3, the nearest double            |
+ * | true, false                            | bool   |                                         |
+ * | string                                 | text   | unescaped                               |
+ * | object, array                          | text   | its JSON text without white space       |
+ * | number no long and no double can hold  | text   | its digits: 9223372036854775808, 1e400  |
+ * | null, NaN, Infinity                    | none   |                                         |
+ */
+import type { ColumnKind, ColumnPair } from './jobs.js';
+import { sqlTypeOf } from './naming.js';
+import { quoteName, quoteText } from './schema.js';
+
+/** A typed column to compute, and what it shall be called in the result. */
+export interface TypedOutput extends ColumnPair {
+  readonly as: string;
+}
+
+/** Only what may begin a JSON object reaches the parser: a value it refuses costs microseconds. */
+function objectBytes(valueRef: string): string {
+  return (
+    `CASE WHEN (${valueRef} >= '{'::BLOB AND ${valueRef} < '|'::BLOB) OR (${valueRef} >= '\\x09'::BLOB AND ${valueRef} < '\\x0E'::BLOB)` +
+    ` OR (${valueRef} >= ' '::BLOB AND ${valueRef} < '!'::BLOB) THEN ${valueRef} END`
+  );
+}
+
+/** The fields asked for, each as the JSON text it has in the value. */
+function fieldsExpression(names: readonly string[], valueRef: string): string {
+  const structure = `{${names.map((name) => `${JSON.stringify(name)}:"JSON"`).join(',')}}`;
+  return `TRY(from_json(TRY(decode(${objectBytes(valueRef)})), ${quoteText(structure)}))`;
+}
+
+/** JSON texts of numbers begin with a digit or a minus; nothing else lies between '-' and ':'. */
+function isNumber(json: string): string {
+  return `${json} >= '-' AND ${json} < ':'`;
+}
+
+function isDecimal(json: string): string {
+  return `(contains(${json}, '.') OR contains(${json}, 'e') OR contains(${json}, 'E'))`;
+}
+
+const expressionOfKind: Readonly<Record<ColumnKind, (json: string) => string>> = {
+  long: (json) => `CASE WHEN ${isNumber(json)} AND NOT ${isDecimal(json)} THEN TRY_CAST(${json} AS BIGINT) END`,
+  double: (json) =>
+    `CASE WHEN ${isNumber(json)} AND ${isDecimal(json)} AND isfinite(TRY_CAST(${json} AS DOUBLE)) THEN TRY_CAST(${json} AS DOUBLE) END`,
+  bool: (json) => `CASE WHEN ${json} = 'true' THEN true WHEN ${json} = 'false' THEN false END`,
+  text: (json) =>
+    `CASE WHEN ${json} < '#' THEN CASE WHEN contains(${json}, '\\') THEN ${json}::JSON->>'$' ELSE substr(${json}, 2, length(${json}) - 2) END` +
+    ` WHEN starts_with(${json}, '{') OR starts_with(${json}, '[') THEN ${json}` +
+    ` WHEN ${isNumber(json)} AND NOT contains(lower(${json}), 'n') AND NOT coalesce(` +
+    `CASE WHEN ${isDecimal(json)} THEN isfinite(TRY_CAST(${json} AS DOUBLE)) ELSE TRY_CAST(${json} AS BIGINT) IS NOT NULL END, false)` +
+    ` THEN ${json} END`,
+};
+
+export interface TypedSource {
+  /** What stands behind FROM. */
+  readonly from: string;
+  /** SQL of the value (BLOB) over that relation. */
+  readonly value: string;
+  /** Select items that are passed on, each with its own name (`"_offset"`, `1 AS "_partition_id"`). */
+  readonly keep: readonly string[];
+}
+
+/**
+ * A SELECT of the kept items and the typed columns asked for. Only the fields asked for are looked at. `as` names must not
+ * begin with `__thermocline`.
+ */
+export function typedSelect(columns: readonly TypedOutput[], source: TypedSource): string {
+  if (columns.length === 0) return `SELECT ${source.keep.join(', ')} FROM ${source.from}`;
+  const names = [...new Set(columns.map((column) => column.name))];
+  const position = new Map(names.map((name, index) => [name, index + 1]));
+  const typed = columns.map((column) => {
+    const json = `__thermocline_j${position.get(column.name)}`;
+    return `${expressionOfKind[column.kind](json)} AS ${quoteName(column.as)}`;
+  });
+  const fields = names.map((_, index) => `struct_extract_at(__thermocline_s, ${index + 1})::VARCHAR AS __thermocline_j${index + 1}`);
+  return (
+    `SELECT * EXCLUDE (${names.map((_, index) => `__thermocline_j${index + 1}`).join(', ')}), ${typed.join(', ')} FROM (` +
+    `SELECT * EXCLUDE (__thermocline_s), ${fields.join(', ')} FROM (` +
+    `SELECT ${[...source.keep, `${fieldsExpression(names, source.value)} AS __thermocline_s`].join(', ')} FROM ${source.from}))`
+  );
+}
+
+/** Typed columns where the value contributes nothing (`lake.value.format` string or bytes). */
+export function untypedSelect(columns: readonly TypedOutput[], source: TypedSource): string {
+  const nulls = columns.map((column) => `NULL::${sqlTypeOf(column.kind)} AS ${quoteName(column.as)}`);
+  return `SELECT ${[...source.keep, ...nulls].join(', ')} FROM ${source.from}`;
+}

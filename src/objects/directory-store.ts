@@ -21,8 +21,9 @@ import {
 } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { hourMs, invariant, LakeError, toLakeError, type Clock, type Random } from '../kernel/index.js';
+import { hourMs, invariant, LakeError, type Clock, type Random } from '../kernel/index.js';
 import { objectExists, objectMissing, outcomeUnknown } from './errors.js';
+import { fileError, isErrno } from './file-errors.js';
 import { checkKey, checkPrefix, compareKeys, hiddenFolder } from './keys.js';
 import type { ByteRange, ObjectBody, ObjectInfo, ObjectStore, PutOptions } from './object-store.js';
 
@@ -63,7 +64,7 @@ export class DirectoryStore implements ObjectStore {
           cause: error,
         });
       }
-      throw mapped(error, `opening ${path}`);
+      throw fileError(error, `opening ${path}`);
     }
   }
 
@@ -82,7 +83,7 @@ export class DirectoryStore implements ObjectStore {
     } catch (error) {
       if (options.ifAbsent === true && !isPlaced && isErrno(error, 'EEXIST')) throw objectExists(this.url, key);
       if (isPlaced) throw outcomeUnknown(this.url, `writing ${key}`, error);
-      throw mapped(error, `writing ${key}`);
+      throw fileError(error, `writing ${key}`);
     } finally {
       await unlink(temporary).catch((error: unknown) => {
         // A rename has taken it away; anything else is swept as stale by the next start.
@@ -104,7 +105,7 @@ export class DirectoryStore implements ObjectStore {
       return await readExactly(file, start, Math.max(start, end));
     } catch (error) {
       if (isErrno(error, 'ENOENT', 'ENOTDIR', 'EISDIR')) throw objectMissing(this.url, key, error);
-      throw mapped(error, `reading ${key}`);
+      throw fileError(error, `reading ${key}`);
     } finally {
       await file?.close();
     }
@@ -121,7 +122,7 @@ export class DirectoryStore implements ObjectStore {
       return found.bytes;
     } catch (error) {
       if (!isErrno(error, 'EEXIST')) await unlink(path).catch(() => {});
-      throw mapped(error, `copying ${key}`);
+      throw fileError(error, `copying ${key}`);
     }
   }
 
@@ -146,7 +147,7 @@ export class DirectoryStore implements ObjectStore {
       await unlink(path);
     } catch (error) {
       if (isErrno(error, 'ENOENT', 'ENOTDIR')) return;
-      throw mapped(error, `removing ${key}`);
+      throw fileError(error, `removing ${key}`);
     }
     await this.#removeEmptyFolders(dirname(path));
   }
@@ -170,10 +171,10 @@ export class DirectoryStore implements ObjectStore {
   async #stat(key: string): Promise<ObjectInfo | null> {
     try {
       const found = await stat(this.#path(key));
-      return found.isFile() ? { key, bytes: found.size, lastModifiedMs: found.mtimeMs } : null;
+      return found.isFile() ? { key, bytes: found.size, lastModifiedMs: Math.floor(found.mtimeMs) } : null;
     } catch (error) {
       if (isErrno(error, 'ENOENT', 'ENOTDIR')) return null;
-      throw mapped(error, `looking at ${key}`);
+      throw fileError(error, `looking at ${key}`);
     }
   }
 
@@ -213,7 +214,7 @@ export class DirectoryStore implements ObjectStore {
         .sort(compareKeys);
     } catch (error) {
       if (isErrno(error, 'ENOENT', 'ENOTDIR')) return [];
-      throw mapped(error, `listing ${folder}`);
+      throw fileError(error, `listing ${folder}`);
     }
   }
 
@@ -281,25 +282,4 @@ async function syncFolder(folder: string): Promise<void> {
   } finally {
     await handle.close();
   }
-}
-
-function isErrno(error: unknown, ...codes: string[]): boolean {
-  return error instanceof Error && 'code' in error && codes.includes(error.code as string);
-}
-
-function mapped(error: unknown, what: string): unknown {
-  if (error instanceof LakeError || !(error instanceof Error) || !('code' in error) || error.name === 'AbortError') return error;
-  if (isErrno(error, 'ENOSPC', 'EDQUOT')) {
-    return new LakeError('disk-full', `${what}: the disk of the bucket directory is full`, {
-      hint: "Free space on the bucket's file system or raise its quota.",
-      cause: error,
-    });
-  }
-  if (isErrno(error, 'EACCES', 'EPERM', 'EROFS', 'ENAMETOOLONG', 'ENOTDIR', 'EISDIR', 'ELOOP')) {
-    return new LakeError('store-refused', `${what}: ${error.message}`, {
-      hint: "Give the service's user the right to read and write the bucket directory.",
-      cause: error,
-    });
-  }
-  return toLakeError(error, 'store-unavailable', what);
 }

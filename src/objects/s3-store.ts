@@ -40,6 +40,8 @@ const socketsMax = 64;
 
 /** Opens a bucket without sending a request. Region: given, else `AWS_REGION`, else the SDK's own chain. */
 export async function openS3Store(options: S3StoreOptions): Promise<ObjectStore> {
+  // The SDK's version is pinned to one that runs on this Node; its notice about later ones is noise on every start.
+  process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
   const sdk = await import('@aws-sdk/client-s3');
   const environmentRegion = process.env['AWS_REGION'] ?? process.env['AWS_DEFAULT_REGION'];
   const region = options.region ?? environmentRegion ?? (options.endpoint === undefined ? undefined : 'us-east-1');

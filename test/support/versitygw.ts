@@ -1,0 +1,81 @@
+// A real S3 server for tests: versitygw, from a binary that the environment names. Ended by the process id it was started with.
+import { spawn } from 'node:child_process';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { createServer, connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export interface S3Server {
+  readonly endpoint: string;
+  readonly port: number;
+  readonly accessKey: string;
+  readonly secretKey: string;
+  /** Objects are plain files below it: `<folder>/<bucket>/<key>`. */
+  readonly folder: string;
+  stop(): Promise<void>;
+}
+
+export const versitygwBinary = process.env['THERMOCLINE_VERSITYGW'];
+export const versitygwReason = 'set THERMOCLINE_VERSITYGW to a versitygw binary to run this against a real S3 server';
+
+/** Starts the gateway with the given buckets and waits until it answers. */
+export async function startVersitygw(binary: string, buckets: readonly string[]): Promise<S3Server> {
+  const root = await mkdtemp(join(tmpdir(), 'thermocline-s3-'));
+  const folder = join(root, 'data');
+  for (const bucket of buckets) await mkdir(join(folder, bucket), { recursive: true });
+  const port = await freePort();
+  const credentials = { accessKey: 'test', secretKey: 'testtest' };
+  const child = spawn(
+    binary,
+    [
+      '--access',
+      credentials.accessKey,
+      '--secret',
+      credentials.secretKey,
+      '--port',
+      `127.0.0.1:${port}`,
+      '--region',
+      'us-east-1',
+      'posix',
+      folder,
+    ],
+    { stdio: 'ignore' },
+  );
+  const ended = new Promise<void>((resolve) => {
+    child.once('exit', () => resolve());
+  });
+  const stop = async (): Promise<void> => {
+    child.kill('SIGKILL');
+    await ended;
+    await rm(root, { recursive: true, force: true });
+  };
+  for (let attempt = 0; !(await answers(port)); attempt++) {
+    if (attempt > 200 || child.exitCode !== null) {
+      await stop();
+      throw new Error(`${binary} did not start`);
+    }
+    await sleep(50);
+  }
+  return { endpoint: `http://127.0.0.1:${port}`, port, ...credentials, folder, stop };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}

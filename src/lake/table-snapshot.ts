@@ -57,6 +57,8 @@ export interface RangeMove {
   readonly from: Offset;
   readonly to: Offset;
   readonly leaderEpoch: LeaderEpoch;
+  /** The partition's log start as the broker told it, where it is above what the table has; never goes back. */
+  readonly logStartOffset?: Offset;
   /** Files that hold the range; none where it has no rows (markers, aborted records). */
   readonly files: readonly NewColdFile[];
 }

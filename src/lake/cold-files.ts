@@ -1,0 +1,96 @@
+/**
+ * A cold file as the table's manifests have it, both ways. Nothing of ours stands beside the manifest: partition and offsets
+ * are in the object's name, timestamps in the bounds of their columns, the columns a file has in its null counts.
+ */
+import type { DataFileEntry, NewDataFile } from '../iceberg/index.js';
+import { LakeError, type TimestampMs } from '../kernel/index.js';
+import { parseDataFilePath } from './bucket-layout.js';
+import { byPartitionAndOffset } from './plan-files.js';
+import type { ColdFile, NewColdFile, PartitionCold } from './table-snapshot.js';
+import { timestampFieldId, timestampRawFieldId } from './table-schema.js';
+
+export function dataFileOf(file: NewColdFile): NewDataFile {
+  const bounds = (which: 'lower' | 'upper'): ReadonlyMap<number, Buffer> =>
+    new Map(
+      file.metrics.flatMap((metric) => {
+        const bound = metric[which];
+        return bound === undefined ? [] : [[metric.fieldId, Buffer.from(bound, 'base64')] as const];
+      }),
+    );
+  return {
+    key: file.key,
+    recordCount: file.rows,
+    bytes: file.bytes,
+    columnSizes: new Map(file.metrics.map((metric) => [metric.fieldId, metric.bytes])),
+    valueCounts: new Map(file.metrics.map((metric) => [metric.fieldId, metric.values])),
+    nullValueCounts: new Map(file.metrics.map((metric) => [metric.fieldId, metric.nulls])),
+    lowerBounds: bounds('lower'),
+    upperBounds: bounds('upper'),
+    splitOffsets: file.splitOffsets,
+  };
+}
+
+/** Errors: `table-corrupt` where the name is none of ours. */
+export function coldFileOf(entry: Pick<DataFileEntry, 'key' | 'file'>): ColdFile {
+  const name = parseDataFilePath(entry.key);
+  if (name === null) {
+    throw new LakeError('table-corrupt', `${entry.key} is in the table and has not the name of a cold file`, {
+      hint: 'Roll the table back to its last snapshot of this service; other engines may only read it.',
+      facts: { key: entry.key },
+    });
+  }
+  const { file } = entry;
+  const times = timestampBounds(file.lowerBounds, file.upperBounds);
+  return {
+    key: entry.key,
+    partition: name.partition,
+    baseOffset: name.baseOffset,
+    lastOffset: name.lastOffset,
+    rows: file.recordCount,
+    bytes: file.fileSizeBytes,
+    minTimestampMs: times.min,
+    maxTimestampMs: times.max,
+    fieldIds: [...(file.valueCounts ?? [])]
+      .filter(([fieldId, values]) => (file.nullValueCounts?.get(fieldId) ?? 0) < values)
+      .map(([fieldId]) => fieldId),
+  };
+}
+
+type Bounds = ReadonlyMap<number, Buffer> | null;
+
+/** Of `_timestamp` (µs, clamped to what fits) and of `_timestamp_raw` (ms, only where it was clamped); unbounded if unknown. */
+function timestampBounds(lower: Bounds, upper: Bounds): { readonly min: TimestampMs; readonly max: TimestampMs } {
+  const read = (bounds: Bounds, fieldId: number, perMs: number): number | undefined => {
+    const bytes = bounds?.get(fieldId);
+    return bytes === undefined || bytes.length !== 8 ? undefined : Number(bytes.readBigInt64LE(0)) / perMs;
+  };
+  const min = read(lower, timestampFieldId, 1000);
+  const max = read(upper, timestampFieldId, 1000);
+  if (min === undefined || max === undefined) return { min: Number.MIN_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER };
+  return {
+    min: Math.min(Math.floor(min), read(lower, timestampRawFieldId, 1) ?? Number.POSITIVE_INFINITY),
+    max: Math.max(Math.ceil(max), read(upper, timestampRawFieldId, 1) ?? Number.NEGATIVE_INFINITY),
+  };
+}
+
+/**
+ * In the order of a snapshot. Errors: `table-corrupt` where two files stand for one offset, or one lies above its
+ * partition's boundary: then some record would be served twice.
+ */
+export function orderedFiles(files: readonly ColdFile[], partitions: readonly PartitionCold[]): readonly ColdFile[] {
+  const ordered = [...files].sort(byPartitionAndOffset);
+  const boundaries = new Map(partitions.map((p) => [p.partition, p.boundary]));
+  let previous: ColdFile | undefined;
+  for (const file of ordered) {
+    const isAbove = file.lastOffset >= (boundaries.get(file.partition) ?? 0);
+    const overlaps = previous?.partition === file.partition && previous.lastOffset >= file.baseOffset;
+    if (isAbove || overlaps) {
+      throw new LakeError('table-corrupt', `${file.key} ${isAbove ? 'lies above the boundary' : `overlaps ${previous?.key ?? ''}`}`, {
+        hint: 'Roll the table back to its last sound snapshot.',
+        facts: { key: file.key, boundary: boundaries.get(file.partition) ?? 0 },
+      });
+    }
+    previous = file;
+  }
+  return ordered;
+}

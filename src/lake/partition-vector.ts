@@ -1,0 +1,129 @@
+/**
+ * The vector that makes a table the truth about what is cold: for each partition boundary, log start and leader epoch. It is a
+ * table property, packed, so that one conditional write moves files and boundaries together. Beside it are samples of the
+ * boundaries over wall time, for questions as of a time.
+ *
+ *     thermocline.partitions   [[partition, boundary, log start, leader epoch], …]      ascending by partition
+ *     thermocline.samples      [[wall time ms, [boundary of partition 0, 1, …]], …]     ascending by time
+ */
+import { invariant, LakeError, type Offset, type PartitionId, type TimestampMs } from '../kernel/index.js';
+import type { PartitionCold, RangeMove } from './table-snapshot.js';
+
+export const partitionsProperty = 'thermocline.partitions';
+export const samplesProperty = 'thermocline.samples';
+
+/** The boundaries at one moment; index is the partition. */
+export interface BoundarySample {
+  readonly atMs: TimestampMs;
+  readonly boundaries: readonly Offset[];
+}
+
+function corrupt(property: string, cause?: unknown): LakeError {
+  return new LakeError('table-corrupt', `the table property ${property} cannot be read`, { cause, facts: { property } });
+}
+
+function parseJson(property: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw corrupt(property, cause);
+  }
+}
+
+function isOffset(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+export function parsePartitions(text: string | undefined): PartitionCold[] {
+  if (text === undefined) return [];
+  const rows = parseJson(partitionsProperty, text);
+  if (!Array.isArray(rows)) throw corrupt(partitionsProperty);
+  let previous = -1;
+  return rows.map((row: unknown) => {
+    if (!Array.isArray(row)) throw corrupt(partitionsProperty);
+    const [partition, boundary, logStartOffset, leaderEpoch] = row as unknown[];
+    const isValid = isOffset(partition) && isOffset(boundary) && isOffset(logStartOffset) && Number.isSafeInteger(leaderEpoch);
+    if (!isValid || partition <= previous) throw corrupt(partitionsProperty);
+    previous = partition;
+    return { partition, boundary, logStartOffset, leaderEpoch: leaderEpoch as number };
+  });
+}
+
+export function formatPartitions(partitions: readonly PartitionCold[]): string {
+  return JSON.stringify(partitions.map((p) => [p.partition, p.boundary, p.logStartOffset, p.leaderEpoch]));
+}
+
+/** Boundary of a partition; 0 for one that was never committed. */
+export function boundaryOf(partitions: readonly PartitionCold[], partition: PartitionId): Offset {
+  return partitions.find((p) => p.partition === partition)?.boundary ?? 0;
+}
+
+/**
+ * The vector after the moves. A move must begin at the present boundary and go up; the caller has checked the first against
+ * the table, and this holds it.
+ */
+export function movePartitions(partitions: readonly PartitionCold[], moves: readonly RangeMove[]): PartitionCold[] {
+  const next = new Map(partitions.map((p) => [p.partition, p]));
+  for (const move of moves) {
+    const old = next.get(move.partition);
+    invariant((old?.boundary ?? 0) === move.from && move.to > move.from, 'a boundary only grows, from where it is', {
+      partition: move.partition,
+      boundary: old?.boundary ?? 0,
+      from: move.from,
+      to: move.to,
+    });
+    next.set(move.partition, {
+      partition: move.partition,
+      boundary: move.to,
+      logStartOffset: Math.max(old?.logStartOffset ?? 0, move.logStartOffset ?? 0),
+      leaderEpoch: Math.max(old?.leaderEpoch ?? move.leaderEpoch, move.leaderEpoch),
+    });
+  }
+  return [...next.values()].sort((a, b) => a.partition - b.partition);
+}
+
+export function parseSamples(text: string | undefined): BoundarySample[] {
+  if (text === undefined) return [];
+  const rows = parseJson(samplesProperty, text);
+  if (!Array.isArray(rows)) throw corrupt(samplesProperty);
+  return rows.map((row: unknown) => {
+    const [atMs, boundaries] = (Array.isArray(row) ? row : []) as unknown[];
+    if (!Number.isSafeInteger(atMs) || !Array.isArray(boundaries) || !boundaries.every(isOffset)) throw corrupt(samplesProperty);
+    return { atMs: atMs as number, boundaries };
+  });
+}
+
+export function formatSamples(samples: readonly BoundarySample[]): string {
+  return JSON.stringify(samples.map((sample) => [sample.atMs, sample.boundaries]));
+}
+
+/**
+ * Of the samples of about one age, those are kept that begin a slot of time this fraction of that age long. Slots are powers of two
+ * long and aligned, so a longer one begins where a shorter one does, and what is kept does not depend on how often samples were
+ * thinned. Eight to sixteen for each doubling of age: some 250 for ten years of commits a minute.
+ */
+const slotsByAge = 8;
+/** Numbers in all samples together, at most 17 characters each in the metadata: 1 MiB. */
+const sampleNumbersMax = 60_000;
+
+/** Adds the boundaries of now and thins the older samples out, the finer the younger. */
+export function addSample(samples: readonly BoundarySample[], partitions: readonly PartitionCold[], nowMs: TimestampMs): BoundarySample[] {
+  const width = (partitions.at(-1)?.partition ?? -1) + 1;
+  const boundaries = Array.from<number>({ length: width }).fill(0);
+  for (const p of partitions) boundaries[p.partition] = p.boundary;
+  // A clock that was set back must not put samples out of order.
+  const atMs = Math.max(nowMs, samples.at(-1)?.atMs ?? 0);
+  const newestFirst: BoundarySample[] = [{ atMs, boundaries }];
+  let numbers = boundaries.length;
+  for (let index = samples.length - 1; index >= 0; index--) {
+    const sample = samples[index];
+    if (sample === undefined || sample.atMs === atMs) continue;
+    const slotMs = 2 ** Math.floor(Math.log2(Math.max(1, (atMs - sample.atMs) / slotsByAge)));
+    const older = samples[index - 1];
+    const beginsSlot = older === undefined || Math.floor(older.atMs / slotMs) < Math.floor(sample.atMs / slotMs);
+    numbers += sample.boundaries.length;
+    if (beginsSlot && numbers <= sampleNumbersMax) newestFirst.push(sample);
+    else numbers -= sample.boundaries.length;
+  }
+  return newestFirst.reverse();
+}

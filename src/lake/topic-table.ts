@@ -1,0 +1,341 @@
+/**
+ * A topic's table: what is cold, and how more becomes so. A change adds files, moves boundaries and adds columns in one
+ * conditional write, or does nothing; the table's metadata is the only truth about it (no second manifest).
+ */
+import type { TypedColumn } from '../columns/index.js';
+import {
+  addSchemaFields,
+  freshSnapshotId,
+  type ManifestReader,
+  newTableMetadata,
+  TableStore,
+  type TableMetadata,
+  type TableVersion,
+  withProperties,
+} from '../iceberg/index.js';
+import {
+  type Clock,
+  type ClusterId,
+  invariant,
+  isLakeError,
+  LakeError,
+  Mutex,
+  type Random,
+  type TopicId,
+  type TopicName,
+} from '../kernel/index.js';
+import type { ObjectStore } from '../objects/index.js';
+import { dataPrefix, tablePrefix } from './bucket-layout.js';
+import { coldFileOf, dataFileOf, orderedFiles } from './cold-files.js';
+import {
+  addSample,
+  boundaryOf,
+  formatPartitions,
+  formatSamples,
+  movePartitions,
+  parsePartitions,
+  parseSamples,
+  partitionsProperty,
+  samplesProperty,
+} from './partition-vector.js';
+import { baseSchema, columnsProperty, fieldOf, formatColumns, newColumns, parseColumns } from './table-schema.js';
+import type { RangeMove, TableChange, TableSnapshot } from './table-snapshot.js';
+
+export const clusterIdProperty = 'thermocline.cluster-id';
+export const topicIdProperty = 'thermocline.topic-id';
+export const topicProperty = 'thermocline.topic';
+/** In a snapshot's summary, for people: which ranges it added. */
+export const movesSummary = 'thermocline.moves';
+
+/** Times a change is put on top of a table that has moved before the caller is asked to decide again. */
+const rebasesMax = 20;
+/** Commits of unknown outcome that are remembered; a table has one at a time. */
+const attemptsKept = 64;
+const deletesAtOnce = 8;
+
+export interface TopicTable {
+  readonly topic: TopicName;
+  readonly topicId: TopicId;
+  /** Key prefix of the table's objects, without a slash at its end. */
+  readonly prefix: string;
+  /** As last loaded or committed by this object. */
+  readonly snapshot: TableSnapshot | undefined;
+
+  /**
+   * The table as it is now: one list request, and what is new since the last time. `metadataVersion` 0 where it has not been
+   * written yet. Errors: `table-corrupt`, `data-dir-foreign`, and those of the store.
+   */
+  load(signal?: AbortSignal): Promise<TableSnapshot>;
+
+  /**
+   * Makes a change durable and visible, exactly once: called again with the same commit id after an unknown outcome it finds
+   * what it did. On a table that has moved meanwhile the change is put on top where each range still begins at its
+   * boundary and each column still has its place.
+   * Errors: `commit-stale` (facts: `partition`, `from`, `boundary`, or `column`, `fieldId`: load and decide again),
+   * `commit-lost` (others were faster again and again), `store-unavailable` and others of the store (outcome unknown).
+   */
+  commit(change: TableChange, signal?: AbortSignal): Promise<TableSnapshot>;
+
+  /** Removes every object of the table, data first; may be repeated. Only for a topic that was deleted. */
+  drop(signal?: AbortSignal): Promise<{ readonly objects: number; readonly bytes: number }>;
+}
+
+export interface TopicTablePorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Shared by all tables of a store, so that they share one bound. */
+  readonly reader?: ManifestReader;
+}
+
+/** Opens without a request; `load` reads. */
+export function openTopicTable(
+  store: ObjectStore,
+  table: { readonly topic: TopicName; readonly topicId: TopicId; readonly clusterId: ClusterId },
+  ports: TopicTablePorts,
+): TopicTable {
+  return new IcebergTopicTable(store, table, ports);
+}
+
+interface Loaded {
+  /** `null`: not written yet. */
+  readonly version: TableVersion | null;
+  readonly snapshot: TableSnapshot;
+}
+
+class IcebergTopicTable implements TopicTable {
+  readonly topic: TopicName;
+  readonly topicId: TopicId;
+  readonly prefix: string;
+  readonly #clusterId: ClusterId;
+  readonly #objects: ObjectStore;
+  readonly #table: TableStore;
+  readonly #ports: TopicTablePorts;
+  readonly #turn = new Mutex();
+  /** Commits sent whose outcome is not known → the version they were first put on. */
+  readonly #attempts = new Map<string, number>();
+  #loaded: Loaded | undefined;
+
+  constructor(
+    store: ObjectStore,
+    table: { readonly topic: TopicName; readonly topicId: TopicId; readonly clusterId: ClusterId },
+    ports: TopicTablePorts,
+  ) {
+    this.topic = table.topic;
+    this.topicId = table.topicId;
+    this.prefix = tablePrefix(table.topic, table.topicId);
+    this.#clusterId = table.clusterId;
+    this.#objects = store;
+    this.#table = new TableStore(store, this.prefix, ports);
+    this.#ports = ports;
+  }
+
+  get snapshot(): TableSnapshot | undefined {
+    return this.#loaded?.snapshot;
+  }
+
+  async load(signal?: AbortSignal): Promise<TableSnapshot> {
+    return this.#turn.run(async () => (await this.#load(signal)).snapshot, signal);
+  }
+
+  async #load(signal?: AbortSignal): Promise<Loaded> {
+    const version = await this.#table.load(this.#loaded?.version, signal);
+    if (this.#loaded !== undefined && version?.version === this.#loaded.version?.version) return this.#loaded;
+    return this.#adopt(version, signal);
+  }
+
+  async #adopt(version: TableVersion | null, signal?: AbortSignal): Promise<Loaded> {
+    this.#loaded = { version, snapshot: await this.#snapshotOf(version, signal) };
+    return this.#loaded;
+  }
+
+  async #snapshotOf(version: TableVersion | null, signal?: AbortSignal): Promise<TableSnapshot> {
+    const { topic, topicId } = this;
+    if (version === null) {
+      return {
+        topic,
+        topicId,
+        metadataVersion: 0,
+        snapshotId: null,
+        schemaId: 0,
+        columns: [],
+        partitions: [],
+        files: [],
+      };
+    }
+    const { metadata } = version;
+    this.#requireOurs(metadata);
+    const partitions = parsePartitions(metadata.properties[partitionsProperty]);
+    const entries = await this.#table.readDataFiles(metadata, signal);
+    return {
+      topic,
+      topicId,
+      metadataVersion: version.version,
+      snapshotId: metadata.currentSnapshotId,
+      schemaId: metadata.currentSchemaId,
+      columns: parseColumns(metadata.properties[columnsProperty]),
+      partitions,
+      files: orderedFiles(entries.map(coldFileOf), partitions),
+    };
+  }
+
+  #requireOurs(metadata: TableMetadata): void {
+    const cluster = metadata.properties[clusterIdProperty];
+    const topicId = metadata.properties[topicIdProperty];
+    if (cluster === this.#clusterId && topicId === this.topicId) return;
+    throw new LakeError('data-dir-foreign', `the table ${this.prefix} is of cluster ${cluster ?? '?'}, topic id ${topicId ?? '?'}`, {
+      hint: 'Use the bucket prefix of this cluster.',
+      facts: { table: this.prefix, cluster, topicId },
+    });
+  }
+
+  async commit(change: TableChange, signal?: AbortSignal): Promise<TableSnapshot> {
+    this.#requireSound(change);
+    return this.#turn.run(() => this.#commit(change, signal), signal);
+  }
+
+  async #commit(change: TableChange, signal?: AbortSignal): Promise<TableSnapshot> {
+    const { commitId } = change;
+    let current = this.#loaded;
+    const sentAt = this.#attempts.get(commitId);
+    if (current === undefined || sentAt !== undefined) current = await this.#load(signal);
+    if (sentAt !== undefined && (await this.#table.includesCommit(commitId, sentAt, signal))) {
+      current = await this.#load(signal);
+      this.#attempts.delete(commitId);
+      return current.snapshot;
+    }
+    for (let rebase = 0; ; rebase++) {
+      this.#requireFitting(current, change);
+      const { metadata, written } = await this.#next(current, change, signal);
+      this.#noteAttempt(commitId, current.version?.version ?? 0);
+      try {
+        const committed = await this.#table.commit(current.version, metadata, commitId, signal);
+        const { snapshot } = await this.#adopt(committed, signal);
+        this.#attempts.delete(commitId);
+        return snapshot;
+      } catch (error) {
+        if (!isLakeError(error, 'commit-lost')) throw error;
+        this.#attempts.delete(commitId);
+        // Nothing refers to what this attempt wrote. What cannot be removed now is swept later.
+        await Promise.allSettled(written.map((key) => this.#objects.delete(key, signal)));
+        if (rebase === rebasesMax) throw error;
+      }
+      current = await this.#load(signal);
+    }
+  }
+
+  #noteAttempt(commitId: string, version: number): void {
+    if (this.#attempts.has(commitId)) return;
+    const oldest = this.#attempts.keys().next();
+    if (this.#attempts.size >= attemptsKept && oldest.done !== true) this.#attempts.delete(oldest.value);
+    this.#attempts.set(commitId, version);
+  }
+
+  /** What the caller can know to be wrong is a programmer error. */
+  #requireSound(change: TableChange): void {
+    invariant(change.moves.length > 0, 'a change moves at least one boundary', { commitId: change.commitId });
+    const partitions = new Set(change.moves.map((move) => move.partition));
+    invariant(partitions.size === change.moves.length, 'a change moves each partition once', { commitId: change.commitId });
+    for (const move of change.moves) {
+      invariant(move.to > move.from, 'a boundary only grows', { partition: move.partition, from: move.from, to: move.to });
+      let next = move.from;
+      for (const file of move.files) {
+        const isWithin = file.baseOffset >= next && file.lastOffset >= file.baseOffset && file.lastOffset < move.to;
+        const isNamed = file.key.startsWith(dataPrefix(this.prefix)) && file.partition === move.partition && file.rows > 0;
+        invariant(isWithin && isNamed, 'the files of a move lie in its range, in order', { key: file.key, from: move.from, to: move.to });
+        next = file.lastOffset + 1;
+      }
+    }
+  }
+
+  /** Errors: `commit-stale`. */
+  #requireFitting(current: Loaded, change: TableChange): void {
+    for (const move of change.moves) {
+      const boundary = boundaryOf(current.snapshot.partitions, move.partition);
+      if (boundary === move.from) continue;
+      throw new LakeError('commit-stale', `${this.topic}-${move.partition}: the range from ${move.from} no longer begins at the boundary`, {
+        hint: 'Load the table and cut again from its boundary.',
+        facts: { table: this.prefix, partition: move.partition, from: move.from, to: move.to, boundary },
+      });
+    }
+    newColumns(current.snapshot.columns, change.columns, current.version?.metadata.lastColumnId);
+  }
+
+  async #next(
+    current: Loaded,
+    change: TableChange,
+    signal?: AbortSignal,
+  ): Promise<{ readonly metadata: TableMetadata; readonly written: readonly string[] }> {
+    const { snapshot } = current;
+    let metadata = current.version?.metadata ?? this.#newMetadata(change.nowMs);
+    const added: readonly TypedColumn[] = newColumns(snapshot.columns, change.columns, metadata.lastColumnId);
+    const partitions = movePartitions(snapshot.partitions, change.moves);
+    const samples = addSample(parseSamples(metadata.properties[samplesProperty]), partitions, change.nowMs);
+    metadata = addSchemaFields(metadata, added.map(fieldOf));
+    metadata = withProperties(metadata, {
+      [partitionsProperty]: formatPartitions(partitions),
+      [samplesProperty]: formatSamples(samples),
+      [columnsProperty]: formatColumns([...snapshot.columns, ...added]),
+    });
+    const dataFiles = change.moves.flatMap((move) => move.files.map(dataFileOf));
+    if (dataFiles.length === 0) return { metadata, written: [] };
+    return this.#table.append(
+      metadata,
+      {
+        dataFiles,
+        snapshotId: freshSnapshotId(metadata, this.#ports.random),
+        nowMs: change.nowMs,
+        summary: { [movesSummary]: describeMoves(change.moves) },
+        commitId: change.commitId,
+      },
+      signal,
+    );
+  }
+
+  #newMetadata(nowMs: number): TableMetadata {
+    return newTableMetadata({
+      uuid: this.#ports.random.uuid(),
+      location: this.#objects.location(this.prefix),
+      schema: baseSchema,
+      properties: {
+        [clusterIdProperty]: this.#clusterId,
+        [topicIdProperty]: this.topicId,
+        [topicProperty]: this.topic,
+        'write.format.default': 'parquet',
+      },
+      nowMs,
+    });
+  }
+
+  async drop(signal?: AbortSignal): Promise<{ readonly objects: number; readonly bytes: number }> {
+    return this.#turn.run(async () => {
+      let objects = 0;
+      let bytes = 0;
+      // Metadata goes last, so that a drop that breaks off is still seen as a table and can be found.
+      for (const prefix of [dataPrefix(this.prefix), `${this.prefix}/`]) {
+        let group: string[] = [];
+        const flush = async (): Promise<void> => {
+          await Promise.all(group.map((key) => this.#objects.delete(key, signal)));
+          group = [];
+        };
+        for await (const object of this.#objects.list(prefix, signal)) {
+          objects++;
+          bytes += object.bytes;
+          group.push(object.key);
+          if (group.length >= deletesAtOnce) await flush();
+        }
+        await flush();
+      }
+      this.#loaded = undefined;
+      this.#attempts.clear();
+      return { objects, bytes };
+    }, signal);
+  }
+}
+
+/** Characters of a summary that people may still want to read. */
+const movesSummaryMax = 2000;
+
+function describeMoves(moves: readonly RangeMove[]): string {
+  const text = moves.map((move) => `${move.partition}:${move.from}-${move.to}`).join(' ');
+  return text.length <= movesSummaryMax ? text : `${text.slice(0, movesSummaryMax)}…`;
+}

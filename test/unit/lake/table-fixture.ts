@@ -1,0 +1,77 @@
+/** Tables on a store in memory, and changes without real Parquet: what the lake room's tests share. */
+import type { ColumnMetrics, TypedColumn } from '../../../src/columns/index.js';
+import { clusterId, type Random, systemClock, systemRandom, topicId, topicName } from '../../../src/kernel/index.js';
+import {
+  dataFileKey,
+  type NewColdFile,
+  openTopicTable,
+  type RangeMove,
+  type TableChange,
+  type TopicTable,
+} from '../../../src/lake/index.js';
+import { MemoryStore, type ObjectStore } from '../../../src/objects/index.js';
+
+export const cluster = clusterId('AAAAAAAAAAAAAAAAAAAAAQ');
+export const topic = topicName('orders');
+export const id = topicId('BBBBBBBBBBBBBBBBBBBBBQ');
+
+export function memoryStore(): MemoryStore {
+  return new MemoryStore({ clock: systemClock });
+}
+
+export function openTable(store: ObjectStore, random: Random = systemRandom): TopicTable {
+  return openTopicTable(store, { topic, topicId: id, clusterId: cluster }, { clock: systemClock, random });
+}
+
+function long(value: number): string {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigInt64LE(BigInt(value));
+  return bytes.toString('base64');
+}
+
+export function coldFile(
+  table: TopicTable,
+  partition: number,
+  baseOffset: number,
+  lastOffset: number,
+  more: { readonly minMs?: number; readonly maxMs?: number; readonly columns?: readonly TypedColumn[] } = {},
+): NewColdFile {
+  const rows = lastOffset - baseOffset + 1;
+  const minTimestampMs = more.minMs ?? 1000 + baseOffset;
+  const maxTimestampMs = more.maxMs ?? 1000 + lastOffset;
+  const metrics: ColumnMetrics[] = [
+    { fieldId: 2, bytes: 10, values: rows, nulls: 0, lower: long(baseOffset), upper: long(lastOffset) },
+    { fieldId: 3, bytes: 10, values: rows, nulls: 0, lower: long(minTimestampMs * 1000), upper: long(maxTimestampMs * 1000) },
+    { fieldId: 4, bytes: 1, values: rows, nulls: rows },
+    ...(more.columns ?? []).map((column) => ({ fieldId: column.fieldId, bytes: 5, values: rows, nulls: 0 })),
+  ];
+  return {
+    key: dataFileKey(table.prefix, { partition, baseOffset, lastOffset, unique: systemRandom.uuid() }),
+    partition,
+    baseOffset,
+    lastOffset,
+    rows,
+    bytes: 100 + rows,
+    minTimestampMs,
+    maxTimestampMs,
+    fieldIds: [2, 3, ...(more.columns ?? []).map((column) => column.fieldId)],
+    digest: 't1:0:0000000000000000',
+    rawBytes: rows * 10,
+    metrics,
+    splitOffsets: [4],
+  };
+}
+
+export function move(
+  table: TopicTable,
+  partition: number,
+  from: number,
+  to: number,
+  more: { readonly isEmpty?: boolean; readonly columns?: readonly TypedColumn[] } = {},
+): RangeMove {
+  return { partition, from, to, leaderEpoch: 1, files: more.isEmpty === true ? [] : [coldFile(table, partition, from, to - 1, more)] };
+}
+
+export function change(moves: readonly RangeMove[], columns: readonly TypedColumn[] = []): TableChange {
+  return { commitId: systemRandom.uuid(), moves, columns, nowMs: systemClock.nowMs() };
+}

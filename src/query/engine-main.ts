@@ -1,0 +1,140 @@
+/**
+ * A query engine: the child process that DuckDB runs in. Working directory is the folder of leases; as root it first becomes
+ * a user who may not write the files that are linked there. It ends with its parent.
+ */
+import { isLakeError, LakeError, type PlainError, errorToPlain } from '../kernel/index.js';
+import { queryError } from './engine-errors.js';
+import { EngineInstance } from './engine-instance.js';
+import type { EngineArguments, FromEngine, RunQuery, ToEngine } from './engine-protocol.js';
+import { answerRows, type AnswerValue } from './values.js';
+
+/** A message of rows is sent when it holds so much text (characters). */
+const rowsMessageChars = 256 * 1024;
+
+const args = JSON.parse(process.argv[2] ?? '{}') as EngineArguments;
+process.chdir(args.directory);
+if (args.dropTo !== undefined) {
+  process.setgroups?.([]);
+  process.setgid?.(args.dropTo.gid);
+  process.setuid?.(args.dropTo.uid);
+}
+
+let instance: EngineInstance | undefined;
+/** How many messages of rows may be sent, and whether anybody still wants them. */
+const flow = { credits: 0, isInterrupted: false };
+let onCredit: (() => void) | undefined;
+let queue: Promise<void> = Promise.resolve();
+
+function send(message: FromEngine): void {
+  if (process.connected) process.send?.(message);
+}
+
+function plain(error: unknown): PlainError {
+  return errorToPlain(isLakeError(error) ? error : queryError(error instanceof Error ? error.message : String(error), error));
+}
+
+function opened(): EngineInstance {
+  if (instance === undefined) throw new LakeError('internal', 'the engine was asked before an instance was open');
+  return instance;
+}
+
+/** Resolves when one message of rows may be sent. */
+async function takeCredit(): Promise<void> {
+  while (flow.credits === 0 && !flow.isInterrupted) {
+    await new Promise<void>((resolve) => {
+      onCredit = resolve;
+    });
+  }
+  if (flow.isInterrupted) throw new LakeError('cancelled', 'the query was interrupted');
+  flow.credits--;
+}
+
+async function run(message: RunQuery): Promise<void> {
+  flow.credits = message.credits;
+  const result = await opened().run(message);
+  const names = result.columnNames();
+  const types = result.columnTypes();
+  send({ type: 'columns', columns: names.map((name, at) => ({ name, type: String(types[at]) })) });
+  let rows = 0;
+  let pending: string[] = [];
+  let pendingChars = 0;
+  const flush = async (): Promise<void> => {
+    if (pending.length === 0) return;
+    await takeCredit();
+    send({ type: 'rows', json: `[${pending.join(',')}]`, count: pending.length });
+    pending = [];
+    pendingChars = 0;
+  };
+  for (;;) {
+    const chunk = await result.fetchChunk();
+    if (chunk === null || chunk.rowCount === 0) break;
+    rows += chunk.rowCount;
+    if (rows > message.maxRows) {
+      throw new LakeError('query-too-large', `the answer has more than ${message.maxRows} rows`, {
+        hint: 'Add a LIMIT, or raise the limit of rows.',
+      });
+    }
+    for (const row of answerRows(chunk)) {
+      const text = rowText(row);
+      pending.push(text);
+      pendingChars += text.length;
+      if (pendingChars >= rowsMessageChars) await flush();
+    }
+  }
+  await flush();
+  send({ type: 'end', rows });
+}
+
+function rowText(row: AnswerValue[]): string {
+  return JSON.stringify(row);
+}
+
+async function answer(message: ToEngine): Promise<void> {
+  switch (message.type) {
+    case 'open':
+      flow.isInterrupted = false;
+      instance = await EngineInstance.open(message);
+      send({ type: 'opened' });
+      return;
+    case 'parse': {
+      const statement = await opened().parse(message.sql);
+      send({ type: 'parsed', tables: statement.tables, parameters: statement.parameters });
+      return;
+    }
+    case 'analyze': {
+      const { scans, error } = await opened().analyze(message);
+      send({ type: 'analyzed', scans: scans === null ? null : [...scans], ...(error === undefined ? {} : { error: plain(error) }) });
+      return;
+    }
+    case 'run':
+      await run(message);
+      return;
+    case 'discard':
+      instance?.close();
+      instance = undefined;
+      send({ type: 'discarded', residentBytes: process.memoryUsage.rss() });
+      return;
+    default:
+      return;
+  }
+}
+
+process.on('message', (message: ToEngine) => {
+  if (message.type === 'credit') {
+    flow.credits += message.credits;
+    onCredit?.();
+  } else if (message.type === 'interrupt') {
+    flow.isInterrupted = true;
+    instance?.interrupt();
+    onCredit?.();
+  } else {
+    queue = queue.then(async () => {
+      try {
+        await answer(message);
+      } catch (error) {
+        send({ type: 'failed', error: plain(error) });
+      }
+    });
+  }
+});
+process.on('disconnect', () => process.exit(0));

@@ -1,0 +1,85 @@
+/**
+ * What the query service and a query engine (a child process) say to each other. A child serves one query at a time:
+ *
+ *     open → opened → parse → parsed → analyze → analyzed (as often as needed) → run → columns → rows … → end
+ *                                            `rows` cost one credit each; `failed` may answer any of them
+ *
+ * An instance is single-use: after a query the child is told to open the next one, ahead of time.
+ */
+import type { PlainError } from '../kernel/index.js';
+import type { ScanRange } from './ranges.js';
+import type { ParameterValue, TableReference } from './statement.js';
+
+export interface AnswerColumn {
+  readonly name: string;
+  /** DuckDB's name of the type. */
+  readonly type: string;
+}
+
+export interface OpenInstance {
+  readonly type: 'open';
+  /** Directories relative to the child's own (the folder of leases): what the query may read, and where it may spill. */
+  readonly lease: string;
+  readonly spill: string;
+  readonly memoryBytes: number;
+  readonly spillBytes: number;
+  readonly threads: number;
+}
+
+export interface ParseQuery {
+  readonly type: 'parse';
+  readonly sql: string;
+}
+
+export interface AnalyzeQuery {
+  readonly type: 'analyze';
+  /** DDL of empty tables, with the columns of the views to come. */
+  readonly tables: readonly { readonly name: string; readonly create: string; readonly drop: string }[];
+  /** DDL of what both the analysis and the run need; executed once. */
+  readonly prelude: readonly string[];
+  readonly parameters: readonly (readonly [string, ParameterValue])[];
+}
+
+export interface RunQuery {
+  readonly type: 'run';
+  /** Views over the leased files. */
+  readonly setup: readonly string[];
+  readonly parameters: readonly (readonly [string, ParameterValue])[];
+  readonly credits: number;
+  /** More rows than this end the query with `query-too-large`. */
+  readonly maxRows: number;
+}
+
+export type ToEngine =
+  | OpenInstance
+  | ParseQuery
+  | AnalyzeQuery
+  | RunQuery
+  | { readonly type: 'credit'; readonly credits: number }
+  | { readonly type: 'interrupt' }
+  | { readonly type: 'discard' };
+
+export type FromEngine =
+  | { readonly type: 'opened' }
+  | { readonly type: 'parsed'; readonly tables: readonly TableReference[]; readonly parameters: readonly string[] }
+  | {
+      readonly type: 'analyzed';
+      /** By table name; `null` where DuckDB could not make a plan to read: then nothing prunes. */
+      readonly scans: readonly (readonly [string, readonly ScanRange[]])[] | null;
+      /** Why the query cannot be bound to these columns, where it cannot. */
+      readonly error?: PlainError;
+    }
+  | { readonly type: 'columns'; readonly columns: readonly AnswerColumn[] }
+  /** JSON text of an array of rows. */
+  | { readonly type: 'rows'; readonly json: string; readonly count: number }
+  | { readonly type: 'end'; readonly rows: number }
+  | { readonly type: 'discarded'; readonly residentBytes: number }
+  | { readonly type: 'failed'; readonly error: PlainError };
+
+/** Arguments of the child process, as one JSON text. */
+export interface EngineArguments {
+  /** The folder of leases: the child's working directory. */
+  readonly directory: string;
+  /** The user and group the child becomes after it has loaded its modules, where the service runs as root. */
+  readonly dropTo?: { readonly uid: number; readonly gid: number };
+}

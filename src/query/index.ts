@@ -1,0 +1,25 @@
+/**
+ * query: SQL and record reads over both tiers as one log, exact at the boundary. Pin, analyze, stage the tail, lease, run.
+ *
+ * Owns: query engines (child processes that DuckDB runs in), leases, the tail's chunk files, the cold cache: all under one
+ * folder that may be deleted at any time.
+ * Invariants: an answer holds every record acknowledged before the query began, once; pruning never changes an answer; a query
+ * reaches the files of its lease and nothing else, and cannot write; what is running, waiting, staged, cached or sent
+ * ahead of its reader is bounded; an engine's death ends its own query only.
+ * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/query test/property/query`.
+ */
+export type { AnswerColumn } from './engine-protocol.js';
+export type { ControlPort } from './pin.js';
+export type { QueryRequest, RecordsRequest, RequestLimits, ServiceLimits } from './query-limits.js';
+export type { QueryStats } from './query-run.js';
+export type { QueryRecord, RecordHeader } from './records.js';
+export {
+  openQueryService,
+  type QueryAnswer,
+  type QueryMetrics,
+  QueryService,
+  type QueryServiceOptions,
+  type RecordsAnswer,
+} from './service.js';
+export type { ParameterValue } from './statement.js';
+export type { QuerySummary } from './system-tables.js';

@@ -1,0 +1,114 @@
+/**
+ * A query's lease: a directory of hard links to exactly the files it reads. Whatever is swept or evicted meanwhile cannot hurt
+ * the query, and nothing else is within its reach.
+ */
+import { constants, copyFile, link } from 'node:fs/promises';
+import { join } from 'node:path';
+import { LakeError, Semaphore } from '../kernel/index.js';
+import type { ColdFile, TableSnapshot } from '../lake/index.js';
+import type { LocalCache } from '../objects/index.js';
+import type { PinnedPartition, PinnedTopic } from './pin.js';
+import { type ScanRange, touches } from './ranges.js';
+import type { TailChunk } from './tail.js';
+import type { LeasedFile } from './views.js';
+
+/** Downloads and links at once. */
+const filesAtOnce = 8;
+const filesQueuedMax = 1_000_000;
+
+/** Names files of one lease and puts them there. */
+export class Lease {
+  /** Relative to the engine's working directory, as SQL names it. */
+  readonly #name: string;
+  readonly #path: string;
+  readonly #turns = new Semaphore(filesAtOnce, filesQueuedMax);
+  #serial = 0;
+
+  constructor(name: string, path: string) {
+    this.#name = name;
+    this.#path = path;
+  }
+
+  /** Errors: those of the store, `cold-unavailable` where a file of the table is gone. */
+  async addCold(cache: LocalCache, file: ColdFile, signal: AbortSignal): Promise<string> {
+    return this.#turns.run(async () => {
+      const local = await cache.fetchToLocal(file.key, file.bytes, signal);
+      try {
+        return await this.#place(local.path, 'c');
+      } catch (error) {
+        throw new LakeError('cold-unavailable', `the cold file ${file.key} cannot be leased: ${(error as Error).message}`, {
+          hint: 'Ask again; if it stays, run thermocline doctor.',
+          facts: { key: file.key },
+          cause: error,
+        });
+      } finally {
+        local.release();
+      }
+    }, signal);
+  }
+
+  async addChunk(path: string, signal: AbortSignal): Promise<string> {
+    return this.#turns.run(() => this.#place(path, 't'), signal);
+  }
+
+  async #place(path: string, kind: string): Promise<string> {
+    const name = `${kind}${this.#serial++}.parquet`;
+    const target = join(this.#path, name);
+    try {
+      await link(path, target);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      // A file system without hard links, or another one than the cache's.
+      if (code !== 'EXDEV' && code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EMLINK') throw error;
+      await copyFile(path, target, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+    }
+    return `${this.#name}/${name}`;
+  }
+}
+
+export interface ColdSelection {
+  readonly files: readonly { readonly file: ColdFile; readonly bounds?: LeasedFile['bounds'] }[];
+  readonly prunedFiles: number;
+}
+
+/** The files of a pinned topic that the scans can find rows in, each with the offsets that count. */
+export function selectCold(topic: PinnedTopic, ranges: readonly ScanRange[]): ColdSelection {
+  const files: { file: ColdFile; bounds?: LeasedFile['bounds'] }[] = [];
+  const partitions = new Map(topic.partitions.map((partition) => [partition.partition, partition]));
+  for (const file of filesBelowBoundary(topic.snapshot, partitions)) {
+    const pinned = partitions.get(file.partition);
+    if (pinned === undefined || file.lastOffset < pinned.startOffset || file.baseOffset >= pinned.endOffset || !touches(ranges, file))
+      continue;
+    const isWhole = file.baseOffset >= pinned.startOffset && file.lastOffset < pinned.endOffset;
+    files.push(isWhole ? { file } : { file, bounds: { from: pinned.startOffset, end: pinned.endOffset } });
+  }
+  return { files, prunedFiles: topic.snapshot.files.length - files.length };
+}
+
+function filesBelowBoundary(snapshot: TableSnapshot, partitions: ReadonlyMap<number, PinnedPartition>): readonly ColdFile[] {
+  return snapshot.files.filter((file) => file.lastOffset < (partitions.get(file.partition)?.boundary ?? 0));
+}
+
+export interface ChunkSelection {
+  readonly chunks: readonly { readonly chunk: TailChunk; readonly path: string; readonly bounds?: LeasedFile['bounds'] }[];
+  readonly rows: number;
+  readonly bytes: number;
+}
+
+/** The chunks of one partition that the scans can find rows in. */
+export function selectChunks(partition: PinnedPartition, chunks: readonly TailChunk[], ranges: readonly ScanRange[]): ChunkSelection {
+  const from = Math.max(partition.boundary, partition.startOffset);
+  const selected: { chunk: TailChunk; path: string; bounds?: LeasedFile['bounds'] }[] = [];
+  let rows = 0;
+  let bytes = 0;
+  for (const chunk of chunks) {
+    const first = Math.max(chunk.baseOffset, from);
+    const last = Math.min(chunk.lastOffset, partition.endOffset - 1);
+    if (chunk.path === undefined || last < first || !touches(ranges, chunk)) continue;
+    const isWhole = chunk.baseOffset >= from && chunk.lastOffset < partition.endOffset;
+    selected.push(isWhole ? { chunk, path: chunk.path } : { chunk, path: chunk.path, bounds: { from, end: partition.endOffset } });
+    rows += Math.min(chunk.rows, last - first + 1);
+    bytes += chunk.bytes;
+  }
+  return { chunks: selected, rows, bytes };
+}

@@ -1,0 +1,210 @@
+/**
+ * A pin: the exact rows one question is asked of. Per topic a table snapshot and per partition [log start, end), where the end is
+ * the last stable offset, flushed; a record acknowledged before the query began lies below it. An `as_of` token narrows it.
+ */
+import type { ColumnPair, TypedColumn } from '../columns/index.js';
+import type {
+  BrokerState,
+  ControlMethod,
+  ControlParams,
+  ControlResult,
+  CallOptions,
+  PartitionState,
+  TopicState,
+} from '../control/index.js';
+import { type ClusterId, LakeError, type LeaderEpoch, nearestName, type Offset, type PartitionId } from '../kernel/index.js';
+import { boundaryOf, type TableSnapshot } from '../lake/index.js';
+import type { Tables } from './tables.js';
+import type { SnapshotToken, TokenTopic } from './token.js';
+
+/** The broker, over the control socket. */
+export interface ControlPort {
+  call<M extends ControlMethod>(method: M, params: ControlParams<M>, options?: CallOptions): Promise<ControlResult<M>>;
+}
+
+export interface PinnedPartition {
+  readonly partition: PartitionId;
+  readonly startOffset: Offset;
+  /** The table snapshot's: below is cold, from here on is hot. */
+  readonly boundary: Offset;
+  /** Exclusive. */
+  readonly endOffset: Offset;
+  readonly leaderEpoch: LeaderEpoch;
+  /** Bytes of record batches from the boundary to the end, estimated from the partition's mean. */
+  readonly tailBytesEstimate: number;
+}
+
+export interface PinnedTopic {
+  readonly state: TopicState;
+  readonly snapshot: TableSnapshot;
+  readonly partitions: readonly PinnedPartition[];
+  /** Only the columns of an earlier answer. */
+  readonly asOf?: TokenTopic;
+}
+
+/** Topics a query may name, by lower-case name: SQL does not tell case apart, and no two topics differ only in it. */
+export function findTopic(broker: BrokerState, name: string, position?: number): TopicState {
+  const wanted = name.toLowerCase();
+  const found = broker.topics.find((topic) => topic.name.toLowerCase() === wanted && !topic.isInternal);
+  if (found !== undefined) return found;
+  const near = nearestName(
+    name,
+    broker.topics.filter((topic) => !topic.isInternal).map((topic) => topic.name),
+  );
+  throw new LakeError('query-invalid', `there is no topic ${name}`, {
+    hint: near === undefined ? 'Ask system.topics for the names.' : `Did you mean ${near}?`,
+    facts: { topic: name, position },
+  });
+}
+
+/** Errors: those of broker and table, `token-invalid`, `token-gone`. */
+export async function pinTopic(
+  ports: { readonly control: ControlPort; readonly tables: Tables },
+  broker: BrokerState,
+  topic: TopicState,
+  token: SnapshotToken | undefined,
+  signal: AbortSignal,
+): Promise<PinnedTopic> {
+  const asOf = token === undefined ? undefined : topicOfToken(token, topic);
+  const [snapshot, ends] = await Promise.all([
+    ports.tables.snapshot(broker.clusterId, topic, signal),
+    asOf === undefined ? stableEnds(ports.control, topic, signal) : new Map<PartitionId, End>(),
+  ]);
+  const partitions = topic.partitions.map((state): PinnedPartition => {
+    const boundary = boundaryOf(snapshot.partitions, state.partition);
+    const end = ends.get(state.partition) ?? { offset: state.lastStableOffset, leaderEpoch: state.leaderEpoch };
+    const endOffset = Math.max(end.offset, boundary);
+    return {
+      partition: state.partition,
+      startOffset: state.logStartOffset,
+      boundary,
+      endOffset,
+      leaderEpoch: end.leaderEpoch,
+      tailBytesEstimate: estimateBytes(state, boundary, endOffset),
+    };
+  });
+  if (asOf === undefined) return { state: topic, snapshot, partitions };
+  return { state: topic, snapshot, partitions: narrowed(topic, partitions, asOf), asOf };
+}
+
+interface End {
+  readonly offset: Offset;
+  readonly leaderEpoch: LeaderEpoch;
+}
+
+/** Partitions whose whole log is known to be on disk need no flush: the broker said so after the query had begun. */
+async function stableEnds(control: ControlPort, topic: TopicState, signal: AbortSignal): Promise<ReadonlyMap<PartitionId, End>> {
+  const offline = topic.partitions.find((state) => state.offline !== undefined);
+  if (offline !== undefined) {
+    throw new LakeError('log-offline', `${topic.name}-${offline.partition} is offline: ${offline.offline ?? ''}`, {
+      hint: 'Look at the disk under data.dir and restart the broker.',
+      facts: { topic: topic.name, partition: offline.partition },
+    });
+  }
+  const unflushed = topic.partitions.filter((state) => state.flushedOffset < state.highWatermark);
+  const ends = new Map<PartitionId, End>(
+    topic.partitions.map((state) => [
+      state.partition,
+      { offset: Math.min(state.lastStableOffset, state.flushedOffset), leaderEpoch: state.leaderEpoch },
+    ]),
+  );
+  if (unflushed.length === 0) return ends;
+  const partitions = unflushed.map((state) => ({ partition: state.partition, upTo: 'end' as const }));
+  const answer = await control.call('broker.flush', { topicId: topic.id, partitions }, { signal });
+  for (const flushed of answer.partitions) {
+    ends.set(flushed.partition, { offset: Math.min(flushed.lastStableOffset, flushed.flushedOffset), leaderEpoch: flushed.leaderEpoch });
+  }
+  return ends;
+}
+
+function estimateBytes(state: PartitionState, boundary: Offset, endOffset: Offset): number {
+  const local = state.highWatermark - state.localStartOffset;
+  return local <= 0 ? 0 : (state.hotBytes * Math.max(0, endOffset - boundary)) / local;
+}
+
+function topicOfToken(token: SnapshotToken, topic: TopicState): TokenTopic {
+  const found = token.topics.find((entry) => entry.topicId === topic.id);
+  if (found !== undefined) return found;
+  throw new LakeError('token-invalid', `the snapshot token does not cover topic ${topic.name}`, {
+    hint: 'Pass the snapshot of an answer over the same topics; a topic that was deleted and created again is another one.',
+    facts: { topic: topic.name, topicId: topic.id },
+  });
+}
+
+/** The bounds of the token. Errors: `token-gone` where rows within them are no longer kept. */
+function narrowed(topic: TopicState, partitions: readonly PinnedPartition[], asOf: TokenTopic): PinnedPartition[] {
+  const lost: string[] = [];
+  const kept = asOf.partitions.flatMap((bound): PinnedPartition[] => {
+    const now = partitions.find((partition) => partition.partition === bound.partition);
+    const isEmpty = bound.endOffset <= bound.logStartOffset;
+    if (isEmpty) return [];
+    if (now === undefined || now.startOffset > bound.logStartOffset) {
+      lost.push(
+        `${topic.name}-${bound.partition} [${bound.logStartOffset}, ${Math.min(bound.endOffset, now?.startOffset ?? bound.endOffset)})`,
+      );
+      return [];
+    }
+    if (now.endOffset < bound.endOffset) lost.push(`${topic.name}-${bound.partition} [${now.endOffset}, ${bound.endOffset})`);
+    const share = now.endOffset <= now.boundary ? 0 : Math.max(0, bound.endOffset - now.boundary) / (now.endOffset - now.boundary);
+    return [{ ...now, startOffset: bound.logStartOffset, endOffset: bound.endOffset, tailBytesEstimate: now.tailBytesEstimate * share }];
+  });
+  if (lost.length === 0) return kept;
+  throw new LakeError('token-gone', `rows of the snapshot are no longer kept: ${lost.join(', ')}`, {
+    hint: 'Ask again without as_of.',
+    facts: { topic: topic.name },
+  });
+}
+
+/** The columns a query sees: those of the table and of its tail, or, as of a token, the token's. */
+export interface PinnedColumns {
+  /** In the table. */
+  readonly table: readonly TypedColumn[];
+  /** Only in the tail. */
+  readonly extra: readonly ColumnPair[];
+}
+
+export function pinnedColumns(topic: PinnedTopic, tailPairs: readonly ColumnPair[]): PinnedColumns {
+  const { columns } = topic.snapshot;
+  const { asOf } = topic;
+  if (asOf === undefined) {
+    const known = new Set(columns.map(pairText));
+    return { table: columns, extra: distinct(tailPairs.filter((pair) => !known.has(pairText(pair)))) };
+  }
+  const extraNames = new Set(asOf.extraPairs.map(pairText));
+  const table = columns.filter((column) => column.fieldId <= asOf.maxFieldId || extraNames.has(pairText(column)));
+  const known = new Set(table.map(pairText));
+  return { table, extra: asOf.extraPairs.filter((pair) => !known.has(pairText(pair))) };
+}
+
+function pairText(pair: ColumnPair): string {
+  return `${pair.kind}:${pair.name}`;
+}
+
+function distinct(pairs: readonly ColumnPair[]): ColumnPair[] {
+  return [...new Map(pairs.map((pair) => [pairText(pair), { name: pair.name, kind: pair.kind }])).values()];
+}
+
+/** The token of what a query was asked of. */
+export function tokenOf(
+  clusterId: ClusterId,
+  topics: readonly { readonly topic: PinnedTopic; readonly columns: PinnedColumns }[],
+): SnapshotToken {
+  return {
+    clusterId,
+    topics: topics.map(({ topic, columns }) =>
+      topic.asOf === undefined
+        ? {
+            topicId: topic.state.id,
+            maxFieldId: columns.table.reduce((highest, column) => Math.max(highest, column.fieldId), 0),
+            extraPairs: columns.extra,
+            partitions: topic.partitions.map((partition) => ({
+              partition: partition.partition,
+              logStartOffset: partition.startOffset,
+              endOffset: partition.endOffset,
+              leaderEpoch: partition.leaderEpoch,
+            })),
+          }
+        : topic.asOf,
+    ),
+  };
+}

@@ -1,0 +1,117 @@
+/** What a query may use: the server's limits, and what a request may lower. */
+import { LakeError } from '../kernel/index.js';
+import type { ParameterValue } from './statement.js';
+
+/** The server's: `query.tail.max.bytes`, `query.memory.bytes`, `query.timeout.ms`, `query.concurrency`, and the cache's bound. */
+export interface ServiceLimits {
+  readonly tailMaxBytes: number;
+  readonly memoryBytes: number;
+  readonly timeoutMs: number;
+  readonly concurrency: number;
+  readonly cacheBytes: number;
+}
+
+export interface RequestLimits {
+  readonly timeout_ms?: number;
+  /** More rows than this end the answer with `query-too-large`. */
+  readonly max_rows?: number;
+}
+
+export interface QueryRequest {
+  readonly sql: string;
+  /** By position or by name. */
+  readonly params?: readonly ParameterValue[] | Readonly<Record<string, ParameterValue>>;
+  /** A token of an earlier answer. */
+  readonly asOf?: string;
+  readonly limits?: RequestLimits;
+}
+
+export interface RecordsRequest {
+  readonly topic: string;
+  /** Inclusive. */
+  readonly fromMs?: number | undefined;
+  /** Exclusive. */
+  readonly toMs?: number | undefined;
+  readonly partition?: number | undefined;
+  /** Only offsets from here on. */
+  readonly offset?: number | undefined;
+  readonly limit?: number | undefined;
+  readonly order?: 'offset' | 'time' | undefined;
+}
+
+/** Longer SQL is refused before it is parsed. */
+const sqlCharsMax = 1024 * 1024;
+const parametersMax = 1000;
+
+export interface CheckedLimits {
+  readonly timeoutMs: number;
+  readonly maxRows: number;
+}
+
+/** Errors: `request-invalid`. */
+export function checkedLimits(server: ServiceLimits, limits: unknown): CheckedLimits {
+  const fields = limits === undefined || limits === null ? {} : limits;
+  if (typeof fields !== 'object' || Array.isArray(fields))
+    throw invalidRequest('limits is not an object', 'Give {"timeout_ms", "max_rows"}.');
+  const given: Record<string, number> = {};
+  for (const [name, value] of Object.entries(fields)) {
+    if (name !== 'timeout_ms' && name !== 'max_rows')
+      throw invalidRequest(`limits.${name} is not known`, 'The limits are timeout_ms and max_rows.');
+    if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1)
+      throw invalidRequest(`limits.${name} is not a whole number above 0`, 'Correct it.');
+    given[name] = value;
+  }
+  return {
+    timeoutMs: Math.min(server.timeoutMs, given['timeout_ms'] ?? server.timeoutMs),
+    maxRows: given['max_rows'] ?? Number.MAX_SAFE_INTEGER,
+  };
+}
+
+/** The values of the parameters a statement has. Errors: `query-invalid`, `request-invalid`. */
+export function boundParameters(wanted: readonly string[], params: QueryRequest['params']): (readonly [string, ParameterValue])[] {
+  const given: unknown = params ?? [];
+  if (typeof given !== 'object' || given === null)
+    throw invalidRequest('params is neither a list nor an object', 'Give a list for $1, $2, … or ?, or an object for $name.');
+  const values = new Map<string, unknown>(
+    Array.isArray(given) ? given.map((value, at): [string, unknown] => [String(at + 1), value]) : Object.entries(given),
+  );
+  if (values.size > parametersMax) throw invalidRequest(`${values.size} parameters are given; ${parametersMax} are allowed`, 'Use fewer.');
+  const bound = wanted.map((name): readonly [string, ParameterValue] => {
+    const value = values.get(name);
+    if (value === undefined)
+      throw new LakeError('query-invalid', `no value is given for the parameter $${name}`, { hint: 'Add it to params.' });
+    if (value !== null && !['string', 'number', 'boolean'].includes(typeof value)) {
+      throw invalidRequest(`the parameter $${name} is neither text, number, boolean nor null`, 'Pass lists as text and unnest them.');
+    }
+    return [name, value as ParameterValue];
+  });
+  for (const name of values.keys()) {
+    if (!wanted.includes(name))
+      throw new LakeError('query-invalid', `the statement has no parameter $${name}`, { hint: 'Remove it from params.' });
+  }
+  return bound;
+}
+
+export function requireSql(sql: unknown): string {
+  if (typeof sql !== 'string' || sql.trim() === '')
+    throw new LakeError('query-invalid', 'there is no SQL', { hint: 'Ask one read-only SELECT over topics.' });
+  if (sql.length > sqlCharsMax)
+    throw new LakeError('query-invalid', `the SQL has ${sql.length} characters; ${sqlCharsMax} are allowed`, { hint: 'Shorten it.' });
+  if (sql.includes('\0')) throw new LakeError('query-invalid', 'the SQL holds a NUL character', { hint: 'Write chr(0) instead.' });
+  return sql;
+}
+
+export function requireRecordsRequest(request: RecordsRequest): RecordsRequest {
+  for (const name of ['fromMs', 'toMs', 'partition', 'offset', 'limit'] as const) {
+    const value = request[name];
+    const isTime = name === 'fromMs' || name === 'toMs';
+    if (value !== undefined && (!Number.isSafeInteger(value) || (!isTime && value < 0))) {
+      throw invalidRequest(`${name} is not a whole number`, `Give ${name} as digits.`);
+    }
+  }
+  return request;
+}
+
+function invalidRequest(message: string, hint: string): LakeError {
+  return new LakeError('request-invalid', message, { hint });
+}

@@ -1,0 +1,385 @@
+/**
+ * One query from its text to its rows. The order is that of the design (§6): parse → pin → tail → analyze → lease → run.
+ *
+ * The columns of a query are those of the whole pinned log, so the tail is staged whole before the analysis, as long as it is
+ * small; only of a large one no more is staged than the analysis says is needed, and then columns seen nowhere else but in the
+ * rest of it are unknown to the query.
+ */
+import { type ColumnPair, pairKey, quoteName, type ValueFormat } from '../columns/index.js';
+import type { LogReader } from '../client/index.js';
+import type { BrokerState, TopicState } from '../control/index.js';
+import { errorFromPlain, LakeError, MiB } from '../kernel/index.js';
+import type { TableSnapshot } from '../lake/index.js';
+import type { LocalCache } from '../objects/index.js';
+import type { EngineSession } from './engine.js';
+import type { AnswerColumn } from './engine-protocol.js';
+import { Lease, selectChunks, selectCold } from './lease.js';
+import {
+  type ControlPort,
+  findTopic,
+  type PinnedColumns,
+  type PinnedPartition,
+  type PinnedTopic,
+  pinnedColumns,
+  pinTopic,
+  tokenOf,
+} from './pin.js';
+import { boundParameters, type CheckedLimits, type QueryRequest, type ServiceLimits } from './query-limits.js';
+import { fullScan, partitionRange, type ScanRange } from './ranges.js';
+import type { ParameterValue, TableReference } from './statement.js';
+import { needsSnapshots, type QuerySummary, requireSystemTable, systemSetup } from './system-tables.js';
+import type { Tables } from './tables.js';
+import { TailBudget, type TailCache, type TailLease, tailTooLarge } from './tail.js';
+import type { SnapshotToken } from './token.js';
+import { analysisTable, type LeasedFile, recordsView, topicView, viewPrelude } from './views.js';
+
+/** A tail estimated below this is staged whole: one to two seconds of work the first time, then only what is new. */
+const exactTailBytes = 256 * MiB;
+/** Messages of rows an engine may be ahead of its reader. */
+export const rowsCredits = 4;
+
+export interface RunPorts {
+  readonly control: ControlPort;
+  readonly reader: LogReader;
+  readonly tables: Tables;
+  readonly tails: TailCache;
+  readonly cold: LocalCache;
+  readonly limits: ServiceLimits;
+  readonly queries: () => readonly QuerySummary[];
+  readonly nowMs: () => number;
+}
+
+export interface QueryStats {
+  hot_rows: number;
+  hot_bytes: number;
+  cold_files: number;
+  cold_rows: number;
+  cold_bytes: number;
+  cache_hits: number;
+  pruned_files: number;
+  rows: number;
+  /** Per topic and partition: the first offset read from the hot log. */
+  boundary: Record<string, Record<string, number>>;
+  plan_ms: number;
+  elapsed_ms: number;
+}
+
+export interface StartedQuery {
+  readonly columns: readonly AnswerColumn[];
+  readonly token: SnapshotToken;
+}
+
+/** What the plan says of each topic; `fullScan` where it says nothing. */
+type Scans = ReadonlyMap<string, readonly ScanRange[]>;
+
+export class QueryRun {
+  readonly stats: QueryStats = {
+    hot_rows: 0,
+    hot_bytes: 0,
+    cold_files: 0,
+    cold_rows: 0,
+    cold_bytes: 0,
+    cache_hits: 0,
+    pruned_files: 0,
+    rows: 0,
+    boundary: {},
+    plan_ms: 0,
+    elapsed_ms: 0,
+  };
+  readonly #ports: RunPorts;
+  readonly #session: EngineSession;
+  readonly #signal: AbortSignal;
+  /** For the records route, whose question is ours: what it can find rows in. */
+  readonly #recordsRange: ScanRange | undefined;
+  readonly #tails = new Map<string, { readonly partition: PinnedPartition; readonly lease: TailLease }[]>();
+  #parameters: (readonly [string, ParameterValue])[] = [];
+
+  constructor(ports: RunPorts, session: EngineSession, recordsRange: ScanRange | undefined, signal: AbortSignal) {
+    this.#ports = ports;
+    this.#session = session;
+    this.#recordsRange = recordsRange;
+    this.#signal = signal;
+  }
+
+  /** Resolves when the engine has begun to answer. Errors: all of a query's, see the room's card. */
+  async start(request: QueryRequest, token: SnapshotToken | undefined, limits: CheckedLimits): Promise<StartedQuery> {
+    const startedMs = this.#ports.nowMs();
+    try {
+      const [parsed, broker] = await Promise.all([
+        this.#session.ask({ type: 'parse', sql: request.sql }, 'parsed'),
+        this.#ports.control.call('broker.describe', {}, { signal: this.#signal }),
+      ]);
+      requireSameCluster(token, broker);
+      this.#ports.tables.keepOnly(broker.topics);
+      this.#parameters = boundParameters(parsed.parameters, request.params);
+      const { topics, systemNames } = resolveTables(broker, parsed.tables);
+      const pinned = await Promise.all(topics.map((topic) => pinTopic(this.#ports, broker, topic, token, this.#signal)));
+      const prelude = [...viewPrelude, ...(await this.#systemTables(broker, systemNames))];
+      const references = countReferences(parsed.tables);
+
+      const { scans, columns } = await this.#planTail(pinned, prelude, references);
+      const setup = await this.#leaseFiles(pinned, scans, columns);
+      this.stats.plan_ms = this.#ports.nowMs() - startedMs;
+      const run = { type: 'run', setup, parameters: this.#parameters, credits: rowsCredits, maxRows: limits.maxRows } as const;
+      const answer = await this.#session.ask(run, 'columns');
+      return {
+        columns: answer.columns,
+        token: tokenOf(
+          broker.clusterId,
+          pinned.map((topic) => ({ topic, columns: columnsOf(columns, topic) })),
+        ),
+      };
+    } finally {
+      // From here on the lease has links of its own.
+      for (const tails of this.#tails.values()) for (const tail of tails) tail.lease.release();
+    }
+  }
+
+  async #systemTables(broker: BrokerState, names: readonly string[]): Promise<string[]> {
+    const snapshots: TableSnapshot[] = [];
+    if (names.some(needsSnapshots)) {
+      for (const topic of broker.topics) {
+        if (topic.isTiered) snapshots.push(await this.#ports.tables.snapshot(broker.clusterId, topic, this.#signal));
+      }
+    }
+    return systemSetup(names, { broker, snapshots, queries: this.#ports.queries() });
+  }
+
+  /** Stages what the query needs of the tail, and settles columns and scans. */
+  async #planTail(
+    pinned: readonly PinnedTopic[],
+    prelude: readonly string[],
+    references: ReadonlyMap<string, number>,
+  ): Promise<{ readonly scans: Scans; readonly columns: ReadonlyMap<string, PinnedColumns> }> {
+    const budget = new TailBudget(this.#ports.limits.tailMaxBytes);
+    if (this.#recordsRange !== undefined) {
+      const range = this.#recordsRange;
+      const scans = new Map(pinned.map((topic) => [topic.state.name, [range]]));
+      this.#refuseLargeTail(pinned, scans);
+      await this.#leaseTails(pinned, scans, budget);
+      return { scans, columns: new Map() };
+    }
+    const estimate = sum(pinned.flatMap((topic) => topic.partitions.map((partition) => partition.tailBytesEstimate)));
+    if (estimate <= exactTailBytes) {
+      this.#refuseLargeTail(pinned, undefined);
+      await this.#leaseTails(pinned, undefined, budget);
+      const columns = this.#columns(pinned, () => []);
+      const { scans, error } = await this.#analyze(pinned, columns, prelude, references);
+      if (error !== undefined) throw error;
+      return { scans, columns };
+    }
+    const known = (topic: PinnedTopic): readonly ColumnPair[] => this.#ports.tails.knownPairs(topic.state.id);
+    const first = this.#columns(pinned, known);
+    const analysis = await this.#analyze(pinned, first, prelude, references);
+    // A name that is not known yet may stand in any part of the tail.
+    const scans = analysis.error === undefined ? analysis.scans : undefined;
+    this.#refuseLargeTail(pinned, scans);
+    await this.#leaseTails(pinned, scans, budget);
+    const columns = this.#columns(pinned, known);
+    if (analysis.error === undefined && sameColumns(first, columns)) return { scans: analysis.scans, columns };
+    const second = await this.#analyze(pinned, columns, [], references);
+    if (second.error !== undefined) throw second.error;
+    // What was staged for the first plan must be enough for the second: where they differ, the first one's ranges hold.
+    return { scans: scans ?? second.scans, columns };
+  }
+
+  async #analyze(
+    pinned: readonly PinnedTopic[],
+    columns: ReadonlyMap<string, PinnedColumns>,
+    prelude: readonly string[],
+    references: ReadonlyMap<string, number>,
+  ): Promise<{ readonly scans: Scans; readonly error?: LakeError }> {
+    const tables = pinned.map((topic) => analysisTable(topic.state.name, columnsOf(columns, topic)));
+    const answer = await this.#session.ask({ type: 'analyze', tables, prelude, parameters: this.#parameters }, 'analyzed');
+    if (answer.error !== undefined) return { scans: new Map(), error: errorFromPlain(answer.error) };
+    const found = new Map(answer.scans ?? []);
+    const scans = new Map<string, readonly ScanRange[]>();
+    for (const topic of pinned) {
+      const ranges = found.get(topic.state.name) ?? [];
+      // Fewer scans than the text has: something was optimized away, which says nothing about files.
+      if (ranges.length >= (references.get(topic.state.name.toLowerCase()) ?? 1)) scans.set(topic.state.name, ranges);
+    }
+    return { scans };
+  }
+
+  #columns(pinned: readonly PinnedTopic[], known: (topic: PinnedTopic) => readonly ColumnPair[]): Map<string, PinnedColumns> {
+    return new Map(
+      pinned.map((topic) => {
+        const tail = (this.#tails.get(topic.state.name) ?? []).flatMap(({ partition, lease }) =>
+          lease.chunks.filter((chunk) => chunk.baseOffset < partition.endOffset).flatMap((chunk) => chunk.pairs),
+        );
+        return [topic.state.name, pinnedColumns(topic, [...tail, ...known(topic)])];
+      }),
+    );
+  }
+
+  /** By estimate, and only where it is far above; a near miss is found while fetching. */
+  #refuseLargeTail(pinned: readonly PinnedTopic[], scans: Scans | undefined): void {
+    const isUnpruned = (topic: PinnedTopic): boolean =>
+      (scans?.get(topic.state.name) ?? [fullScan]).every(
+        (range) => range.timestampsMs.min === Number.NEGATIVE_INFINITY && range.offsets.min === Number.NEGATIVE_INFINITY,
+      );
+    const topics = pinned.filter(isUnpruned);
+    const partitions = topics.flatMap((topic) => {
+      const ranges = scans?.get(topic.state.name) ?? [fullScan];
+      return topic.partitions.filter((partition) => partitionRange(ranges, partition.partition) !== undefined);
+    });
+    const bytes = Math.round(sum(partitions.map((partition) => partition.tailBytesEstimate)));
+    const { tailMaxBytes } = this.#ports.limits;
+    if (bytes <= 2 * tailMaxBytes) return;
+    const lag = sum(partitions.map((partition) => partition.endOffset - Math.max(partition.boundary, partition.startOffset)));
+    throw tailTooLarge(topics.map((topic) => topic.state.name).join(', '), bytes, tailMaxBytes, lag);
+  }
+
+  async #leaseTails(pinned: readonly PinnedTopic[], scans: Scans | undefined, budget: TailBudget): Promise<void> {
+    const work = pinned.flatMap((topic) => {
+      const leases: { readonly partition: PinnedPartition; readonly lease: TailLease }[] = [];
+      this.#tails.set(topic.state.name, leases);
+      const ranges = scans?.get(topic.state.name) ?? [fullScan];
+      return topic.partitions.map(async (partition) => {
+        const bounds = await this.#tailBounds(topic, partition, ranges);
+        if (bounds === undefined) return;
+        const lease = await this.#ports.tails.lease(tailPartition(topic, partition), bounds.from, bounds.end, budget, this.#signal);
+        leases.push({ partition, lease });
+        this.stats.cache_hits += lease.cacheHits;
+      });
+    });
+    const failed = (await Promise.allSettled(work)).find((outcome) => outcome.status === 'rejected');
+    if (failed?.status === 'rejected') throw failed.reason;
+  }
+
+  /** The part of a partition's tail that the scans can find rows in; `undefined` where none. */
+  async #tailBounds(
+    topic: PinnedTopic,
+    partition: PinnedPartition,
+    ranges: readonly ScanRange[],
+  ): Promise<{ readonly from: number; readonly end: number } | undefined> {
+    const range = partitionRange(ranges, partition.partition);
+    if (range === undefined) return undefined;
+    let from = Math.max(partition.boundary, partition.startOffset, range.offsets.min);
+    const end = Math.min(partition.endOffset, range.offsets.max + 1);
+    if (from < end && range.timestampsMs.min > 0 && Number.isFinite(range.timestampsMs.min)) {
+      const ask = [{ partition: partition.partition, timestampMs: range.timestampsMs.min }];
+      const [found] = await this.#ports.reader.listOffsets(topic.state.name, ask, this.#signal);
+      if (found !== undefined && found.errorCode === 0) from = Math.max(from, found.offset < 0 ? end : found.offset);
+    }
+    return from < end ? { from, end } : undefined;
+  }
+
+  /** Puts the files within reach of the engine; answers the SQL of the views over them. */
+  async #leaseFiles(pinned: readonly PinnedTopic[], scans: Scans, columns: ReadonlyMap<string, PinnedColumns>): Promise<string[]> {
+    const lease = new Lease(this.#session.lease, this.#session.leasePath);
+    const hitsBefore = this.#ports.cold.stats.hits;
+    const views: string[] = [];
+    for (const topic of pinned) {
+      const ranges = scans.get(topic.state.name) ?? [fullScan];
+      const selected = selectCold(topic, ranges);
+      this.stats.pruned_files += selected.prunedFiles;
+      this.stats.cold_files += selected.files.length;
+      this.stats.cold_rows += sum(selected.files.map(({ file }) => file.rows));
+      this.stats.cold_bytes += sum(selected.files.map(({ file }) => file.bytes));
+      this.stats.boundary[topic.state.name] = Object.fromEntries(
+        topic.partitions.map((partition) => [partition.partition, partition.boundary]),
+      );
+      const cold = await Promise.all(
+        selected.files.map(async ({ file, bounds }): Promise<LeasedFile> => {
+          const path = await lease.addCold(this.#ports.cold, file, this.#signal);
+          return { path, partition: file.partition, ...(bounds === undefined ? {} : { bounds }) };
+        }),
+      );
+      const source = {
+        name: topic.state.name,
+        columns: columnsOf(columns, topic),
+        cold,
+        tail: await this.#leaseChunks(lease, topic, ranges),
+        isTyped: valueFormatOf(topic.state) === 'auto' || valueFormatOf(topic.state) === 'json',
+      };
+      views.push(this.#recordsRange === undefined ? topicView(source) : recordsView(source));
+    }
+    this.stats.cache_hits += this.#ports.cold.stats.hits - hitsBefore;
+    return views;
+  }
+
+  async #leaseChunks(lease: Lease, topic: PinnedTopic, ranges: readonly ScanRange[]): Promise<LeasedFile[]> {
+    const files: LeasedFile[] = [];
+    for (const { partition, lease: tail } of this.#tails.get(topic.state.name) ?? []) {
+      const selected = selectChunks(partition, tail.chunks, ranges);
+      this.stats.hot_rows += selected.rows;
+      this.stats.hot_bytes += selected.bytes;
+      for (const { path, bounds } of selected.chunks) {
+        const leased = await lease.addChunk(path, this.#signal);
+        files.push({ path: leased, partition: partition.partition, ...(bounds === undefined ? {} : { bounds }) });
+      }
+    }
+    return files;
+  }
+}
+
+function requireSameCluster(token: SnapshotToken | undefined, broker: BrokerState): void {
+  if (token === undefined || token.clusterId === broker.clusterId) return;
+  throw new LakeError('token-invalid', `the snapshot token is of cluster ${token.clusterId}, not ${broker.clusterId}`, {
+    hint: 'Ask the service that gave the token.',
+  });
+}
+
+function resolveTables(
+  broker: BrokerState,
+  tables: readonly TableReference[],
+): { readonly topics: TopicState[]; readonly systemNames: string[] } {
+  const topics = new Map<string, TopicState>();
+  const systemNames: string[] = [];
+  for (const table of tables) {
+    if (table.isSystem) systemNames.push(requireSystemTable(table.name, table.position));
+    else {
+      const topic = findTopic(broker, table.name, table.position);
+      topics.set(topic.name, topic);
+    }
+  }
+  return { topics: [...topics.values()], systemNames };
+}
+
+function countReferences(tables: readonly TableReference[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const { name, isSystem } of tables) {
+    if (!isSystem) counts.set(name.toLowerCase(), (counts.get(name.toLowerCase()) ?? 0) + 1);
+  }
+  return counts;
+}
+
+function columnsOf(columns: ReadonlyMap<string, PinnedColumns>, topic: PinnedTopic): PinnedColumns {
+  return columns.get(topic.state.name) ?? { table: [], extra: [] };
+}
+
+function sameColumns(a: ReadonlyMap<string, PinnedColumns>, b: ReadonlyMap<string, PinnedColumns>): boolean {
+  return [...a].every(([name, columns]) => {
+    const other = b.get(name)?.extra ?? [];
+    const keys = new Set(other.map(pairKey));
+    return columns.extra.length === other.length && columns.extra.every((pair) => keys.has(pairKey(pair)));
+  });
+}
+
+export function valueFormatOf(topic: TopicState): ValueFormat {
+  const format = topic.config['lake.value.format'];
+  return format === 'json' || format === 'string' || format === 'bytes' ? format : 'auto';
+}
+
+function tailPartition(topic: PinnedTopic, partition: PinnedPartition) {
+  return {
+    topic: topic.state.name,
+    topicId: topic.state.id,
+    partition: partition.partition,
+    leaderEpoch: partition.leaderEpoch,
+    valueFormat: valueFormatOf(topic.state),
+  };
+}
+
+/** The statement of the records route. */
+export function recordsSql(topic: string, where: readonly string[], order: string, limit: number | undefined): string {
+  const filter = where.length === 0 ? '' : ` WHERE ${where.join(' AND ')}`;
+  const head = limit === undefined ? '' : ` LIMIT ${limit}`;
+  return `SELECT _partition_id, _offset, _timestamp_ms, _key, _value, _headers FROM ${quoteName(topic)}${filter} ORDER BY ${order}${head}`;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

@@ -1,0 +1,139 @@
+/**
+ * Reads the bounds of each scan out of DuckDB's own optimized plan (`json_serialize_plan`). Only constants compared with
+ * `_partition_id`, `_offset` and `_timestamp` are understood; whatever else is met widens the range and never narrows it.
+ */
+import { everything, fullScan, hull, type Interval, intersect, type ScanRange } from './ranges.js';
+
+/** Any JSON value, as a plan or a syntax tree is made of. */
+export type JsonValue = string | number | boolean | null | readonly JsonValue[] | JsonObject;
+export interface JsonObject {
+  readonly [key: string]: JsonValue | undefined;
+}
+
+export function isJsonObject(value: JsonValue | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+interface ColumnBounds {
+  readonly interval: Interval;
+  readonly list?: readonly number[];
+}
+
+const unbounded: ColumnBounds = { interval: everything };
+
+/**
+ * The ranges of every scan of each table, by table name. A table that is not in the answer was optimized away, which says
+ * nothing about files: treat it as a full scan.
+ */
+export function scansOf(plan: JsonValue): ReadonlyMap<string, readonly ScanRange[]> {
+  const scans = new Map<string, ScanRange[]>();
+  visit(plan, (node) => {
+    if (node['type'] !== 'LOGICAL_GET' || node['name'] !== 'seq_scan') return;
+    const source = node['function_data'];
+    if (!isJsonObject(source) || source['schema'] !== 'main' || typeof source['table'] !== 'string') return;
+    const found = scans.get(source['table']) ?? [];
+    found.push(rangeOf(node));
+    scans.set(source['table'], found);
+  });
+  return scans;
+}
+
+function visit(value: JsonValue | undefined, onObject: (node: JsonObject) => void): void {
+  if (Array.isArray(value)) {
+    for (const item of value as readonly JsonValue[]) visit(item, onObject);
+  } else if (isJsonObject(value)) {
+    onObject(value);
+    for (const item of Object.values(value)) visit(item, onObject);
+  }
+}
+
+function rangeOf(scan: JsonObject): ScanRange {
+  const names = scan['names'];
+  const tableFilters = scan['table_filters'];
+  const filters = isJsonObject(tableFilters) ? tableFilters['filters'] : undefined;
+  if (!Array.isArray(names) || !Array.isArray(filters)) return fullScan;
+  let range = fullScan;
+  for (const entry of filters as readonly JsonValue[]) {
+    if (!isJsonObject(entry) || typeof entry['key'] !== 'number' || !isJsonObject(entry['value'])) continue;
+    const column: JsonValue | undefined = (names as readonly JsonValue[])[entry['key']];
+    if (column === '_partition_id') {
+      const { interval, list } = boundsOf(entry['value'], 'INTEGER');
+      range = { ...range, partitions: interval, ...(list === undefined ? {} : { partitionList: list }) };
+    } else if (column === '_offset') {
+      range = { ...range, offsets: boundsOf(entry['value'], 'BIGINT').interval };
+    } else if (column === '_timestamp') {
+      range = { ...range, timestampsMs: toMs(boundsOf(entry['value'], 'TIMESTAMP WITH TIME ZONE').interval) };
+    }
+  }
+  return range;
+}
+
+function boundsOf(filter: JsonObject, typeId: string): ColumnBounds {
+  switch (filter['filter_type']) {
+    case 'CONSTANT_COMPARISON':
+      return { interval: comparison(filter['comparison_type'], constantOf(filter['constant'], typeId)) };
+    case 'IN_FILTER': {
+      const values = Array.isArray(filter['values']) ? (filter['values'] as readonly JsonValue[]) : [];
+      const constants = values.map((value) => constantOf(value, typeId));
+      if (constants.length === 0 || constants.some((constant) => constant === undefined)) return unbounded;
+      const list = constants as number[];
+      return { interval: list.map((value) => comparison('COMPARE_EQUAL', value)).reduce(hull), list };
+    }
+    case 'OPTIONAL_FILTER':
+      return isJsonObject(filter['child_filter']) ? boundsOf(filter['child_filter'], typeId) : unbounded;
+    case 'CONJUNCTION_AND':
+      return children(filter, typeId).reduce<ColumnBounds>((all, one) => {
+        const list = all.list ?? one.list;
+        return { interval: intersect(all.interval, one.interval), ...(list === undefined ? {} : { list }) };
+      }, unbounded);
+    case 'CONJUNCTION_OR': {
+      const parts = children(filter, typeId);
+      return parts.length === 0 ? unbounded : { interval: parts.map((part) => part.interval).reduce(hull) };
+    }
+    default:
+      return unbounded;
+  }
+}
+
+function children(filter: JsonObject, typeId: string): ColumnBounds[] {
+  const list = filter['child_filters'];
+  if (!Array.isArray(list)) return [];
+  return (list as readonly JsonValue[]).map((child) => (isJsonObject(child) ? boundsOf(child, typeId) : unbounded));
+}
+
+function constantOf(value: JsonValue | undefined, typeId: string): number | undefined {
+  if (!isJsonObject(value) || value['is_null'] !== false) return undefined;
+  const type = value['type'];
+  if (!isJsonObject(type) || type['id'] !== typeId) return undefined;
+  return typeof value['value'] === 'number' ? value['value'] : undefined;
+}
+
+/** Beyond 2^53 JSON has rounded the constant: such a bound opens to the next one that is surely outside. */
+function comparison(operator: JsonValue | undefined, constant: number | undefined): Interval {
+  if (constant === undefined) return everything;
+  const isExact = Number.isSafeInteger(constant);
+  const min = isExact ? constant : constant > 0 ? Number.MAX_SAFE_INTEGER : Number.NEGATIVE_INFINITY;
+  const max = isExact ? constant : constant > 0 ? Number.POSITIVE_INFINITY : Number.MIN_SAFE_INTEGER;
+  switch (operator) {
+    case 'COMPARE_EQUAL':
+      return { min, max };
+    case 'COMPARE_GREATERTHAN':
+      return { min: isExact ? min + 1 : min, max: Number.POSITIVE_INFINITY };
+    case 'COMPARE_GREATERTHANOREQUALTO':
+      return { min, max: Number.POSITIVE_INFINITY };
+    case 'COMPARE_LESSTHAN':
+      return { min: Number.NEGATIVE_INFINITY, max: isExact ? max - 1 : max };
+    case 'COMPARE_LESSTHANOREQUALTO':
+      return { min: Number.NEGATIVE_INFINITY, max };
+    default:
+      return everything;
+  }
+}
+
+/**
+ * Timestamps lie in the table in whole milliseconds. A stored timestamp that had to be clamped lies beyond any constant that
+ * JSON gives exactly (±2^53 µs), so that clamping cannot bring a file on the wrong side of a bound.
+ */
+function toMs(micros: Interval): Interval {
+  return { min: Math.floor(micros.min / 1000), max: Math.floor(micros.max / 1000) };
+}

@@ -1,0 +1,359 @@
+/**
+ * The query service: takes questions, bounds how many run at once and how long, and answers with rows as they come. It owns the
+ * engines, the tail's chunks, the cold cache and the list of queries; all of it can be deleted at any time.
+ */
+import { join } from 'node:path';
+import type { ColumnWorkers } from '../columns/index.js';
+import type { LogReader } from '../client/index.js';
+import { type Clock, isLakeError, LakeError, type Random, Semaphore, toLakeError } from '../kernel/index.js';
+import { LocalCache, type ObjectStore } from '../objects/index.js';
+import type { Logger } from '../telemetry/index.js';
+import { EnginePool, type EngineSession } from './engine.js';
+import type { AnswerColumn } from './engine-protocol.js';
+import type { ControlPort } from './pin.js';
+import {
+  checkedLimits,
+  type QueryRequest,
+  type RecordsRequest,
+  requireRecordsRequest,
+  requireSql,
+  type ServiceLimits,
+} from './query-limits.js';
+import { QueryRun, type QueryStats, recordsSql, type RunPorts } from './query-run.js';
+import { everything, type ScanRange } from './ranges.js';
+import { type QueryRecord, recordOf } from './records.js';
+import type { QuerySummary } from './system-tables.js';
+import { Tables } from './tables.js';
+import { TailCache } from './tail.js';
+import { Tokens } from './token.js';
+
+/** Queries that wait for an engine; further ones are refused with `overloaded`. */
+const waitingMax = 32;
+/** Ended queries that `system.queries` still shows. */
+const endedKept = 100;
+/** How much of a query's text the list keeps. */
+const listedSqlChars = 2000;
+
+export interface QueryServiceOptions {
+  readonly store: ObjectStore;
+  readonly reader: LogReader;
+  readonly control: ControlPort;
+  readonly workers: ColumnWorkers;
+  /** A folder of this service alone; its contents may be deleted while it does not run. */
+  readonly cacheDir: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly limits: ServiceLimits;
+}
+
+export interface QueryAnswer {
+  readonly columns: readonly AnswerColumn[];
+  /** Chunks of rows, ready for JSON. To be read to its end or left by `return`; a late error is thrown here. */
+  readonly rows: AsyncIterable<readonly (readonly unknown[])[]>;
+  /** With it the same question can be asked again. */
+  readonly token: string;
+  /** Final once the rows have ended. */
+  stats(): Readonly<QueryStats>;
+}
+
+export interface RecordsAnswer {
+  readonly records: AsyncIterable<readonly QueryRecord[]>;
+  readonly token: string;
+  stats(): Readonly<QueryStats>;
+}
+
+export interface QueryMetrics {
+  readonly running: number;
+  readonly waiting: number;
+  readonly done: number;
+  readonly failed: number;
+  readonly cancelled: number;
+  readonly rows: number;
+  readonly tailCacheBytes: number;
+  readonly tailChunks: number;
+  readonly coldCacheBytes: number;
+}
+
+interface Listed {
+  readonly id: string;
+  readonly sql: string;
+  readonly startedMs: number;
+  readonly startedMonotonicMs: number;
+  state: QuerySummary['state'];
+  endedMonotonicMs?: number;
+  rows: number;
+  error?: string;
+  readonly abort: AbortController;
+}
+
+interface Ended {
+  readonly state: QuerySummary['state'];
+  readonly error?: LakeError;
+}
+
+export class QueryService {
+  readonly #options: QueryServiceOptions;
+  readonly #pool: EnginePool;
+  readonly #tails: TailCache;
+  readonly #cold: LocalCache;
+  readonly #tables: Tables;
+  readonly #tokens: Tokens;
+  readonly #turns: Semaphore;
+  /** Running and ended ones, oldest first. */
+  readonly #listed: Listed[] = [];
+  readonly #counts = { done: 0, failed: 0, cancelled: 0, rows: 0 };
+  #serial = 0;
+  #isClosed = false;
+
+  private constructor(options: QueryServiceOptions, pool: EnginePool, tails: TailCache, cold: LocalCache) {
+    this.#options = options;
+    this.#pool = pool;
+    this.#tails = tails;
+    this.#cold = cold;
+    this.#tables = new Tables(options.store, options, options.logger);
+    this.#tokens = new Tokens(options.random);
+    this.#turns = new Semaphore(options.limits.concurrency, waitingMax);
+  }
+
+  static async open(options: QueryServiceOptions): Promise<QueryService> {
+    const { cacheDir, limits, clock, logger, reader, workers, random, store } = options;
+    const pool = await EnginePool.open({
+      directory: join(cacheDir, 'leases'),
+      engines: limits.concurrency,
+      memoryBytes: limits.memoryBytes,
+      spillBytes: limits.cacheBytes,
+      clock,
+      logger,
+    });
+    const tails = await TailCache.open({ reader, workers, directory: join(cacheDir, 'tail'), bytesMax: limits.cacheBytes, random });
+    const cold = await LocalCache.open({ store, dir: join(cacheDir, 'cold'), maxBytes: limits.cacheBytes });
+    return new QueryService(options, pool, tails, cold);
+  }
+
+  /**
+   * Resolves when the first rows can be read. Errors: `query-invalid`, `query-forbidden`, `query-too-large`, `request-invalid`,
+   * `token-invalid`, `token-gone`, `overloaded`, `timeout`, `cancelled`, `worker-died`, and those of broker and bucket.
+   */
+  async query(request: QueryRequest, signal: AbortSignal): Promise<QueryAnswer> {
+    requireSql(request.sql);
+    return this.#start(request, undefined, signal);
+  }
+
+  /** Records of one topic over both tiers, by partition and offset, or merged by time. Errors: as `query`. */
+  async records(request: RecordsRequest, signal: AbortSignal): Promise<RecordsAnswer> {
+    const { topic, fromMs, toMs, partition, offset, limit, order } = requireRecordsRequest(request);
+    const where = [
+      ...(partition === undefined ? [] : [`_partition_id = ${partition}`]),
+      ...(offset === undefined ? [] : [`_offset >= ${offset}`]),
+      ...(fromMs === undefined ? [] : [`_timestamp_ms >= ${fromMs}`]),
+      ...(toMs === undefined ? [] : [`_timestamp_ms < ${toMs}`]),
+    ];
+    const range: ScanRange = {
+      partitions: partition === undefined ? everything : { min: partition, max: partition },
+      offsets: offset === undefined ? everything : { min: offset, max: Number.POSITIVE_INFINITY },
+      timestampsMs: { min: fromMs ?? Number.NEGATIVE_INFINITY, max: toMs === undefined ? Number.POSITIVE_INFINITY : toMs - 1 },
+    };
+    const orderBy = order === 'time' ? '_timestamp_ms, _partition_id, _offset' : '_partition_id, _offset';
+    const answer = await this.#start({ sql: recordsSql(topic, where, orderBy, limit) }, range, signal);
+    return { records: recordChunks(answer.rows), token: answer.token, stats: () => answer.stats() };
+  }
+
+  async #start(request: QueryRequest, range: ScanRange | undefined, signal: AbortSignal): Promise<QueryAnswer> {
+    if (this.#isClosed) throw new LakeError('cancelled', 'the query service is closing');
+    const { clock } = this.#options;
+    const limits = checkedLimits(this.#options.limits, request.limits);
+    const token = request.asOf === undefined ? undefined : this.#tokens.decode(request.asOf);
+    const listed = this.#list(request.sql);
+    const startedMs = clock.monotonicMs();
+    const timer = new AbortController();
+    clock.sleep(limits.timeoutMs, timer.signal).then(
+      () => listed.abort.abort(timeoutError(limits.timeoutMs)),
+      () => undefined,
+    );
+    const combined = AbortSignal.any([signal, listed.abort.signal]);
+    const asLakeError = (error: unknown): LakeError =>
+      combined.aborted && !isLakeError(combined.reason)
+        ? new LakeError('cancelled', 'the query was cancelled')
+        : toLakeError(combined.aborted ? combined.reason : error);
+
+    let freeTurn: (() => void) | undefined;
+    let session: EngineSession | undefined;
+    let run: QueryRun | undefined;
+    let ending: Promise<void> | undefined;
+    const end = (how: Ended): Promise<void> => {
+      ending ??= (async () => {
+        timer.abort();
+        if (run !== undefined) run.stats.elapsed_ms = Math.round(clock.monotonicMs() - startedMs);
+        this.#unlist(listed, how);
+        try {
+          await session?.release();
+        } finally {
+          freeTurn?.();
+        }
+      })();
+      return ending;
+    };
+    try {
+      combined.throwIfAborted();
+      freeTurn = await this.#turns.acquire(combined);
+      session = await this.#pool.claim(combined);
+      run = new QueryRun(this.#runPorts(), session, range, combined);
+      const started = await run.start(request, token, limits);
+      // Whoever stops reading without a word still gives the engine back when the time is up.
+      combined.addEventListener('abort', () => void end(endedBy(asLakeError(combined.reason))), { once: true });
+      if (combined.aborted) throw combined.reason;
+      const { stats } = run;
+      return {
+        columns: started.columns,
+        token: this.#tokens.encode(started.token),
+        rows: this.#rows(session, listed, stats, end, asLakeError),
+        stats: () => stats,
+      };
+    } catch (error) {
+      const lakeError = asLakeError(error);
+      await end(endedBy(lakeError));
+      throw lakeError;
+    }
+  }
+
+  async *#rows(
+    session: EngineSession,
+    listed: Listed,
+    stats: QueryStats,
+    end: (how: Ended) => Promise<void>,
+    asLakeError: (error: unknown) => LakeError,
+  ): AsyncGenerator<readonly (readonly unknown[])[]> {
+    let how: Ended = { state: 'cancelled' };
+    try {
+      for (;;) {
+        const message = await session.next();
+        if (message.type === 'end') break;
+        if (message.type !== 'rows') continue;
+        listed.rows += message.count;
+        stats.rows = listed.rows;
+        yield JSON.parse(message.json) as unknown[][];
+        session.tell({ type: 'credit', credits: 1 });
+      }
+      how = { state: 'done' };
+    } catch (error) {
+      const lakeError = asLakeError(error);
+      how = endedBy(lakeError);
+      throw lakeError;
+    } finally {
+      await end(how);
+    }
+  }
+
+  #runPorts(): RunPorts {
+    const { control, reader, limits, clock } = this.#options;
+    return {
+      control,
+      reader,
+      limits,
+      tables: this.#tables,
+      tails: this.#tails,
+      cold: this.#cold,
+      queries: () => this.list(),
+      nowMs: () => Math.round(clock.monotonicMs()),
+    };
+  }
+
+  #list(sql: string): Listed {
+    const { clock } = this.#options;
+    const listed: Listed = {
+      id: String(++this.#serial),
+      sql: sql.slice(0, listedSqlChars),
+      startedMs: clock.nowMs(),
+      startedMonotonicMs: clock.monotonicMs(),
+      state: 'running',
+      rows: 0,
+      abort: new AbortController(),
+    };
+    this.#listed.push(listed);
+    return listed;
+  }
+
+  #unlist(listed: Listed, how: Ended): void {
+    listed.state = how.state;
+    listed.endedMonotonicMs = this.#options.clock.monotonicMs();
+    if (how.error !== undefined) listed.error = `${how.error.code}: ${how.error.message}`;
+    if (how.state !== 'running') this.#counts[how.state]++;
+    this.#counts.rows += listed.rows;
+    const ended = this.#listed.filter((query) => query.state !== 'running');
+    const [oldest] = ended;
+    if (ended.length > endedKept && oldest !== undefined) this.#listed.splice(this.#listed.indexOf(oldest), 1);
+  }
+
+  /** Running queries and the last ones that ended, oldest first. */
+  list(): readonly QuerySummary[] {
+    const now = this.#options.clock.monotonicMs();
+    return this.#listed.map((query) => ({
+      id: query.id,
+      sql: query.sql,
+      state: query.state,
+      startedMs: query.startedMs,
+      elapsedMs: (query.endedMonotonicMs ?? now) - query.startedMonotonicMs,
+      rows: query.rows,
+      ...(query.error === undefined ? {} : { error: query.error }),
+    }));
+  }
+
+  get running(): number {
+    return this.#listed.filter((query) => query.state === 'running').length;
+  }
+
+  /** Ends a running query; false where there is none of that id. */
+  cancel(id: string): boolean {
+    const found = this.#listed.find((query) => query.id === id && query.state === 'running');
+    found?.abort.abort(new LakeError('cancelled', `query ${id} was cancelled`));
+    return found !== undefined;
+  }
+
+  /** Process ids of the engines now alive (for tests that kill them). */
+  get pids(): readonly number[] {
+    return this.#pool.pids;
+  }
+
+  metricsSnapshot(): QueryMetrics {
+    return {
+      running: this.#turns.held,
+      waiting: this.#turns.queued,
+      ...this.#counts,
+      tailCacheBytes: this.#tails.bytes,
+      tailChunks: this.#tails.chunks,
+      coldCacheBytes: this.#cold.stats.bytes,
+    };
+  }
+
+  /** Cancels what runs, ends the engines and empties the caches. The reader, the workers and the store stay the caller's. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const query of this.#listed)
+      if (query.state === 'running') query.abort.abort(new LakeError('cancelled', 'the query service is closing'));
+    this.#tables.close();
+    await this.#pool.close();
+    await this.#tails.close();
+    await this.#cold.close();
+  }
+}
+
+/** Starts engines and empties the caches of an earlier process. */
+export function openQueryService(options: QueryServiceOptions): Promise<QueryService> {
+  return QueryService.open(options);
+}
+
+async function* recordChunks(rows: QueryAnswer['rows']): AsyncGenerator<readonly QueryRecord[]> {
+  for await (const chunk of rows) yield chunk.map(recordOf);
+}
+
+function endedBy(error: LakeError): Ended {
+  return { state: error.code === 'cancelled' ? 'cancelled' : 'failed', error };
+}
+
+function timeoutError(timeoutMs: number): LakeError {
+  return new LakeError('timeout', `the query took longer than ${timeoutMs} ms`, {
+    hint: 'Narrow it, or raise query.timeout.ms.',
+    facts: { timeoutMs },
+  });
+}

@@ -1,0 +1,215 @@
+/**
+ * The gate every SQL text passes: DuckDB parses it (`json_serialize_sql`, which does not bind), and this walk over the tree lets
+ * through one SELECT that reads topics. It also names the tables, so that only their files are put within reach.
+ */
+import { LakeError } from '../kernel/index.js';
+import { isFunctionAllowed, isTableFunctionAllowed } from './functions.js';
+import { isJsonObject, type JsonObject, type JsonValue } from './scan-plan.js';
+
+/** Schema that stands in for `system`, a name that DuckDB keeps for itself. As long as it, so that positions stay right. */
+export const systemSchema = 'thermo';
+
+export interface TableReference {
+  readonly name: string;
+  readonly isSystem: boolean;
+  /** Byte in the SQL text. */
+  readonly position: number;
+}
+
+export interface Statement {
+  /** The text to run: as given, but for the name of the schema `system`. */
+  readonly sql: string;
+  readonly tables: readonly TableReference[];
+  /** Identifiers of parameters: `1`, `2`, … or names. */
+  readonly parameters: readonly string[];
+  /** The syntax tree, as DuckDB serialized it. */
+  readonly tree: JsonObject;
+}
+
+const tableReferenceKinds: ReadonlySet<string> = new Set([
+  'BASE_TABLE',
+  'SUBQUERY',
+  'JOIN',
+  'TABLE_FUNCTION',
+  'EXPRESSION_LIST',
+  'EMPTY',
+  'PIVOT',
+]);
+
+const onlySelectHint = 'Ask one read-only SELECT over topics.';
+
+function refused(message: string, position?: JsonValue, hint = onlySelectHint): LakeError {
+  return new LakeError('query-forbidden', message, {
+    hint,
+    ...(typeof position === 'number' && position < 2 ** 53 ? { facts: { position } } : {}),
+  });
+}
+
+/**
+ * Checks a serialized statement. Errors: `query-invalid` (does not parse), `query-forbidden` (does more than read topics),
+ * `unsupported`.
+ */
+export function checkStatement(sql: string, serialized: JsonObject): Statement {
+  if (serialized['error'] === true) throw syntaxError(serialized);
+  const statements = serialized['statements'];
+  if (!Array.isArray(statements) || statements.length === 0) {
+    throw new LakeError('query-invalid', 'the SQL text holds no statement', { hint: onlySelectHint });
+  }
+  if (statements.length > 1) throw refused(`the SQL text holds ${statements.length} statements`);
+  const walk = new Walk(sql);
+  walk.visit((statements as readonly JsonValue[])[0], new Set());
+  return { sql: walk.patchedSql(), tables: walk.tables, parameters: [...walk.parameters], tree: serialized };
+}
+
+function textOf(node: JsonObject, key: string): string {
+  const value = node[key];
+  return typeof value === 'string' ? value : '';
+}
+
+function syntaxError(serialized: JsonObject): LakeError {
+  const text = typeof serialized['error_message'] === 'string' ? serialized['error_message'] : 'the SQL cannot be parsed';
+  if (serialized['error_type'] === 'not implemented') {
+    if (text.startsWith('Only SELECT')) {
+      return refused(
+        'only SELECT is allowed here',
+        undefined,
+        `${onlySelectHint} PIVOT needs its values listed: PIVOT … ON column IN (…).`,
+      );
+    }
+    return new LakeError('query-invalid', text);
+  }
+  const position = Number(serialized['position']);
+  return new LakeError('query-invalid', text, Number.isFinite(position) ? { facts: { position } } : {});
+}
+
+class Walk {
+  readonly tables: TableReference[] = [];
+  readonly parameters = new Set<string>();
+  readonly #sql: string;
+  readonly #systemAt: number[] = [];
+
+  constructor(sql: string) {
+    this.#sql = sql;
+  }
+
+  /** `scope`: names, in lower case, that common table expressions give here. */
+  visit(value: JsonValue | undefined, scope: ReadonlySet<string>): void {
+    if (Array.isArray(value)) {
+      for (const item of value as readonly JsonValue[]) this.visit(item, scope);
+    } else if (isJsonObject(value)) {
+      this.#visitObject(value, scope);
+    }
+  }
+
+  #visitObject(node: JsonObject, outer: ReadonlySet<string>): void {
+    if (typeof node['class'] === 'string') this.#checkExpression(node);
+    else if ('sample' in node && 'alias' in node && typeof node['type'] === 'string') this.#checkTableReference(node, outer);
+
+    const scope = this.#scopeOf(node, outer);
+    for (const [key, child] of Object.entries(node)) {
+      // A table function's own call was checked against the list of table functions; its arguments are expressions.
+      if (key === 'function' && node['type'] === 'TABLE_FUNCTION' && isJsonObject(child)) this.visit(child['children'], scope);
+      else if (key !== 'cte_map') this.visit(child, scope);
+    }
+  }
+
+  /** Common table expressions see those before them; a recursive one also sees itself. */
+  #scopeOf(node: JsonObject, outer: ReadonlySet<string>): ReadonlySet<string> {
+    const scope = new Set(outer);
+    if (node['type'] === 'RECURSIVE_CTE_NODE' && typeof node['cte_name'] === 'string') scope.add(node['cte_name'].toLowerCase());
+    const cteMap = node['cte_map'];
+    const entries = isJsonObject(cteMap) && Array.isArray(cteMap['map']) ? (cteMap['map'] as readonly JsonValue[]) : [];
+    for (const entry of entries) {
+      if (!isJsonObject(entry) || typeof entry['key'] !== 'string') continue;
+      this.visit(entry['value'], scope);
+      scope.add(entry['key'].toLowerCase());
+    }
+    return scope;
+  }
+
+  #checkExpression(node: JsonObject): void {
+    const name = node['function_name'];
+    if (typeof name === 'string' && !isFunctionAllowed(name)) {
+      throw refused(`the function ${name} is not allowed here`, node['query_location'], 'Use functions of values only.');
+    }
+    if (node['class'] === 'PARAMETER' && typeof node['identifier'] === 'string') this.parameters.add(node['identifier']);
+    const names = node['column_names'];
+    if (node['class'] === 'COLUMN_REF' && Array.isArray(names) && names.length > 2) this.#noteSystem(names[0] as JsonValue, node);
+  }
+
+  #checkTableReference(node: JsonObject, scope: ReadonlySet<string>): void {
+    const kind = textOf(node, 'type');
+    if (!tableReferenceKinds.has(kind)) {
+      throw refused(`${kind === 'SHOW_REF' ? 'DESCRIBE, SHOW and SUMMARIZE are' : `${kind} is`} not allowed here`, node['query_location']);
+    }
+    if (kind === 'TABLE_FUNCTION') this.#checkTableFunction(node);
+    if (kind === 'BASE_TABLE') this.#checkBaseTable(node, scope);
+  }
+
+  #checkTableFunction(node: JsonObject): void {
+    const call = node['function'];
+    const name = isJsonObject(call) && typeof call['function_name'] === 'string' ? call['function_name'] : '';
+    if (!isTableFunctionAllowed(name)) {
+      throw refused(`the table function ${name} is not allowed here`, node['query_location'], 'Name a topic instead.');
+    }
+  }
+
+  #checkBaseTable(node: JsonObject, scope: ReadonlySet<string>): void {
+    const name = textOf(node, 'table_name');
+    const schema = textOf(node, 'schema_name').toLowerCase();
+    const position = typeof node['query_location'] === 'number' ? node['query_location'] : 0;
+    if (node['at_clause'] !== null && node['at_clause'] !== undefined) {
+      throw new LakeError('unsupported', 'AT (…) is not supported', { hint: 'Pass a snapshot token as as_of.', facts: { position } });
+    }
+    if (textOf(node, 'catalog_name') !== '' || (schema !== '' && schema !== 'system')) {
+      throw refused(
+        `the table ${[textOf(node, 'catalog_name'), schema, name].filter((part) => part !== '').join('.')} is not a topic`,
+        position,
+        'Name a topic.',
+      );
+    }
+    if (schema === '' && scope.has(name.toLowerCase())) return;
+    if (schema === 'system') this.#noteSystem('system', node);
+    this.tables.push({ name, isSystem: schema === 'system', position });
+  }
+
+  #noteSystem(schema: JsonValue, node: JsonObject): void {
+    if (typeof schema === 'string' && schema.toLowerCase() === 'system' && typeof node['query_location'] === 'number') {
+      this.#systemAt.push(node['query_location']);
+    }
+  }
+
+  patchedSql(): string {
+    if (this.#systemAt.length === 0) return this.#sql;
+    const bytes = Buffer.from(this.#sql);
+    for (const position of this.#systemAt) {
+      const at = bytes[position] === 0x22 ? position + 1 : position;
+      if (bytes.toString('latin1', at, at + systemSchema.length).toLowerCase() === 'system') bytes.write(systemSchema, at, 'latin1');
+    }
+    return bytes.toString();
+  }
+}
+
+/** The tree with each parameter replaced by its value, so that bounds given as parameters prune as constants do. */
+export function withParameters(tree: JsonObject, values: ReadonlyMap<string, ParameterValue>): JsonObject {
+  const replace = (value: JsonValue | undefined): JsonValue | undefined => {
+    if (Array.isArray(value)) return (value as readonly JsonValue[]).map((item) => replace(item) ?? null);
+    if (!isJsonObject(value)) return value;
+    if (value['class'] === 'PARAMETER' && typeof value['identifier'] === 'string' && values.has(value['identifier'])) {
+      const constant = constantOf(values.get(value['identifier']) ?? null);
+      return { class: 'CONSTANT', type: 'VALUE_CONSTANT', alias: '', query_location: 0, value: constant };
+    }
+    return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, key === 'named_param_map' ? [] : replace(child)]));
+  };
+  return replace(tree) as JsonObject;
+}
+
+export type ParameterValue = string | number | boolean | null;
+
+function constantOf(value: ParameterValue): JsonObject {
+  if (value === null) return { type: { id: 'NULL', type_info: null }, is_null: true };
+  if (typeof value === 'boolean') return { type: { id: 'BOOLEAN', type_info: null }, is_null: false, value };
+  if (typeof value === 'string') return { type: { id: 'VARCHAR', type_info: null }, is_null: false, value };
+  const id = !Number.isInteger(value) ? 'DOUBLE' : Math.abs(value) < 2 ** 31 ? 'INTEGER' : 'BIGINT';
+  return { type: { id, type_info: null }, is_null: false, value };
+}

@@ -1,0 +1,108 @@
+/**
+ * The newest table snapshot the service knows of each topic. A query never waits long for the bucket: an older snapshot is as
+ * right as a newer one, since the tail then begins at its boundary; only where the hot log no longer reaches that far down is
+ * the newer one waited for.
+ */
+import { type Clock, type ClusterId, isLakeError, type LakeError, type Random, SingleFlight, type TopicId } from '../kernel/index.js';
+import { boundaryOf, openTopicTable, type TableSnapshot, type TopicTable } from '../lake/index.js';
+import type { PartitionState, TopicState } from '../control/index.js';
+import type { ObjectStore } from '../objects/index.js';
+import type { Logger } from '../telemetry/index.js';
+
+/** How long a query waits for news of a table whose older snapshot would do as well. */
+const refreshWaitMs = 300;
+
+export class Tables {
+  readonly #store: ObjectStore;
+  readonly #ports: { readonly clock: Clock; readonly random: Random };
+  readonly #logger: Logger;
+  readonly #tables = new Map<TopicId, TopicTable>();
+  readonly #loading = new SingleFlight<TopicId, TableSnapshot>();
+  readonly #closed = new AbortController();
+
+  constructor(store: ObjectStore, ports: { readonly clock: Clock; readonly random: Random }, logger: Logger) {
+    this.#store = store;
+    this.#ports = ports;
+    this.#logger = logger;
+  }
+
+  /** What is known now, without a request; `undefined` before the first load. */
+  known(topicId: TopicId): TableSnapshot | undefined {
+    return this.#tables.get(topicId)?.snapshot;
+  }
+
+  /** Errors: those of the table and the store, only where no known snapshot will do. */
+  async snapshot(clusterId: ClusterId, topic: TopicState, signal: AbortSignal): Promise<TableSnapshot> {
+    if (topic.partitions.every((partition) => partition.boundary === 0)) return this.known(topic.id) ?? emptySnapshot(topic);
+    const table = this.#tableOf(clusterId, topic);
+    const known = table.snapshot;
+    if (known !== undefined && !isBehind(known, topic.partitions, (partition) => partition.boundary)) return known;
+    const loading = this.#loading.run(topic.id, () => table.load(this.#closed.signal));
+    loading.catch(() => undefined);
+    const mustWait = known === undefined || isBehind(known, topic.partitions, (partition) => partition.localStartOffset);
+    if (mustWait) return abortable(loading, signal);
+    return Promise.race([
+      loading.catch((error: unknown) => this.#fallBack(known, error)),
+      this.#ports.clock.sleep(refreshWaitMs, signal).then(() => known),
+    ]);
+  }
+
+  /** Forgets tables of topics that are gone. */
+  keepOnly(topics: readonly TopicState[]): void {
+    const ids = new Set(topics.map((topic) => topic.id));
+    for (const id of this.#tables.keys()) if (!ids.has(id)) this.#tables.delete(id);
+  }
+
+  #fallBack(known: TableSnapshot, error: unknown): TableSnapshot {
+    if (!isLakeError(error) || !isTransient(error)) throw error;
+    this.#logger.warn('a table could not be refreshed; the known snapshot serves on', { topic: known.topic, error: error.message });
+    return known;
+  }
+
+  #tableOf(clusterId: ClusterId, topic: TopicState): TopicTable {
+    let table = this.#tables.get(topic.id);
+    if (table === undefined) {
+      table = openTopicTable(this.#store, { topic: topic.name, topicId: topic.id, clusterId }, this.#ports);
+      this.#tables.set(topic.id, table);
+    }
+    return table;
+  }
+
+  close(): void {
+    this.#closed.abort();
+  }
+}
+
+function isTransient(error: LakeError): boolean {
+  return error.kind === 'unavailable' || error.kind === 'exhausted';
+}
+
+function isBehind(
+  snapshot: TableSnapshot,
+  partitions: readonly PartitionState[],
+  offsetOf: (partition: PartitionState) => number,
+): boolean {
+  return partitions.some((partition) => boundaryOf(snapshot.partitions, partition.partition) < offsetOf(partition));
+}
+
+function emptySnapshot(topic: TopicState): TableSnapshot {
+  return {
+    topic: topic.name,
+    topicId: topic.id,
+    metadataVersion: 0,
+    snapshotId: null,
+    schemaId: 0,
+    columns: [],
+    partitions: [],
+    files: [],
+  };
+}
+
+async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  return new Promise<T>((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    signal.addEventListener('abort', onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}

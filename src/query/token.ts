@@ -1,0 +1,143 @@
+/**
+ * A token: what a question was asked of, so that it can be asked of the same rows again. Not a snapshot of the table: records are
+ * immutable, so bounds of offsets and a set of columns say it all, and compaction or expiry of snapshots cannot hurt it.
+ *
+ * | form          | what follows                                                                        |
+ * |---------------|-------------------------------------------------------------------------------------|
+ * | `t1.<text>`   | base64url of raw-deflated JSON                                                      |
+ * | `h1.<uuid>`   | a handle to such a text above 4 KiB, kept by the service that gave it out (bounded) |
+ */
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import { type ColumnKind, columnKinds, type ColumnPair } from '../columns/index.js';
+import {
+  type ClusterId,
+  KiB,
+  LakeError,
+  type LeaderEpoch,
+  MiB,
+  type Offset,
+  type PartitionId,
+  type Random,
+  type TopicId,
+} from '../kernel/index.js';
+
+export interface TokenPartition {
+  readonly partition: PartitionId;
+  readonly logStartOffset: Offset;
+  /** Exclusive. */
+  readonly endOffset: Offset;
+  readonly leaderEpoch: LeaderEpoch;
+}
+
+export interface TokenTopic {
+  readonly topicId: TopicId;
+  /** The table's columns up to this field id… */
+  readonly maxFieldId: number;
+  /** …and pairs that only the tail had. */
+  readonly extraPairs: readonly ColumnPair[];
+  readonly partitions: readonly TokenPartition[];
+}
+
+export interface SnapshotToken {
+  readonly clusterId: ClusterId;
+  readonly topics: readonly TokenTopic[];
+}
+
+const inlinePrefix = 't1.';
+const handlePrefix = 'h1.';
+/** Above, a token does not fit into a header with certainty. */
+const inlineBytesMax = 4 * KiB;
+/** 1,000 handles of some 10 KiB each. */
+const handlesMax = 1000;
+const inflatedBytesMax = 16 * MiB;
+
+interface Wire {
+  readonly c: string;
+  readonly t: readonly {
+    readonly i: string;
+    readonly f: number;
+    readonly x: readonly (readonly [string, number])[];
+    readonly p: readonly (readonly number[])[];
+  }[];
+}
+
+function invalidToken(reason: string, cause?: unknown): LakeError {
+  return new LakeError('token-invalid', `the snapshot token cannot be read: ${reason}`, {
+    hint: 'Pass the snapshot of an earlier answer as it was given.',
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+export class Tokens {
+  readonly #random: Random;
+  readonly #handles = new Map<string, string>();
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  encode(token: SnapshotToken): string {
+    const wire: Wire = {
+      c: token.clusterId,
+      t: token.topics.map((topic) => ({
+        i: topic.topicId,
+        f: topic.maxFieldId,
+        x: topic.extraPairs.map((pair) => [pair.name, columnKinds.indexOf(pair.kind)] as const),
+        p: topic.partitions.map((p) => [p.partition, p.logStartOffset, p.endOffset, p.leaderEpoch]),
+      })),
+    };
+    const text = inlinePrefix + deflateRawSync(JSON.stringify(wire)).toString('base64url');
+    if (text.length <= inlineBytesMax) return text;
+    const oldest = this.#handles.keys().next();
+    if (this.#handles.size >= handlesMax && oldest.done !== true) this.#handles.delete(oldest.value);
+    const handle = handlePrefix + this.#random.uuid();
+    this.#handles.set(handle, text);
+    return handle;
+  }
+
+  /** Errors: `token-invalid`, `token-gone` (a handle no longer kept), `unsupported` (a time). */
+  decode(text: string): SnapshotToken {
+    if (text.startsWith(handlePrefix)) {
+      const kept = this.#handles.get(text);
+      if (kept !== undefined) return this.decode(kept);
+      throw new LakeError('token-gone', 'the snapshot token is a handle that is no longer kept', { hint: 'Ask again without as_of.' });
+    }
+    if (!text.startsWith(inlinePrefix)) {
+      if (/^\d{4}-\d{2}|^\d{10,}$/.test(text)) {
+        throw new LakeError('unsupported', 'as_of a time is not supported yet', { hint: 'Pass the snapshot of an earlier answer.' });
+      }
+      throw invalidToken('unknown form');
+    }
+    let wire: Wire;
+    try {
+      const bytes = inflateRawSync(Buffer.from(text.slice(inlinePrefix.length), 'base64url'), { maxOutputLength: inflatedBytesMax });
+      wire = JSON.parse(bytes.toString()) as Wire;
+    } catch (error) {
+      throw invalidToken('damaged', error);
+    }
+    if (typeof wire !== 'object' || wire === null || typeof wire.c !== 'string' || !Array.isArray(wire.t)) throw invalidToken('damaged');
+    return { clusterId: wire.c as ClusterId, topics: wire.t.map(topicOf) };
+  }
+}
+
+function topicOf(wire: Wire['t'][number]): TokenTopic {
+  const isSound =
+    typeof wire.i === 'string' &&
+    Number.isSafeInteger(wire.f) &&
+    Array.isArray(wire.x) &&
+    wire.x.every((pair) => Array.isArray(pair) && typeof pair[0] === 'string' && columnKinds[pair[1] as number] !== undefined) &&
+    Array.isArray(wire.p) &&
+    wire.p.every((p) => Array.isArray(p) && p.length === 4 && p.every((n) => Number.isSafeInteger(n)));
+  if (!isSound) throw invalidToken('damaged');
+  return {
+    topicId: wire.i as TopicId,
+    maxFieldId: wire.f,
+    extraPairs: wire.x.map(([name, kind]) => ({ name, kind: columnKinds[kind] as ColumnKind })),
+    partitions: wire.p.map(([partition = 0, logStartOffset = 0, endOffset = 0, leaderEpoch = 0]) => ({
+      partition,
+      logStartOffset,
+      endOffset,
+      leaderEpoch,
+    })),
+  };
+}

@@ -1,0 +1,165 @@
+/**
+ * The SQL text of a topic's view: cold files and tail chunks of one lease as one table. Cold files hold their typed columns, the
+ * tail computes them by the same expression, and above both stands one presentation, so that a row looks the same on either side.
+ */
+import {
+  baseColumns,
+  type ColumnPair,
+  type PresentedColumn,
+  pairKey,
+  presentColumns,
+  quoteName,
+  quoteText,
+  readSchemaMap,
+  sqlTypeOf,
+  type TypedColumn,
+  type TypedOutput,
+  typedSelect,
+  duckType,
+  tableColumns,
+  untypedSelect,
+} from '../columns/index.js';
+import type { Offset, PartitionId } from '../kernel/index.js';
+import type { PinnedColumns } from './pin.js';
+
+/** A file of a lease, and which of its offsets count where not all do. */
+export interface LeasedFile {
+  /** As SQL names it. */
+  readonly path: string;
+  readonly partition: PartitionId;
+  readonly bounds?: { readonly from: Offset; readonly end: Offset };
+}
+
+export interface ViewSource {
+  readonly name: string;
+  readonly columns: PinnedColumns;
+  readonly cold: readonly LeasedFile[];
+  readonly tail: readonly LeasedFile[];
+  /** `lake.value.format` lets values contribute columns. */
+  readonly isTyped: boolean;
+  /** Columns a query can look at, where that is known: others are null, which costs nothing. */
+  readonly used?: ReadonlySet<string>;
+}
+
+/** After the typed columns, in this order. */
+const viewBase = ['_key', '_timestamp', '_partition_id', '_offset', '_headers', '_value'] as const;
+/** For the records route: what SQL does not show. */
+const hiddenBase = ['_timestamp_raw'] as const;
+
+type BaseName = (typeof viewBase)[number] | (typeof hiddenBase)[number];
+
+/** Functions of ours. `text(b)` is null where the bytes are not UTF-8. */
+export const viewPrelude: readonly string[] = ['CREATE MACRO text(b) AS TRY(decode(b))'];
+
+function baseType(name: BaseName): string {
+  const column = baseColumns.find((candidate) => candidate.name === name);
+  if (column === undefined) throw new Error(`no base column ${name}`);
+  return duckType(column);
+}
+
+function presented(columns: PinnedColumns): PresentedColumn[] {
+  // A name with a NUL cannot be written in SQL.
+  return presentColumns([...columns.table, ...columns.extra]).filter((column) => !column.name.includes('\0'));
+}
+
+/** An empty table with the columns of the view, for analysis. */
+export function analysisTable(
+  name: string,
+  columns: PinnedColumns,
+): { readonly name: string; readonly create: string; readonly drop: string } {
+  const definitions = [
+    ...presented(columns).map((column) => `${quoteName(column.name)} ${column.sqlType}`),
+    ...viewBase.map((base) => `${base} ${baseType(base)}`),
+  ];
+  return { name, create: `CREATE TABLE main.${quoteName(name)} (${definitions.join(', ')})`, drop: `DROP TABLE main.${quoteName(name)}` };
+}
+
+/** `CREATE VIEW` over the files of the lease. */
+export function topicView(source: ViewSource): string {
+  const columns = presented(source.columns).filter((column) => source.used === undefined || source.used.has(column.name));
+  const pairs = columns.flatMap((column) => column.kinds.map((kind): ColumnPair => ({ name: column.fieldName, kind })));
+  const physical = new Map(pairs.map((pair, at) => [pairKey(pair), `p${at}`]));
+  const nameOf = (pair: ColumnPair): string => physical.get(pairKey(pair)) ?? 'NULL';
+  const branches = [
+    ...grouped(source.cold).map((files) => coldBranch(files, source.columns.table, pairs, nameOf)),
+    ...grouped(source.tail).map((files) => tailBranch(files, pairs, nameOf, source.isTyped)),
+  ];
+  if (branches.length === 0) branches.push(emptyBranch(pairs, nameOf));
+  const used = new Set(columns.map((column) => column.name));
+  const items = [
+    ...presented(source.columns).map((column) => {
+      const expression = used.has(column.name) ? column.expression(nameOf) : `NULL::${column.sqlType}`;
+      return `${expression} AS ${quoteName(column.name)}`;
+    }),
+    ...viewBase,
+  ];
+  return `CREATE VIEW main.${quoteName(source.name)} AS SELECT ${items.join(', ')} FROM (${branches.join(' UNION ALL ')})`;
+}
+
+/** The view of the records route: no typed columns, the exact timestamp. */
+export function recordsView(source: ViewSource): string {
+  const branches = [
+    ...grouped(source.cold).map((files) => coldBranch(files, [], [], () => 'NULL', true)),
+    ...grouped(source.tail).map((files) => tailBranch(files, [], () => 'NULL', false, true)),
+  ];
+  if (branches.length === 0) branches.push(emptyBranch([], () => 'NULL', true));
+  const items = [...viewBase, 'coalesce(_timestamp_raw, epoch_ms(_timestamp)) AS _timestamp_ms'];
+  return `CREATE VIEW main.${quoteName(source.name)} AS SELECT ${items.join(', ')} FROM (${branches.join(' UNION ALL ')})`;
+}
+
+/** Files that count whole, and files of which only some offsets do. */
+function grouped(files: readonly LeasedFile[]): (readonly LeasedFile[])[] {
+  return [files.filter((file) => file.bounds === undefined), files.filter((file) => file.bounds !== undefined)].filter(
+    (group) => group.length > 0,
+  );
+}
+
+function baseItems(withHidden: boolean): string[] {
+  return [...viewBase, ...(withHidden ? hiddenBase : [])];
+}
+
+function fileList(files: readonly LeasedFile[]): string {
+  return `[${files.map((file) => quoteText(file.path)).join(', ')}]`;
+}
+
+function boundsClause(files: readonly LeasedFile[]): string {
+  const terms = files.flatMap(({ partition, bounds }) =>
+    bounds === undefined ? [] : [`(_partition_id = ${partition} AND _offset >= ${bounds.from} AND _offset < ${bounds.end})`],
+  );
+  return terms.length === 0 ? '' : ` WHERE ${[...new Set(terms)].join(' OR ')}`;
+}
+
+function coldBranch(
+  files: readonly LeasedFile[],
+  tableColumnList: readonly TypedColumn[],
+  pairs: readonly ColumnPair[],
+  nameOf: (pair: ColumnPair) => string,
+  withHidden = false,
+): string {
+  const columnOf = new Map(tableColumnList.map((column) => [pairKey(column), column]));
+  const stored = pairs.flatMap((pair) => columnOf.get(pairKey(pair)) ?? []);
+  const pairOfField = new Map(stored.map((column) => [column.fieldId, nameOf(column)]));
+  const schema = readSchemaMap(tableColumns(stored), (column) => pairOfField.get(column.fieldId) ?? column.name);
+  const typed = pairs.map((pair) => (columnOf.has(pairKey(pair)) ? nameOf(pair) : `NULL::${sqlTypeOf(pair.kind)} AS ${nameOf(pair)}`));
+  const items = [...baseItems(withHidden), ...typed];
+  return `SELECT ${items.join(', ')} FROM read_parquet(${fileList(files)}, schema = ${schema})${boundsClause(files)}`;
+}
+
+function tailBranch(
+  files: readonly LeasedFile[],
+  pairs: readonly ColumnPair[],
+  nameOf: (pair: ColumnPair) => string,
+  isTyped: boolean,
+  withHidden = false,
+): string {
+  const from = `(SELECT * FROM read_parquet(${fileList(files)}, schema = ${readSchemaMap([...baseColumns])})${boundsClause(files)})`;
+  const outputs = pairs.map((pair): TypedOutput => ({ ...pair, as: nameOf(pair) }));
+  const source = { from, value: '_value', keep: baseItems(withHidden) };
+  return isTyped ? typedSelect(outputs, source) : untypedSelect(outputs, source);
+}
+
+function emptyBranch(pairs: readonly ColumnPair[], nameOf: (pair: ColumnPair) => string, withHidden = false): string {
+  const base = [...viewBase, ...(withHidden ? hiddenBase : [])].map((name) => `NULL::${baseType(name)} AS ${name}`);
+  const typed = pairs.map((pair) => `NULL::${sqlTypeOf(pair.kind)} AS ${nameOf(pair)}`);
+  return `SELECT ${[...base, ...typed].join(', ')} WHERE false`;
+}

@@ -1,0 +1,381 @@
+// A broker, a bucket and a query service in one process, for tests of the query side: the log lies in memory as record batches, the
+// table and its files are real, and any part of the log can be made cold at any offset.
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { assignColumns, type ColumnWorkers, type TypedColumn } from '../../src/columns/index.js';
+import type { FetchedPartition, FetchOptions, FetchPartition, ListedOffset, LogReader } from '../../src/client/index.js';
+import type { BrokerState, ControlMethod, ControlParams, ControlResult, PartitionState, TopicState } from '../../src/control/index.js';
+import {
+  clusterId,
+  freshId,
+  LakeError,
+  MiB,
+  systemClock,
+  systemRandom,
+  topicId,
+  type TopicId,
+  topicName,
+  type TopicName,
+} from '../../src/kernel/index.js';
+import { dataFileKey, openTopicTable, type TopicTable } from '../../src/lake/index.js';
+import { type ObjectStore, openObjectStore } from '../../src/objects/index.js';
+import { openQueryService, type QueryRequest, type QueryService, type QueryStats, type ServiceLimits } from '../../src/query/index.js';
+import { silentLogger } from '../../src/telemetry/index.js';
+import { RecordBatchWriter, type RecordHeader } from '../../src/wire/index.js';
+
+export interface TestRecord {
+  readonly timestampMs: number;
+  readonly key?: Buffer | string | null;
+  readonly value?: Buffer | string | null;
+  readonly headers?: readonly RecordHeader[];
+}
+
+interface StoredBatch {
+  readonly baseOffset: number;
+  readonly lastOffset: number;
+  readonly bytes: Buffer;
+  readonly timestampsMs: readonly number[];
+}
+
+class Partition {
+  readonly batches: StoredBatch[] = [];
+  endOffset = 0;
+  logStartOffset = 0;
+  localStartOffset = 0;
+  boundary = 0;
+  leaderEpoch = 0;
+
+  append(records: readonly TestRecord[]): void {
+    const writer = new RecordBatchWriter();
+    for (const record of records) {
+      const bytes = (value: Buffer | string | null | undefined): Buffer | null =>
+        value === null || value === undefined ? null : Buffer.from(value as string);
+      writer.append(record.timestampMs, bytes(record.key), bytes(record.value), record.headers ?? []);
+    }
+    const batch = writer.finish({ baseOffset: this.endOffset, leaderEpoch: this.leaderEpoch });
+    this.batches.push({
+      baseOffset: this.endOffset,
+      lastOffset: this.endOffset + records.length - 1,
+      bytes: Buffer.from(batch),
+      timestampsMs: records.map((record) => record.timestampMs),
+    });
+    this.endOffset += records.length;
+  }
+
+  get hotBytes(): number {
+    return this.batches.filter((batch) => batch.lastOffset >= this.localStartOffset).reduce((sum, batch) => sum + batch.bytes.length, 0);
+  }
+}
+
+interface Topic {
+  readonly name: TopicName;
+  readonly id: TopicId;
+  readonly partitions: readonly Partition[];
+  readonly table: TopicTable;
+  readonly config: Record<string, string>;
+  columns: TypedColumn[];
+}
+
+const cluster = clusterId('testclustertestcluster');
+
+export interface WorldOptions {
+  readonly limits?: Partial<ServiceLimits>;
+  readonly workers: (directory: string) => Promise<ColumnWorkers> | ColumnWorkers;
+}
+
+export class QueryWorld implements AsyncDisposable {
+  readonly directory: string;
+  readonly store: ObjectStore;
+  readonly workers: ColumnWorkers;
+  readonly service: QueryService;
+  readonly #topics: Map<string, Topic>;
+  /** What the query side asked for. */
+  readonly fetches: { partition: number; offset: number }[];
+  readonly control: ReturnType<typeof controlOf>;
+
+  private constructor(parts: {
+    directory: string;
+    store: ObjectStore;
+    workers: ColumnWorkers;
+    service: QueryService;
+    topics: Map<string, Topic>;
+    fetches: { partition: number; offset: number }[];
+    control: ReturnType<typeof controlOf>;
+  }) {
+    this.directory = parts.directory;
+    this.store = parts.store;
+    this.workers = parts.workers;
+    this.service = parts.service;
+    this.#topics = parts.topics;
+    this.fetches = parts.fetches;
+    this.control = parts.control;
+  }
+
+  static async open(options: WorldOptions): Promise<QueryWorld> {
+    const directory = await mkdtemp(join(tmpdir(), 'thermocline-query-'));
+    const store = await openObjectStore(`file://${join(directory, 'bucket')}`);
+    const workers = await options.workers(join(directory, 'columns'));
+    const topics = new Map<string, Topic>();
+    const fetches: { partition: number; offset: number }[] = [];
+    const control = controlOf(topics);
+    const service = await openQueryService({
+      store,
+      reader: readerOf(topics, fetches),
+      control,
+      workers,
+      cacheDir: join(directory, 'cache'),
+      clock: systemClock,
+      random: systemRandom,
+      logger: silentLogger,
+      limits: {
+        tailMaxBytes: 64 * MiB,
+        memoryBytes: 256 * MiB,
+        timeoutMs: 30_000,
+        concurrency: 1,
+        cacheBytes: 256 * MiB,
+        ...options.limits,
+      },
+    });
+    return new QueryWorld({ directory, store, workers, service, topics, fetches, control });
+  }
+
+  createTopic(name: string, partitions = 1, config: Record<string, string> = {}): void {
+    const id = topicId(freshId((length) => systemRandom.bytes(length)));
+    const table = openTopicTable(
+      this.store,
+      { topic: topicName(name), topicId: id, clusterId: cluster },
+      { clock: systemClock, random: systemRandom },
+    );
+    this.#topics.set(name, {
+      name: topicName(name),
+      id,
+      partitions: Array.from({ length: partitions }, () => new Partition()),
+      table,
+      config,
+      columns: [],
+    });
+  }
+
+  dropTopic(name: string): void {
+    this.#topics.delete(name);
+  }
+
+  append(name: string, partition: number, records: readonly TestRecord[]): void {
+    this.partition(name, partition).append(records);
+  }
+
+  partition(name: string, partition: number): Partition {
+    const found = this.topic(name).partitions[partition];
+    if (found === undefined) throw new Error(`no partition ${name}-${partition}`);
+    return found;
+  }
+
+  topic(name: string): Topic {
+    const found = this.#topics.get(name);
+    if (found === undefined) throw new Error(`no topic ${name}`);
+    return found;
+  }
+
+  /** Moves a partition's boundary to an offset: stages, encodes, uploads and commits as the daemon does, in files of `fileRows`. */
+  async makeCold(name: string, partition: number, to: number, fileRows = Number.MAX_SAFE_INTEGER): Promise<void> {
+    const topic = this.topic(name);
+    const log = this.partition(name, partition);
+    while (log.boundary < to) {
+      const from = log.boundary;
+      const end = Math.min(to, from + fileRows);
+      const spool = join(this.directory, `spool-${systemRandom.uuid()}`);
+      const { writeFile } = await import('node:fs/promises');
+      const batches = log.batches.filter((batch) => batch.lastOffset >= from && batch.baseOffset < end);
+      const bytes = Buffer.concat(batches.map((batch) => batch.bytes));
+      await writeFile(spool, bytes);
+      const staged = await this.workers.run({
+        kind: 'stage',
+        spools: [{ path: spool, bytes: bytes.length }],
+        partition,
+        baseOffset: from,
+        endOffset: end,
+        abortedTransactions: [],
+        valueFormat: 'auto',
+        outPath: `${spool}.staged`,
+      });
+      topic.columns = assignColumns(topic.columns, staged.pairs);
+      const out = `${spool}.parquet`;
+      const encoded = await this.workers.run({
+        kind: 'encode',
+        staged: [staged],
+        typedColumns: topic.columns,
+        valueFormat: 'auto',
+        outPath: out,
+      });
+      const key = dataFileKey(`${topic.table.prefix.replace(/\/$/, '')}/`, {
+        partition,
+        baseOffset: from,
+        lastOffset: end - 1,
+        unique: systemRandom.uuid(),
+      });
+      await this.store.put(key, { path: out }, { ifAbsent: true });
+      await topic.table.commit({
+        commitId: systemRandom.uuid(),
+        columns: topic.columns,
+        nowMs: systemClock.nowMs(),
+        moves: [
+          {
+            partition,
+            from,
+            to: end,
+            leaderEpoch: log.leaderEpoch,
+            files: [
+              {
+                key,
+                partition,
+                baseOffset: from,
+                lastOffset: end - 1,
+                rows: encoded.rows,
+                bytes: (await stat(out)).size,
+                minTimestampMs: staged.minTimestampMs ?? 0,
+                maxTimestampMs: staged.maxTimestampMs ?? 0,
+                fieldIds: topic.columns.map((column) => column.fieldId),
+                digest: encoded.digest,
+                rawBytes: staged.rawBytes,
+                metrics: encoded.metrics,
+                splitOffsets: encoded.splitOffsets,
+              },
+            ],
+          },
+        ],
+      });
+      log.boundary = end;
+    }
+  }
+
+  async ask(sql: string | QueryRequest, signal = new AbortController().signal): Promise<Answered> {
+    const answer = await this.service.query(typeof sql === 'string' ? { sql } : sql, signal);
+    const rows: (readonly unknown[])[] = [];
+    for await (const chunk of answer.rows) rows.push(...chunk);
+    return { columns: answer.columns, rows, token: answer.token, stats: answer.stats() };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.service.close();
+    await this.workers.close();
+    await this.store.close();
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+export interface Answered {
+  readonly columns: readonly { readonly name: string; readonly type: string }[];
+  readonly rows: readonly (readonly unknown[])[];
+  readonly token: string;
+  readonly stats: Readonly<QueryStats>;
+}
+
+function readerOf(topics: ReadonlyMap<string, Topic>, fetches: { partition: number; offset: number }[]): LogReader {
+  const byId = (id: TopicId): Topic | undefined => [...topics.values()].find((topic) => topic.id === id);
+  return {
+    topics: async () =>
+      [...topics.values()].map((topic) => ({
+        name: topic.name,
+        id: topic.id,
+        partitions: topic.partitions.map((_, at) => at),
+        isInternal: false,
+      })),
+    fetch: async (partitions: readonly FetchPartition[], _options: FetchOptions): Promise<readonly FetchedPartition[]> =>
+      partitions.map((wanted) => {
+        fetches.push({ partition: wanted.partition, offset: wanted.offset });
+        const log = byId(wanted.topicId)?.partitions[wanted.partition];
+        if (log === undefined) throw new LakeError('topic-unknown', 'no such topic');
+        const parts: Buffer[] = [];
+        let bytes = 0;
+        for (const batch of log.batches) {
+          if (batch.lastOffset < wanted.offset) continue;
+          if (bytes > 0 && bytes + batch.bytes.length > wanted.maxBytes) {
+            // As Kafka does, an answer may end in a piece of a batch.
+            parts.push(batch.bytes.subarray(0, batch.bytes.length >> 1));
+            break;
+          }
+          parts.push(batch.bytes);
+          bytes += batch.bytes.length;
+        }
+        return {
+          topicId: wanted.topicId,
+          partition: wanted.partition,
+          errorCode: 0,
+          records: Buffer.concat(parts),
+          highWatermark: log.endOffset,
+          lastStableOffset: log.endOffset,
+          logStartOffset: log.logStartOffset,
+          abortedTransactions: [],
+        };
+      }),
+    listOffsets: async (name, partitions): Promise<readonly ListedOffset[]> =>
+      partitions.map(({ partition, timestampMs }) => {
+        const log = topics.get(name)?.partitions[partition];
+        for (const batch of log?.batches ?? []) {
+          const at = batch.timestampsMs.findIndex(
+            (ms, index) => ms >= timestampMs && batch.baseOffset + index >= (log?.logStartOffset ?? 0),
+          );
+          if (at >= 0)
+            return { partition, errorCode: 0, offset: batch.baseOffset + at, timestampMs: batch.timestampsMs[at] ?? -1, leaderEpoch: 0 };
+        }
+        return { partition, errorCode: 0, offset: -1, timestampMs: -1, leaderEpoch: 0 };
+      }),
+    close: async () => undefined,
+  };
+}
+
+function controlOf(topics: ReadonlyMap<string, Topic>) {
+  const describe = (): BrokerState => ({
+    clusterId: cluster,
+    nodeId: 1,
+    kafka: '127.0.0.1:0',
+    dropped: [],
+    diskFreeBytes: 1e12,
+    topics: [...topics.values()].map(
+      (topic): TopicState => ({
+        name: topic.name,
+        id: topic.id,
+        isInternal: false,
+        isTiered: true,
+        config: topic.config,
+        overrides: topic.config,
+        partitions: topic.partitions.map(
+          (log, partition): PartitionState => ({
+            partition,
+            logStartOffset: log.logStartOffset,
+            localStartOffset: log.localStartOffset,
+            boundary: log.boundary,
+            // Nothing counts as flushed before it was asked for.
+            flushedOffset: log.boundary,
+            highWatermark: log.endOffset,
+            lastStableOffset: log.endOffset,
+            leaderEpoch: log.leaderEpoch,
+            hotBytes: log.hotBytes,
+            segments: 1,
+          }),
+        ),
+      }),
+    ),
+  });
+  return {
+    call: async <M extends ControlMethod>(method: M, params: ControlParams<M>): Promise<ControlResult<M>> => {
+      if (method === 'broker.describe') return describe() as ControlResult<M>;
+      if (method === 'broker.flush') {
+        const { topicId: id, partitions } = params as ControlParams<'broker.flush'>;
+        const topic = [...topics.values()].find((candidate) => candidate.id === id);
+        const flushed = partitions.map(({ partition }) => {
+          const log = topic?.partitions[partition];
+          return {
+            partition,
+            flushedOffset: log?.endOffset ?? 0,
+            lastStableOffset: log?.endOffset ?? 0,
+            leaderEpoch: log?.leaderEpoch ?? 0,
+          };
+        });
+        return { partitions: flushed } as unknown as ControlResult<M>;
+      }
+      throw new LakeError('unsupported', method);
+    },
+  };
+}

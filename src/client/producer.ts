@@ -1,0 +1,613 @@
+/**
+ * Produces records and whole batches. Records are copied into one batch a partition, sealed by size or age, and sent several
+ * requests at a time; what is buffered is bounded, and whoever appends is told to wait. Retries have one budget: the delivery
+ * timeout of the batch.
+ */
+import {
+  backoffMs,
+  type BackoffPolicy,
+  type Clock,
+  invariant,
+  isLakeError,
+  KiB,
+  LakeError,
+  MiB,
+  type Random,
+  retry,
+  systemClock,
+  systemRandom,
+  type TimestampMs,
+  toLakeError,
+} from '../kernel/index.js';
+import {
+  batchBytes,
+  batchHeaderBytes,
+  type CompressionCodec,
+  initProducerIdApi,
+  kafkaErrors,
+  metadataApi,
+  produceApi,
+  type ProduceResponsePartition,
+  type RecordHeader,
+} from '../wire/index.js';
+import { type ClientOptions, ConnectionSlot } from './bootstrap.js';
+import type { KafkaConnection } from './connection.js';
+import { brokerError } from './kafka-error.js';
+import { partitionOfKey } from './partitioner.js';
+import { type BatchOutcome, type Delivery, type PlacedBatch, type ProducerIdentity, ProducerPartition } from './producer-partition.js';
+
+export type { Delivery } from './producer-partition.js';
+
+export interface ProducerOptions extends ClientOptions {
+  /** −1 (all: on disk), 1 (appended) or 0 (not even answered); default −1. */
+  readonly acks?: -1 | 0 | 1;
+  /** Default none. */
+  readonly compression?: CompressionCodec;
+  /** A retry is appended once (KIP-98); needs acks=−1, where it is the default. */
+  readonly idempotent?: boolean;
+  /** A batch is sealed at this size, uncompressed; default 512 KiB. */
+  readonly batchBytes?: number;
+  /** A batch is sealed at this age; default 5. */
+  readonly lingerMs?: number;
+  /** What may be buffered and under way; default 64 MiB. */
+  readonly bufferBytes?: number;
+  /** Produce requests under way; default and most 5, as a broker remembers five batches of an idempotent producer. */
+  readonly requestsInFlight?: number;
+  /** From sealing to giving up; default 120000. */
+  readonly deliveryTimeoutMs?: number;
+  /** Lets the broker create an unknown topic, if it is configured so; default true. */
+  readonly createTopics?: boolean;
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+export interface ProducerRecord {
+  readonly key: Uint8Array | null;
+  readonly value: Uint8Array | null;
+  readonly headers?: readonly RecordHeader[] | undefined;
+  /** Default: now. */
+  readonly timestampMs?: TimestampMs | undefined;
+  /** Default: by the key, or one partition after the other. */
+  readonly partition?: number | undefined;
+}
+
+/** A topic whose partitions are known: the bulk path. Failures come out of the next `append` or of `flush`. */
+export interface ProducerTopic {
+  readonly name: string;
+  readonly partitions: number;
+  /** As Kafka's Java producer: by murmur2 of the key; without one, the same until its batch is sealed. */
+  partitionOf(key: Uint8Array | null): number;
+  /** Copies a record. A promise means: enough is buffered, wait for it. */
+  append(
+    partition: number,
+    timestampMs: TimestampMs,
+    key: Uint8Array | null,
+    value: Uint8Array | null,
+    headers?: readonly RecordHeader[],
+  ): Promise<void> | undefined;
+  /** As `append`, for a whole batch, which is the producer's from now on (it may be stamped in place). */
+  appendBatch(partition: number, batch: Buffer): Promise<void> | undefined;
+}
+
+export interface Producer {
+  /** Errors: `topic-unknown`, `peer-gone`, `timeout`. */
+  topic(name: string): Promise<ProducerTopic>;
+  /** Resolves when the record is acknowledged. */
+  send(topic: string, record: ProducerRecord): Promise<Delivery>;
+  /** Resolves when the batch is acknowledged; the batch is the producer's from now on. */
+  sendBatch(topic: string, partition: number, batch: Buffer): Promise<Delivery>;
+  /** Resolves when nothing is buffered or under way. Throws the first failure of a batch that nobody waited for. */
+  flush(): Promise<void>;
+  /** Flushes and ends. Throws as `flush` does. */
+  close(): Promise<void>;
+}
+
+const requestsInFlightMax = 5;
+/** Of one produce request: well below a broker's 100 MiB. */
+const requestBytesMax = 8 * MiB;
+/** What a broker may take to put a batch on disk. */
+const produceTimeoutMs = 30_000;
+/** A record's own numbers, generously. */
+const recordOverheadBytes = 64;
+const retryBackoff: BackoffPolicy = { firstMs: 50, maxMs: 1_000, tries: Number.POSITIVE_INFINITY };
+/** A topic that is just being created is unknown for a moment. */
+const metadataBackoff: BackoffPolicy = { firstMs: 50, maxMs: 500, tries: 8 };
+
+/** Codes after which it is not known whether the batch was appended. */
+const unknownOutcomes: ReadonlySet<number> = new Set([
+  kafkaErrors.REQUEST_TIMED_OUT,
+  kafkaErrors.NETWORK_EXCEPTION,
+  kafkaErrors.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+]);
+
+/** A promise that is opened from outside. */
+class Latch {
+  readonly opened: Promise<void>;
+  open: () => void = () => {};
+
+  constructor() {
+    this.opened = new Promise((resolve) => {
+      this.open = resolve;
+    });
+  }
+}
+
+/** Connects when first used. Errors: `config-invalid-value`. */
+export function openProducer(options: ProducerOptions): Producer {
+  return new KafkaProducer(options);
+}
+
+class KafkaProducer implements Producer {
+  readonly #options: Required<
+    Pick<ProducerOptions, 'acks' | 'compression' | 'batchBytes' | 'lingerMs' | 'bufferBytes' | 'deliveryTimeoutMs' | 'createTopics'>
+  >;
+  readonly #isIdempotent: boolean;
+  readonly #requestsMax: number;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #slot: ConnectionSlot;
+  readonly #topics = new Map<string, Promise<ProducerTopic>>();
+  /** Partitions with a batch being filled. */
+  readonly #open = new Set<ProducerPartition>();
+  /** Partitions with batches that wait to leave, the one served longest ago first. */
+  readonly #ready = new Set<ProducerPartition>();
+  #identity: ProducerIdentity | undefined;
+  #bufferedBytes = 0;
+  #batches = 0;
+  #requests = 0;
+  #connectFailures = 0;
+  #isConnecting = false;
+  #isClosed = false;
+  #failure: LakeError | undefined;
+  #room: Latch | undefined;
+  #drained: Latch | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #timerMs = Number.POSITIVE_INFINITY;
+
+  constructor(options: ProducerOptions) {
+    const { acks = -1, requestsInFlight = requestsInFlightMax } = options;
+    this.#options = {
+      acks,
+      compression: options.compression ?? 'none',
+      batchBytes: options.batchBytes ?? 512 * KiB,
+      lingerMs: options.lingerMs ?? 5,
+      bufferBytes: options.bufferBytes ?? 64 * MiB,
+      deliveryTimeoutMs: options.deliveryTimeoutMs ?? 120_000,
+      createTopics: options.createTopics ?? true,
+    };
+    this.#isIdempotent = options.idempotent ?? acks === -1;
+    if (this.#isIdempotent && acks !== -1) {
+      throw new LakeError('config-invalid-value', `an idempotent producer needs acks=-1, not ${acks}`, {
+        hint: 'Set acks to -1, or idempotent to false.',
+      });
+    }
+    this.#requestsMax = Math.max(1, Math.min(requestsInFlight, requestsInFlightMax));
+    this.#clock = options.clock ?? systemClock;
+    this.#random = options.random ?? systemRandom;
+    this.#slot = new ConnectionSlot(options);
+  }
+
+  topic(name: string): Promise<ProducerTopic> {
+    let found = this.#topics.get(name);
+    if (found === undefined) {
+      found = this.#lookUp(name);
+      this.#topics.set(name, found);
+      found.catch(() => this.#topics.delete(name));
+    }
+    return found;
+  }
+
+  async send(topicName: string, record: ProducerRecord): Promise<Delivery> {
+    const topic = (await this.topic(topicName)) as OpenTopic;
+    while (this.#room !== undefined) await this.#room.opened;
+    const partition = topic.at(record.partition ?? topic.partitionOf(record.key));
+    this.#append(partition, record.timestampMs ?? this.#clock.nowMs(), record.key, record.value, record.headers);
+    const delivered = partition.delivered();
+    if (partition.openBytes >= this.#options.batchBytes) this.#seal(partition);
+    return delivered;
+  }
+
+  async sendBatch(topicName: string, partition: number, batch: Buffer): Promise<Delivery> {
+    const topic = (await this.topic(topicName)) as OpenTopic;
+    while (this.#room !== undefined) await this.#room.opened;
+    return new Promise((resolve, reject) => {
+      this.#enqueueBatch(topic.at(partition), batch, true, (outcome) => {
+        if ('error' in outcome) reject(outcome.error);
+        else resolve({ partition, offset: outcome.baseOffset });
+      });
+    });
+  }
+
+  async flush(): Promise<void> {
+    for (const partition of this.#open) this.#seal(partition);
+    if (this.#batches > 0) {
+      this.#drained ??= new Latch();
+      await this.#drained.opened;
+    }
+    this.#throwFailure();
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    try {
+      await this.flush();
+    } finally {
+      this.#isClosed = true;
+      clearTimeout(this.#timer);
+      this.#slot.close();
+    }
+  }
+
+  async #lookUp(name: string): Promise<ProducerTopic> {
+    const partitions = await retry(
+      async () => {
+        const connection = await this.#slot.get();
+        const answer = await connection.request(metadataApi, { topics: [{ name }], allowAutoTopicCreation: this.#options.createTopics });
+        if (answer.brokers.length > 1) {
+          throw new LakeError('unsupported', `the cluster has ${answer.brokers.length} brokers`, {
+            hint: 'Produce to a cluster of one broker.',
+          });
+        }
+        const topic = answer.topics[0];
+        const code = topic?.errorCode ?? kafkaErrors.UNKNOWN_TOPIC_OR_PARTITION;
+        if (code === kafkaErrors.UNKNOWN_TOPIC_OR_PARTITION) {
+          throw new LakeError('topic-unknown', `there is no topic ${name}`, {
+            hint: `Create it: thermocline topic create ${name}.`,
+            facts: { topic: name },
+            retriable: this.#options.createTopics,
+          });
+        }
+        if (code !== 0) throw brokerError(code, `asking for topic ${name}`, null, { topic: name });
+        return topic?.partitions.length ?? 0;
+      },
+      metadataBackoff,
+      { clock: this.#clock, random: this.#random },
+    );
+    // Batches grow into their buffers: a topic of many partitions costs nothing until it is written to.
+    const all = Array.from({ length: partitions }, (_, partition) => new ProducerPartition(name, partition, 4 * KiB));
+    return new OpenTopic(name, all, {
+      append: (partition, ...record) => {
+        this.#throwFailure();
+        this.#append(partition, ...record);
+        if (partition.openBytes >= this.#options.batchBytes) this.#seal(partition);
+        return this.#room?.opened;
+      },
+      appendBatch: (partition, batch) => {
+        this.#throwFailure();
+        this.#enqueueBatch(partition, batch, false, () => {});
+        return this.#room?.opened;
+      },
+    });
+  }
+
+  #throwFailure(): void {
+    const failure = this.#failure;
+    if (failure === undefined) return;
+    this.#failure = undefined;
+    throw failure;
+  }
+
+  #append(
+    partition: ProducerPartition,
+    timestampMs: TimestampMs,
+    key: Uint8Array | null,
+    value: Uint8Array | null,
+    headers?: readonly RecordHeader[],
+  ): void {
+    this.#assertUsable(partition);
+    const before = partition.openBytes;
+    const bytes = (key?.length ?? 0) + (value?.length ?? 0) + recordOverheadBytes;
+    if (before > 0 && before + bytes > this.#options.batchBytes) {
+      this.#seal(partition);
+      this.#append(partition, timestampMs, key, value, headers);
+      return;
+    }
+    partition.append(timestampMs, key, value, headers);
+    this.#buffer(partition.openBytes - before);
+    if (before === 0) {
+      partition.openedMs = this.#clock.monotonicMs();
+      this.#open.add(partition);
+      this.#wakeAt(partition.openedMs + this.#options.lingerMs);
+    }
+  }
+
+  #assertUsable(partition: ProducerPartition): void {
+    if (this.#isClosed) throw new LakeError('cancelled', 'the producer is closed');
+    if (partition.broken !== undefined) throw partition.broken;
+    if (this.#bufferedBytes > 2 * this.#options.bufferBytes) {
+      throw new LakeError('overloaded', `${this.#bufferedBytes} bytes are buffered for ${this.#slot.bootstrap}`, {
+        hint: 'Wait for the promise that append gives.',
+      });
+    }
+  }
+
+  #seal(partition: ProducerPartition): void {
+    this.#open.delete(partition);
+    const { openBytes } = partition;
+    const { bytes, isWatched, settleRecords } = partition.seal(this.#options.compression);
+    this.#buffer(bytes.length - openBytes);
+    this.#enqueue(partition, bytes, isWatched, settleRecords);
+  }
+
+  #enqueueBatch(partition: ProducerPartition, bytes: Buffer, isWatched: boolean, settle: (outcome: BatchOutcome) => void): void {
+    this.#assertUsable(partition);
+    invariant(bytes.length >= batchHeaderBytes && batchBytes(bytes, 0) === bytes.length, 'exactly one batch is sent', {
+      bytes: bytes.length,
+    });
+    // What was appended before leaves before.
+    if (partition.openBytes > 0) this.#seal(partition);
+    this.#buffer(bytes.length);
+    this.#enqueue(partition, bytes, isWatched, settle);
+  }
+
+  #enqueue(partition: ProducerPartition, bytes: Buffer, isWatched: boolean, settle: (outcome: BatchOutcome) => void): void {
+    this.#batches++;
+    partition.enqueue({
+      bytes,
+      deadlineMs: this.#clock.monotonicMs() + this.#options.deliveryTimeoutMs,
+      settle: (outcome) => {
+        this.#batches--;
+        this.#buffer(-bytes.length);
+        if ('error' in outcome && !isWatched) this.#failure ??= outcome.error;
+        settle(outcome);
+        if (this.#batches === 0) {
+          this.#drained?.open();
+          this.#drained = undefined;
+        }
+      },
+    });
+    this.#ready.add(partition);
+    this.#pump();
+  }
+
+  #buffer(bytes: number): void {
+    this.#bufferedBytes += bytes;
+    if (this.#bufferedBytes > this.#options.bufferBytes) {
+      this.#room ??= new Latch();
+      this.#wakeAt(this.#clock.monotonicMs());
+    } else if (this.#room !== undefined) {
+      this.#room.open();
+      this.#room = undefined;
+    }
+  }
+
+  /** Makes sure that the next round comes no later than `atMs` by the monotonic clock. */
+  #wakeAt(atMs: number): void {
+    if (atMs >= this.#timerMs || this.#isClosed) return;
+    clearTimeout(this.#timer);
+    this.#timerMs = atMs;
+    this.#timer = setTimeout(
+      () => {
+        this.#timerMs = Number.POSITIVE_INFINITY;
+        this.#sealAged();
+        this.#pump();
+      },
+      Math.max(0, atMs - this.#clock.monotonicMs()),
+    );
+  }
+
+  #sealAged(): void {
+    const nowMs = this.#clock.monotonicMs();
+    for (const partition of this.#open) {
+      const dueMs = partition.openedMs + this.#options.lingerMs;
+      // Timers may fire a fraction early. When the buffer is full, waiting for more would wait for ever.
+      if (dueMs <= nowMs + 1 || this.#room !== undefined) this.#seal(partition);
+      else this.#wakeAt(dueMs);
+    }
+  }
+
+  /** Sends as many requests as may be under way. */
+  #pump(): void {
+    while (this.#ready.size > 0 && this.#requests < this.#requestsMax) {
+      const nowMs = this.#clock.monotonicMs();
+      this.#expire(nowMs);
+      const connection = this.#slot.open;
+      if (connection === undefined || (this.#isIdempotent && this.#identity === undefined)) {
+        this.#connect();
+        return;
+      }
+      const batches = this.#collect(nowMs);
+      if (batches.length === 0) return;
+      this.#requests++;
+      void this.#exchange(connection, batches).finally(() => {
+        this.#requests--;
+        this.#pump();
+      });
+    }
+  }
+
+  #expire(nowMs: number): void {
+    for (const partition of this.#ready) {
+      partition.expire(
+        nowMs,
+        (batch) =>
+          new LakeError(
+            'timeout',
+            `a batch to ${partition.topic}-${partition.partition} was not acknowledged within ${this.#options.deliveryTimeoutMs} ms`,
+            {
+              facts: { topic: partition.topic, partition: partition.partition, bytes: batch.bytes.length },
+            },
+          ),
+      );
+      if (!partition.hasReady) this.#ready.delete(partition);
+    }
+  }
+
+  /** At most one batch of each partition, as Kafka's brokers demand. */
+  #collect(nowMs: number): { partition: ProducerPartition; batch: PlacedBatch }[] {
+    const batches: { partition: ProducerPartition; batch: PlacedBatch }[] = [];
+    let bytes = 0;
+    // A list of its own: a partition that is put back at the end has had its turn.
+    const waiting = Array.from(this.#ready);
+    for (const partition of waiting) {
+      if (bytes >= requestBytesMax) break;
+      if (!partition.canSend(nowMs)) {
+        if (partition.resumeMs > nowMs) this.#wakeAt(partition.resumeMs);
+        continue;
+      }
+      const batch = partition.take(this.#identity);
+      bytes += batch.bytes.length;
+      batches.push({ partition, batch });
+      this.#ready.delete(partition);
+      if (partition.hasReady) this.#ready.add(partition);
+    }
+    return batches;
+  }
+
+  async #exchange(connection: KafkaConnection, batches: readonly { partition: ProducerPartition; batch: PlacedBatch }[]): Promise<void> {
+    const byTopic = new Map<string, { readonly index: number; readonly records: Buffer }[]>();
+    for (const { partition, batch } of batches) {
+      const data = { index: partition.partition, records: batch.bytes };
+      const list = byTopic.get(partition.topic);
+      if (list === undefined) byTopic.set(partition.topic, [data]);
+      else list.push(data);
+    }
+    const body = {
+      transactionalId: null,
+      acks: this.#options.acks,
+      timeoutMs: produceTimeoutMs,
+      topicData: [...byTopic].map(([name, partitionData]) => ({ name, partitionData })),
+    };
+    try {
+      if (this.#options.acks === 0) {
+        await connection.sendOnly(produceApi, body);
+        for (const { partition, batch } of batches) partition.succeed(batch, -1);
+        return;
+      }
+      const answer = await connection.request(produceApi, body, { timeoutMs: produceTimeoutMs + 5_000 });
+      const answers = new Map(
+        answer.responses.flatMap((topic) => topic.partitionResponses.map((one) => [`${topic.name}-${one.index}`, one])),
+      );
+      for (const { partition, batch } of batches)
+        this.#conclude(partition, batch, answers.get(`${partition.topic}-${partition.partition}`));
+    } catch (error) {
+      const failure = toLakeError(error);
+      for (const { partition, batch } of batches) this.#fail(partition, batch, failure, true);
+    }
+  }
+
+  #conclude(partition: ProducerPartition, batch: PlacedBatch, answer: ProduceResponsePartition | undefined): void {
+    const code = answer?.errorCode ?? kafkaErrors.UNKNOWN_SERVER_ERROR;
+    if (code === 0 || code === kafkaErrors.DUPLICATE_SEQUENCE_NUMBER) {
+      partition.succeed(batch, code === 0 ? (answer?.baseOffset ?? -1) : -1);
+      return;
+    }
+    const where = `${partition.topic}-${partition.partition}`;
+    const error = brokerError(code, `producing to ${where}`, answer?.errorMessage, {
+      topic: partition.topic,
+      partition: partition.partition,
+    });
+    // Behind a batch that failed, the broker misses a sequence: it will have it when this one comes again.
+    const isBehind = code === kafkaErrors.OUT_OF_ORDER_SEQUENCE_NUMBER && partition.isRecovering;
+    this.#fail(
+      partition,
+      batch,
+      isBehind ? new LakeError(error.code, error.message, { retriable: true, facts: error.facts }) : error,
+      unknownOutcomes.has(code),
+    );
+  }
+
+  #fail(partition: ProducerPartition, batch: PlacedBatch, error: LakeError, isOutcomeUnknown: boolean): void {
+    const nowMs = this.#clock.monotonicMs();
+    const waitMs = backoffMs(retryBackoff, Math.min(partition.failures + 1, 16), this.#random);
+    if (error.retriable && nowMs + waitMs < batch.deadlineMs && !this.#isClosed) {
+      partition.sendAgain(batch, isOutcomeUnknown, nowMs + waitMs);
+      this.#ready.add(partition);
+      this.#wakeAt(nowMs + waitMs);
+    } else {
+      partition.giveUp(batch, error, isOutcomeUnknown);
+      if (partition.broken !== undefined) this.#expire(nowMs);
+    }
+  }
+
+  #connect(): void {
+    if (this.#isConnecting) return;
+    this.#isConnecting = true;
+    const attempt = async (): Promise<void> => {
+      try {
+        const connection = await this.#slot.get();
+        if (this.#isIdempotent) this.#identity ??= await initProducerId(connection);
+        this.#connectFailures = 0;
+      } catch (error) {
+        this.#connectFailures++;
+        if (isLakeError(error) && !error.retriable) this.#expireAll(error);
+        else await this.#clock.sleep(backoffMs(retryBackoff, Math.min(this.#connectFailures, 16), this.#random));
+      } finally {
+        this.#isConnecting = false;
+      }
+      this.#pump();
+    };
+    void attempt();
+  }
+
+  /** No connection will ever do (closed, or a version that is not spoken): nothing that waits can be delivered. */
+  #expireAll(error: LakeError): void {
+    for (const partition of this.#ready) partition.expire(Number.POSITIVE_INFINITY, () => error);
+    this.#ready.clear();
+  }
+}
+
+async function initProducerId(connection: KafkaConnection): Promise<ProducerIdentity> {
+  const answer = await connection.request(initProducerIdApi, { transactionalId: null, transactionTimeoutMs: 60_000 });
+  if (answer.errorCode !== 0) throw brokerError(answer.errorCode, 'asking for a producer id');
+  return { producerId: answer.producerId, producerEpoch: answer.producerEpoch };
+}
+
+interface TopicSink {
+  readonly append: (
+    partition: ProducerPartition,
+    timestampMs: TimestampMs,
+    key: Uint8Array | null,
+    value: Uint8Array | null,
+    headers?: readonly RecordHeader[],
+  ) => Promise<void> | undefined;
+  readonly appendBatch: (partition: ProducerPartition, batch: Buffer) => Promise<void> | undefined;
+}
+
+class OpenTopic implements ProducerTopic {
+  readonly name: string;
+  readonly #all: readonly ProducerPartition[];
+  readonly #sink: TopicSink;
+  #sticky = 0;
+
+  constructor(name: string, all: readonly ProducerPartition[], sink: TopicSink) {
+    this.name = name;
+    this.#all = all;
+    this.#sink = sink;
+  }
+
+  get partitions(): number {
+    return this.#all.length;
+  }
+
+  /** Errors: `partition-unknown`. */
+  at(partition: number): ProducerPartition {
+    const found = this.#all[partition];
+    if (found === undefined) {
+      throw new LakeError('partition-unknown', `${this.name} has ${this.#all.length} partitions, no partition ${partition}`, {
+        facts: { topic: this.name, partition },
+      });
+    }
+    return found;
+  }
+
+  partitionOf(key: Uint8Array | null): number {
+    if (key !== null) return partitionOfKey(key, this.#all.length);
+    if (this.at(this.#sticky).openBytes === 0) this.#sticky = (this.#sticky + 1) % this.#all.length;
+    return this.#sticky;
+  }
+
+  append(
+    partition: number,
+    timestampMs: TimestampMs,
+    key: Uint8Array | null,
+    value: Uint8Array | null,
+    headers?: readonly RecordHeader[],
+  ): Promise<void> | undefined {
+    return this.#sink.append(this.at(partition), timestampMs, key, value, headers);
+  }
+
+  appendBatch(partition: number, batch: Buffer): Promise<void> | undefined {
+    return this.#sink.appendBatch(this.at(partition), batch);
+  }
+}

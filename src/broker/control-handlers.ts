@@ -1,0 +1,129 @@
+/** What the broker answers on the control socket: its state, flushes, boundary moves, eviction, dropped topics. */
+import { formatHostPort } from '../config/index.js';
+import type { BoundaryMove, ControlHandlers, PartitionState, TopicState } from '../control/index.js';
+import { LakeError, type PartitionId, type TopicId } from '../kernel/index.js';
+import type { PartitionLog } from '../log/index.js';
+import type { BrokerCore } from './core.js';
+import type { Topic } from './topics.js';
+
+export function brokerControlHandlers(core: BrokerCore): ControlHandlers {
+  return {
+    'broker.describe': async ({ topic }) => ({
+      clusterId: core.clusterId,
+      nodeId: core.nodeId,
+      kafka: formatHostPort(core.advertised()),
+      topics: chosen(core, topic).map(topicState),
+      dropped: core.store.dropped,
+      diskFreeBytes: core.disk.freeBytes,
+    }),
+
+    'broker.flush': async ({ topicId, partitions }) => {
+      const topic = known(core, topicId);
+      const flushed = partitions.map(async ({ partition, upTo }) => {
+        const log = partitionOf(topic, partition);
+        const { flushedOffset, leaderEpoch } = await log.flush(upTo === 'end' ? log.logEndOffset : upTo);
+        return { partition, flushedOffset, leaderEpoch, lastStableOffset: log.lastStableOffset };
+      });
+      return { partitions: await Promise.all(flushed) };
+    },
+
+    'broker.boundary-moved': async ({ topicId, commitId, partitions }) => {
+      const topic = known(core, topicId);
+      const accepted: PartitionId[] = [];
+      const alarms: string[] = [];
+      for (const move of partitions) {
+        const alarm = await moveBoundary(topic, move);
+        if (alarm === undefined) {
+          accepted.push(move.partition);
+        } else {
+          alarms.push(alarm);
+          core.logger.error(`boundary not applied: ${alarm}`, { topic: topic.record.name, commitId, ...move });
+        }
+      }
+      return { accepted, alarms };
+    },
+
+    'broker.evict': async ({ topic }) => {
+      const topics = chosen(core, topic).filter(({ isTiered }) => isTiered);
+      const { segments, bytes } = await core.log.evictAll(topics.flatMap(({ partitions }) => [...partitions.values()]));
+      core.counters.evictedBytes += bytes;
+      return { evictedSegments: segments, evictedBytes: bytes, topics: topics.map(topicState) };
+    },
+
+    'broker.topic-dropped': async ({ topicId }) => {
+      if (core.store.dropped.some(({ id }) => id === topicId)) await core.store.forgetDropped(topicId);
+      return {};
+    },
+  };
+}
+
+export function topicState(topic: Topic): TopicState {
+  const { record, config, isTiered, partitions } = topic;
+  return {
+    name: record.name,
+    id: record.id,
+    isInternal: record.isInternal,
+    isTiered,
+    config: Object.fromEntries(config.entries().map(({ name, text }) => [name, text])),
+    overrides: record.overrides,
+    partitions: [...partitions.values()].map(partitionState),
+  };
+}
+
+function partitionState(log: PartitionLog): PartitionState {
+  const { partition, logStartOffset, localStartOffset, boundary, flushedOffset, highWatermark, lastStableOffset, leaderEpoch, hotBytes } = log;
+  return {
+    partition,
+    logStartOffset,
+    localStartOffset,
+    boundary,
+    flushedOffset,
+    highWatermark,
+    lastStableOffset,
+    leaderEpoch,
+    hotBytes,
+    segments: log.segmentCount,
+    ...(log.offline === undefined ? {} : { offline: log.offline.message }),
+  };
+}
+
+/** One topic by name, or all. Errors: `topic-unknown`. */
+function chosen(core: BrokerCore, name: string | undefined): Topic[] {
+  if (name === undefined) return [...core.topics.all];
+  const topic = core.topics.byName(name);
+  if (topic === undefined) throw new LakeError('topic-unknown', `there is no topic ${name}`, { facts: { topic: name } });
+  return [topic];
+}
+
+function known(core: BrokerCore, topicId: TopicId): Topic {
+  const topic = core.topics.byId(topicId);
+  if (topic !== undefined) return topic;
+  const dropped = core.store.dropped.find(({ id }) => id === topicId);
+  const what = dropped === undefined ? `there is no topic of id ${topicId}` : `topic ${dropped.name} (${topicId}) is deleted`;
+  throw new LakeError('topic-unknown', what, { facts: { topicId } });
+}
+
+function partitionOf(topic: Topic, partition: PartitionId): PartitionLog {
+  const log = topic.partitions.get(partition);
+  if (log !== undefined) return log;
+  throw new LakeError('partition-unknown', `topic ${topic.record.name} has no partition ${partition}`, {
+    facts: { topic: topic.record.name, partition },
+  });
+}
+
+/** The alarm where the boundary was not applied. A boundary above the log's end means another log's table, or a lost log. */
+async function moveBoundary(topic: Topic, { partition, boundary, logStartOffset }: BoundaryMove): Promise<string | undefined> {
+  const where = `${topic.record.name}-${partition}`;
+  const log = topic.partitions.get(partition);
+  if (log === undefined) return `${where}: there is no such partition`;
+  if (!topic.isTiered) return `${where}: the topic is not tiered`;
+  if (boundary > log.logEndOffset) return `${where}: boundary ${boundary} is above the log end ${log.logEndOffset}`;
+  if (logStartOffset > boundary) return `${where}: log start ${logStartOffset} is above the boundary ${boundary}`;
+  if (boundary < log.boundary) return undefined;
+  try {
+    await log.moveBoundary(boundary, logStartOffset);
+    return undefined;
+  } catch (error) {
+    return `${where}: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}

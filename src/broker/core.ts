@@ -1,0 +1,48 @@
+/** The parts of a broker that its handlers share. */
+import type { HostPort, ServerConfig } from '../config/index.js';
+import type { Clock, ClusterId, Random } from '../kernel/index.js';
+import type { HotLog } from '../log/index.js';
+import type { Logger } from '../telemetry/index.js';
+import type { ColdReader } from './cold/cold-reader.js';
+import type { ColdTier } from './cold-tier.js';
+import type { GroupCoordinator } from './groups/coordinator.js';
+import type { MetadataStore } from './metadata-store.js';
+import type { ProducerIds } from './producer-ids.js';
+import type { Topics } from './topics.js';
+
+/** Counted since the start. */
+export interface BrokerCounters {
+  producedBytes: number;
+  producedRecords: number;
+  fetchedBytes: number;
+  fetchedColdBytes: number;
+  evictedBytes: number;
+}
+
+export interface DiskState {
+  readonly freeBytes: number;
+  /** Below `disk.reserve.bytes`: produce is refused. */
+  readonly isBelowReserve: boolean;
+}
+
+export interface BrokerCore {
+  readonly config: ServerConfig;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly nodeId: number;
+  readonly clusterId: ClusterId;
+  readonly store: MetadataStore;
+  readonly topics: Topics;
+  readonly log: HotLog;
+  readonly groups: GroupCoordinator;
+  readonly producerIds: ProducerIds;
+  readonly cold: ColdReader;
+  readonly coldTier: ColdTier;
+  readonly counters: BrokerCounters;
+  readonly disk: DiskState;
+  /** What clients are told to connect to; known once the listener is up. */
+  readonly advertised: () => HostPort;
+  /** Most bytes a fetch answer should carry now. */
+  readonly answerBytesMax: () => number;
+}

@@ -1,0 +1,174 @@
+/**
+ * The coordinator of all classic groups of this broker: who is in them, and what they committed. Memory holds the latest
+ * state; `__consumer_offsets` holds it durably and is replayed at start.
+ */
+import type { Clock, PartitionId, Random, TimestampMs } from '../../kernel/index.js';
+import type { Logger } from '../../telemetry/index.js';
+import { kafkaErrors } from '../../wire/index.js';
+import { Group, type GroupSettings, type SavedGroup } from './group.js';
+import type { GroupLog, KeyValue } from './group-log.js';
+import {
+  type CommittedOffset,
+  encodeGroupKey,
+  encodeGroupValue,
+  encodeOffsetKey,
+  encodeOffsetValue,
+  type GroupRecord,
+} from './group-records.js';
+
+/** Groups kept in memory, with or without members: about 1 KiB each beside their offsets. */
+export const groupsMax = 100_000;
+
+export interface CoordinatorPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly settings: GroupSettings;
+  readonly log: GroupLog;
+  /** Whether an offset committed then can belong to the topic as it is now (not to a deleted one of the same name). */
+  readonly isCurrent: (topic: string, partition: PartitionId, committedMs: TimestampMs) => boolean;
+}
+
+export interface OffsetToCommit extends Omit<CommittedOffset, 'committedMs'> {
+  readonly topic: string;
+  readonly partition: PartitionId;
+}
+
+type OffsetsByTopic = Map<string, Map<PartitionId, CommittedOffset>>;
+
+export class GroupCoordinator {
+  readonly #ports: CoordinatorPorts;
+  readonly #groups = new Map<string, Group>();
+  readonly #offsets = new Map<string, OffsetsByTopic>();
+
+  constructor(ports: CoordinatorPorts) {
+    this.#ports = ports;
+  }
+
+  /** Groups that have members now. */
+  get activeCount(): number {
+    let count = 0;
+    for (const group of this.#groups.values()) if (group.memberCount > 0) count++;
+    return count;
+  }
+
+  /** Rebuilds groups and offsets from the log. To be called once, before any request. */
+  async load(): Promise<void> {
+    const saved = new Map<string, SavedGroup>();
+    await this.#ports.log.replay((record) => this.#take(record, saved));
+    for (const [id, group] of saved) if (group.members.length > 0) this.#create(id).restore(group);
+    this.#ports.logger.info('consumer groups are loaded', { groups: this.#groups.size, withOffsets: this.#offsets.size });
+  }
+
+  group(id: string): Group | undefined {
+    return this.#groups.get(id);
+  }
+
+  /** `undefined` where there are too many groups already. */
+  groupOrNew(id: string): Group | undefined {
+    const known = this.#groups.get(id);
+    if (known !== undefined) return known;
+    if (this.#groups.size >= groupsMax) this.#sweep();
+    return this.#groups.size >= groupsMax ? undefined : this.#create(id);
+  }
+
+  /** Writes a group's positions; they are seen once they are durable. Errors: those of the log. */
+  async commit(groupId: string, offsets: readonly OffsetToCommit[]): Promise<void> {
+    if (offsets.length === 0) return;
+    const committedMs = this.#ports.clock.nowMs();
+    const records: KeyValue[] = offsets.map((entry) => ({
+      key: encodeOffsetKey({ group: groupId, topic: entry.topic, partition: entry.partition }),
+      value: encodeOffsetValue({ ...entry, committedMs }),
+    }));
+    await this.#ports.log.append(groupId, records);
+    for (const { topic, partition, offset, leaderEpoch, metadata } of offsets) {
+      this.#put(groupId, topic, partition, { offset, leaderEpoch, metadata, committedMs });
+    }
+  }
+
+  committed(groupId: string, topic: string, partition: PartitionId): CommittedOffset | undefined {
+    return this.#offsets.get(groupId)?.get(topic)?.get(partition);
+  }
+
+  /** Everything a group has committed: topic → partition → position. */
+  allCommitted(groupId: string): ReadonlyMap<string, ReadonlyMap<PartitionId, CommittedOffset>> {
+    return this.#offsets.get(groupId) ?? new Map<string, Map<PartitionId, CommittedOffset>>();
+  }
+
+  /** Forgets all positions in a deleted topic, in memory at once and in the log. */
+  async topicDeleted(topic: string): Promise<void> {
+    for (const [groupId, topics] of this.#offsets) {
+      const partitions = topics.get(topic);
+      if (partitions === undefined) continue;
+      topics.delete(topic);
+      if (topics.size === 0) this.#offsets.delete(groupId);
+      await this.#ports.log.append(
+        groupId,
+        [...partitions.keys()].map((partition) => ({ key: encodeOffsetKey({ group: groupId, topic, partition }), value: null })),
+      );
+    }
+  }
+
+  /** Ends every timer and answers every held request. */
+  close(): void {
+    for (const group of this.#groups.values()) group.close(kafkaErrors.COORDINATOR_NOT_AVAILABLE);
+    this.#groups.clear();
+  }
+
+  #create(id: string): Group {
+    const { clock, random, settings } = this.#ports;
+    const group = new Group(id, { clock, random, settings, save: (changed) => this.#save(changed) });
+    this.#groups.set(id, group);
+    return group;
+  }
+
+  async #save(group: Group): Promise<void> {
+    const isForgotten = group.memberCount === 0 && !this.#offsets.has(group.id);
+    const value = isForgotten ? null : encodeGroupValue(group.snapshot(), this.#ports.clock.nowMs());
+    if (isForgotten && this.#groups.get(group.id) === group) {
+      this.#groups.delete(group.id);
+      group.close(kafkaErrors.UNKNOWN_MEMBER_ID);
+    }
+    try {
+      await this.#ports.log.append(group.id, [{ key: encodeGroupKey(group.id), value }]);
+    } catch (error) {
+      this.#ports.logger.warn('a consumer group cannot be saved', { group: group.id, error });
+      throw error;
+    }
+  }
+
+  /** Forgets groups that have neither members nor offsets: what clients leave behind that asked for a member id only. */
+  #sweep(): void {
+    for (const [id, group] of this.#groups) {
+      if (group.memberCount > 0 || this.#offsets.has(id)) continue;
+      group.close(kafkaErrors.COORDINATOR_NOT_AVAILABLE);
+      this.#groups.delete(id);
+    }
+  }
+
+  #take(record: GroupRecord, saved: Map<string, SavedGroup>): void {
+    if (record.kind === 'group') {
+      if (record.value === null) saved.delete(record.group);
+      else saved.set(record.group, record.value);
+      return;
+    }
+    const { group, topic, partition } = record.key;
+    if (record.value !== null && this.#ports.isCurrent(topic, partition, record.value.committedMs)) {
+      this.#put(group, topic, partition, record.value);
+      return;
+    }
+    const topics = this.#offsets.get(group);
+    const partitions = topics?.get(topic);
+    partitions?.delete(partition);
+    if (partitions?.size === 0) topics?.delete(topic);
+    if (topics?.size === 0) this.#offsets.delete(group);
+  }
+
+  #put(groupId: string, topic: string, partition: PartitionId, offset: CommittedOffset): void {
+    let topics = this.#offsets.get(groupId);
+    if (topics === undefined) this.#offsets.set(groupId, (topics = new Map()));
+    let partitions = topics.get(topic);
+    if (partitions === undefined) topics.set(topic, (partitions = new Map()));
+    partitions.set(partition, offset);
+  }
+}

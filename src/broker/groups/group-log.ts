@@ -1,0 +1,69 @@
+/** `__consumer_offsets` as a log of group records: appended to under acks=all, and replayed at start. */
+import type { Clock, Offset, PartitionId } from '../../kernel/index.js';
+import { LakeError, MiB, topicName } from '../../kernel/index.js';
+import type { PartitionLog } from '../../log/index.js';
+import { decodeBatch, encodeBatch, isControl, walkBatches } from '../../wire/index.js';
+import { decodeGroupRecord, groupPartition, type GroupRecord } from './group-records.js';
+
+export const offsetsTopic = topicName('__consumer_offsets');
+
+/** Bytes of one read while replaying. */
+const replayReadBytes = 4 * MiB;
+
+export interface KeyValue {
+  readonly key: Buffer;
+  readonly value: Buffer | null;
+}
+
+export interface GroupLogPorts {
+  readonly clock: Clock;
+  /** Of `__consumer_offsets`, by id; empty until the topic is there. */
+  readonly partitions: () => ReadonlyMap<PartitionId, PartitionLog>;
+  /** Creates the topic if it is not there. */
+  readonly ensureTopic: () => Promise<void>;
+  /** Whether an append is answered only once it is on disk. */
+  readonly isFlushed: boolean;
+}
+
+export class GroupLog {
+  readonly #ports: GroupLogPorts;
+
+  constructor(ports: GroupLogPorts) {
+    this.#ports = ports;
+  }
+
+  /** Resolves when the records stand as one batch in the group's partition. Errors: `log-offline`, `disk-full`. */
+  async append(group: string, records: readonly KeyValue[]): Promise<void> {
+    await this.#ports.ensureTopic();
+    const partitions = this.#ports.partitions();
+    const log = partitions.get(groupPartition(group, partitions.size));
+    if (log === undefined) throw new LakeError('log-offline', `${offsetsTopic} has no partition for group ${group}`);
+    const nowMs = this.#ports.clock.nowMs();
+    const batch = encodeBatch({ records: records.map(({ key, value }) => ({ timestampMs: nowMs, key, value })) });
+    const { lastOffset } = log.append(batch, nowMs);
+    if (this.#ports.isFlushed) await log.flush(lastOffset + 1);
+  }
+
+  /** Hands over every record in the order it was written; a partition that cannot be read throws its error. */
+  async replay(onRecord: (record: GroupRecord) => void): Promise<void> {
+    for (const log of this.#ports.partitions().values()) await replayPartition(log, onRecord);
+  }
+}
+
+async function replayPartition(log: PartitionLog, onRecord: (record: GroupRecord) => void): Promise<void> {
+  const endOffset = log.logEndOffset;
+  let next: Offset = log.localStartOffset;
+  while (next < endOffset) {
+    const { chunks, bytes } = await log.read(next, replayReadBytes, { isMinOneBatch: true, endOffset });
+    if (bytes === 0) return;
+    const run = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+    walkBatches(run, (at) => {
+      if (isControl(run, at)) return;
+      for (const { offset, key, value } of decodeBatch(run, at)) {
+        next = offset + 1;
+        const record = decodeGroupRecord(key, value);
+        if (record !== undefined) onRecord(record);
+      }
+    });
+  }
+}

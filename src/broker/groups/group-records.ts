@@ -1,0 +1,222 @@
+/**
+ * The records of `__consumer_offsets`, in the formats of Kafka's own group coordinator (OffsetCommitKey 0–1,
+ * OffsetCommitValue 0–3, GroupMetadataKey 2, GroupMetadataValue 0–3), so that its tools can read them.
+ *
+ * | Key | | Value | |
+ * |---|---|---|---|
+ * | `version` int16 | 0, 1: offset · 2: group | `version` int16 | 3 is written; null value: deleted |
+ * | `group` string | | offset: | `offset` int64, `leaderEpoch` int32 (v3+), `metadata` string, `commitTimestamp` int64, `expireTimestamp` int64 (v1 only) |
+ * | `topic` string, `partition` int32 | offset only | group: | `protocolType` string, `generation` int32, `protocol`, `leader` nullable strings, `currentStateTimestamp` int64 (v2+), members |
+ */
+import type { LeaderEpoch, Offset, PartitionId, TimestampMs } from '../../kernel/index.js';
+import { readInt64Number, writeInt64Number } from '../../wire/index.js';
+import type { SavedGroup } from './group.js';
+
+export interface CommittedOffset {
+  readonly offset: Offset;
+  readonly leaderEpoch: LeaderEpoch;
+  readonly metadata: string;
+  readonly committedMs: TimestampMs;
+}
+
+export interface OffsetKey {
+  readonly group: string;
+  readonly topic: string;
+  readonly partition: PartitionId;
+}
+
+export type GroupRecord =
+  | { readonly kind: 'offset'; readonly key: OffsetKey; readonly value: CommittedOffset | null }
+  | { readonly kind: 'group'; readonly group: string; readonly value: SavedGroup | null };
+
+const offsetKeyVersion = 1;
+const groupKeyVersion = 2;
+const valueVersion = 3;
+
+/** Which partition of `__consumer_offsets` a group lives in: Java's `String.hashCode`, made non-negative by its low 31 bits. */
+export function groupPartition(group: string, partitions: number): PartitionId {
+  let hash = 0;
+  for (let i = 0; i < group.length; i++) hash = (Math.imul(hash, 31) + group.charCodeAt(i)) | 0;
+  return (hash & 0x7fffffff) % partitions;
+}
+
+class Output {
+  readonly #parts: Buffer[] = [];
+
+  int16(value: number): this {
+    const part = Buffer.allocUnsafe(2);
+    part.writeInt16BE(value);
+    this.#parts.push(part);
+    return this;
+  }
+
+  int32(value: number): this {
+    const part = Buffer.allocUnsafe(4);
+    part.writeInt32BE(value);
+    this.#parts.push(part);
+    return this;
+  }
+
+  int64(value: number): this {
+    const part = Buffer.allocUnsafe(8);
+    writeInt64Number(part, value, 0);
+    this.#parts.push(part);
+    return this;
+  }
+
+  string(value: string | null): this {
+    if (value === null) return this.int16(-1);
+    const bytes = Buffer.from(value);
+    this.int16(bytes.length);
+    this.#parts.push(bytes);
+    return this;
+  }
+
+  bytes(value: Buffer): this {
+    this.int32(value.length);
+    this.#parts.push(value);
+    return this;
+  }
+
+  done(): Buffer {
+    return Buffer.concat(this.#parts);
+  }
+}
+
+/** Reads past the end throw a RangeError, which `decodeGroupRecord` turns into "not one of ours". */
+class Input {
+  readonly #bytes: Buffer;
+  #at = 0;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  int16(): number {
+    this.#at += 2;
+    return this.#bytes.readInt16BE(this.#at - 2);
+  }
+
+  int32(): number {
+    this.#at += 4;
+    return this.#bytes.readInt32BE(this.#at - 4);
+  }
+
+  int64(): number {
+    this.#at += 8;
+    return readInt64Number(this.#bytes, this.#at - 8);
+  }
+
+  string(): string | null {
+    const length = this.int16();
+    return length < 0 ? null : this.#take(length).toString('utf8');
+  }
+
+  bytes(): Buffer {
+    return Buffer.from(this.#take(Math.max(0, this.int32())));
+  }
+
+  #take(length: number): Buffer {
+    this.#at += length;
+    if (this.#at > this.#bytes.length) throw new RangeError('the record ends too early');
+    return this.#bytes.subarray(this.#at - length, this.#at);
+  }
+}
+
+export function encodeOffsetKey(key: OffsetKey): Buffer {
+  return new Output().int16(offsetKeyVersion).string(key.group).string(key.topic).int32(key.partition).done();
+}
+
+export function encodeOffsetValue(value: CommittedOffset): Buffer {
+  return new Output()
+    .int16(valueVersion)
+    .int64(value.offset)
+    .int32(value.leaderEpoch)
+    .string(value.metadata)
+    .int64(value.committedMs)
+    .done();
+}
+
+export function encodeGroupKey(group: string): Buffer {
+  return new Output().int16(groupKeyVersion).string(group).done();
+}
+
+export function encodeGroupValue(group: SavedGroup, nowMs: TimestampMs): Buffer {
+  const out = new Output()
+    .int16(valueVersion)
+    .string(group.protocolType)
+    .int32(group.generation)
+    .string(group.protocol)
+    .string(group.leaderId)
+    .int64(nowMs)
+    .int32(group.members.length);
+  for (const member of group.members) {
+    out
+      .string(member.id)
+      .string(null)
+      .string(member.clientId)
+      .string(member.clientHost)
+      .int32(member.rebalanceTimeoutMs)
+      .int32(member.sessionTimeoutMs)
+      .bytes(member.subscription)
+      .bytes(member.assignment);
+  }
+  return out.done();
+}
+
+/** `undefined` for a record of a kind or version not known here. */
+export function decodeGroupRecord(key: Buffer | null, value: Buffer | null): GroupRecord | undefined {
+  if (key === null) return undefined;
+  try {
+    const input = new Input(key);
+    const version = input.int16();
+    const group = input.string() ?? '';
+    if (version === groupKeyVersion) return { kind: 'group', group, value: value === null ? null : decodeGroupValue(group, value) };
+    if (version !== 0 && version !== offsetKeyVersion) return undefined;
+    const offsetKey = { group, topic: input.string() ?? '', partition: input.int32() };
+    return { kind: 'offset', key: offsetKey, value: value === null ? null : decodeOffsetValue(value) };
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+function decodeOffsetValue(bytes: Buffer): CommittedOffset {
+  const input = new Input(bytes);
+  const version = input.int16();
+  if (version > valueVersion) throw new RangeError(`offset value version ${version}`);
+  const offset = input.int64();
+  const leaderEpoch = version >= 3 ? input.int32() : -1;
+  return { offset, leaderEpoch, metadata: input.string() ?? '', committedMs: input.int64() };
+}
+
+function decodeGroupValue(groupId: string, bytes: Buffer): SavedGroup {
+  const input = new Input(bytes);
+  const version = input.int16();
+  if (version > valueVersion) throw new RangeError(`group value version ${version}`);
+  const protocolType = input.string() ?? '';
+  const generation = input.int32();
+  const protocol = input.string();
+  const leaderId = input.string();
+  if (version >= 2) input.int64();
+  const count = input.int32();
+  const members: SavedGroup['members'][number][] = [];
+  for (let i = 0; i < count; i++) {
+    const id = input.string() ?? '';
+    if (version >= 3) input.string();
+    const clientId = input.string() ?? '';
+    const clientHost = input.string() ?? '';
+    const rebalanceTimeoutMs = version >= 1 ? input.int32() : -1;
+    const sessionTimeoutMs = input.int32();
+    members.push({
+      id,
+      clientId,
+      clientHost,
+      rebalanceTimeoutMs: rebalanceTimeoutMs < 0 ? sessionTimeoutMs : rebalanceTimeoutMs,
+      sessionTimeoutMs,
+      subscription: input.bytes(),
+      assignment: input.bytes(),
+    });
+  }
+  return { groupId, protocolType, generation, protocol, leaderId, members };
+}

@@ -1,0 +1,482 @@
+/**
+ * One classic consumer group: joins are held until all known members are in, syncs until the leader has assigned. All of
+ * it runs on one thread in order of arrival; only saving the assignment is awaited.
+ */
+import { type Clock, invariant, minuteMs, type Random } from '../../kernel/index.js';
+import { kafkaErrors } from '../../wire/index.js';
+import { runAfter } from '../deadline.js';
+import { type GroupEvent, type GroupState, nextGroupState } from './group-state.js';
+import {
+  emptyBytes,
+  hasSameProtocols,
+  type JoinAnswer,
+  joinFailure,
+  type JoinRequest,
+  type Member,
+  type MemberProtocol,
+  type SyncAnswer,
+  syncFailure,
+  voteProtocol,
+} from './member.js';
+
+export interface GroupSettings {
+  readonly initialRebalanceDelayMs: number;
+  readonly maxSize: number;
+}
+
+export interface GroupPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly settings: GroupSettings;
+  /** Writes the group's generation, members and assignments durably. */
+  readonly save: (group: Group) => Promise<void>;
+}
+
+/** A group as it was saved. */
+export interface SavedGroup {
+  readonly groupId: string;
+  readonly protocolType: string;
+  readonly generation: number;
+  readonly protocol: string | null;
+  readonly leaderId: string | null;
+  readonly members: readonly {
+    readonly id: string;
+    readonly clientId: string;
+    readonly clientHost: string;
+    readonly sessionTimeoutMs: number;
+    readonly rebalanceTimeoutMs: number;
+    readonly subscription: Buffer;
+    readonly assignment: Buffer;
+  }[];
+}
+
+/** A member whose JoinGroup is held is not timed out by its session: Kafka gives a new one this long. */
+const heldJoinMaxMs = 5 * minuteMs;
+
+export class Group {
+  readonly id: string;
+  readonly #ports: GroupPorts;
+  #state: GroupState = 'empty';
+  #generation = 0;
+  #protocolType: string | null = null;
+  #protocol: string | null = null;
+  #leaderId: string | null = null;
+  readonly #members = new Map<string, Member>();
+  /** Ids given out by MEMBER_ID_REQUIRED and not yet used. */
+  readonly #pendingIds = new Map<string, () => void>();
+  #stopPhaseTimer: () => void = () => undefined;
+  #isInInitialDelay = false;
+  #joinedDuringDelay = false;
+
+  constructor(id: string, ports: GroupPorts) {
+    this.id = id;
+    this.#ports = ports;
+  }
+
+  get state(): GroupState {
+    return this.#state;
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  get protocolType(): string | null {
+    return this.#protocolType;
+  }
+
+  get memberCount(): number {
+    return this.#members.size;
+  }
+
+  /** Takes up a group where it was saved: its members may go on without joining again. */
+  restore(saved: SavedGroup): void {
+    invariant(this.#state === 'empty' && this.#members.size === 0, 'only a fresh group is restored', { group: this.id });
+    this.#generation = saved.generation;
+    this.#protocolType = saved.protocolType === '' ? null : saved.protocolType;
+    this.#protocol = saved.protocol;
+    this.#leaderId = saved.leaderId;
+    for (const was of saved.members) {
+      const member = this.#addMember(was.id, was, [{ name: saved.protocol ?? '', metadata: was.subscription }]);
+      member.assignment = was.assignment;
+      member.isSynced = true;
+    }
+    if (saved.members.length > 0) this.#state = 'stable';
+  }
+
+  snapshot(): SavedGroup {
+    return {
+      groupId: this.id,
+      protocolType: this.#protocolType ?? '',
+      generation: this.#generation,
+      protocol: this.#protocol,
+      leaderId: this.#leaderId,
+      members: [...this.#members.values()].map((member) => ({
+        id: member.id,
+        clientId: member.clientId,
+        clientHost: member.clientHost,
+        sessionTimeoutMs: member.sessionTimeoutMs,
+        rebalanceTimeoutMs: member.rebalanceTimeoutMs,
+        subscription: member.protocols.find((protocol) => protocol.name === this.#protocol)?.metadata ?? emptyBytes,
+        assignment: member.assignment,
+      })),
+    };
+  }
+
+  /** Resolves when the rebalance that this join belongs to is complete. Errors 23, 25, 79, 81 stand in the answer. */
+  join(request: JoinRequest): Promise<JoinAnswer> | JoinAnswer {
+    if (this.#state === 'dead') return joinFailure(kafkaErrors.COORDINATOR_NOT_AVAILABLE, request.memberId);
+    if (!this.#isCompatible(request)) return joinFailure(kafkaErrors.INCONSISTENT_GROUP_PROTOCOL, request.memberId);
+    if (request.memberId === '') return this.#joinFresh(request);
+
+    const member = this.#members.get(request.memberId);
+    if (member !== undefined) return this.#rejoin(member, request);
+    const forget = this.#pendingIds.get(request.memberId);
+    if (forget === undefined) return joinFailure(kafkaErrors.UNKNOWN_MEMBER_ID, request.memberId);
+    forget();
+    this.#pendingIds.delete(request.memberId);
+    return this.#joinAs(request.memberId, request);
+  }
+
+  /** Resolves when the leader has assigned. Errors 22, 23, 25, 27 stand in the answer. */
+  sync(request: {
+    readonly memberId: string;
+    readonly generationId: number;
+    readonly protocolType: string | null;
+    readonly protocolName: string | null;
+    readonly assignments: readonly { readonly memberId: string; readonly assignment: Buffer }[];
+  }): Promise<SyncAnswer> | SyncAnswer {
+    const member = this.#members.get(request.memberId);
+    if (member === undefined) return syncFailure(kafkaErrors.UNKNOWN_MEMBER_ID);
+    if (request.generationId !== this.#generation) return syncFailure(kafkaErrors.ILLEGAL_GENERATION);
+    const isOtherType = request.protocolType !== null && request.protocolType !== this.#protocolType;
+    const isOtherProtocol = request.protocolName !== null && request.protocolName !== this.#protocol;
+    if (isOtherType || isOtherProtocol) return syncFailure(kafkaErrors.INCONSISTENT_GROUP_PROTOCOL);
+    this.#sawMember(member);
+    switch (this.#state) {
+      case 'preparing-rebalance':
+        return syncFailure(kafkaErrors.REBALANCE_IN_PROGRESS);
+      case 'stable':
+        return this.#assignmentOf(member);
+      case 'completing-rebalance': {
+        member.isSynced = true;
+        member.answerSync?.(syncFailure(kafkaErrors.REBALANCE_IN_PROGRESS));
+        const held = new Promise<SyncAnswer>((resolve) => {
+          member.answerSync = resolve;
+        });
+        if (member.id === this.#leaderId) void this.#assign(request.assignments);
+        return held;
+      }
+      default:
+        return syncFailure(kafkaErrors.UNKNOWN_MEMBER_ID);
+    }
+  }
+
+  /** 0, or 22, 25, 27. */
+  heartbeat(memberId: string, generationId: number): number {
+    const member = this.#members.get(memberId);
+    if (member === undefined) return kafkaErrors.UNKNOWN_MEMBER_ID;
+    if (generationId !== this.#generation) return kafkaErrors.ILLEGAL_GENERATION;
+    this.#sawMember(member);
+    return this.#state === 'preparing-rebalance' ? kafkaErrors.REBALANCE_IN_PROGRESS : kafkaErrors.NONE;
+  }
+
+  /** 0, or 25. */
+  leave(memberId: string): number {
+    const forget = this.#pendingIds.get(memberId);
+    if (forget !== undefined) {
+      forget();
+      this.#pendingIds.delete(memberId);
+      this.#completeJoinIfAllIn();
+      return kafkaErrors.NONE;
+    }
+    const member = this.#members.get(memberId);
+    if (member === undefined) return kafkaErrors.UNKNOWN_MEMBER_ID;
+    this.#removeMember(member);
+    return kafkaErrors.NONE;
+  }
+
+  /** Whether this member may commit offsets now: 0, or 22, 25, 27. Generation −1 is the simple consumer's. */
+  mayCommit(memberId: string, generationId: number): number {
+    if (this.#state === 'dead') return kafkaErrors.COORDINATOR_NOT_AVAILABLE;
+    if (generationId < 0 && this.#members.size === 0) return kafkaErrors.NONE;
+    const member = this.#members.get(memberId);
+    if (member === undefined) return this.#members.size === 0 ? kafkaErrors.ILLEGAL_GENERATION : kafkaErrors.UNKNOWN_MEMBER_ID;
+    if (generationId !== this.#generation) return kafkaErrors.ILLEGAL_GENERATION;
+    this.#sawMember(member);
+    return this.#state === 'completing-rebalance' ? kafkaErrors.REBALANCE_IN_PROGRESS : kafkaErrors.NONE;
+  }
+
+  /** Ends every timer and answers everything held. */
+  close(errorCode: number): void {
+    this.#stopPhaseTimer();
+    for (const forget of this.#pendingIds.values()) forget();
+    this.#pendingIds.clear();
+    for (const member of this.#members.values()) this.#release(member, errorCode);
+    this.#members.clear();
+    if (this.#state !== 'dead') this.#enter('removed');
+  }
+
+  #enter(event: GroupEvent): void {
+    this.#state = nextGroupState(this.#state, event);
+  }
+
+  #isCompatible(request: JoinRequest): boolean {
+    if (request.protocolType === '' || request.protocols.length === 0) return false;
+    const others = [...this.#members.values()].filter((member) => member.id !== request.memberId);
+    if (others.length === 0) return true;
+    if (request.protocolType !== this.#protocolType) return false;
+    return request.protocols.some(({ name }) => others.every((member) => member.protocols.some((protocol) => protocol.name === name)));
+  }
+
+  #joinFresh(request: JoinRequest): Promise<JoinAnswer> | JoinAnswer {
+    if (this.#members.size + this.#pendingIds.size >= this.#ports.settings.maxSize) {
+      return joinFailure(kafkaErrors.GROUP_MAX_SIZE_REACHED, '');
+    }
+    const id = `${request.clientId}-${this.#ports.random.uuid()}`;
+    if (!request.isIdRequired) return this.#joinAs(id, request);
+    this.#pendingIds.set(
+      id,
+      runAfter(this.#ports.clock, request.sessionTimeoutMs, () => {
+        this.#pendingIds.delete(id);
+        this.#completeJoinIfAllIn();
+      }),
+    );
+    return joinFailure(kafkaErrors.MEMBER_ID_REQUIRED, id);
+  }
+
+  #joinAs(id: string, request: JoinRequest): Promise<JoinAnswer> {
+    if (this.#members.size === 0) this.#protocolType = request.protocolType;
+    const member = this.#addMember(id, request, request.protocols);
+    const held = this.#hold(member);
+    this.#joinedDuringDelay = true;
+    if (this.#state === 'preparing-rebalance') this.#completeJoinIfAllIn();
+    else this.#prepareRebalance();
+    return held;
+  }
+
+  #rejoin(member: Member, request: JoinRequest): Promise<JoinAnswer> | JoinAnswer {
+    const isSame = hasSameProtocols(member, request.protocols);
+    const isRetry =
+      (this.#state === 'completing-rebalance' && isSame) || (this.#state === 'stable' && isSame && member.id !== this.#leaderId);
+    this.#sawMember(member);
+    if (isRetry) return this.#joinAnswerFor(member);
+    member.protocols = copyProtocols(request.protocols);
+    member.sessionTimeoutMs = request.sessionTimeoutMs;
+    member.rebalanceTimeoutMs = request.rebalanceTimeoutMs;
+    if (this.#members.size === 1) this.#protocolType = request.protocolType;
+    const held = this.#hold(member);
+    if (this.#state === 'preparing-rebalance') this.#completeJoinIfAllIn();
+    else this.#prepareRebalance();
+    return held;
+  }
+
+  #hold(member: Member): Promise<JoinAnswer> {
+    member.answerJoin?.(joinFailure(kafkaErrors.REBALANCE_IN_PROGRESS, member.id));
+    return new Promise<JoinAnswer>((resolve) => {
+      member.answerJoin = resolve;
+    });
+  }
+
+  #addMember(
+    id: string,
+    from: Pick<Member, 'clientId' | 'clientHost' | 'sessionTimeoutMs' | 'rebalanceTimeoutMs'>,
+    protocols: readonly MemberProtocol[],
+  ): Member {
+    const member: Member = {
+      id,
+      clientId: from.clientId,
+      clientHost: from.clientHost,
+      sessionTimeoutMs: from.sessionTimeoutMs,
+      rebalanceTimeoutMs: from.rebalanceTimeoutMs,
+      protocols: copyProtocols(protocols),
+      assignment: emptyBytes,
+      lastSeenMs: this.#ports.clock.monotonicMs(),
+      answerJoin: undefined,
+      answerSync: undefined,
+      isSynced: false,
+      stopWatch: () => undefined,
+    };
+    this.#members.set(id, member);
+    this.#watch(member, member.sessionTimeoutMs);
+    return member;
+  }
+
+  /** One timer a member, which looks when it is due whether there was a sign of life meanwhile. */
+  #watch(member: Member, ms: number): void {
+    member.stopWatch = runAfter(this.#ports.clock, ms, () => {
+      const isHeld = member.answerJoin !== undefined || member.answerSync !== undefined;
+      const limitMs = isHeld ? Math.max(heldJoinMaxMs, member.sessionTimeoutMs) : member.sessionTimeoutMs;
+      const leftMs = member.lastSeenMs + limitMs - this.#ports.clock.monotonicMs();
+      if (leftMs > 0) this.#watch(member, Math.min(leftMs, member.sessionTimeoutMs));
+      else this.#removeMember(member);
+    });
+  }
+
+  #sawMember(member: Member): void {
+    member.lastSeenMs = this.#ports.clock.monotonicMs();
+  }
+
+  #release(member: Member, errorCode: number): void {
+    member.stopWatch();
+    member.answerJoin?.(joinFailure(errorCode, member.id));
+    member.answerJoin = undefined;
+    member.answerSync?.(syncFailure(errorCode));
+    member.answerSync = undefined;
+  }
+
+  #removeMember(member: Member): void {
+    if (!this.#members.delete(member.id)) return;
+    this.#release(member, kafkaErrors.UNKNOWN_MEMBER_ID);
+    if (this.#leaderId === member.id) this.#leaderId = null;
+    if (this.#state === 'stable' || this.#state === 'completing-rebalance') this.#prepareRebalance();
+    else if (this.#state === 'preparing-rebalance') this.#completeJoinIfAllIn();
+  }
+
+  #prepareRebalance(): void {
+    const wasEmpty = this.#state === 'empty';
+    this.#stopPhaseTimer();
+    for (const member of this.#members.values()) {
+      member.answerSync?.(syncFailure(kafkaErrors.REBALANCE_IN_PROGRESS));
+      member.answerSync = undefined;
+      member.isSynced = false;
+    }
+    this.#enter('rebalance');
+    const limitMs = this.#rebalanceTimeoutMs();
+    const delayMs = Math.min(this.#ports.settings.initialRebalanceDelayMs, limitMs);
+    if (wasEmpty && delayMs > 0) {
+      this.#isInInitialDelay = true;
+      this.#waitForMore(delayMs, limitMs - delayMs);
+      return;
+    }
+    this.#stopPhaseTimer = runAfter(this.#ports.clock, limitMs, () => this.#completeJoin());
+    this.#completeJoinIfAllIn();
+  }
+
+  /** The first rebalance of an empty group waits, and again while members keep arriving (KIP-134). */
+  #waitForMore(delayMs: number, leftMs: number): void {
+    this.#joinedDuringDelay = false;
+    this.#stopPhaseTimer = runAfter(this.#ports.clock, delayMs, () => {
+      const moreMs = Math.min(this.#ports.settings.initialRebalanceDelayMs, leftMs);
+      if (this.#joinedDuringDelay && moreMs > 0) {
+        this.#waitForMore(moreMs, leftMs - moreMs);
+        return;
+      }
+      this.#isInInitialDelay = false;
+      this.#completeJoin();
+    });
+  }
+
+  #rebalanceTimeoutMs(): number {
+    let ms = 0;
+    for (const member of this.#members.values()) ms = Math.max(ms, member.rebalanceTimeoutMs);
+    return ms;
+  }
+
+  #completeJoinIfAllIn(): void {
+    if (this.#state !== 'preparing-rebalance' || this.#isInInitialDelay || this.#pendingIds.size > 0) return;
+    for (const member of this.#members.values()) if (member.answerJoin === undefined) return;
+    this.#completeJoin();
+  }
+
+  #completeJoin(): void {
+    this.#stopPhaseTimer();
+    for (const member of [...this.#members.values()]) {
+      if (member.answerJoin !== undefined) continue;
+      this.#members.delete(member.id);
+      this.#release(member, kafkaErrors.UNKNOWN_MEMBER_ID);
+    }
+    this.#generation++;
+    const members = [...this.#members.values()];
+    if (members.length === 0) {
+      this.#protocol = null;
+      this.#leaderId = null;
+      this.#enter('emptied');
+      void this.#ports.save(this).catch(() => undefined);
+      return;
+    }
+    this.#protocol = voteProtocol(members) ?? null;
+    invariant(this.#protocol !== null, 'members were let in only with a common protocol', { group: this.id });
+    if (this.#leaderId === null || !this.#members.has(this.#leaderId)) this.#leaderId = members[0]!.id;
+    this.#enter('all-joined');
+    for (const member of members) {
+      this.#sawMember(member);
+      member.isSynced = false;
+      member.assignment = emptyBytes;
+      const answer = member.answerJoin;
+      member.answerJoin = undefined;
+      answer?.(this.#joinAnswerFor(member));
+    }
+    this.#stopPhaseTimer = runAfter(this.#ports.clock, this.#rebalanceTimeoutMs(), () => this.#dropUnsynced());
+  }
+
+  #dropUnsynced(): void {
+    if (this.#state !== 'completing-rebalance') return;
+    const late = [...this.#members.values()].filter((member) => !member.isSynced);
+    for (const member of late) this.#removeMember(member);
+  }
+
+  #joinAnswerFor(member: Member): JoinAnswer {
+    const isLeader = member.id === this.#leaderId;
+    return {
+      errorCode: kafkaErrors.NONE,
+      generationId: this.#generation,
+      protocolType: this.#protocolType,
+      protocolName: this.#protocol,
+      leader: this.#leaderId ?? '',
+      memberId: member.id,
+      members: isLeader ? this.#subscriptions() : [],
+    };
+  }
+
+  #subscriptions(): { memberId: string; metadata: Buffer }[] {
+    return [...this.#members.values()].map((member) => ({
+      memberId: member.id,
+      metadata: member.protocols.find((protocol) => protocol.name === this.#protocol)?.metadata ?? emptyBytes,
+    }));
+  }
+
+  #assignmentOf(member: Member): SyncAnswer {
+    return {
+      errorCode: kafkaErrors.NONE,
+      protocolType: this.#protocolType,
+      protocolName: this.#protocol,
+      assignment: member.assignment,
+    };
+  }
+
+  /** Saves the leader's assignment, then answers every sync; a failed save starts the rebalance anew. */
+  async #assign(assignments: readonly { readonly memberId: string; readonly assignment: Buffer }[]): Promise<void> {
+    const generation = this.#generation;
+    for (const member of this.#members.values()) member.assignment = emptyBytes;
+    for (const { memberId, assignment } of assignments) {
+      const member = this.#members.get(memberId);
+      if (member !== undefined) member.assignment = Buffer.from(assignment);
+    }
+    let isSaved = true;
+    try {
+      await this.#ports.save(this);
+    } catch {
+      isSaved = false;
+    }
+    if (this.#state !== 'completing-rebalance' || this.#generation !== generation) return;
+    if (!isSaved) {
+      for (const member of this.#members.values()) member.assignment = emptyBytes;
+      this.#prepareRebalance();
+      return;
+    }
+    this.#enter('assigned');
+    // In a stable group a member that never syncs is found by its session alone.
+    this.#stopPhaseTimer();
+    for (const member of this.#members.values()) {
+      const answer = member.answerSync;
+      member.answerSync = undefined;
+      answer?.(this.#assignmentOf(member));
+    }
+  }
+}
+
+/** What a member sent lies in the frame of its request, which must not be kept. */
+function copyProtocols(protocols: readonly MemberProtocol[]): MemberProtocol[] {
+  return protocols.map(({ name, metadata }) => ({ name, metadata: Buffer.from(metadata) }));
+}

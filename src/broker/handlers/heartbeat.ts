@@ -1,0 +1,19 @@
+/**
+ * Heartbeat. Versions served: 0–4.
+ * Behaviour: keeps a member's session; tells it by REBALANCE_IN_PROGRESS to join again.
+ * Ignored: nothing.
+ * Errors: INVALID_GROUP_ID (24), UNKNOWN_MEMBER_ID (25), ILLEGAL_GENERATION (22), REBALANCE_IN_PROGRESS (27);
+ * UNSUPPORTED_VERSION (35) for static members.
+ */
+import { heartbeatApi, kafkaErrors } from '../../wire/index.js';
+import type { BrokerCore } from '../core.js';
+import { type Handler, handlerOf } from './handler.js';
+
+export function heartbeatHandler(core: BrokerCore): Handler {
+  return handlerOf(heartbeatApi, (request) => {
+    if (request.groupInstanceId !== null) return { errorCode: kafkaErrors.UNSUPPORTED_VERSION };
+    if (request.groupId === '') return { errorCode: kafkaErrors.INVALID_GROUP_ID };
+    const group = core.groups.group(request.groupId);
+    return { errorCode: group?.heartbeat(request.memberId, request.generationId) ?? kafkaErrors.UNKNOWN_MEMBER_ID };
+  });
+}

@@ -1,0 +1,52 @@
+/**
+ * JoinGroup. Versions served: 0–9.
+ * Behaviour: classic groups. The answer is held until the rebalance is complete; from v4 a member without an id is given one
+ * and must come back with it (KIP-394). The first rebalance of an empty group waits `group.initial.rebalance.delay.ms`.
+ * Ignored: the reason.
+ * Errors: INVALID_GROUP_ID (24), INVALID_SESSION_TIMEOUT (26), INCONSISTENT_GROUP_PROTOCOL (23), UNKNOWN_MEMBER_ID (25),
+ * MEMBER_ID_REQUIRED (79), GROUP_MAX_SIZE_REACHED (81), COORDINATOR_NOT_AVAILABLE (15), REBALANCE_IN_PROGRESS (27, to the older
+ * of two joins of a member); UNSUPPORTED_VERSION (35) for static members (group.instance.id).
+ */
+import { joinGroupApi, type JoinGroupRequest, kafkaErrors, type MessageInput, type JoinGroupResponse } from '../../wire/index.js';
+import type { BrokerCore } from '../core.js';
+import { type JoinAnswer, joinFailure, type JoinRequest } from '../groups/member.js';
+import { type Handler, handlerOf, type RequestContext } from './handler.js';
+
+export function joinGroupHandler(core: BrokerCore): Handler {
+  const sessionMinMs = core.config.get('group.min.session.timeout.ms');
+  const sessionMaxMs = core.config.get('group.max.session.timeout.ms');
+  return handlerOf(joinGroupApi, async (request, context) => {
+    if (request.groupInstanceId !== null) return refuse(request, kafkaErrors.UNSUPPORTED_VERSION);
+    if (request.groupId === '') return refuse(request, kafkaErrors.INVALID_GROUP_ID);
+    if (request.sessionTimeoutMs < sessionMinMs || request.sessionTimeoutMs > sessionMaxMs) {
+      return refuse(request, kafkaErrors.INVALID_SESSION_TIMEOUT);
+    }
+    const isNew = request.memberId === '';
+    const group = isNew ? core.groups.groupOrNew(request.groupId) : core.groups.group(request.groupId);
+    if (group === undefined) return refuse(request, isNew ? kafkaErrors.COORDINATOR_NOT_AVAILABLE : kafkaErrors.UNKNOWN_MEMBER_ID);
+    return answerOf(await group.join(joinOf(request, context)), context.version);
+  });
+}
+
+function joinOf(request: JoinGroupRequest, { version, clientId, clientHost }: RequestContext): JoinRequest {
+  return {
+    groupId: request.groupId,
+    memberId: request.memberId,
+    clientId: clientId ?? '',
+    clientHost,
+    protocolType: request.protocolType,
+    protocols: request.protocols,
+    sessionTimeoutMs: request.sessionTimeoutMs,
+    rebalanceTimeoutMs: request.rebalanceTimeoutMs < 0 ? request.sessionTimeoutMs : request.rebalanceTimeoutMs,
+    isIdRequired: version >= 4,
+  };
+}
+
+function refuse(request: JoinGroupRequest, errorCode: number): MessageInput<JoinGroupResponse> {
+  return { ...joinFailure(errorCode, request.memberId), protocolName: '' };
+}
+
+/** Below v7 "no protocol" is an empty text. */
+function answerOf(answer: JoinAnswer, version: number): MessageInput<JoinGroupResponse> {
+  return { ...answer, protocolName: answer.protocolName ?? (version >= 7 ? null : '') };
+}

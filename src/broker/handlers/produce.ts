@@ -1,0 +1,140 @@
+/**
+ * Produce. Versions served: 3–11 (advertised from 0, see wire).
+ * Behaviour: each partition takes one batch: validated where it lies in the request's frame, patched in place, appended. acks=1
+ * is answered from the page cache; acks=all (−1) waits for the group flush under `flush.policy=group-commit`; acks=0 is not
+ * answered, and an error closes the connection. A batch sent again by an idempotent producer succeeds with its first offsets.
+ * All appends happen before the first wait, so requests of a connection may be pipelined.
+ * Ignored: the timeout (the flush of one disk either comes or takes the partition offline).
+ * Errors, by partition: UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_TOPIC_EXCEPTION (17, internal topics), INVALID_REQUIRED_ACKS (21),
+ * TRANSACTIONAL_ID_AUTHORIZATION_FAILED (53, transactions are not supported), KAFKA_STORAGE_ERROR (56: disk reserve, offline),
+ * those of validation (2, 10, 18, 32, 76, 87) and of the producer's sequence (45, 47).
+ */
+import { isLakeError, type LakeError, type Offset, type PartitionId, toLakeError, LakeError as OperatingError } from '../../kernel/index.js';
+import { type AppendResult, type PartitionLog, validateProduceBatch } from '../../log/index.js';
+import { kafkaErrors, type MessageInput, produceApi, type ProduceRequest, type ProduceResponsePartition } from '../../wire/index.js';
+import type { BrokerCore } from '../core.js';
+import type { Topic } from '../topics.js';
+import { type Handler, handlerOf, noAnswer, type RequestContext } from './handler.js';
+
+type PartitionAnswer = MessageInput<ProduceResponsePartition>;
+
+/** The one client that may write to internal topics, as in Kafka. */
+const adminClientId = '__admin_client';
+
+interface Appended {
+  readonly index: PartitionId;
+  readonly log: PartitionLog;
+  readonly result: AppendResult;
+}
+
+export function produceHandler(core: BrokerCore): Handler {
+  const isFlushAwaited = core.config.get('flush.policy') === 'group-commit';
+  return handlerOf(
+    produceApi,
+    (request, context) => {
+      const isAcksKnown = request.acks >= -1 && request.acks <= 1;
+      const refusal = isAcksKnown ? transactionRefusal(request) : acksRefusal(request.acks);
+      const flushes: Promise<void>[] = [];
+      const responses = request.topicData.map(({ name, partitionData }) => {
+        const topic = core.topics.byName(name);
+        const partitionResponses: PartitionAnswer[] = [];
+        for (const { index, records } of partitionData) {
+          let answer: PartitionAnswer;
+          try {
+            if (refusal !== undefined) throw refusal;
+            const appended = append(core, topic, name, index, records, context);
+            answer = success(appended);
+            if (request.acks === -1 && isFlushAwaited) {
+              const at = partitionResponses.length;
+              flushes.push(
+                flushed(appended).then((failure) => {
+                  if (failure !== undefined) partitionResponses[at] = failure;
+                }),
+              );
+            }
+          } catch (error) {
+            answer = failure(index, error);
+          }
+          partitionResponses.push(answer);
+        }
+        return { name, partitionResponses };
+      });
+      if (request.acks === 0) {
+        const failed = responses.flatMap((topic) => topic.partitionResponses).find((partition) => partition.errorCode !== kafkaErrors.NONE);
+        if (failed !== undefined) throw new OperatingError('record-invalid', `acks=0 and error ${failed.errorCode}: ${failed.errorMessage ?? ''}`);
+        return noAnswer;
+      }
+      if (flushes.length === 0) return { responses };
+      return Promise.all(flushes).then(() => ({ responses }));
+    },
+    { isPipelined: true },
+  );
+}
+
+function transactionRefusal(request: ProduceRequest): LakeError | KafkaRefusal | undefined {
+  if (request.transactionalId === null) return undefined;
+  return new KafkaRefusal(kafkaErrors.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, 'transactions are not supported yet: produce without a transactional.id');
+}
+
+function acksRefusal(acks: number): KafkaRefusal {
+  return new KafkaRefusal(kafkaErrors.INVALID_REQUIRED_ACKS, `acks=${acks} is none of 0, 1 and all (−1)`);
+}
+
+/** An answer that has its Kafka code already. */
+class KafkaRefusal extends Error {
+  readonly kafkaCode: number;
+  constructor(kafkaCode: number, message: string) {
+    super(message);
+    this.kafkaCode = kafkaCode;
+  }
+}
+
+function append(
+  core: BrokerCore,
+  topic: Topic | undefined,
+  name: string,
+  index: PartitionId,
+  records: Buffer | null,
+  context: RequestContext,
+): Appended {
+  const log = topic?.partitions.get(index);
+  if (topic === undefined || log === undefined) {
+    throw new OperatingError(topic === undefined ? 'topic-unknown' : 'partition-unknown', `there is no partition ${name}-${index}`);
+  }
+  if (topic.record.isInternal && context.clientId !== adminClientId) {
+    throw new KafkaRefusal(kafkaErrors.INVALID_TOPIC_EXCEPTION, `${name} is the broker's own: clients do not write to it`);
+  }
+  if (core.disk.isBelowReserve) {
+    throw new OperatingError('disk-full', `the disk has ${core.disk.freeBytes} bytes free, fewer than disk.reserve.bytes`, {
+      hint: 'Free disk, or lower local.retention.* so that committed segments are evicted.',
+    });
+  }
+  if (records === null || records.length === 0) throw new OperatingError('record-invalid', 'a partition without a record batch');
+  const nowMs = core.clock.nowMs();
+  const checked = validateProduceBatch(records, { config: topic.config, produceVersion: context.version, nowMs });
+  const result = log.append(records, nowMs);
+  core.counters.producedBytes += records.length;
+  core.counters.producedRecords += checked.recordCount;
+  return { index, log, result };
+}
+
+function success({ index, result }: Appended): PartitionAnswer {
+  return { index, errorCode: kafkaErrors.NONE, baseOffset: result.baseOffset, logStartOffset: result.logStartOffset };
+}
+
+function failure(index: PartitionId, error: unknown): PartitionAnswer {
+  const kafkaCode = error instanceof KafkaRefusal ? error.kafkaCode : toLakeError(error).kafkaCode;
+  return { index, errorCode: kafkaCode, baseOffset: -1, errorMessage: toLakeError(error).message, recordErrors: [] };
+}
+
+async function flushed({ index, log, result }: Appended): Promise<PartitionAnswer | undefined> {
+  const upTo: Offset = result.lastOffset + 1;
+  if (log.flushedOffset >= upTo) return undefined;
+  try {
+    await log.flush(upTo);
+    return undefined;
+  } catch (error) {
+    if (!isLakeError(error)) throw error;
+    return failure(index, error);
+  }
+}

@@ -1,0 +1,20 @@
+/**
+ * SyncGroup. Versions served: 0–5.
+ * Behaviour: the leader's assignment is saved, then every member that waits is answered with its own.
+ * Ignored: nothing.
+ * Errors: INVALID_GROUP_ID (24), UNKNOWN_MEMBER_ID (25), ILLEGAL_GENERATION (22), INCONSISTENT_GROUP_PROTOCOL (23),
+ * REBALANCE_IN_PROGRESS (27), COORDINATOR_NOT_AVAILABLE (15, the broker stops); UNSUPPORTED_VERSION (35) for static members.
+ */
+import { kafkaErrors, syncGroupApi } from '../../wire/index.js';
+import type { BrokerCore } from '../core.js';
+import { syncFailure } from '../groups/member.js';
+import { type Handler, handlerOf } from './handler.js';
+
+export function syncGroupHandler(core: BrokerCore): Handler {
+  return handlerOf(syncGroupApi, (request) => {
+    if (request.groupInstanceId !== null) return syncFailure(kafkaErrors.UNSUPPORTED_VERSION);
+    if (request.groupId === '') return syncFailure(kafkaErrors.INVALID_GROUP_ID);
+    const group = core.groups.group(request.groupId);
+    return group === undefined ? syncFailure(kafkaErrors.UNKNOWN_MEMBER_ID) : group.sync(request);
+  });
+}

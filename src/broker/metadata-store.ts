@@ -1,0 +1,177 @@
+/**
+ * What the broker must not forget beside the log: its cluster, its topics, the dropped topics whose tables may still be in
+ * the bucket, and how far producer ids are given out. Boundary and log start are the log room's.
+ *
+ * | File | Content |
+ * |---|---|
+ * | `meta.properties` | `cluster.id`, `node.id`; written once (the form Kafka's brokers use) |
+ * | `metadata.json` | everything else; replaced as a whole, one change at a time |
+ */
+import { join } from 'node:path';
+import {
+  type ClusterId,
+  clusterId,
+  freshId,
+  isTopicId,
+  isTopicName,
+  LakeError,
+  Mutex,
+  type Random,
+  type TimestampMs,
+  type TopicId,
+  type TopicName,
+  toLakeError,
+} from '../kernel/index.js';
+import { readIfThere, writeDurably } from './durable-file.js';
+
+export interface TopicRecord {
+  readonly name: TopicName;
+  readonly id: TopicId;
+  readonly partitions: number;
+  /** Only the keys set on the topic itself. */
+  readonly overrides: Readonly<Record<string, string>>;
+  readonly isInternal: boolean;
+  readonly createdMs: TimestampMs;
+}
+
+export interface DroppedTopic {
+  readonly name: TopicName;
+  readonly id: TopicId;
+}
+
+interface Content {
+  readonly topics: readonly TopicRecord[];
+  readonly dropped: readonly DroppedTopic[];
+  /** First producer id that was never given out, as text (64 bits). */
+  readonly nextProducerId: bigint;
+}
+
+const formatVersion = 1;
+
+export class MetadataStore {
+  readonly clusterId: ClusterId;
+  readonly #path: string;
+  readonly #writing = new Mutex();
+  #content: Content;
+
+  private constructor(path: string, cluster: ClusterId, content: Content) {
+    this.#path = path;
+    this.clusterId = cluster;
+    this.#content = content;
+  }
+
+  /** Opens or creates the store in a data directory that exists. Errors: `internal` naming the file that cannot be read. */
+  static async open(dataDir: string, nodeId: number, random: Random): Promise<MetadataStore> {
+    const cluster = await openClusterId(join(dataDir, 'meta.properties'), nodeId, random);
+    const path = join(dataDir, 'metadata.json');
+    const text = await readIfThere(path);
+    const content = text === undefined ? { topics: [], dropped: [], nextProducerId: 0n } : parseContent(path, text);
+    return new MetadataStore(path, cluster, content);
+  }
+
+  get topics(): readonly TopicRecord[] {
+    return this.#content.topics;
+  }
+
+  get dropped(): readonly DroppedTopic[] {
+    return this.#content.dropped;
+  }
+
+  addTopic(topic: TopicRecord): Promise<void> {
+    return this.#change((content) => ({ ...content, topics: [...content.topics, topic] }));
+  }
+
+  /** Forgets a topic; `isKeptAsDropped` keeps its name and id until its table is gone. */
+  removeTopic(id: TopicId, isKeptAsDropped: boolean): Promise<void> {
+    return this.#change((content) => {
+      const topic = content.topics.find((known) => known.id === id);
+      const added = topic !== undefined && isKeptAsDropped ? [{ name: topic.name, id }] : [];
+      return { ...content, topics: content.topics.filter((known) => known.id !== id), dropped: [...content.dropped, ...added] };
+    });
+  }
+
+  forgetDropped(id: TopicId): Promise<void> {
+    return this.#change((content) => ({ ...content, dropped: content.dropped.filter((topic) => topic.id !== id) }));
+  }
+
+  /** Takes `count` producer ids that nobody has or will have; resolves to the first once that is durable. */
+  async takeProducerIds(count: number): Promise<bigint> {
+    let first = 0n;
+    await this.#change((content) => {
+      first = content.nextProducerId;
+      return { ...content, nextProducerId: first + BigInt(count) };
+    });
+    return first;
+  }
+
+  /** The new content is seen only once it is on disk. Errors: `internal` with the file's name. */
+  #change(next: (content: Content) => Content): Promise<void> {
+    return this.#writing.run(async () => {
+      const content = next(this.#content);
+      try {
+        await writeDurably(this.#path, formatContent(content));
+      } catch (error) {
+        throw toLakeError(error, isNoSpace(error) ? 'disk-full' : 'internal', `metadata cannot be written to ${this.#path}`);
+      }
+      this.#content = content;
+    });
+  }
+}
+
+function isNoSpace(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'ENOSPC';
+}
+
+async function openClusterId(path: string, nodeId: number, random: Random): Promise<ClusterId> {
+  const text = await readIfThere(path);
+  if (text === undefined) {
+    const id = freshId((length) => random.bytes(length));
+    await writeDurably(path, `version=1\ncluster.id=${id}\nnode.id=${nodeId}\n`);
+    return clusterId(id);
+  }
+  const id = /^cluster\.id=(\S+)$/m.exec(text)?.[1];
+  if (id === undefined || !isTopicId(id)) throw damaged(path, 'it names no cluster.id');
+  return clusterId(id);
+}
+
+function damaged(path: string, what: string, cause?: unknown): LakeError {
+  return new LakeError('internal', `${path} cannot be read: ${what}`, {
+    hint: 'Restore the file from a backup, or move the data directory away and `thermocline recover` from the bucket.',
+    facts: { path },
+    cause,
+  });
+}
+
+function formatContent(content: Content): string {
+  return `${JSON.stringify({ version: formatVersion, ...content, nextProducerId: content.nextProducerId.toString() }, null, 1)}\n`;
+}
+
+function parseContent(path: string, text: string): Content {
+  let parsed: { version?: unknown; topics?: unknown; dropped?: unknown; nextProducerId?: unknown };
+  try {
+    parsed = JSON.parse(text) as typeof parsed;
+  } catch (error) {
+    throw damaged(path, 'it is not JSON', error);
+  }
+  if (parsed.version !== formatVersion) throw damaged(path, `its version is ${String(parsed.version)}, not ${formatVersion}`);
+  if (!Array.isArray(parsed.topics) || !parsed.topics.every(isTopicRecord)) throw damaged(path, 'its list of topics is not one');
+  if (!Array.isArray(parsed.dropped) || !parsed.dropped.every(isNameAndId)) throw damaged(path, 'its list of dropped topics is not one');
+  if (typeof parsed.nextProducerId !== 'string' || !/^\d{1,19}$/.test(parsed.nextProducerId)) throw damaged(path, 'nextProducerId is not one');
+  return { topics: parsed.topics, dropped: parsed.dropped, nextProducerId: BigInt(parsed.nextProducerId) };
+}
+
+function isNameAndId(value: unknown): value is DroppedTopic {
+  const topic = value as Partial<Record<keyof DroppedTopic, unknown>> | null;
+  return typeof topic?.name === 'string' && isTopicName(topic.name) && typeof topic.id === 'string' && isTopicId(topic.id);
+}
+
+function isTopicRecord(value: unknown): value is TopicRecord {
+  const topic = value as Partial<Record<keyof TopicRecord, unknown>>;
+  return (
+    isNameAndId(value) &&
+    Number.isInteger(topic.partitions) &&
+    typeof topic.overrides === 'object' &&
+    typeof topic.isInternal === 'boolean' &&
+    typeof topic.createdMs === 'number'
+  );
+}

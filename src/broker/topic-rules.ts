@@ -1,0 +1,29 @@
+/** Which names and sizes a new topic may have. */
+import type { ServerConfig } from '../config/index.js';
+import { isTopicName, LakeError, type TopicName } from '../kernel/index.js';
+
+/** Names that SQL needs for itself. */
+const reservedName = /^system$/i;
+
+/** Kafka's metrics cannot tell `a.b` from `a_b`, and SQL cannot tell names that differ only in case. */
+function collisionKey(name: string): string {
+  return name.replaceAll('.', '_').toLowerCase();
+}
+
+/** Errors: `topic-name-invalid`, `topic-exists`. */
+export function checkNewName(name: string, existing: Iterable<TopicName>): asserts name is TopicName {
+  const refuse = (why: string, hint: string): LakeError =>
+    new LakeError('topic-name-invalid', `topic name "${name.slice(0, 260)}" cannot be used: ${why}`, { hint, facts: { topic: name } });
+  if (!isTopicName(name)) throw refuse('it is not a legal name', 'Use 1 to 249 of the characters a-z A-Z 0-9 . _ - and not "." or "..".');
+  if (reservedName.test(name)) throw refuse('it is the SQL schema of the service itself', 'Choose another name.');
+  const key = collisionKey(name);
+  for (const other of existing) {
+    if (other === name) throw new LakeError('topic-exists', `topic ${name} is there already`, { facts: { topic: name } });
+    if (collisionKey(other) === key) throw refuse(`it differs from ${other} only in case, or in "." and "_"`, 'Choose a name that is told apart.');
+  }
+}
+
+/** Whether a number of partitions can be created. −1 stands for the default and is to be resolved first. */
+export function isPartitionCount(count: number, config: ServerConfig): boolean {
+  return Number.isInteger(count) && count >= 1 && count <= config.get('topic.max.partitions');
+}

@@ -1,0 +1,207 @@
+/** The topics of this broker: their records in the metadata store, their configuration, their open partitions. */
+import { resolveTopicConfig, type ServerConfig, type TopicConfig } from '../config/index.js';
+import {
+  type Clock,
+  freshId,
+  isLakeError,
+  LakeError,
+  Mutex,
+  type PartitionId,
+  type Random,
+  type TopicId,
+  type TopicName,
+  topicId,
+} from '../kernel/index.js';
+import type { HotLog, PartitionLog } from '../log/index.js';
+import type { Logger } from '../telemetry/index.js';
+import { offsetsTopic } from './groups/group-log.js';
+import { logConfigOf } from './log-config.js';
+import type { MetadataStore, TopicRecord } from './metadata-store.js';
+import { checkNewName, isPartitionCount } from './topic-rules.js';
+
+export interface Topic {
+  readonly record: TopicRecord;
+  readonly config: TopicConfig;
+  readonly isTiered: boolean;
+  readonly partitions: ReadonlyMap<PartitionId, PartitionLog>;
+}
+
+export interface NewTopic {
+  readonly name: string;
+  readonly partitions: number;
+  readonly overrides: Readonly<Record<string, string>>;
+}
+
+export interface TopicPorts {
+  readonly config: ServerConfig;
+  readonly store: MetadataStore;
+  readonly log: HotLog;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+/** Large segments would hold a group's history in memory of nobody; Kafka's own value for this topic. */
+const offsetsTopicOverrides = { 'cleanup.policy': 'compact', 'segment.bytes': '104857600', 'compression.type': 'producer' };
+
+export class Topics {
+  readonly #ports: TopicPorts;
+  readonly #byName = new Map<string, Topic>();
+  readonly #byId = new Map<TopicId, Topic>();
+  /** Creations and deletions happen one at a time. */
+  readonly #changing = new Mutex();
+  readonly #listeners = new Set<(removed: Topic | undefined) => void>();
+
+  private constructor(ports: TopicPorts) {
+    this.#ports = ports;
+  }
+
+  /** Opens every partition of every topic; partitions that no topic owns are removed only where their topic was dropped. */
+  static async open(ports: TopicPorts): Promise<Topics> {
+    const topics = new Topics(ports);
+    await topics.#removeStrays();
+    for (const record of ports.store.topics) await topics.#open(record);
+    return topics;
+  }
+
+  get all(): Iterable<Topic> {
+    return this.#byName.values();
+  }
+
+  byName(name: string): Topic | undefined {
+    return this.#byName.get(name);
+  }
+
+  byId(id: TopicId): Topic | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** Called after a topic came or went (then with it). Returns its own removal. */
+  onChange(listener: (removed: Topic | undefined) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * What a topic would be, without creating it. Errors: `topic-name-invalid`, `topic-exists`, `request-invalid` (number of
+   * partitions), and those of the configuration.
+   */
+  check(topic: NewTopic): TopicConfig {
+    checkNewName(topic.name, this.#names());
+    if (topic.name.startsWith('__')) {
+      throw new LakeError('topic-name-invalid', `topic names that begin with "__" are the broker's own: ${topic.name}`, {
+        hint: 'Choose another name.',
+        facts: { topic: topic.name },
+      });
+    }
+    if (!isPartitionCount(topic.partitions, this.#ports.config)) {
+      throw new LakeError('request-invalid', `topic ${topic.name} cannot have ${topic.partitions} partitions`, {
+        hint: `Ask for 1 to ${this.#ports.config.get('topic.max.partitions')} partitions (topic.max.partitions), or −1 for the default.`,
+        facts: { topic: topic.name, partitions: topic.partitions },
+      });
+    }
+    return resolveTopicConfig(this.#ports.config, topic.overrides);
+  }
+
+  /** Creates a topic; it is durable and open when this resolves. Errors: as `check`, and those of the disk. */
+  create(topic: NewTopic): Promise<Topic> {
+    return this.#changing.run(() => {
+      this.check(topic);
+      return this.#create(topic.name as TopicName, topic.partitions, topic.overrides, false);
+    });
+  }
+
+  /** The topic, created with the server's defaults where it is not there yet. */
+  async createIfAbsent(name: string): Promise<Topic> {
+    try {
+      return this.#byName.get(name) ?? (await this.create({ name, partitions: this.#ports.config.get('num.partitions'), overrides: {} }));
+    } catch (error) {
+      const there = this.#byName.get(name);
+      if (isLakeError(error, 'topic-exists') && there !== undefined) return there;
+      throw error;
+    }
+  }
+
+  async ensureOffsetsTopic(): Promise<void> {
+    if (this.#byName.has(offsetsTopic)) return;
+    await this.#changing.run(async () => {
+      if (this.#byName.has(offsetsTopic)) return;
+      await this.#create(offsetsTopic, this.#ports.config.get('offsets.topic.num.partitions'), offsetsTopicOverrides, true);
+    });
+  }
+
+  /** Forgets a topic and removes its files; it is remembered as dropped until its table, if it has one, is gone too. */
+  delete(topic: Topic): Promise<void> {
+    return this.#changing.run(async () => {
+      const { record } = topic;
+      if (this.#byId.get(record.id) !== topic) throw new LakeError('topic-unknown', `topic ${record.name} is gone already`);
+      await this.#ports.store.removeTopic(record.id, true);
+      this.#byName.delete(record.name);
+      this.#byId.delete(record.id);
+      this.#tell(topic);
+      for (const partition of topic.partitions.keys()) await this.#ports.log.deletePartition(record.name, partition);
+      this.#ports.logger.info('topic deleted', { topic: record.name, topicId: record.id });
+    });
+  }
+
+  *#names(): Iterable<TopicName> {
+    for (const topic of this.#byName.values()) yield topic.record.name;
+  }
+
+  async #create(
+    name: TopicName,
+    partitions: number,
+    overrides: Readonly<Record<string, string>>,
+    isInternal: boolean,
+  ): Promise<Topic> {
+    const { store, clock, random, logger } = this.#ports;
+    const id = topicId(freshId((length) => random.bytes(length)));
+    const record: TopicRecord = { name, id, partitions, overrides, isInternal, createdMs: clock.nowMs() };
+    await store.addTopic(record);
+    let topic: Topic;
+    try {
+      topic = await this.#open(record);
+    } catch (error) {
+      await store.removeTopic(id, false);
+      for (let partition = 0; partition < partitions; partition++) {
+        if (this.#ports.log.partition(name, partition) !== undefined) await this.#ports.log.deletePartition(name, partition);
+      }
+      throw error;
+    }
+    logger.info('topic created', { topic: name, topicId: id, partitions });
+    this.#tell(undefined);
+    return topic;
+  }
+
+  async #open(record: TopicRecord): Promise<Topic> {
+    const config = resolveTopicConfig(this.#ports.config, record.overrides, { isInternal: record.isInternal });
+    const logConfig = logConfigOf(config, record.isInternal);
+    const partitions = new Map<PartitionId, PartitionLog>();
+    for (let partition = 0; partition < record.partitions; partition++) {
+      partitions.set(partition, await this.#ports.log.createPartition(record.name, record.id, partition, logConfig));
+    }
+    const topic: Topic = { record, config, isTiered: logConfig.isTiered, partitions };
+    this.#byName.set(record.name, topic);
+    this.#byId.set(record.id, topic);
+    return topic;
+  }
+
+  async #removeStrays(): Promise<void> {
+    const { log, store, logger } = this.#ports;
+    const owned = new Set(store.topics.map((topic) => topic.id));
+    for (const stray of [...log.partitions.values()]) {
+      if (owned.has(stray.topicId)) continue;
+      const facts = { topic: stray.topic, topicId: stray.topicId, partition: stray.partition, bytes: stray.hotBytes };
+      if (store.dropped.some((dropped) => dropped.id === stray.topicId)) {
+        await log.deletePartition(stray.topic, stray.partition);
+        logger.info('what was left of a deleted topic is removed', facts);
+      } else {
+        logger.warn('a partition lies in the log that no topic owns; it is kept and not served', facts);
+      }
+    }
+  }
+
+  #tell(removed: Topic | undefined): void {
+    for (const listener of [...this.#listeners]) listener(removed);
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * What the broker does by the clock: rolls, retains and evicts segments, and watches the free space of its disk, whose two
+ * floors decide when caches are dropped and when produce is refused.
+ */
+import { statfs } from 'node:fs/promises';
+import type { ServerConfig } from '../config/index.js';
+import { type Clock, isLakeError, secondMs } from '../kernel/index.js';
+import type { HotLog } from '../log/index.js';
+import type { Logger } from '../telemetry/index.js';
+import type { ChunkCache } from './cold/chunk-cache.js';
+import type { BrokerCounters, DiskState } from './core.js';
+
+/** A disk that fills at 1 GB/s loses this much between two looks: a fifth of the default floors. */
+const diskCheckMs = secondMs / 5;
+
+export interface UpkeepPorts {
+  readonly dataDir: string;
+  readonly config: ServerConfig;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly log: HotLog;
+  readonly cache: ChunkCache;
+  readonly counters: BrokerCounters;
+}
+
+export class Upkeep implements DiskState {
+  readonly #ports: UpkeepPorts;
+  readonly #stop = new AbortController();
+  #running: Promise<unknown> = Promise.resolve();
+  #freeBytes = Number.POSITIVE_INFINITY;
+  #isBelowReserve = false;
+  #isBelowLow = false;
+
+  private constructor(ports: UpkeepPorts) {
+    this.#ports = ports;
+  }
+
+  /** Looks at the disk once, then goes on by the clock until `close`. */
+  static async start(ports: UpkeepPorts): Promise<Upkeep> {
+    const upkeep = new Upkeep(ports);
+    await upkeep.#checkDisk();
+    const maintainMs = ports.config.get('log.retention.check.interval.ms');
+    upkeep.#running = Promise.all([
+      upkeep.#repeat(diskCheckMs, () => upkeep.#checkDisk()),
+      upkeep.#repeat(maintainMs, () => upkeep.#maintain()),
+    ]);
+    return upkeep;
+  }
+
+  get freeBytes(): number {
+    return this.#freeBytes;
+  }
+
+  get isBelowReserve(): boolean {
+    return this.#isBelowReserve;
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+  }
+
+  async #repeat(everyMs: number, round: () => Promise<void>): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      await this.#ports.clock.sleep(everyMs, signal).catch(() => undefined);
+      if (signal.aborted) return;
+      try {
+        await round();
+      } catch (error) {
+        // An operating error of one round is this round's alone: the next one tries again.
+        if (!isLakeError(error)) throw error;
+        this.#ports.logger.error('a round of upkeep failed', { error: error.message });
+      }
+    }
+  }
+
+  async #maintain(): Promise<void> {
+    const { log, clock, config, counters, logger } = this.#ports;
+    const { segments, bytes } = await log.maintain(clock.nowMs(), config.get('hot.disk.bytes'));
+    counters.evictedBytes += bytes;
+    if (segments > 0) logger.info('segments dropped', { segments, bytes });
+  }
+
+  async #checkDisk(): Promise<void> {
+    const { dataDir, config, logger, cache } = this.#ports;
+    const disk = await statfs(dataDir);
+    this.#freeBytes = disk.bavail * disk.bsize;
+    const isBelowReserve = this.#freeBytes < config.get('disk.reserve.bytes');
+    if (isBelowReserve !== this.#isBelowReserve) {
+      this.#isBelowReserve = isBelowReserve;
+      const facts = { freeBytes: this.#freeBytes, reserveBytes: config.get('disk.reserve.bytes') };
+      if (isBelowReserve) logger.error('produce is refused: the disk is below disk.reserve.bytes', facts);
+      else logger.info('produce is accepted again: the disk is above disk.reserve.bytes', facts);
+    }
+    const isBelowLow = this.#freeBytes < config.get('disk.low.bytes');
+    if (isBelowLow && (!this.#isBelowLow || cache.bytes > 0)) {
+      if (!this.#isBelowLow) logger.warn('the chunk cache is dropped: the disk is below disk.low.bytes', { freeBytes: this.#freeBytes });
+      cache.drop();
+    }
+    this.#isBelowLow = isBelowLow;
+  }
+}

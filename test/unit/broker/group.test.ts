@@ -1,0 +1,216 @@
+import { describe, expect, it } from 'vitest';
+import { Group, type SavedGroup } from '../../../src/broker/groups/group.js';
+import { nextGroupState } from '../../../src/broker/groups/group-state.js';
+import type { JoinAnswer, JoinRequest, SyncAnswer } from '../../../src/broker/groups/member.js';
+import { systemRandom } from '../../../src/kernel/index.js';
+import { ManualClock, settle } from './manual-clock.js';
+
+interface Setup {
+  readonly clock: ManualClock;
+  readonly group: Group;
+  readonly saved: SavedGroup[];
+  failSaves: boolean;
+}
+
+function setUp(initialRebalanceDelayMs = 0): Setup {
+  const clock = new ManualClock();
+  const saved: SavedGroup[] = [];
+  const setup: Setup = {
+    clock,
+    saved,
+    failSaves: false,
+    group: new Group('g', {
+      clock,
+      random: systemRandom,
+      settings: { initialRebalanceDelayMs, maxSize: 3 },
+      save: async (group) => {
+        if (setup.failSaves) throw new Error('no disk');
+        saved.push(group.snapshot());
+      },
+    }),
+  };
+  return setup;
+}
+
+function joinRequest(over: Partial<JoinRequest> = {}): JoinRequest {
+  return {
+    groupId: 'g',
+    memberId: '',
+    clientId: 'c',
+    clientHost: '/127.0.0.1',
+    protocolType: 'consumer',
+    protocols: [{ name: 'range', metadata: Buffer.from('topics') }],
+    sessionTimeoutMs: 10_000,
+    rebalanceTimeoutMs: 20_000,
+    isIdRequired: false,
+    ...over,
+  };
+}
+
+/** Joins, and tells whether the answer is held. */
+function join(group: Group, over: Partial<JoinRequest> = {}): { answer: Promise<JoinAnswer>; isHeld: () => Promise<boolean> } {
+  const answer = Promise.resolve(group.join(joinRequest(over)));
+  let isDone = false;
+  void answer.then(() => {
+    isDone = true;
+  });
+  return {
+    answer,
+    isHeld: async () => {
+      await settle();
+      return !isDone;
+    },
+  };
+}
+
+function sync(group: Group, member: JoinAnswer, assignments: Record<string, string> = {}): Promise<SyncAnswer> {
+  return Promise.resolve(
+    group.sync({
+      memberId: member.memberId,
+      generationId: member.generationId,
+      protocolType: null,
+      protocolName: null,
+      assignments: Object.entries(assignments).map(([memberId, text]) => ({ memberId, assignment: Buffer.from(text) })),
+    }),
+  );
+}
+
+/** A stable group of as many members as asked for. */
+async function stable(setup: Setup, members: number): Promise<JoinAnswer[]> {
+  let joined: JoinAnswer[] = [await join(setup.group).answer];
+  while (joined.length < members) {
+    const fresh = join(setup.group);
+    const again = joined.map(({ memberId }) => join(setup.group, { memberId }).answer);
+    joined = [...(await Promise.all(again)), await fresh.answer];
+  }
+  const leader = joined.find(({ memberId, leader: id }) => memberId === id)!;
+  const assignments = Object.fromEntries(joined.map(({ memberId }, i) => [memberId, `part ${i}`]));
+  const syncs = joined.map((member) => sync(setup.group, member, member === leader ? assignments : {}));
+  for (const answer of await Promise.all(syncs)) expect(answer.errorCode).toBe(0);
+  return joined;
+}
+
+describe('a consumer group', () => {
+  it('refuses an event that its state does not know', () => {
+    expect(nextGroupState('empty', 'rebalance')).toBe('preparing-rebalance');
+    expect(() => nextGroupState('empty', 'assigned')).toThrow(/cannot do this/);
+  });
+
+  it('gives a member its id before letting it in', async () => {
+    const { group } = setUp();
+    const first = await join(group, { isIdRequired: true }).answer;
+    expect(first.errorCode).toBe(79);
+    expect(first.memberId).toMatch(/^c-/);
+    const second = await join(group, { isIdRequired: true, memberId: first.memberId }).answer;
+    expect(second).toMatchObject({ errorCode: 0, generationId: 1, leader: first.memberId, protocolName: 'range' });
+    expect(second.members.map(({ memberId }) => memberId)).toEqual([first.memberId]);
+  });
+
+  it('holds the first joins for the initial delay, and once more while members arrive', async () => {
+    const { group, clock } = setUp(3000);
+    const one = join(group);
+    await clock.advance(2000);
+    const two = join(group);
+    await clock.advance(2000);
+    expect(await one.isHeld()).toBe(true);
+    await clock.advance(2000);
+    const answers = await Promise.all([one.answer, two.answer]);
+    expect(answers.map(({ generationId }) => generationId)).toEqual([1, 1]);
+    expect(answers.map(({ members }) => members.length).sort()).toEqual([0, 2]);
+  });
+
+  it('hands each member its own part of the assignment, after it is saved', async () => {
+    const setup = setUp();
+    const members = await stable(setup, 3);
+    expect(setup.group.state).toBe('stable');
+    expect(setup.saved.at(-1)?.members.map(({ assignment }) => assignment.toString())).toEqual(['part 0', 'part 1', 'part 2']);
+    expect((await sync(setup.group, members[1]!)).assignment.toString()).toBe('part 1');
+  });
+
+  it('starts the rebalance anew where the assignment cannot be saved', async () => {
+    const setup = setUp();
+    const member = await join(setup.group).answer;
+    setup.failSaves = true;
+    expect((await sync(setup.group, member, { [member.memberId]: 'x' })).errorCode).toBe(27);
+    expect(setup.group.state).toBe('preparing-rebalance');
+  });
+
+  it('rebalances when one of three leaves, and drops who does not come back', async () => {
+    const setup = setUp();
+    const { group, clock } = setup;
+    const [a, b, c] = (await stable(setup, 3)) as [JoinAnswer, JoinAnswer, JoinAnswer];
+    expect(group.leave(c.memberId)).toBe(0);
+    expect(group.heartbeat(a.memberId, a.generationId)).toBe(27);
+    const again = join(group, { memberId: a.memberId });
+    expect(await again.isHeld()).toBe(true);
+    for (let i = 0; i < 5; i++) {
+      await clock.advance(4500);
+      group.heartbeat(b.memberId, b.generationId);
+    }
+    const answer = await again.answer;
+    expect(answer).toMatchObject({ errorCode: 0, generationId: a.generationId + 1 });
+    expect(group.memberCount).toBe(1);
+    expect(group.heartbeat(b.memberId, b.generationId)).toBe(25);
+  });
+
+  it('removes a member whose session runs out, and keeps one that heartbeats', async () => {
+    const setup = setUp();
+    const { group, clock } = setup;
+    const [a, b] = (await stable(setup, 2)) as [JoinAnswer, JoinAnswer];
+    for (let i = 0; i < 4; i++) {
+      await clock.advance(4000);
+      group.heartbeat(a.memberId, a.generationId);
+    }
+    expect(group.heartbeat(b.memberId, b.generationId)).toBe(25);
+    expect(group.heartbeat(a.memberId, a.generationId)).toBe(27);
+  });
+
+  it('fences other generations, unknown members and other protocols', async () => {
+    const setup = setUp();
+    const [a] = (await stable(setup, 1)) as [JoinAnswer];
+    const { group } = setup;
+    expect(group.heartbeat(a.memberId, 7)).toBe(22);
+    expect((await sync(group, { ...a, generationId: 0 })).errorCode).toBe(22);
+    expect((await sync(group, { ...a, memberId: 'nobody' })).errorCode).toBe(25);
+    expect((await join(group, { protocols: [{ name: 'other', metadata: Buffer.alloc(0) }] }).answer).errorCode).toBe(23);
+    expect((await join(group, { protocolType: 'connect' }).answer).errorCode).toBe(23);
+    expect((await join(group, { memberId: 'nobody' }).answer).errorCode).toBe(25);
+  });
+
+  it('lets simple consumers commit only while it has no members', async () => {
+    const setup = setUp();
+    expect(setup.group.mayCommit('', -1)).toBe(0);
+    const [a] = (await stable(setup, 1)) as [JoinAnswer];
+    expect(setup.group.mayCommit('', -1)).toBe(25);
+    expect(setup.group.mayCommit(a.memberId, a.generationId)).toBe(0);
+    expect(setup.group.mayCommit(a.memberId, a.generationId - 1)).toBe(22);
+    const joining = join(setup.group);
+    const again = await join(setup.group, { memberId: a.memberId }).answer;
+    await joining.answer;
+    expect(setup.group.mayCommit(again.memberId, again.generationId)).toBe(27);
+  });
+
+  it('has room for group.max.size members', async () => {
+    const setup = setUp();
+    await stable(setup, 3);
+    expect((await join(setup.group).answer).errorCode).toBe(81);
+  });
+
+  it('goes on where it was saved', async () => {
+    const setup = setUp();
+    const members = await stable(setup, 2);
+    const later = setUp();
+    later.group.restore(setup.saved.at(-1)!);
+    expect(later.group.heartbeat(members[1]!.memberId, members[1]!.generationId)).toBe(0);
+    expect((await sync(later.group, members[1]!)).assignment.toString()).toBe('part 1');
+    await later.clock.advance(30_000);
+    expect(later.group.memberCount).toBe(0);
+  });
+
+  it('answers what it holds when it is closed', async () => {
+    const setup = setUp(3000);
+    const held = join(setup.group);
+    setup.group.close(15);
+    expect((await held.answer).errorCode).toBe(15);
+  });
+});

@@ -1,0 +1,67 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { MetadataStore, type TopicRecord } from '../../../src/broker/metadata-store.js';
+import { ProducerIds } from '../../../src/broker/producer-ids.js';
+import { freshId, systemRandom, topicId, topicName } from '../../../src/kernel/index.js';
+
+let dir: string;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'thermocline-metadata-'));
+});
+afterEach(() => rm(dir, { recursive: true, force: true }));
+
+const open = (): Promise<MetadataStore> => MetadataStore.open(dir, 1, systemRandom);
+const record = (name: string): TopicRecord => ({
+  name: topicName(name),
+  id: topicId(freshId((length) => systemRandom.bytes(length))),
+  partitions: 2,
+  overrides: { 'segment.ms': '5' },
+  isInternal: false,
+  createdMs: 1,
+});
+
+describe('the metadata store', () => {
+  it('makes the cluster’s id once', async () => {
+    const first = await open();
+    expect((await open()).clusterId).toBe(first.clusterId);
+    expect(await readFile(join(dir, 'meta.properties'), 'utf8')).toContain(`cluster.id=${first.clusterId}`);
+  });
+
+  it('has after a restart what it had before', async () => {
+    const store = await open();
+    const [a, b] = [record('a'), record('b')];
+    await Promise.all([store.addTopic(a), store.addTopic(b)]);
+    await store.removeTopic(a.id, true);
+    const later = await open();
+    expect(later.topics).toEqual([b]);
+    expect(later.dropped).toEqual([{ name: 'a', id: a.id }]);
+    await later.forgetDropped(a.id);
+    expect((await open()).dropped).toEqual([]);
+  });
+
+  it('never gives a producer id twice, over restarts too', async () => {
+    const seen = new Set<bigint>();
+    for (let start = 0; start < 3; start++) {
+      const ids = new ProducerIds(await open());
+      for (const id of await Promise.all(Array.from({ length: 1200 }, () => ids.take()))) seen.add(id);
+    }
+    expect(seen.size).toBe(3600);
+  });
+
+  it('shows nothing that is not on disk', async () => {
+    const store = await open();
+    await rm(dir, { recursive: true });
+    await expect(store.addTopic(record('a'))).rejects.toThrow(/cannot be written/);
+    expect(store.topics).toEqual([]);
+  });
+
+  it('refuses a file it cannot read, by name', async () => {
+    await open();
+    await writeFile(join(dir, 'metadata.json'), '{"version":1,"topics":[{"name":"a"}],"dropped":[],"nextProducerId":"0"}');
+    await expect(open()).rejects.toThrow(/metadata\.json cannot be read: its list of topics/);
+    await writeFile(join(dir, 'metadata.json'), 'x');
+    await expect(open()).rejects.toThrow(/not JSON/);
+  });
+});

@@ -1,4 +1,4 @@
-/** The `LogReader` port over Kafka's own protocol: any broker that serves Fetch by topic id (v13, KIP-516) will do. */
+/** The `LogReader` port over Kafka's own protocol, for every broker that serves Fetch by topic id (v13, KIP-516). */
 import { LakeError, type PartitionId, Semaphore, secondMs, type TimestampMs, topicName, type TopicName } from '../kernel/index.js';
 import { fetchApi, type FetchResponse, listOffsetsApi, metadataApi } from '../wire/index.js';
 import { type ClientOptions, connectBroker, ConnectionSlot } from './bootstrap.js';

@@ -171,8 +171,16 @@ describe('the producer', () => {
     await expect(producer.flush()).rejects.toMatchObject({ code: 'record-invalid' });
     await producer.flush();
     void topic.append(0, 1, null, bytes('y'));
-    for (let turn = 0; turn < 50 || count < 2; turn++) await new Promise(setImmediate);
-    expect(() => topic.append(0, 1, null, bytes('z'))).toThrow(expect.objectContaining({ code: 'record-invalid' }) as Error);
+    let told: unknown;
+    while (told === undefined) {
+      await new Promise(setImmediate);
+      try {
+        void topic.append(0, 1, null, bytes('z'));
+      } catch (error) {
+        told = error;
+      }
+    }
+    expect(told).toMatchObject({ code: 'record-invalid' });
   });
 
   it('gives up at the deadline, and does not go on where it cannot know what was appended', async () => {

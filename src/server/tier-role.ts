@@ -1,0 +1,79 @@
+/** The tier daemon with its connections: the broker's control socket, its Kafka port, the bucket, the column workers. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { openLogReader } from '../client/index.js';
+import { openColumnWorkers } from '../columns/index.js';
+import { placesOf, type ServerConfig } from '../config/index.js';
+import type { ControlHandlers } from '../control/index.js';
+import { systemClock, systemRandom } from '../kernel/index.js';
+import { openObjectStore } from '../objects/index.js';
+import { type Logger, processSamples } from '../telemetry/index.js';
+import { startTier } from '../tier/index.js';
+import { BrokerLink } from './broker-link.js';
+import { closeAll, helloOf, neverResolves, type RunningRole } from './roles.js';
+
+export async function startTierRole(config: ServerConfig, logger: Logger): Promise<RunningRole> {
+  const places = placesOf(config);
+  await mkdir(places.spoolDir, { recursive: true });
+  const store = await openObjectStore(places.bucketUrl, storeOptions(config));
+  const handlers: { -readonly [M in keyof ControlHandlers]: ControlHandlers[M] } = {};
+  const link = new BrokerLink({
+    address: places.controlAddress,
+    hello: helloOf('tier'),
+    handlers,
+    clock: systemClock,
+    random: systemRandom,
+    logger,
+  });
+  const failed = neverResolves();
+  link.refused.catch(failed.reject);
+  const bootstrap = config.get('bootstrap') || (await link.call('broker.describe', {})).kafka;
+  const reader = openLogReader({ bootstrap, clientId: 'thermocline-tier' });
+  const workers = openColumnWorkers({
+    count: config.get('tier.workers'),
+    tempDir: join(places.spoolDir, 'workers'),
+    memoryBytes: config.get('tier.worker.memory.bytes'),
+  });
+  const closeConnections = (): Promise<void> =>
+    closeAll(
+      () => workers.close(),
+      () => reader.close(),
+      () => link.close(),
+      () => store.close(),
+    );
+  const daemon = await startTier({
+    store,
+    reader,
+    broker: link,
+    workers,
+    spoolDir: places.spoolDir,
+    clock: systemClock,
+    random: systemRandom,
+    logger,
+    settings: { spoolBytesMax: config.get('tier.spool.bytes') },
+  }).catch(async (error: unknown) => {
+    await closeConnections();
+    throw error;
+  });
+  Object.assign(handlers, daemon.controlHandlers, {
+    'tier.metrics': async () => ({ samples: [...processSamples('tier'), ...daemon.metricsSnapshot()] }),
+  } satisfies ControlHandlers);
+  void daemon.failed.then(failed.reject);
+  return {
+    addresses: { kafka: bootstrap },
+    failed: failed.promise,
+    close: () => closeAll(() => daemon.close(), closeConnections),
+  };
+}
+
+/** Where the bucket is, as the configuration says. */
+export function storeOptions(config: ServerConfig): Parameters<typeof openObjectStore>[1] {
+  return {
+    endpoint: config.get('bucket.endpoint') || undefined,
+    region: config.get('bucket.region'),
+    // Unset, the store decides: path style wherever an endpoint is named.
+    forcePathStyle: config.entry('bucket.force-path-style')?.source === 'default' ? undefined : config.get('bucket.force-path-style'),
+    clock: systemClock,
+    random: systemRandom,
+  };
+}

@@ -139,7 +139,7 @@ export async function writeAppend(
     parentSnapshotId: parent?.snapshotId ?? null,
     sequenceNumber,
     // Readers refuse a table whose times go back, and wall clocks do.
-    timestampMs: Math.max(request.nowMs, metadata.lastUpdatedMs),
+    timestampMs: Math.max(Math.floor(request.nowMs), metadata.lastUpdatedMs),
     manifestList: locationOf(address, listKey),
     summary: { ...summaryOf(parent, request.dataFiles, manifests), ...request.summary, [commitIdProperty]: request.commitId },
     schemaId: schema.schemaId,

@@ -65,14 +65,24 @@ const bigLong = avro.types.LongType.__with({
   compare: (a: bigint, b: bigint) => (a === b ? 0 : a < b ? -1 : 1),
 });
 
-/** A type of avsc for a plain schema. Every `long` is a bigint in its values. */
-export function avroType(schema: AvroSchema): avro.Type {
-  return avro.Type.forSchema(schema as avro.Schema, { registry: { long: bigLong }, omitRecordMethods: true });
+/** Compiled types by the text of their schema: writers of one version all use the same. Compiling takes milliseconds. */
+const types = new Map<string, avro.Type>();
+const typesMax = 16;
+
+/** A type of avsc for a schema as JSON. Every `long` is a bigint in its values. */
+function avroType(schema: string): avro.Type {
+  const cached = types.get(schema);
+  if (cached !== undefined) return cached;
+  const type = avro.Type.forSchema(JSON.parse(schema) as avro.Schema, { registry: { long: bigLong }, omitRecordMethods: true });
+  if (types.size === typesMax) types.clear();
+  types.set(schema, type);
+  return type;
 }
 
 /** Bytes of a container file, deflated. The sync marker is a digest of the records: same input, same bytes. */
 export async function writeAvroFile(schema: AvroSchema, header: ReadonlyMap<string, string>, records: readonly unknown[]): Promise<Buffer> {
-  const type = avroType(schema);
+  const schemaText = JSON.stringify(schema);
+  const type = avroType(schemaText);
   const blocks: { count: number; parts: Buffer[]; bytes: number }[] = [];
   const hash = createHash('sha256');
   for (const record of records) {
@@ -89,7 +99,7 @@ export async function writeAvroFile(schema: AvroSchema, header: ReadonlyMap<stri
   }
   const sync = hash.digest().subarray(0, 16);
   const meta: Record<string, Buffer> = {
-    'avro.schema': Buffer.from(JSON.stringify(schema)),
+    'avro.schema': Buffer.from(schemaText),
     'avro.codec': Buffer.from('deflate'),
   };
   for (const [key, value] of header) meta[key] = Buffer.from(value);
@@ -111,8 +121,8 @@ export async function readAvroFile(file: Buffer, name: string): Promise<AvroFile
     if (offset < 0 || !value.magic.equals(magic)) throw new Error('no Avro header');
     const codec = value.meta['avro.codec']?.toString() ?? 'null';
     if (codec !== 'null' && codec !== 'deflate') throw new Error(`codec "${codec}" is not read here`);
-    const schema = JSON.parse(value.meta['avro.schema']?.toString() ?? '') as AvroSchema;
-    const type = avroType(schema);
+    const schemaText = value.meta['avro.schema']?.toString() ?? '';
+    const type = avroType(schemaText);
     const records: unknown[] = [];
     for (let at = offset; at < file.length; ) {
       const block = blockType.decode(file, at) as { value: { count: number; bytes: Buffer; sync: Buffer }; offset: number };
@@ -134,7 +144,7 @@ export async function readAvroFile(file: Buffer, name: string): Promise<AvroFile
         .filter(([key]) => !key.startsWith('avro.'))
         .map(([key, bytes]) => [key, bytes.toString()]),
     );
-    return { header, schema, records };
+    return { header, schema: JSON.parse(schemaText) as AvroSchema, records };
   } catch (cause) {
     throw new LakeError('table-corrupt', `${name} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, {
       hint: 'Restore the object from an earlier version of it; the data files themselves are not touched by this.',

@@ -109,9 +109,11 @@ export class TableStore {
   async commit(base: TableVersion | null, next: TableMetadata, commitId: string, signal?: AbortSignal): Promise<CommitResult> {
     invariant(/^[\w.:-]{1,100}$/.test(commitId), 'a commit id is a short word', { commitId });
     const version = (base?.version ?? 0) + 1;
-    const metadata = this.#nextMetadata(base, next, commitId);
+    const bytes = serializeTableMetadata(this.#nextMetadata(base, next, commitId));
+    // What cannot be read back must never become the table; and so the result is the same as `load` would give.
+    const metadata = parseTableMetadata(bytes);
     const ports = { clock: this.#clock, random: this.#random };
-    const isOurs = await retry(() => this.#putVersion(version, metadata, commitId, signal), commitBackoff, ports, signal);
+    const isOurs = await retry(() => this.#putVersion(version, bytes, commitId, signal), commitBackoff, ports, signal);
     if (!isOurs) throw this.#lost(version, 'another writer wrote it');
     const reason = await retry(() => this.#voidReason(base, version, commitId, signal), commitBackoff, ports, signal);
     if (reason !== null) {
@@ -188,16 +190,16 @@ export class TableStore {
     const ids = [commitId, ...(earlier === undefined ? [] : commitIds(earlier))].slice(0, commitIdsMax);
     return {
       ...next,
-      lastUpdatedMs: Math.max(this.#clock.nowMs(), next.lastUpdatedMs, earlier?.lastUpdatedMs ?? 0),
+      lastUpdatedMs: Math.max(Math.floor(this.#clock.nowMs()), next.lastUpdatedMs, earlier?.lastUpdatedMs ?? 0),
       properties: { ...next.properties, [commitsProperty]: ids.join(' ') },
       metadataLog: log.slice(-metadataLogMax),
     };
   }
 
   /** Whether `v<version>` now holds our commit: written by this call, or by an earlier one whose answer was lost. */
-  async #putVersion(version: number, metadata: TableMetadata, commitId: string, signal?: AbortSignal): Promise<boolean> {
+  async #putVersion(version: number, bytes: Buffer, commitId: string, signal?: AbortSignal): Promise<boolean> {
     try {
-      await this.store.put(versionKey(this.prefix, version), serializeTableMetadata(metadata), { ifAbsent: true, signal });
+      await this.store.put(versionKey(this.prefix, version), bytes, { ifAbsent: true, signal });
       return true;
     } catch (error) {
       if (!isLakeError(error, 'object-exists')) throw error;

@@ -1,0 +1,182 @@
+import { describe, expect, it } from 'vitest';
+import {
+  currentSnapshot,
+  entryStatus,
+  freshSnapshotId,
+  ManifestReader,
+  serializeTableMetadata,
+  TableStore,
+  type TableVersion,
+} from '../../../src/iceberg/index.js';
+import { MemoryStore } from '../../../src/objects/index.js';
+import { emptyMetadata, file, keysOf, prefix, seededRandom, startMs, steppedClock, world, type World } from './table-world.js';
+
+const created = async (at: World): Promise<TableVersion> => at.table.commit(null, emptyMetadata(), 'create');
+
+describe('appending to a table', () => {
+  it('adds files with inherited sequence numbers and says so in the summary', async () => {
+    const w = world();
+    const one = await w.append(await created(w), [file('a', 5), file('b', 7)], 'commit-1');
+    const two = await w.append(one, [file('c', 3)], 'commit-2');
+    expect(currentSnapshot(two.metadata)).toMatchObject({
+      parentSnapshotId: one.metadata.currentSnapshotId,
+      sequenceNumber: 2,
+      summary: {
+        'operation': 'append',
+        'added-data-files': '1',
+        'added-records': '3',
+        'added-files-size': '300',
+        'total-data-files': '3',
+        'total-records': '15',
+        'total-files-size': '1500',
+        'thermocline.commit-id': 'commit-2',
+      },
+    });
+    const files = await w.table.readDataFiles(two.metadata);
+    expect(files.map((entry) => [entry.key, entry.sequenceNumber, entry.file.recordCount])).toEqual([
+      [`${prefix}/data/c.parquet`, 2, 3],
+      [`${prefix}/data/a.parquet`, 1, 5],
+      [`${prefix}/data/b.parquet`, 1, 7],
+    ]);
+    expect(await w.table.readDataFiles(one.metadata)).toHaveLength(2);
+  });
+
+  it('carries bounds, counts and split offsets to the reader', async () => {
+    const w = world();
+    const metrics = {
+      columnSizes: new Map([[1, 40]]),
+      valueCounts: new Map([[1, 10]]),
+      nullValueCounts: new Map([[1, 0]]),
+      lowerBounds: new Map([[1, Buffer.from([0, 255])]]),
+      upperBounds: new Map([[1, Buffer.alloc(0)]]),
+      splitOffsets: [4, 2 ** 40],
+    };
+    const head = await w.append(await created(w), [{ ...file('a'), ...metrics }]);
+    const [entry] = await new TableStore(w.store, prefix, w).readDataFiles(head.metadata);
+    expect(entry?.file).toEqual({
+      content: 0,
+      filePath: `memory:/${prefix}/data/a.parquet`,
+      fileFormat: 'PARQUET',
+      recordCount: 10,
+      fileSizeBytes: 1000,
+      nanValueCounts: null,
+      sortOrderId: 0,
+      ...metrics,
+    });
+  });
+
+  it('makes a snapshot without files, also as the first', async () => {
+    const w = world();
+    const empty = await w.append(await created(w), []);
+    expect(await w.table.readDataFiles(empty.metadata)).toEqual([]);
+    const filled = await w.append(empty, [file('a')]);
+    const again = await w.append(filled, []);
+    expect(currentSnapshot(again.metadata)?.summary).toMatchObject({ 'added-data-files': '0', 'total-data-files': '1' });
+    expect(await w.table.readDataFiles(again.metadata)).toHaveLength(1);
+    // No manifest is written for nothing.
+    expect((await keysOf(w.store, `${prefix}/metadata/`)).filter((key) => key.endsWith('-m0.avro'))).toHaveLength(1);
+  });
+
+  it('merges small manifests with explicit sequence numbers, and never loses or doubles a file', async () => {
+    const w = world();
+    const reader = new ManifestReader(w.store);
+    let head = await created(w);
+    let listed = 0;
+    for (let i = 0; i < 250; i++) {
+      head = await w.append(head, [file(i)]);
+      const snapshot = currentSnapshot(head.metadata);
+      if (snapshot === null) throw new Error('no snapshot');
+      const manifests = await reader.manifests({ prefix, location: head.metadata.location }, snapshot);
+      listed = Math.max(listed, manifests.length);
+      expect(manifests.reduce((sum, manifest) => sum + manifest.addedFiles + manifest.existingFiles, 0)).toBe(i + 1);
+      expect(snapshot.summary['total-data-files']).toBe(String(i + 1));
+    }
+    // At most ten of each of the tiers 1–9, 10–99, 100–999, and the new one.
+    expect(listed).toBeLessThanOrEqual(21);
+    const files = await w.table.readDataFiles(head.metadata);
+    expect(files.map((entry) => entry.key).sort()).toEqual(Array.from({ length: 250 }, (_, i) => `${prefix}/data/${i}.parquet`).sort());
+    for (const entry of files) {
+      const index = Number(/(\d+)\.parquet$/.exec(entry.key)?.[1]);
+      expect(entry.sequenceNumber).toBe(index + 1);
+      expect(entry.fileSequenceNumber).toBe(index + 1);
+    }
+    expect(files.some((entry) => entry.status === entryStatus.existing)).toBe(true);
+  });
+
+  it('keeps a hundred snapshots and metadata files in the metadata, in logs without gaps', async () => {
+    const w = world();
+    let head = await created(w);
+    for (let i = 0; i < 130; i++) head = await w.append(head, [file(i)]);
+    const { snapshots, snapshotLog, metadataLog, currentSnapshotId } = head.metadata;
+    expect(snapshots).toHaveLength(100);
+    expect(snapshots.at(-1)?.snapshotId).toBe(currentSnapshotId);
+    expect(snapshotLog.map((entry) => entry.snapshotId)).toEqual(snapshots.map((snapshot) => snapshot.snapshotId));
+    expect(metadataLog).toHaveLength(100);
+    expect(metadataLog.at(-1)?.metadataFile).toBe(`memory:/${prefix}/metadata/v130.metadata.json`);
+    expect(serializeTableMetadata(head.metadata).length).toBeLessThan(128 * 1024);
+  });
+
+  it('never lets the times of a table go back', async () => {
+    const w = world();
+    const head = await w.append(await created(w), [file('a')]);
+    const request = { dataFiles: [], snapshotId: '5', nowMs: startMs - 3_600_000, summary: {}, commitId: 'c' };
+    const { snapshot, metadata } = await w.table.append(head.metadata, request);
+    expect(snapshot.timestampMs).toBe(head.metadata.lastUpdatedMs);
+    expect(metadata.lastUpdatedMs).toBe(head.metadata.lastUpdatedMs);
+  });
+
+  it('names its objects anew for each attempt and tells their names', async () => {
+    const w = world();
+    const head = await created(w);
+    const request = { dataFiles: [file('a')], snapshotId: '7', nowMs: startMs, summary: {}, commitId: 'c' };
+    const one = await w.table.append(head.metadata, request);
+    const two = await w.table.append(head.metadata, request);
+    expect(new Set([...one.written, ...two.written]).size).toBe(4);
+    for (const key of one.written) expect(await w.store.head(key)).not.toBeNull();
+  });
+
+  it('draws snapshot ids that every reader can hold and that are free', () => {
+    const random = seededRandom(3);
+    for (let i = 0; i < 100; i++) {
+      const id = Number(freshSnapshotId(emptyMetadata(), random));
+      expect(Number.isSafeInteger(id) && id > 0).toBe(true);
+    }
+  });
+
+  it('works on in a bucket that was moved', async () => {
+    const w = world();
+    const head = await w.append(await created(w), [file('a')]);
+    const moved = new MemoryStore({ clock: steppedClock() });
+    const elsewhere = 'other/place/AAAAAAAAAAAAAAAAAAAAAQ';
+    for (const key of await keysOf(w.store, prefix)) await moved.put(elsewhere + key.slice(prefix.length), await w.store.get(key));
+    const there = world({ store: moved, at: elsewhere });
+    const found = await there.table.load();
+    expect(found?.metadata).toEqual(head.metadata);
+    if (found === null) throw new Error('no table');
+    const next = await there.append(found, [{ ...file('b'), key: `${elsewhere}/data/b.parquet` }]);
+    expect((await there.table.readDataFiles(next.metadata)).map((entry) => entry.key)).toEqual([
+      `${elsewhere}/data/b.parquet`,
+      `${elsewhere}/data/a.parquet`,
+    ]);
+    // The location may also be rewritten while old manifests still name the old place.
+    const rewritten = { ...next.metadata, location: 's3://new/other/place/AAAAAAAAAAAAAAAAAAAAAQ' };
+    expect(await there.table.readDataFiles(rewritten)).toHaveLength(2);
+  });
+
+  it('says which manifest is damaged or missing', async () => {
+    const w = world();
+    const head = await w.append(await created(w), [file('a')]);
+    const manifest = (await keysOf(w.store, `${prefix}/metadata/`)).find((key) => key.endsWith('-m0.avro')) ?? '';
+    const bytes = await w.store.get(manifest);
+    const read = (): Promise<unknown> => new TableStore(w.store, prefix, w).readDataFiles(head.metadata);
+    await w.store.put(manifest, bytes.subarray(0, bytes.length - 20));
+    await expect(read()).rejects.toMatchObject({ code: 'table-corrupt', message: expect.stringContaining('-m0.avro') as string });
+    await w.store.delete(manifest);
+    await expect(read()).rejects.toMatchObject({ code: 'table-corrupt', message: expect.stringContaining('not in the bucket') as string });
+    // What is in the cache was read before, and never changes.
+    await w.store.put(manifest, bytes);
+    expect(await w.table.readDataFiles(head.metadata)).toHaveLength(1);
+    await w.store.delete(manifest);
+    expect(await w.table.readDataFiles(head.metadata)).toHaveLength(1);
+  });
+});

@@ -24,3 +24,7 @@ export {
 export * from './schema.js';
 export { type TypedOutput, typedSelect, type TypedSource, untypedSelect } from './typed-sql.js';
 export { ValueScanner } from './scanner.js';
+export { ColumnEngine, type ColumnEngineOptions } from './engine.js';
+export { footerKeys } from './encode.js';
+export { runColumnJob } from './run-column-job.js';
+export { type ColumnWorkersOptions, openColumnWorkers } from './workers.js';

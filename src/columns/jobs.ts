@@ -68,6 +68,8 @@ export interface EncodeJob {
   readonly staged: readonly StageResult[];
   readonly typedColumns: readonly TypedColumn[];
   readonly valueFormat: ValueFormat;
+  /** For the Parquet footer's key-value metadata, beside the digest and the range: topic, topic id, partition. */
+  readonly footer?: Readonly<Record<string, string>>;
   readonly outPath: string;
 }
 

@@ -51,6 +51,11 @@ function comparePairs(a: ColumnPair, b: ColumnPair): number {
   return compareCodePoints(a.name, b.name) || columnKinds.indexOf(a.kind) - columnKinds.indexOf(b.kind);
 }
 
+/** What a field's column would like to be called: its own name, but for what no engine takes. */
+function wishFor(name: string): string {
+  return name === '' ? emptyName : name.replaceAll('\0', '_');
+}
+
 /** The wish where it is free, else the first of `wish__2`, `wish__3`, … that is; it is taken afterwards. */
 function takeName(wish: string, taken: Set<string>): string {
   let name = wish;
@@ -67,14 +72,13 @@ function nameFields(names: readonly string[], taken: Set<string>): Map<string, s
   const given = new Map<string, string>();
   const later: string[] = [];
   for (const name of [...names].sort(compareCodePoints)) {
-    const wish = name === '' ? emptyName : name;
-    if (name === '' || taken.has(foldCase(wish))) later.push(name);
+    if (wishFor(name) !== name || taken.has(foldCase(name))) later.push(name);
     else {
-      taken.add(foldCase(wish));
-      given.set(name, wish);
+      taken.add(foldCase(name));
+      given.set(name, name);
     }
   }
-  for (const name of later) given.set(name, takeName(name === '' ? emptyName : name, taken));
+  for (const name of later) given.set(name, takeName(wishFor(name), taken));
   return given;
 }
 
@@ -102,7 +106,7 @@ export function assignColumns(existing: readonly TypedColumn[], pairs: readonly 
   const added = fresh.map((pair) => {
     const own = named.has(pair.name) ? undefined : columnNames.get(pair.name);
     named.add(pair.name);
-    const columnName = own ?? takeName(`${pair.name === '' ? emptyName : pair.name}__${pair.kind}`, taken);
+    const columnName = own ?? takeName(`${wishFor(pair.name)}__${pair.kind}`, taken);
     return { ...pair, fieldId: ++fieldId, columnName };
   });
   return [...existing, ...added];

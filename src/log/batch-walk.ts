@@ -1,0 +1,109 @@
+/**
+ * Walks the batches of a segment file by their headers, with bounded memory whatever the batches' size: to find one, to rebuild
+ * an index, and to find where a log that was not closed still is whole.
+ */
+import { crc32c } from '@node-rs/crc32';
+import { KiB, MiB, type Offset } from '../kernel/index.js';
+import { batchAt, batchBaseOffset, batchBytes, batchCrc, batchHeaderBytes, batchLastOffset, batchMagic } from '../wire/index.js';
+import type { SegmentFile } from './segment-file.js';
+
+/** To find a batch near an index entry: a few batches, one read. */
+export const nearWindowBytes = 32 * KiB;
+/** To read a whole segment. */
+export const farWindowBytes = MiB;
+
+const formatMagic = 2;
+const int64HighMax = 2 ** 21;
+
+export interface WalkOptions {
+  readonly from: number;
+  /** Bytes of the file to look at, from its beginning. */
+  readonly to: number;
+  readonly windowBytes: number;
+  /** Also reads what the CRC covers. */
+  readonly isCrcChecked?: boolean;
+  /** No batch may begin below. */
+  readonly fromOffset?: Offset;
+}
+
+export interface WalkEnd {
+  /** End of the last good batch that was visited. */
+  readonly position: number;
+  /** Why it did not come to `to`; `undefined` where it did, or where the visitor stopped it. */
+  readonly fault: string | undefined;
+  /** The fault is that bytes are missing at the end, as after a write that was under way. */
+  readonly isCutOff: boolean;
+}
+
+const noFault = { fault: undefined, isCutOff: false } as const;
+
+/** Sees a batch's header at `at` of a window and the batch's position in the file; false stops the walk before this batch. */
+export type BatchVisitor = (window: Buffer, at: number, position: number) => boolean | void;
+
+/** Visits each batch from `from`, which must be where one begins. */
+export async function walkSegment(file: SegmentFile, options: WalkOptions, visit: BatchVisitor): Promise<WalkEnd> {
+  const { to, windowBytes } = options;
+  let expectedOffset = options.fromOffset ?? 0;
+  let position = options.from;
+  let window = Buffer.alloc(0);
+  let windowAt = position;
+  while (position < to) {
+    if (position + batchHeaderBytes > to) return { position, fault: 'a batch header is cut off', isCutOff: true };
+    if (position < windowAt || position + batchHeaderBytes > windowAt + window.length) {
+      window = Buffer.allocUnsafe(Math.min(windowBytes, to - position));
+      windowAt = position;
+      await file.readInto(window, position);
+    }
+    const at = position - windowAt;
+    const fault = headerFault(window, at, expectedOffset);
+    if (fault !== undefined) return { position, fault, isCutOff: false };
+    const bytes = batchBytes(window, at);
+    if (bytes > to - position) return { position, fault: `a batch of ${bytes} bytes is cut off`, isCutOff: true };
+    if (options.isCrcChecked === true) {
+      if (position + bytes > windowAt + window.length && at > 0 && bytes <= windowBytes) {
+        // The batch straddles the window: begin a new one with it.
+        window = Buffer.alloc(0);
+        continue;
+      }
+      if (!(await isWhole(file, window, at, position, bytes))) return { position, fault: 'the CRC does not match', isCutOff: false };
+    }
+    if (visit(window, at, position) === false) return { position, ...noFault };
+    expectedOffset = batchLastOffset(window, at) + 1;
+    position += bytes;
+  }
+  return { position, ...noFault };
+}
+
+/** Why the bytes at `at` cannot be the header of a batch that begins at `fromOffset` or later. */
+export function headerFault(buf: Buffer, at: number, fromOffset: Offset): string | undefined {
+  if (batchMagic(buf, at) !== formatMagic) return 'there is no batch of format v2';
+  const bytes = batchBytes(buf, at);
+  if (bytes < batchHeaderBytes) return `a batch of ${bytes} bytes is smaller than its header`;
+  const isSafe =
+    isSafeInt64(buf, at + batchAt.baseOffset) &&
+    isSafeInt64(buf, at + batchAt.baseTimestamp) &&
+    isSafeInt64(buf, at + batchAt.maxTimestamp);
+  if (!isSafe || buf.readInt32BE(at + batchAt.lastOffsetDelta) < 0) return 'a batch header has impossible numbers';
+  if (batchBaseOffset(buf, at) < fromOffset) return `the batch at offset ${batchBaseOffset(buf, at)} comes after ${fromOffset - 1}`;
+  return undefined;
+}
+
+/** A little tighter than ±(2^53 − 1), which is what readers of the numbers allow. */
+function isSafeInt64(buf: Buffer, at: number): boolean {
+  const high = buf.readInt32BE(at);
+  return high > -int64HighMax && high < int64HighMax;
+}
+
+/** Whether the CRC of a batch holds; what lies outside the window is read piece by piece. */
+async function isWhole(file: SegmentFile, window: Buffer, at: number, position: number, bytes: number): Promise<boolean> {
+  const end = at + bytes;
+  let crc = crc32c(window.subarray(at + batchAt.attributes, Math.min(end, window.length)));
+  let done = Math.min(end, window.length) - at;
+  while (done < bytes) {
+    const piece = Buffer.allocUnsafe(Math.min(farWindowBytes, bytes - done));
+    await file.readInto(piece, position + done);
+    crc = crc32c(piece, crc);
+    done += piece.length;
+  }
+  return crc === batchCrc(window, at);
+}

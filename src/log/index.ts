@@ -1,0 +1,12 @@
+/**
+ * log: the hot side. Partitions of segment files in Apache Kafka's on-disk format, on the local disk of one broker.
+ *
+ * Owns: everything under `<data-dir>/log`: segments, indexes, producer snapshots, leader epochs, checkpoints, the lock.
+ * Invariants: log start ≤ … < boundary ≤ flushed offset ≤ log end; what was flushed survives any kill; a batch is appended
+ * as it came but for base offset and leader epoch; a failed flush is never tried again; only whole segments below the boundary
+ * are evicted, and only after the boundary is on disk; an offset is never used twice in one leader epoch.
+ * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/log test/property/log test/golden/log`.
+ */
+export type { AppendResult, EvictResult, HotLog, HotLogOptions, LogConfig, LogRead, PartitionLog } from './hot-log.js';
+export { type HotLogPorts, openHotLog } from './open-hot-log.js';
+export { type ProduceRules, validateProduceBatch } from './validate-produce.js';

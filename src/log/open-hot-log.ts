@@ -1,0 +1,321 @@
+/** All partitions of a log folder: found and recovered at start, made, deleted, kept within their bounds, and closed. */
+import * as fs from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  type Clock,
+  dayMs,
+  GiB,
+  LakeError,
+  MiB,
+  Mutex,
+  type PartitionId,
+  type Random,
+  Semaphore,
+  systemRandom,
+  type TimestampMs,
+  type TopicId,
+  type TopicName,
+} from '../kernel/index.js';
+import { type Logger, silentLogger } from '../telemetry/index.js';
+import { encodeEpochs, encodePartitionMetadata } from './checkpoint-text.js';
+import { type DirectoryLock, lockDirectory } from './directory-lock.js';
+import { fsyncDirectorySync, replaceFileSync } from './durable-file.js';
+import { DurableOffsets } from './durable-offsets.js';
+import { FlushPool } from './flush-pool.js';
+import type { EvictResult, HotLog, HotLogOptions, LogConfig, PartitionLog } from './hot-log.js';
+import {
+  boundaryFile,
+  cleanShutdownFile,
+  isPassingDirectory,
+  leaderEpochFile,
+  logStartFile,
+  partitionDirectory,
+  partitionMetadataFile,
+  partitionOfDirectory,
+  passingDirectory,
+  recoveryPointFile,
+} from './log-files.js';
+import { HotPartition, type PartitionPorts } from './partition-log.js';
+import { recoverPartition } from './recovery.js';
+import { OpenFiles } from './segment-file.js';
+import { IndexCache, Segment } from './segment.js';
+
+export interface HotLogPorts {
+  readonly clock: Clock;
+  readonly random?: Random;
+  readonly logger?: Logger;
+}
+
+/** What holds for a partition that was found at start until its topic's configuration is known: nothing is deleted. */
+const configAtStart: LogConfig = {
+  segmentBytes: GiB,
+  segmentMs: 7 * dayMs,
+  indexIntervalBytes: 4096,
+  maxMessageBytes: MiB,
+  retentionMs: -1,
+  retentionBytes: -1,
+  localRetentionMs: -1,
+  localRetentionBytes: -1,
+  isTiered: false,
+  timestampBeforeMaxMs: Number.MAX_SAFE_INTEGER,
+  timestampAfterMaxMs: Number.MAX_SAFE_INTEGER,
+};
+
+/** Partitions recovered at the same time: enough to keep a disk busy. */
+const recoveriesAtOnce = 4;
+
+const cleanShutdownText = '{"version":0,"brokerEpoch":-1}';
+
+/**
+ * Takes the lock of the folder and recovers every partition in it; a damaged one is there, offline.
+ * Errors: `data-dir-locked`, `log-damaged` where a checkpoint of the folder cannot be used.
+ */
+export async function openHotLog(options: HotLogOptions, ports: HotLogPorts): Promise<HotLog> {
+  await fs.mkdir(options.dir, { recursive: true });
+  const lock = await lockDirectory(options.dir, { clock: ports.clock, random: ports.random ?? systemRandom });
+  const pool = new FlushPool(options.flushWorkers);
+  try {
+    const log = new HotLogDirectory(options, ports, lock, pool);
+    await log.recover();
+    return log;
+  } catch (error) {
+    await pool.close();
+    await lock.release();
+    throw error;
+  }
+}
+
+class HotLogDirectory implements HotLog {
+  readonly #options: HotLogOptions;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #lock: DirectoryLock;
+  readonly #ports: PartitionPorts;
+  readonly #partitions = new Map<string, HotPartition>();
+  /** Partitions are made, deleted, kept in bounds and closed one at a time; appends and reads go on meanwhile. */
+  readonly #changes = new Mutex();
+  #isClosed = false;
+
+  constructor(options: HotLogOptions, ports: HotLogPorts, lock: DirectoryLock, pool: FlushPool) {
+    this.#options = options;
+    this.#clock = ports.clock;
+    this.#random = ports.random ?? systemRandom;
+    this.#lock = lock;
+    const replaceFile = (path: string, bytes: Uint8Array): Promise<void> => pool.replaceFile(path, bytes);
+    this.#ports = {
+      pool,
+      logger: ports.logger ?? silentLogger,
+      openFiles: new OpenFiles(),
+      indexCache: new IndexCache(),
+      boundaries: new DurableOffsets(options.dir, boundaryFile, replaceFile),
+      logStarts: new DurableOffsets(options.dir, logStartFile, replaceFile),
+      recoveryPoints: new DurableOffsets(options.dir, recoveryPointFile, replaceFile),
+    };
+  }
+
+  get partitions(): ReadonlyMap<string, PartitionLog> {
+    return this.#partitions;
+  }
+
+  get hotBytes(): number {
+    let bytes = 0;
+    for (const partition of this.#partitions.values()) bytes += partition.hotBytes;
+    return bytes;
+  }
+
+  partition(topic: TopicName, partition: PartitionId): PartitionLog | undefined {
+    return this.#partitions.get(partitionDirectory(topic, partition));
+  }
+
+  /** Called once, before anybody else has the log. */
+  async recover(): Promise<void> {
+    const { dir } = this.#options;
+    const names = await fs.readdir(dir);
+    const isClean = names.includes(cleanShutdownFile);
+    for (const name of names) if (isPassingDirectory(name)) await fs.rm(join(dir, name), { recursive: true, force: true });
+    const found = names.filter((name) => partitionOfDirectory(name) !== undefined).sort();
+    const slots = new Semaphore(recoveriesAtOnce, Number.POSITIVE_INFINITY);
+    const recovered = await Promise.all(found.map((name) => slots.run(() => this.#recoverOne(name, isClean))));
+    recovered.forEach((partition) => this.#partitions.set(partition.key, partition));
+    const { boundaries, logStarts, recoveryPoints } = this.#ports;
+    for (const offsets of [boundaries, logStarts, recoveryPoints]) {
+      if (offsets.keepOnly((key) => this.#partitions.has(key))) await offsets.write();
+    }
+    // From here on a stop is clean only if `close` says so.
+    await fs.rm(join(dir, cleanShutdownFile), { force: true });
+    fsyncDirectorySync(dir);
+  }
+
+  async #recoverOne(name: string, isClean: boolean): Promise<HotPartition> {
+    const { topic, partition } = partitionOfDirectory(name) as { topic: TopicName; partition: PartitionId };
+    const directory = join(this.#options.dir, name);
+    const recovered = await recoverPartition({
+      directory,
+      recoveryPoint: this.#ports.recoveryPoints.get(name) ?? 0,
+      logStartOffset: this.#ports.logStarts.get(name),
+      boundary: this.#ports.boundaries.get(name) ?? 0,
+      isClean,
+      producerIdExpirationMs: this.#options.producerIdExpirationMs,
+      nowMs: this.#clock.nowMs(),
+      ports: this.#ports,
+      logger: this.#ports.logger,
+    });
+    const held = recovered.unflushed;
+    const fds = held.map((segment) => segment.file.retain());
+    try {
+      if (held.length > 0) await this.#ports.pool.flush(fds, [directory]);
+    } finally {
+      for (const segment of held) segment.file.release();
+    }
+    return new HotPartition({ topic, partition, directory }, recovered, configAtStart, this.#ports);
+  }
+
+  createPartition(topic: TopicName, topicId: TopicId, partition: PartitionId, config: LogConfig): Promise<PartitionLog> {
+    return this.#changes.run(async () => {
+      this.#assertOpen();
+      const key = partitionDirectory(topic, partition);
+      const known = this.#partitions.get(key);
+      if (known !== undefined) {
+        if (known.topicId !== topicId) throw anotherTopic(key, known.topicId, topicId);
+        known.updateConfig(config);
+        return known;
+      }
+      const { boundaries, logStarts, recoveryPoints } = this.#ports;
+      await Promise.all([boundaries.remove(key), logStarts.remove(key), recoveryPoints.remove(key)]);
+      await this.#makeDirectory(topic, topicId, partition);
+      const created = await this.#recoverOne(key, true);
+      created.updateConfig(config);
+      this.#partitions.set(key, created);
+      return created;
+    });
+  }
+
+  /** Under a passing name first, so that a kill midway leaves no half partition. */
+  async #makeDirectory(topic: TopicName, topicId: TopicId, partition: PartitionId): Promise<void> {
+    const { dir } = this.#options;
+    const making = join(dir, passingDirectory(topic, partition, this.#random.bytes(16).toString('hex'), 'creating'));
+    await fs.mkdir(making);
+    replaceFileSync(join(making, partitionMetadataFile), Buffer.from(encodePartitionMetadata(topicId)));
+    replaceFileSync(join(making, leaderEpochFile), Buffer.from(encodeEpochs([{ epoch: 0, startOffset: 0 }])));
+    Segment.createSync(making, 0, this.#ports, { nowMs: this.#clock.nowMs(), indexIntervalBytes: configAtStart.indexIntervalBytes });
+    fsyncDirectorySync(making);
+    await fs.rename(making, join(dir, partitionDirectory(topic, partition)));
+    fsyncDirectorySync(dir);
+  }
+
+  deletePartition(topic: TopicName, partition: PartitionId): Promise<void> {
+    return this.#changes.run(async () => {
+      this.#assertOpen();
+      const key = partitionDirectory(topic, partition);
+      const known = this.#partitions.get(key);
+      if (known === undefined) return;
+      const { dir } = this.#options;
+      this.#partitions.delete(key);
+      await known.giveUp(new LakeError('partition-unknown', `${key} was deleted`, { facts: { topic, partition } }));
+      const passing = join(dir, passingDirectory(topic, partition, this.#random.bytes(16).toString('hex'), 'delete'));
+      await fs.rename(join(dir, key), passing);
+      fsyncDirectorySync(dir);
+      const { boundaries, logStarts, recoveryPoints } = this.#ports;
+      await Promise.all([boundaries.remove(key), logStarts.remove(key), recoveryPoints.remove(key)]);
+      await fs.rm(passing, { recursive: true, force: true });
+    });
+  }
+
+  /** What goes wrong in one partition does not keep the others from their upkeep; the first error is thrown at the end. */
+  maintain(nowMs: TimestampMs, hotDiskBytes: number): Promise<EvictResult> {
+    return this.#changes.run(async () => {
+      this.#assertOpen();
+      const tally = new Tally();
+      for (const partition of this.#partitions.values()) {
+        if (partition.offline === undefined) await tally.add(() => partition.upkeep(nowMs));
+      }
+      await this.#evictDownTo(hotDiskBytes, tally);
+      await tally.add(() => this.#writeRecoveryPoints());
+      return tally.result();
+    });
+  }
+
+  async #evictDownTo(hotDiskBytes: number, tally: Tally): Promise<void> {
+    let excess = this.hotBytes - hotDiskBytes;
+    while (excess > 0) {
+      let oldest: HotPartition | undefined;
+      for (const partition of this.#partitions.values()) {
+        if (partition.evictableCount > 0 && (oldest === undefined || partition.oldestAppendMs < oldest.oldestAppendMs)) oldest = partition;
+      }
+      if (oldest === undefined) return;
+      const partition = oldest;
+      await tally.add(() => partition.evict(1));
+      excess = this.hotBytes - hotDiskBytes;
+    }
+  }
+
+  async #writeRecoveryPoints(): Promise<EvictResult> {
+    let isNew = false;
+    for (const partition of this.#partitions.values()) {
+      if (partition.offline === undefined && this.#ports.recoveryPoints.note(partition.key, partition.flushedOffset)) isNew = true;
+    }
+    if (isNew) await this.#ports.recoveryPoints.write();
+    return { segments: 0, bytes: 0 };
+  }
+
+  evictAll(partitions: readonly PartitionLog[]): Promise<EvictResult> {
+    return this.#changes.run(async () => {
+      this.#assertOpen();
+      const tally = new Tally();
+      const nowMs = this.#clock.nowMs();
+      for (const partition of this.#partitions.values())
+        if (partitions.includes(partition)) await tally.add(() => partition.evictAll(nowMs));
+      return tally.result();
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#changes.run(async () => {
+      if (this.#isClosed) return;
+      this.#isClosed = true;
+      const closed = await Promise.all([...this.#partitions.values()].map((partition) => partition.close()));
+      try {
+        await Promise.all([this.#ports.recoveryPoints.write(), this.#ports.logStarts.write(), this.#ports.boundaries.write()]);
+        if (closed.every(Boolean))
+          await this.#ports.pool.replaceFile(join(this.#options.dir, cleanShutdownFile), Buffer.from(cleanShutdownText));
+      } finally {
+        await this.#ports.pool.close();
+        await this.#lock.release();
+      }
+    });
+  }
+
+  #assertOpen(): void {
+    if (this.#isClosed)
+      throw new LakeError('log-offline', `the log in ${this.#options.dir} is closed`, { facts: { dir: this.#options.dir } });
+  }
+}
+
+/** Adds up what went and keeps the first error until all had their turn. */
+class Tally {
+  #segments = 0;
+  #bytes = 0;
+  #error: unknown;
+
+  async add(work: () => Promise<EvictResult>): Promise<void> {
+    try {
+      const { segments, bytes } = await work();
+      this.#segments += segments;
+      this.#bytes += bytes;
+    } catch (error) {
+      this.#error ??= error;
+    }
+  }
+
+  result(): EvictResult {
+    if (this.#error !== undefined) throw this.#error;
+    return { segments: this.#segments, bytes: this.#bytes };
+  }
+}
+
+function anotherTopic(key: string, found: TopicId, wanted: TopicId): LakeError {
+  return new LakeError('topic-exists', `the folder ${key} belongs to another topic of that name (${found}, not ${wanted})`, {
+    hint: 'Delete the partition of the former topic first.',
+    facts: { key, found, wanted },
+  });
+}

@@ -1,0 +1,490 @@
+/**
+ * One partition: the order of its segments, who may append what, and which offsets mean what. Appends are synchronous, so
+ * that the producer check, the write and the new log end are one step of the event loop.
+ */
+import * as fs from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  invariant,
+  LakeError,
+  type LeaderEpoch,
+  type Offset,
+  type PartitionId,
+  type TimestampMs,
+  toLakeError,
+  type TopicId,
+  type TopicName,
+} from '../kernel/index.js';
+import type { Logger } from '../telemetry/index.js';
+import { batchBytes, batchLastOffsetDelta, batchMaxTimestamp, patchBatch } from '../wire/index.js';
+import { ReadPlaces, readBatches } from './batch-reads.js';
+import { encodeEpochs } from './checkpoint-text.js';
+import type { DurableOffsets } from './durable-offsets.js';
+import { type FlushPool, storageError } from './flush-pool.js';
+import { type FlushWork, GroupFlush } from './group-flush.js';
+import type { AppendResult, EvictResult, LogConfig, LogRead, PartitionLog } from './hot-log.js';
+import type { LeaderEpochs } from './leader-epochs.js';
+import { leaderEpochFile, offsetFile, offsetOfFile, partitionDirectory, suffixes } from './log-files.js';
+import { encodeProducerSnapshot } from './producer-snapshot.js';
+import type { ProducerStates } from './producer-states.js';
+import type { RecoveredPartition } from './recovery.js';
+import { expiredSegments } from './retention.js';
+import type { SegmentList } from './segment-list.js';
+import { Segment, type SegmentPorts } from './segment.js';
+import { findByTimestamp, findMaxTimestamp } from './timestamp-lookup.js';
+
+/** `local.retention.*` = −2: as `retention.*` says (KIP-405). */
+const asTotalRetention = -2;
+
+export interface PartitionPorts extends SegmentPorts {
+  readonly pool: FlushPool;
+  readonly boundaries: DurableOffsets;
+  readonly logStarts: DurableOffsets;
+  readonly recoveryPoints: DurableOffsets;
+  readonly logger: Logger;
+}
+
+export class HotPartition implements PartitionLog {
+  readonly topic: TopicName;
+  readonly partition: PartitionId;
+  readonly topicId: TopicId;
+  readonly key: string;
+  readonly #directory: string;
+  readonly #ports: PartitionPorts;
+  readonly #segments: SegmentList;
+  readonly #epochs: LeaderEpochs;
+  readonly #producers: ProducerStates;
+  readonly #flusher = new GroupFlush(() => this.#prepareFlush());
+  readonly #places = new ReadPlaces();
+  readonly #listeners = new Set<() => void>();
+  #config: LogConfig;
+  #logStartOffset: Offset;
+  #boundary: Offset;
+  #localStartOffset: Offset;
+  #flushedOffset: Offset;
+  #logEndOffset: Offset;
+  #offline: LakeError | undefined;
+  #dirty: Segment[] = [];
+  #isDirectoryDirty = false;
+  /** The active segment's file is held open for appends. */
+  #holdsActive = false;
+  /** Saving what a roll left behind, one thing after the other; never rejects. */
+  #background: Promise<void> = Promise.resolve();
+
+  constructor(
+    name: { readonly topic: TopicName; readonly partition: PartitionId; readonly directory: string },
+    recovered: RecoveredPartition,
+    config: LogConfig,
+    ports: PartitionPorts,
+  ) {
+    this.topic = name.topic;
+    this.partition = name.partition;
+    this.topicId = recovered.topicId;
+    this.key = partitionDirectory(name.topic, name.partition);
+    this.#directory = name.directory;
+    this.#ports = ports;
+    this.#segments = recovered.segments;
+    this.#epochs = recovered.epochs;
+    this.#producers = recovered.producers;
+    this.#config = config;
+    this.#boundary = recovered.boundary;
+    this.#logStartOffset = recovered.logStartOffset;
+    this.#logEndOffset = recovered.segments.active.nextOffset;
+    this.#flushedOffset = this.#logEndOffset;
+    this.#localStartOffset = recovered.segments.unbrokenFrom;
+    this.#offline = recovered.damage;
+    if (this.#offline === undefined) {
+      this.#segments.active.file.retain();
+      this.#holdsActive = true;
+      this.#segments.active.indexIntervalBytes = config.indexIntervalBytes;
+      this.#saveInBackground(...this.#segments.all.slice(0, -1));
+    }
+  }
+
+  get logStartOffset(): Offset {
+    return this.#logStartOffset;
+  }
+
+  get localStartOffset(): Offset {
+    return Math.max(this.#localStartOffset, this.#logStartOffset);
+  }
+
+  get boundary(): Offset {
+    return Math.max(this.#boundary, this.#logStartOffset);
+  }
+
+  get flushedOffset(): Offset {
+    return this.#flushedOffset;
+  }
+
+  get logEndOffset(): Offset {
+    return this.#logEndOffset;
+  }
+
+  get highWatermark(): Offset {
+    return this.#logEndOffset;
+  }
+
+  get lastStableOffset(): Offset {
+    return this.#logEndOffset;
+  }
+
+  get leaderEpoch(): LeaderEpoch {
+    return this.#epochs.latest;
+  }
+
+  get hotBytes(): number {
+    return this.#segments.bytes;
+  }
+
+  get segmentCount(): number {
+    return this.#segments.count;
+  }
+
+  get offline(): Error | undefined {
+    return this.#offline;
+  }
+
+  get config(): LogConfig {
+    return this.#config;
+  }
+
+  append(batch: Buffer, nowMs: TimestampMs): AppendResult {
+    this.#assertOnline();
+    invariant(batch.length === batchBytes(batch, 0), 'exactly one batch is appended', { bytes: batch.length });
+    if (batch.length > this.#config.segmentBytes) {
+      throw new LakeError(
+        'record-list-too-large',
+        `a batch of ${batch.length} bytes does not fit a segment of ${this.#config.segmentBytes}`,
+        {
+          hint: 'Produce smaller batches, or raise segment.bytes of the topic.',
+          facts: { topic: this.topic, partition: this.partition, bytes: batch.length },
+        },
+      );
+    }
+    if (!this.#producers.check(batch, 0)) {
+      const { duplicateFirstOffset: baseOffset, duplicateLastOffset: lastOffset } = this.#producers;
+      return { baseOffset, lastOffset, isDuplicate: true, logStartOffset: this.#logStartOffset };
+    }
+    const baseOffset = this.#logEndOffset;
+    const lastOffset = baseOffset + batchLastOffsetDelta(batch, 0);
+    const maxTimestampMs = batchMaxTimestamp(batch, 0);
+    if (this.#segments.active.mustRollFor(batch.length, lastOffset, nowMs, this.#config)) this.roll(nowMs);
+    const segment = this.#segments.active;
+    const position = segment.bytes;
+    patchBatch(batch, 0, baseOffset, this.#epochs.latest);
+    this.#markDirty(segment);
+    try {
+      segment.file.appendSync(batch);
+    } catch (error) {
+      throw this.#writeFailed(segment, position, error);
+    }
+    segment.note(position, batch.length, lastOffset, maxTimestampMs, nowMs);
+    this.#producers.note(batch, 0, lastOffset, nowMs);
+    this.#logEndOffset = lastOffset + 1;
+    this.#changed();
+    return { baseOffset, lastOffset, isDuplicate: false, logStartOffset: this.#logStartOffset };
+  }
+
+  /** A full disk refuses the batch and no more, if what was written of it can be dropped; any other failure is for good. */
+  #writeFailed(segment: Segment, position: number, error: unknown): LakeError {
+    const failure = storageError(`a write to ${segment.file.path} failed`, (error as NodeJS.ErrnoException).code, error);
+    if (failure.code === 'disk-full') {
+      try {
+        segment.file.cutSync(position);
+        return failure;
+      } catch (cause) {
+        return this.#goOffline(new LakeError('log-offline', `${segment.file.path} could not be cut back`, { cause }));
+      }
+    }
+    return this.#goOffline(failure);
+  }
+
+  #goOffline(error: LakeError): LakeError {
+    if (this.#offline !== undefined) return this.#offline;
+    this.#offline = error;
+    this.#ports.logger.error('partition goes offline', { topic: this.topic, partition: this.partition, error: error.message });
+    this.#changed();
+    return error;
+  }
+
+  #assertOnline(): void {
+    if (this.#offline !== undefined) throw this.#offline;
+  }
+
+  #markDirty(segment: Segment): void {
+    if (segment.isDirty) return;
+    segment.isDirty = true;
+    segment.file.retain();
+    this.#dirty.push(segment);
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** Begins a new segment. Errors: `disk-full`, where nothing has changed, and `log-offline`. */
+  roll(nowMs: TimestampMs): void {
+    this.#assertOnline();
+    const old = this.#segments.active;
+    let fresh: Segment;
+    try {
+      fresh = Segment.createSync(this.#directory, this.#logEndOffset, this.#ports, {
+        nowMs,
+        indexIntervalBytes: this.#config.indexIntervalBytes,
+      });
+      fresh.file.retain();
+    } catch (error) {
+      const failure = storageError(`a new segment in ${this.#directory} failed`, (error as NodeJS.ErrnoException).code, error);
+      throw failure.code === 'disk-full' ? failure : this.#goOffline(failure);
+    }
+    old.seal();
+    old.file.release();
+    this.#segments.add(fresh);
+    this.#isDirectoryDirty = true;
+    const snapshot = { offset: this.#logEndOffset, bytes: encodeProducerSnapshot(this.#producers.toSnapshot()) };
+    this.#inBackground(() => this.#saveSnapshot(snapshot));
+    this.#saveInBackground(old);
+    void this.flush().catch(() => undefined);
+  }
+
+  async #saveSnapshot(snapshot: { readonly offset: Offset; readonly bytes: Buffer }): Promise<void> {
+    await this.#ports.pool.replaceFile(join(this.#directory, offsetFile(snapshot.offset, suffixes.snapshot)), snapshot.bytes);
+  }
+
+  #saveInBackground(...segments: readonly Segment[]): void {
+    for (const segment of segments)
+      this.#inBackground(() => segment.saveIndexes((path, bytes) => this.#ports.pool.replaceFile(path, bytes)));
+  }
+
+  /** For what a start can do without: snapshots and indexes are made anew from the batches. */
+  #inBackground(work: () => Promise<void>): void {
+    this.#background = this.#background.then(work).catch((error: unknown) => {
+      this.#ports.logger.warn('an index or snapshot was not saved', { directory: this.#directory, error: toLakeError(error).message });
+    });
+  }
+
+  async flush(upTo: Offset = this.#logEndOffset): Promise<{ readonly flushedOffset: Offset; readonly leaderEpoch: LeaderEpoch }> {
+    this.#assertOnline();
+    if (upTo > this.#logEndOffset) throw this.#outOfRange(upTo);
+    if (upTo > this.#flushedOffset) await this.#flusher.ask(upTo);
+    return { flushedOffset: this.#flushedOffset, leaderEpoch: this.#epochs.latest };
+  }
+
+  #prepareFlush(): FlushWork {
+    this.#assertOnline();
+    const endOffset = this.#logEndOffset;
+    const segments = this.#dirty;
+    const directories = this.#isDirectoryDirty ? [this.#directory] : [];
+    this.#dirty = [];
+    this.#isDirectoryDirty = false;
+    for (const segment of segments) segment.isDirty = false;
+    return { endOffset, run: () => this.#runFlush(endOffset, segments, directories) };
+  }
+
+  async #runFlush(endOffset: Offset, segments: readonly Segment[], directories: readonly string[]): Promise<void> {
+    try {
+      const fds = segments.map((segment) => {
+        const fd = segment.file.retain();
+        segment.file.release();
+        return fd;
+      });
+      await this.#ports.pool.flush(fds, directories);
+    } catch (error) {
+      const hint = 'Look at the disk and its messages, then restart the broker.';
+      throw this.#goOffline(new LakeError('log-offline', `a flush of ${this.#directory} failed`, { cause: error, hint }));
+    } finally {
+      for (const segment of segments) segment.file.release();
+    }
+    this.#flushedOffset = Math.max(this.#flushedOffset, endOffset);
+    this.#changed();
+  }
+
+  async read(
+    offset: Offset,
+    maxBytes: number,
+    options: { readonly isMinOneBatch: boolean; readonly endOffset?: Offset },
+  ): Promise<LogRead> {
+    this.#assertOnline();
+    if (offset < this.localStartOffset || offset > this.#logEndOffset) throw this.#outOfRange(offset);
+    if (offset === this.#logEndOffset) this.#places.note(this.#segments.active, offset, this.#segments.active.bytes);
+    const endOffset = Math.min(options.endOffset ?? this.#logEndOffset, this.#logEndOffset);
+    return readBatches(this.#segments, this.#places, { offset, endOffset, maxBytes, isMinOneBatch: options.isMinOneBatch });
+  }
+
+  async offsetForTimestamp(timestampMs: TimestampMs, fromOffset: Offset): ReturnType<PartitionLog['offsetForTimestamp']> {
+    this.#assertOnline();
+    const found = await findByTimestamp(this.#segments, timestampMs, Math.max(fromOffset, this.localStartOffset), this.#logEndOffset);
+    return found === null ? null : { ...found, leaderEpoch: this.epochForOffset(found.offset) };
+  }
+
+  async maxTimestamp(): ReturnType<PartitionLog['maxTimestamp']> {
+    this.#assertOnline();
+    const found = await findMaxTimestamp(this.#segments, this.localStartOffset, this.#logEndOffset);
+    return found === null ? null : { ...found, leaderEpoch: this.epochForOffset(found.offset) };
+  }
+
+  epochForOffset(offset: Offset): LeaderEpoch {
+    return this.#epochs.epochFor(offset);
+  }
+
+  async moveBoundary(boundary: Offset, logStartOffset: Offset): Promise<void> {
+    this.#assertOnline();
+    const facts = { topic: this.topic, partition: this.partition, boundary, logStartOffset, flushedOffset: this.#flushedOffset };
+    if (boundary > this.#flushedOffset || logStartOffset > this.#flushedOffset) {
+      throw new LakeError('log-damaged', `the boundary ${boundary} lies above the flushed end ${this.#flushedOffset} of ${this.key}`, {
+        hint: 'The table knows records that the log lost: do not produce to this topic, and restore the log from a copy.',
+        facts,
+      });
+    }
+    if (logStartOffset > boundary) throw new LakeError('message-invalid', 'a log start lies above its boundary', { facts });
+    await Promise.all([
+      boundary > this.#boundary ? this.#ports.boundaries.set(this.key, boundary) : undefined,
+      logStartOffset > this.#logStartOffset ? this.#ports.logStarts.set(this.key, logStartOffset) : undefined,
+    ]);
+    this.#boundary = Math.max(this.#boundary, boundary);
+    this.#logStartOffset = Math.max(this.#logStartOffset, logStartOffset);
+    this.#changed();
+  }
+
+  onChange(listener: () => void): () => void {
+    const own = (): void => listener();
+    this.#listeners.add(own);
+    return () => {
+      this.#listeners.delete(own);
+    };
+  }
+
+  updateConfig(config: LogConfig): void {
+    this.#config = config;
+    this.#segments.active.indexIntervalBytes = config.indexIntervalBytes;
+  }
+
+  /** Rolls by age, forgets silent producers, and drops what retention allows. */
+  async upkeep(nowMs: TimestampMs): Promise<EvictResult> {
+    this.#producers.expire(nowMs);
+    const config = this.#config;
+    if (this.#segments.active.isOlderThan(config.segmentMs, nowMs)) this.roll(nowMs);
+    if (config.isTiered) {
+      const ms = config.localRetentionMs === asTotalRetention ? config.retentionMs : config.localRetentionMs;
+      const bytes = config.localRetentionBytes === asTotalRetention ? config.retentionBytes : config.localRetentionBytes;
+      return this.#drop(this.#expired({ ms, bytes, belowOffset: this.#boundary }, nowMs));
+    }
+    const count = this.#expired({ ms: config.retentionMs, bytes: config.retentionBytes, belowOffset: this.#flushedOffset }, nowMs);
+    const first = this.#segments.all[count] as Segment;
+    if (count > 0 && first.baseOffset > this.#logStartOffset) {
+      await this.#ports.logStarts.set(this.key, first.baseOffset);
+      this.#logStartOffset = first.baseOffset;
+      this.#forgetOldEpochs();
+    }
+    return this.#drop(count);
+  }
+
+  /** Segments beyond a rule; the active one is rolled first where it is among them. */
+  #expired(rule: { readonly ms: number; readonly bytes: number; readonly belowOffset: Offset }, nowMs: TimestampMs): number {
+    const count = expiredSegments(this.#segments.all, rule, nowMs);
+    if (count === this.#segments.count) this.roll(nowMs);
+    return count;
+  }
+
+  /** Segments that lie wholly below the boundary and are not written any more. */
+  get evictableCount(): number {
+    if (this.#offline !== undefined || !this.#config.isTiered) return 0;
+    const first = this.#segments.all.findIndex((segment) => segment.nextOffset > this.#boundary);
+    return Math.min(first < 0 ? this.#segments.count : first, this.#segments.count - 1);
+  }
+
+  /** When the oldest segment was written last: which partition's goes first when the disk is short. */
+  get oldestAppendMs(): TimestampMs {
+    return (this.#segments.all[0] as Segment).lastAppendMs;
+  }
+
+  evict(count: number): Promise<EvictResult> {
+    return this.#drop(Math.min(count, this.evictableCount));
+  }
+
+  /** Rolls where part of the active segment lies below the boundary, and evicts all that can go. */
+  async evictAll(nowMs: TimestampMs): Promise<EvictResult> {
+    this.#assertOnline();
+    const { active } = this.#segments;
+    if (active.bytes > 0 && active.baseOffset < this.#boundary) this.roll(nowMs);
+    return this.evict(this.evictableCount);
+  }
+
+  /** Takes the oldest segments out at once and removes their files; reads under way go on. */
+  async #drop(count: number): Promise<EvictResult> {
+    if (count === 0) return { segments: 0, bytes: 0 };
+    const dropped = this.#segments.takeFirst(count);
+    this.#localStartOffset = this.#segments.unbrokenFrom;
+    this.#changed();
+    let bytes = 0;
+    for (const segment of dropped) {
+      bytes += segment.bytes;
+      await segment.remove();
+    }
+    await this.#removeSnapshotsBelow((this.#segments.all[0] as Segment).baseOffset);
+    return { segments: count, bytes };
+  }
+
+  /** Snapshots of segments that are gone; the newest always stays. */
+  async #removeSnapshotsBelow(offset: Offset): Promise<void> {
+    const offsets = (await fs.readdir(this.#directory)).flatMap((name) => offsetOfFile(name, suffixes.snapshot) ?? []);
+    const newest = Math.max(...offsets);
+    for (const old of offsets) {
+      if (old < offset && old !== newest) await fs.rm(join(this.#directory, offsetFile(old, suffixes.snapshot)), { force: true });
+    }
+  }
+
+  #forgetOldEpochs(): void {
+    if (!this.#epochs.forgetBelow(this.#logStartOffset)) return;
+    const bytes = Buffer.from(encodeEpochs(this.#epochs.entries));
+    this.#inBackground(() => this.#ports.pool.replaceFile(join(this.#directory, leaderEpochFile), bytes));
+  }
+
+  /** Makes everything durable that a clean start takes as it is. True where that holds. */
+  async close(): Promise<boolean> {
+    if (this.#offline !== undefined) {
+      await this.giveUp(this.#offline);
+      return false;
+    }
+    const isClean = await this.#saveAll().then(
+      () => true,
+      () => false,
+    );
+    this.#ports.recoveryPoints.note(this.key, this.#flushedOffset);
+    await this.giveUp(new LakeError('log-offline', `${this.key} is closed`, { hint: 'Wait for the broker to start again.' }));
+    return isClean;
+  }
+
+  async #saveAll(): Promise<void> {
+    await this.flush();
+    await this.#background;
+    for (const segment of this.#segments.all) await segment.saveIndexes((path, bytes) => this.#ports.pool.replaceFile(path, bytes));
+    await this.#saveSnapshot({ offset: this.#logEndOffset, bytes: encodeProducerSnapshot(this.#producers.toSnapshot()) });
+  }
+
+  /** Refuses everything from now on and lets go of the files; reads and flushes under way keep theirs until they end. */
+  async giveUp(reason: LakeError): Promise<void> {
+    this.#offline ??= reason;
+    await this.#background;
+    for (const segment of this.#segments.all) {
+      this.#ports.indexCache.forget(segment);
+      segment.file.giveUp();
+    }
+    for (const segment of this.#dirty.splice(0)) segment.file.release();
+    if (this.#holdsActive) this.#segments.active.file.release();
+    this.#holdsActive = false;
+    this.#changed();
+  }
+
+  #outOfRange(offset: Offset): LakeError {
+    return new LakeError(
+      'offset-out-of-range',
+      `offset ${offset} of ${this.key} is not in [${this.localStartOffset}, ${this.#logEndOffset}]`,
+      {
+        hint: 'Begin at an offset between the log start and the log end.',
+        facts: { topic: this.topic, partition: this.partition, offset, localStart: this.localStartOffset, logEnd: this.#logEndOffset },
+      },
+    );
+  }
+}

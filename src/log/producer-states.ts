@@ -1,0 +1,225 @@
+/**
+ * What each idempotent producer wrote last, so that a retry is answered and not appended again (KIP-98, and Kafka's
+ * ProducerStateEntry and ProducerAppendInfo). Check and note are two synchronous calls around the write: nothing may be
+ * awaited between them.
+ */
+import { LakeError, type Offset, type TimestampMs } from '../kernel/index.js';
+import { batchAt, batchBaseSequence, batchLastOffset, batchLastOffsetDelta, batchProducerEpoch } from '../wire/index.js';
+import type { ProducerSnapshotEntry } from './producer-snapshot.js';
+
+/** Batches a producer may have under way, and so may send again (`max.in.flight.requests.per.connection`). */
+const batchesKept = 5;
+/** Producers a partition remembers: 100,000 × about 250 bytes = 25 MB. Beyond it the longest silent are forgotten. */
+const producersMax = 100_000;
+/** How many are forgotten at once, so that the search for them is not paid for each new producer. */
+const producersForgottenAtOnce = producersMax / 100;
+
+const sequenceMax = 0x7fffffff;
+const two32 = 2 ** 32;
+
+/** A producer id as a map key: exact, and a number where it can be one. */
+type ProducerKey = number | bigint;
+
+/** Fields of a kept batch, side by side in one flat array. */
+const fields = { firstSequence: 0, lastSequence: 1, firstOffset: 2, lastOffset: 3 } as const;
+const fieldCount = 4;
+
+class ProducerState {
+  epoch: number;
+  /** When it was last heard of, by the broker's clock: records may bear any timestamp. */
+  lastMs: TimestampMs;
+  /** A ring: the newest batch is at `newest`. */
+  readonly batches = new Float64Array(batchesKept * fieldCount);
+  count = 0;
+  newest = batchesKept - 1;
+
+  constructor(epoch: number, lastMs: TimestampMs) {
+    this.epoch = epoch;
+    this.lastMs = lastMs;
+  }
+
+  /** A field of the batch that is `age` before the newest. */
+  field(age: number, field: number): number {
+    return this.batches[((this.newest - age + batchesKept) % batchesKept) * fieldCount + field] as number;
+  }
+
+  push(firstSequence: number, lastSequence: number, firstOffset: Offset, lastOffset: Offset): void {
+    this.newest = (this.newest + 1) % batchesKept;
+    const at = this.newest * fieldCount;
+    this.batches[at + fields.firstSequence] = firstSequence;
+    this.batches[at + fields.lastSequence] = lastSequence;
+    this.batches[at + fields.firstOffset] = firstOffset;
+    this.batches[at + fields.lastOffset] = lastOffset;
+    if (this.count < batchesKept) this.count++;
+  }
+}
+
+/** Sequences run from 0 to 2^31 − 1 and begin again at 0. */
+export function advanceSequence(sequence: number, by: number): number {
+  return by > sequenceMax - sequence ? by - (sequenceMax - sequence) - 1 : sequence + by;
+}
+
+/** The producer id of a batch; −1 where it has none. */
+function producerKey(buf: Buffer, at: number): ProducerKey {
+  const value = buf.readInt32BE(at + batchAt.producerId) * two32 + buf.readUInt32BE(at + batchAt.producerId + 4);
+  return Number.isSafeInteger(value) ? value : buf.readBigInt64BE(at + batchAt.producerId);
+}
+
+export class ProducerStates {
+  readonly #states = new Map<ProducerKey, ProducerState>();
+  readonly #expirationMs: number;
+  /** Offsets of the batch that `check` found to be there already. */
+  duplicateFirstOffset: Offset = -1;
+  duplicateLastOffset: Offset = -1;
+
+  constructor(expirationMs: number) {
+    this.#expirationMs = expirationMs;
+  }
+
+  get count(): number {
+    return this.#states.size;
+  }
+
+  /**
+   * Whether the batch may be appended. False: it is there already, at the duplicate offsets above.
+   * Errors: `producer-epoch-invalid`, `sequence-out-of-order`.
+   */
+  check(buf: Buffer, at: number): boolean {
+    const key = producerKey(buf, at);
+    if (key === -1) return true;
+    const state = this.#states.get(key);
+    if (state === undefined) return true;
+    const epoch = batchProducerEpoch(buf, at);
+    const first = batchBaseSequence(buf, at);
+    if (epoch < state.epoch) throw fenced(key, epoch, state.epoch);
+    if (epoch > state.epoch) {
+      if (first !== 0) throw outOfOrder(key, epoch, first, 0);
+      return true;
+    }
+    const last = advanceSequence(first, batchLastOffsetDelta(buf, at));
+    for (let age = 0; age < state.count; age++) {
+      if (state.field(age, fields.firstSequence) === first && state.field(age, fields.lastSequence) === last) {
+        this.duplicateFirstOffset = state.field(age, fields.firstOffset);
+        this.duplicateLastOffset = state.field(age, fields.lastOffset);
+        return false;
+      }
+    }
+    if (state.count === 0) return true;
+    const expected = advanceSequence(state.field(0, fields.lastSequence), 1);
+    if (first !== expected) throw outOfOrder(key, epoch, first, expected);
+    return true;
+  }
+
+  /** Notes a batch that is in the log now, its base offset patched. Also replays batches found by recovery. */
+  note(buf: Buffer, at: number, lastOffset: Offset, nowMs: TimestampMs): void {
+    const key = producerKey(buf, at);
+    if (key === -1) return;
+    const epoch = batchProducerEpoch(buf, at);
+    const first = batchBaseSequence(buf, at);
+    const delta = batchLastOffsetDelta(buf, at);
+    const state = this.#stateFor(key, epoch, nowMs);
+    if (first >= 0) state.push(first, advanceSequence(first, delta), lastOffset - delta, lastOffset);
+    state.lastMs = nowMs;
+  }
+
+  #stateFor(key: ProducerKey, epoch: number, nowMs: TimestampMs): ProducerState {
+    let state = this.#states.get(key);
+    if (state === undefined) {
+      if (this.#states.size >= producersMax) this.#forgetLongestSilent();
+      state = new ProducerState(epoch, nowMs);
+      this.#states.set(key, state);
+    } else if (state.epoch !== epoch) {
+      state.epoch = epoch;
+      state.count = 0;
+    }
+    return state;
+  }
+
+  /**
+   * Puts batches that a snapshot left out (it has one a producer) back behind the newest. `batches` ascend; those at or
+   * above the snapshot's own are not taken again.
+   */
+  refill(buf: Buffer, positions: readonly number[]): void {
+    const older = new Map<ProducerKey, number[]>();
+    for (const at of positions) {
+      const key = producerKey(buf, at);
+      const state = key === -1 ? undefined : this.#states.get(key);
+      if (state?.count !== 1 || state.epoch !== batchProducerEpoch(buf, at) || batchBaseSequence(buf, at) < 0) continue;
+      if (batchLastOffset(buf, at) >= state.field(0, fields.lastOffset)) continue;
+      const kept = older.get(key) ?? [];
+      kept.push(at);
+      older.set(key, kept.slice(1 - batchesKept));
+    }
+    for (const [key, kept] of older) {
+      const state = this.#states.get(key) as ProducerState;
+      const newest = [fields.firstSequence, fields.lastSequence, fields.firstOffset, fields.lastOffset].map((field) =>
+        state.field(0, field),
+      );
+      state.count = 0;
+      for (const at of kept) {
+        const delta = batchLastOffsetDelta(buf, at);
+        const first = batchBaseSequence(buf, at);
+        const lastOffset = batchLastOffset(buf, at);
+        state.push(first, advanceSequence(first, delta), lastOffset - delta, lastOffset);
+      }
+      state.push(...(newest as [number, number, number, number]));
+    }
+  }
+
+  /** Forgets producers that were silent for `producer.id.expiration.ms`. */
+  expire(nowMs: TimestampMs): void {
+    for (const [key, state] of this.#states) if (nowMs - state.lastMs >= this.#expirationMs) this.#states.delete(key);
+  }
+
+  #forgetLongestSilent(): void {
+    const bySilence = [...this.#states].sort((a, b) => a[1].lastMs - b[1].lastMs);
+    for (const [key] of bySilence.slice(0, producersForgottenAtOnce)) this.#states.delete(key);
+  }
+
+  toSnapshot(): ProducerSnapshotEntry[] {
+    const entries: ProducerSnapshotEntry[] = [];
+    for (const [key, state] of this.#states) {
+      const hasBatch = state.count > 0;
+      entries.push({
+        producerId: BigInt(key),
+        producerEpoch: state.epoch,
+        lastSequence: hasBatch ? state.field(0, fields.lastSequence) : -1,
+        lastOffset: hasBatch ? state.field(0, fields.lastOffset) : -1,
+        offsetDelta: hasBatch ? state.field(0, fields.lastOffset) - state.field(0, fields.firstOffset) : 0,
+        timestampMs: state.lastMs,
+      });
+    }
+    return entries;
+  }
+
+  /** Begins from a snapshot; what was known before is forgotten. */
+  load(entries: readonly ProducerSnapshotEntry[], nowMs: TimestampMs): void {
+    this.#states.clear();
+    for (const entry of entries) {
+      if (nowMs - entry.timestampMs >= this.#expirationMs) continue;
+      const state = new ProducerState(entry.producerEpoch, entry.timestampMs);
+      if (entry.lastSequence >= 0) {
+        const first = entry.lastSequence - entry.offsetDelta;
+        const firstSequence = first >= 0 ? first : first + sequenceMax + 1;
+        state.push(firstSequence, entry.lastSequence, entry.lastOffset - entry.offsetDelta, entry.lastOffset);
+      }
+      const id = entry.producerId;
+      const asNumber = Number(id);
+      this.#states.set(Number.isSafeInteger(asNumber) ? asNumber : id, state);
+    }
+  }
+}
+
+function fenced(key: ProducerKey, epoch: number, current: number): LakeError {
+  return new LakeError('producer-epoch-invalid', `producer ${key} wrote in epoch ${epoch}, but epoch ${current} has begun`, {
+    hint: 'Stop the older instance of the producer.',
+    facts: { producerId: key, epoch, current },
+  });
+}
+
+function outOfOrder(key: ProducerKey, epoch: number, sequence: number, expected: number): LakeError {
+  return new LakeError('sequence-out-of-order', `producer ${key} in epoch ${epoch} sent sequence ${sequence} where ${expected} was due`, {
+    hint: 'Let the producer ask for a new producer id; records before this one were lost or are still under way.',
+    facts: { producerId: key, epoch, sequence, expected },
+  });
+}

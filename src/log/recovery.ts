@@ -1,0 +1,299 @@
+/**
+ * Opens the folder of one partition. After a clean stop indexes are taken as they are; after anything else every segment that
+ * reaches above the recovery point is read and checked.
+ *
+ * What is found at offset X where the batches stop being good:
+ *
+ * | X is                                          | then                                                             |
+ * |-----------------------------------------------|------------------------------------------------------------------|
+ * | at or above the recovery point                | a torn tail: cut at X, in a new leader epoch                      |
+ * | below it, and the boundary is at or above it  | only copies of cold records are missing: cut, begin at the boundary |
+ * | below it otherwise                            | damage: the partition stays offline, nothing is touched          |
+ *
+ * Every start that is not clean begins a new leader epoch, also where nothing was cut: after a power cut a file may simply be
+ * shorter, at the end of a batch, and an offset must not be used twice in one epoch.
+ */
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import { isLakeError, LakeError, MiB, type Offset, type TopicId, toLakeError, zeroTopicId } from '../kernel/index.js';
+import type { Logger } from '../telemetry/index.js';
+import { batchBaseOffset, batchHeaderBytes, batchLastOffset, batchLeaderEpoch } from '../wire/index.js';
+import { farWindowBytes, walkSegment } from './batch-walk.js';
+import { decodeEpochs, decodePartitionMetadata, encodeEpochs } from './checkpoint-text.js';
+import { readFileIfThereSync, replaceFileSync } from './durable-file.js';
+import { LeaderEpochs } from './leader-epochs.js';
+import { leaderEpochFile, offsetFile, offsetOfFile, partitionMetadataFile, suffixes } from './log-files.js';
+import { decodeProducerSnapshot } from './producer-snapshot.js';
+import { ProducerStates } from './producer-states.js';
+import { SegmentFile } from './segment-file.js';
+import { SegmentList } from './segment-list.js';
+import { Segment, type SegmentPorts } from './segment.js';
+
+/** How far behind a snapshot batches are looked at for the retries that it left out: dozens of batches of many producers. */
+const refillBytes = MiB;
+const defaultIndexIntervalBytes = 4096;
+
+export interface RecoveryRequest {
+  readonly directory: string;
+  /** Everything below is on disk, as far as was noted. */
+  readonly recoveryPoint: Offset;
+  readonly logStartOffset: Offset | undefined;
+  readonly boundary: Offset;
+  readonly isClean: boolean;
+  readonly producerIdExpirationMs: number;
+  readonly nowMs: number;
+  readonly ports: SegmentPorts;
+  readonly logger: Logger;
+}
+
+export interface RecoveredPartition {
+  readonly topicId: TopicId;
+  readonly segments: SegmentList;
+  readonly logStartOffset: Offset;
+  readonly boundary: Offset;
+  readonly epochs: LeaderEpochs;
+  readonly producers: ProducerStates;
+  /** Segments that may hold bytes no flush has covered. */
+  readonly unflushed: readonly Segment[];
+  /** Why the partition cannot be used. */
+  readonly damage: LakeError | undefined;
+}
+
+/** Never throws for what is wrong with one partition: that is its `damage`. */
+export async function recoverPartition(request: RecoveryRequest): Promise<RecoveredPartition> {
+  const { directory } = request;
+  const producers = new ProducerStates(request.producerIdExpirationMs);
+  let topicId = zeroTopicId;
+  let segments: Segment[] = [];
+  try {
+    topicId = readTopicId(directory);
+    removeLeftovers(directory);
+    segments = openSegments(request);
+    return { topicId, ...(await recover(request, segments, producers)), producers, damage: undefined };
+  } catch (error) {
+    const damage = isLakeError(error, 'log-damaged') ? error : toLakeError(error, 'log-offline', directory);
+    request.logger.error('partition stays offline', { directory, error: damage.message });
+    if (segments.length === 0)
+      segments = [
+        new Segment(
+          directory,
+          0,
+          new SegmentFile(join(directory, offsetFile(0, suffixes.log)), 0, request.ports.openFiles),
+          request.ports,
+          segmentOptions(request),
+        ),
+      ];
+    const logStartOffset = request.logStartOffset ?? (segments[0] as Segment).baseOffset;
+    return {
+      topicId,
+      segments: new SegmentList(segments),
+      logStartOffset,
+      boundary: request.boundary,
+      epochs: new LeaderEpochs(),
+      producers,
+      unflushed: [],
+      damage,
+    };
+  }
+}
+
+async function recover(
+  request: RecoveryRequest,
+  segments: Segment[],
+  producers: ProducerStates,
+): Promise<Pick<RecoveredPartition, 'segments' | 'logStartOffset' | 'boundary' | 'epochs' | 'unflushed'>> {
+  const { directory, boundary, recoveryPoint, ports } = request;
+  const logStartOffset = request.logStartOffset ?? segments[0]?.baseOffset ?? 0;
+  const floor = Math.max(boundary, logStartOffset);
+  const unflushed = await findEnd(request, segments, floor);
+  const last = segments.at(-1);
+  if (last === undefined || last.nextOffset < floor) {
+    if (last !== undefined || floor > 0)
+      request.logger.warn('the log begins anew at its boundary', { directory, end: last?.nextOffset ?? 0, floor });
+    if (recoveryPoint > floor)
+      throw damage(directory, `it ends at ${last?.nextOffset ?? 0}, below its recovery point ${recoveryPoint}`, recoveryPoint);
+    const fresh = Segment.createSync(directory, floor, ports, segmentOptions(request));
+    segments.push(fresh);
+    unflushed.push(fresh);
+  } else if (last.nextOffset < recoveryPoint) {
+    throw damage(directory, `it ends at ${last.nextOffset}, below its recovery point ${recoveryPoint}`, recoveryPoint);
+  }
+  for (const segment of segments.slice(0, -1)) segment.seal();
+  const list = new SegmentList(segments);
+  if (list.unbrokenFrom > floor) throw damage(directory, `segments between ${floor} and ${list.unbrokenFrom} are missing`, floor);
+  const epochs = await recoverEpochs(request, list);
+  await recoverProducers(request, list, producers);
+  return { segments: list, logStartOffset, boundary, epochs, unflushed };
+}
+
+function segmentOptions(request: RecoveryRequest): { nowMs: number; indexIntervalBytes: number } {
+  return { nowMs: request.nowMs, indexIntervalBytes: defaultIndexIntervalBytes };
+}
+
+function readTopicId(directory: string): TopicId {
+  const path = join(directory, partitionMetadataFile);
+  const bytes = readFileIfThereSync(path);
+  if (bytes === undefined) throw damage(directory, `it has no ${partitionMetadataFile}`, 0);
+  return decodePartitionMetadata(bytes.toString(), path);
+}
+
+/** What a kill left half removed or half written, and indexes without their segment. */
+function removeLeftovers(directory: string): void {
+  const names = fs.readdirSync(directory);
+  const bases = new Set(names.map((name) => offsetOfFile(name, suffixes.log)));
+  for (const name of names) {
+    const indexed = offsetOfFile(name, suffixes.index) ?? offsetOfFile(name, suffixes.timeIndex);
+    const isOrphan = indexed !== undefined && !bases.has(indexed);
+    if (isOrphan || name.endsWith(suffixes.deleted) || name.endsWith(suffixes.temporary)) fs.rmSync(join(directory, name), { force: true });
+  }
+}
+
+function openSegments(request: RecoveryRequest): Segment[] {
+  const { directory, ports } = request;
+  const bases = fs.readdirSync(directory).flatMap((name) => offsetOfFile(name, suffixes.log) ?? []);
+  return bases
+    .sort((a, b) => a - b)
+    .map((base) => {
+      const path = join(directory, offsetFile(base, suffixes.log));
+      const { size, mtimeMs, birthtimeMs } = fs.statSync(path);
+      const lastAppendMs = Math.min(Math.floor(mtimeMs), request.nowMs);
+      const segment = new Segment(directory, base, new SegmentFile(path, size, ports.openFiles), ports, {
+        ...segmentOptions(request),
+        nowMs: lastAppendMs,
+      });
+      if (size > 0) segment.firstAppendMs = birthtimeMs > 0 ? Math.min(Math.floor(birthtimeMs), lastAppendMs) : lastAppendMs;
+      return segment;
+    });
+}
+
+/** Opens or checks each segment and cuts what lies behind the last good batch. Answers those that were not known to be flushed. */
+async function findEnd(request: RecoveryRequest, segments: Segment[], floor: Offset): Promise<Segment[]> {
+  const { directory, isClean, recoveryPoint, boundary } = request;
+  const unflushed: Segment[] = [];
+  for (let i = 0; i < segments.length; i++) {
+    const segment = segments[i] as Segment;
+    const nextBase = segments[i + 1]?.baseOffset;
+    const isAboveRecoveryPoint = nextBase === undefined || nextBase > recoveryPoint;
+    const mustCheck = !isClean && isAboveRecoveryPoint;
+    if (mustCheck) unflushed.push(segment);
+    const end = !mustCheck && (await segment.openIndexed()) ? undefined : await segment.rebuild();
+    const stop = segment.nextOffset;
+    const isHole = nextBase !== undefined && nextBase !== stop;
+    if (end?.fault === undefined && !isHole) continue;
+    const what = end?.fault ?? `the next segment begins at ${nextBase}`;
+    // All of a segment below the floor, and a hole below it, are copies that may be missing.
+    const isCopyOnly = nextBase !== undefined && nextBase <= floor && stop <= nextBase;
+    const isBelowWhatWasFlushed = stop < recoveryPoint && recoveryPoint > boundary;
+    const isDamage = isBelowWhatWasFlushed || (stop < boundary && end?.fault !== undefined && !end.isCutOff);
+    if (!isCopyOnly && isDamage) throw damage(segment.file.path, `${what}, at offset ${stop}`, recoveryPoint, end?.position);
+    if (end !== undefined && end.position < segment.bytes) {
+      request.logger.warn('cut a torn tail', { path: segment.file.path, offset: stop, bytes: segment.bytes - end.position, what });
+      segment.file.cutSync(end.position);
+      if (!unflushed.includes(segment)) unflushed.push(segment);
+    }
+    if (isCopyOnly) continue;
+    for (const later of segments.splice(i + 1)) {
+      request.logger.warn('dropped a segment behind a torn tail', { directory, baseOffset: later.baseOffset, bytes: later.bytes });
+      await later.remove();
+    }
+  }
+  return unflushed;
+}
+
+async function recoverEpochs(request: RecoveryRequest, segments: SegmentList): Promise<LeaderEpochs> {
+  const path = join(request.directory, leaderEpochFile);
+  const bytes = readFileIfThereSync(path);
+  const epochs = bytes === undefined ? await epochsOfBatches(segments) : new LeaderEpochs(decodeEpochs(bytes.toString(), path));
+  const { latest } = epochs;
+  const endOffset = segments.active.nextOffset;
+  // Epochs above the end are forgotten only once the next one is known to be newer than they were.
+  const isCut = epochs.cutAbove(endOffset);
+  const isNew = (!request.isClean || isCut || latest < 0) && epochs.assign(latest + 1, endOffset);
+  if (isCut || isNew || bytes === undefined) replaceFileSync(path, Buffer.from(encodeEpochs(epochs.entries)));
+  return epochs;
+}
+
+async function epochsOfBatches(segments: SegmentList): Promise<LeaderEpochs> {
+  const epochs = new LeaderEpochs();
+  await eachBatch(segments, segments.all[0]?.baseOffset ?? 0, (window, at) => {
+    epochs.assign(batchLeaderEpoch(window, at), batchBaseOffset(window, at));
+  });
+  return epochs;
+}
+
+async function recoverProducers(request: RecoveryRequest, segments: SegmentList, producers: ProducerStates): Promise<void> {
+  const { directory, nowMs } = request;
+  const endOffset = segments.active.nextOffset;
+  const offsets = fs
+    .readdirSync(directory)
+    .flatMap((name) => offsetOfFile(name, suffixes.snapshot) ?? [])
+    .sort((a, b) => b - a);
+  let from = segments.unbrokenFrom;
+  let isLoaded = false;
+  for (const offset of offsets) {
+    const path = join(directory, offsetFile(offset, suffixes.snapshot));
+    if (offset <= endOffset && !isLoaded) {
+      try {
+        producers.load(decodeProducerSnapshot(fs.readFileSync(path), path), nowMs);
+        isLoaded = true;
+        from = Math.max(from, offset);
+        continue;
+      } catch (error) {
+        if (!isLakeError(error, 'log-damaged')) throw error;
+        request.logger.warn('passed over a producer snapshot', { path });
+      }
+    }
+    // Above the end, damaged, or neither a segment's own nor the newest.
+    if (offset > endOffset || !isLoaded || !segments.all.some((segment) => segment.baseOffset === offset)) fs.rmSync(path, { force: true });
+  }
+  if (isLoaded && producers.count > 0) await refillBefore(segments, from, producers);
+  await eachBatch(segments, from, (window, at) => {
+    if (batchBaseOffset(window, at) >= from) producers.note(window, at, batchLastOffset(window, at), nowMs);
+  });
+}
+
+/** Shows the producers the last batches below `offset`, of which the snapshot had one each. */
+async function refillBefore(segments: SegmentList, offset: Offset, producers: ProducerStates): Promise<void> {
+  const segment = segments.all.findLast((candidate) => candidate.baseOffset < offset && candidate.nextOffset > candidate.baseOffset);
+  if (segment === undefined) return;
+  segment.file.retain();
+  try {
+    const end = await segment.locate(offset);
+    const { offsets } = await segment.indexes();
+    const headers: Buffer[] = [];
+    const walk = { from: offsets.positionAtMost(end - refillBytes), to: end, windowBytes: farWindowBytes };
+    await walkSegment(segment.file, walk, (window, at) => {
+      headers.push(Buffer.from(window.subarray(at, at + batchHeaderBytes)));
+      return true;
+    });
+    producers.refill(
+      Buffer.concat(headers),
+      headers.map((_header, index) => index * batchHeaderBytes),
+    );
+  } finally {
+    segment.file.release();
+  }
+}
+
+async function eachBatch(segments: SegmentList, from: Offset, visit: (window: Buffer, at: number) => void): Promise<void> {
+  for (const segment of segments.all) {
+    if (segment.nextOffset <= from) continue;
+    segment.file.retain();
+    try {
+      const position = from <= segment.baseOffset ? 0 : await segment.locate(from);
+      await walkSegment(segment.file, { from: position, to: segment.bytes, windowBytes: farWindowBytes }, (window, at) => {
+        visit(window, at);
+        return true;
+      });
+    } finally {
+      segment.file.release();
+    }
+  }
+}
+
+function damage(path: string, what: string, recoveryPoint: Offset, position?: number): LakeError {
+  return new LakeError('log-damaged', `${path} is damaged below its recovery point: ${what}`, {
+    hint: 'Look at the disk and its messages. Restore the folder from a copy, or delete the topic; nothing was cut.',
+    facts: { path, recoveryPoint, position },
+  });
+}

@@ -1,0 +1,34 @@
+/** Which of the oldest segments may go: pure rules over their numbers (Kafka's UnifiedLog.deleteOldSegments, KIP-405). */
+import type { Offset, TimestampMs } from '../kernel/index.js';
+
+export interface SegmentFacts {
+  readonly nextOffset: Offset;
+  readonly bytes: number;
+  readonly maxTimestampMs: TimestampMs;
+  readonly lastAppendMs: TimestampMs;
+}
+
+export interface RetentionRule {
+  /** By the largest timestamp of a segment's records, where it has one, else by its last append; −1: no bound. */
+  readonly ms: number;
+  /** Of all segments together, −1: no bound. */
+  readonly bytes: number;
+  /** Only segments that lie wholly below. */
+  readonly belowOffset: Offset;
+}
+
+/** How many segments, counted from the oldest, are beyond the rule. */
+export function expiredSegments(segments: readonly SegmentFacts[], rule: RetentionRule, nowMs: TimestampMs): number {
+  let left = segments.reduce((sum, segment) => sum + segment.bytes, 0);
+  let count = 0;
+  for (const segment of segments) {
+    if (segment.bytes === 0 || segment.nextOffset > rule.belowOffset) break;
+    const ageFromMs = segment.maxTimestampMs >= 0 ? segment.maxTimestampMs : segment.lastAppendMs;
+    const isTooOld = rule.ms >= 0 && nowMs - ageFromMs > rule.ms;
+    const isTooMuch = rule.bytes >= 0 && left - segment.bytes >= rule.bytes;
+    if (!isTooOld && !isTooMuch) break;
+    left -= segment.bytes;
+    count++;
+  }
+  return count;
+}

@@ -1,0 +1,142 @@
+/**
+ * One file of record batches: synchronous appends at a tracked end, asynchronous reads, and a descriptor that stays open as
+ * long as anybody uses it, so that a read is safe against eviction of what it reads.
+ */
+import * as fs from 'node:fs';
+import { invariant, LakeError } from '../kernel/index.js';
+import { writeWholeSync } from './durable-file.js';
+
+/** Descriptors of idle segments kept open in all: they cost the process's limit, not memory. Segments in use come on top. */
+export const idleFilesMax = 512;
+
+/** Keeps idle descriptors open up to a bound and closes the longest unused beyond it. */
+export class OpenFiles {
+  readonly #limit: number;
+  readonly #idle = new Set<SegmentFile>();
+
+  constructor(limit = idleFilesMax) {
+    this.#limit = limit;
+  }
+
+  get idleCount(): number {
+    return this.#idle.size;
+  }
+
+  use(file: SegmentFile): void {
+    this.#idle.delete(file);
+  }
+
+  rest(file: SegmentFile): void {
+    this.#idle.add(file);
+    for (const oldest of this.#idle) {
+      if (this.#idle.size <= this.#limit) return;
+      this.#idle.delete(oldest);
+      oldest.closeIdle();
+    }
+  }
+}
+
+export class SegmentFile {
+  readonly path: string;
+  readonly #openFiles: OpenFiles;
+  #fd = -1;
+  #uses = 0;
+  #isGivenUp = false;
+  /** Bytes of whole batches; what lies behind them is of no meaning. */
+  #bytes: number;
+
+  constructor(path: string, bytes: number, openFiles: OpenFiles) {
+    this.path = path;
+    this.#bytes = bytes;
+    this.#openFiles = openFiles;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Makes the file, which must not be there. */
+  static createSync(path: string, openFiles: OpenFiles): SegmentFile {
+    fs.closeSync(fs.openSync(path, 'wx', 0o644));
+    return new SegmentFile(path, 0, openFiles);
+  }
+
+  /** The descriptor, held open until `release`. */
+  retain(): number {
+    invariant(!(this.#isGivenUp && this.#uses === 0), 'a removed segment is not used again', { path: this.path });
+    if (this.#fd < 0) this.#fd = fs.openSync(this.path, 'r+');
+    if (this.#uses === 0) this.#openFiles.use(this);
+    this.#uses++;
+    return this.#fd;
+  }
+
+  release(): void {
+    this.#uses--;
+    invariant(this.#uses >= 0, 'a segment is released once for each use', { path: this.path });
+    if (this.#uses > 0) return;
+    if (this.#isGivenUp) this.closeIdle();
+    else this.#openFiles.rest(this);
+  }
+
+  /** No new use will come: the descriptor is closed with the last one. */
+  giveUp(): void {
+    this.#isGivenUp = true;
+    this.#openFiles.use(this);
+    if (this.#uses === 0) this.closeIdle();
+  }
+
+  closeIdle(): void {
+    if (this.#fd < 0) return;
+    fs.closeSync(this.#fd);
+    this.#fd = -1;
+  }
+
+  /** Appends all of `batch`; after an error the end is where it was. The caller holds the file by `retain`. */
+  appendSync(batch: Buffer): void {
+    writeWholeSync(this.#fd, batch, this.#bytes);
+    this.#bytes += batch.length;
+  }
+
+  /** Drops what lies behind `bytes`, also what a failed write left there. */
+  cutSync(bytes: number): void {
+    const fd = this.retain();
+    try {
+      fs.ftruncateSync(fd, bytes);
+      this.#bytes = bytes;
+    } finally {
+      this.release();
+    }
+  }
+
+  /** Fills `into` from `position`. Errors: `log-damaged` where the file is shorter than it was. */
+  async readInto(into: Buffer, position: number): Promise<void> {
+    const fd = this.retain();
+    try {
+      let filled = 0;
+      while (filled < into.length) {
+        const count = await readAt(fd, into, filled, position + filled);
+        if (count === 0) throw damagedAt(this.path, position + filled, 'the file ends');
+        filled += count;
+      }
+    } finally {
+      this.release();
+    }
+  }
+}
+
+/** The error for bytes that are not what was written. */
+export function damagedAt(path: string, position: number, what: string): LakeError {
+  return new LakeError('log-damaged', `${path} is damaged at ${position}: ${what}`, {
+    hint: 'Look at the disk and its messages; restore the file from a copy.',
+    facts: { path, position },
+  });
+}
+
+function readAt(fd: number, into: Buffer, at: number, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.read(fd, into, at, into.length - at, position, (error, count) => {
+      if (error === null) resolve(count);
+      else reject(error);
+    });
+  });
+}

@@ -1,0 +1,64 @@
+/** The segments of a partition in order of offset; the last is the one that is written. */
+import { invariant, type Offset } from '../kernel/index.js';
+import type { Segment } from './segment.js';
+
+export class SegmentList {
+  readonly #segments: Segment[];
+
+  constructor(segments: readonly Segment[]) {
+    this.#segments = [...segments];
+  }
+
+  get all(): readonly Segment[] {
+    return this.#segments;
+  }
+
+  get count(): number {
+    return this.#segments.length;
+  }
+
+  get bytes(): number {
+    let bytes = 0;
+    for (const segment of this.#segments) bytes += segment.bytes;
+    return bytes;
+  }
+
+  get active(): Segment {
+    const active = this.#segments.at(-1);
+    invariant(active !== undefined, 'a partition has a segment that is written');
+    return active;
+  }
+
+  add(segment: Segment): void {
+    this.#segments.push(segment);
+  }
+
+  /** Takes the first `count` out; the active one stays. */
+  takeFirst(count: number): Segment[] {
+    invariant(count < this.#segments.length, 'the active segment stays', { count });
+    return this.#segments.splice(0, count);
+  }
+
+  /** The segment that holds `offset`, or else the first behind it; `undefined` where there is none. */
+  at(offset: Offset): Segment | undefined {
+    let low = 0;
+    let high = this.#segments.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#segments[middle] as Segment).nextOffset <= offset) low = middle + 1;
+      else high = middle;
+    }
+    return this.#segments[low];
+  }
+
+  /** First offset from which on nothing is missing: holes can lie below the boundary only. */
+  get unbrokenFrom(): Offset {
+    let first = this.active.baseOffset;
+    for (let i = this.#segments.length - 2; i >= 0; i--) {
+      const segment = this.#segments[i] as Segment;
+      if (segment.nextOffset !== first) break;
+      first = segment.baseOffset;
+    }
+    return first;
+  }
+}

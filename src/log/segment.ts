@@ -1,0 +1,281 @@
+/**
+ * One segment: a file of batches, its two sparse indexes, and the few numbers that let a reader skip it. Indexes of segments
+ * that are still written live in memory; of all others they are read when asked for, and rebuilt from the batches where
+ * the file is missing or not plausible.
+ */
+import * as fs from 'node:fs/promises';
+import { join } from 'node:path';
+import { LakeError, MiB, none, type Offset, type TimestampMs } from '../kernel/index.js';
+import { batchBytes, batchLastOffset, batchMaxTimestamp } from '../wire/index.js';
+import { farWindowBytes, nearWindowBytes, type WalkEnd, walkSegment } from './batch-walk.js';
+import type { LogConfig } from './hot-log.js';
+import { offsetFile, suffixes } from './log-files.js';
+import { damagedAt, type OpenFiles, SegmentFile } from './segment-file.js';
+import { SegmentIndexes } from './segment-indexes.js';
+
+/** Indexes of segments no longer written, kept in memory in all: 32 MiB are those of about 6 GiB of segments. */
+export const indexCacheBytes = 32 * MiB;
+const relativeOffsetMax = 0x7fffffff;
+
+/** Bounds the memory of indexes that can be read again. */
+export class IndexCache {
+  readonly #limitBytes: number;
+  readonly #segments = new Map<Segment, number>();
+  #bytes = 0;
+
+  constructor(limitBytes = indexCacheBytes) {
+    this.#limitBytes = limitBytes;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  keep(segment: Segment, bytes: number): void {
+    this.forget(segment);
+    this.#segments.set(segment, bytes);
+    this.#bytes += bytes;
+    for (const oldest of this.#segments.keys()) {
+      if (this.#bytes <= this.#limitBytes || oldest === segment) return;
+      this.forget(oldest);
+      oldest.dropIndexes();
+    }
+  }
+
+  forget(segment: Segment): void {
+    this.#bytes -= this.#segments.get(segment) ?? 0;
+    this.#segments.delete(segment);
+  }
+}
+
+/** What the segments of all partitions share. */
+export interface SegmentPorts {
+  readonly openFiles: OpenFiles;
+  readonly indexCache: IndexCache;
+}
+
+export interface SegmentOptions {
+  readonly nowMs: TimestampMs;
+  readonly indexIntervalBytes: number;
+}
+
+export class Segment {
+  readonly directory: string;
+  readonly baseOffset: Offset;
+  readonly file: SegmentFile;
+  nextOffset: Offset;
+  /** Of any record; −1 where no record has a timestamp above −1. */
+  maxTimestampMs: TimestampMs = none;
+  /** Last offset of the first batch that has it. */
+  maxTimestampOffset: Offset = none;
+  firstAppendMs: TimestampMs = none;
+  lastAppendMs: TimestampMs;
+  /** Whether bytes were written that no flush has covered; the file is held open for as long. */
+  isDirty = false;
+  readonly #cache: IndexCache;
+  /** `index.interval.bytes`, which may change while the segment is written. */
+  indexIntervalBytes: number;
+  #indexes: SegmentIndexes | undefined;
+  #areIndexesSaved = true;
+  #isSealed = false;
+  #loading: Promise<SegmentIndexes> | undefined;
+
+  constructor(directory: string, baseOffset: Offset, file: SegmentFile, ports: SegmentPorts, options: SegmentOptions) {
+    this.directory = directory;
+    this.baseOffset = baseOffset;
+    this.nextOffset = baseOffset;
+    this.file = file;
+    this.lastAppendMs = options.nowMs;
+    this.#cache = ports.indexCache;
+    this.indexIntervalBytes = options.indexIntervalBytes;
+  }
+
+  /** Makes an empty segment and its file. */
+  static createSync(directory: string, baseOffset: Offset, ports: SegmentPorts, options: SegmentOptions): Segment {
+    const file = SegmentFile.createSync(join(directory, offsetFile(baseOffset, suffixes.log)), ports.openFiles);
+    const segment = new Segment(directory, baseOffset, file, ports, options);
+    segment.#take(new SegmentIndexes(baseOffset), false);
+    return segment;
+  }
+
+  get bytes(): number {
+    return this.file.bytes;
+  }
+
+  /** Whether a batch of that size and last offset belongs into a new segment. An empty segment takes any that its offsets allow. */
+  mustRollFor(bytes: number, lastOffset: Offset, nowMs: TimestampMs, config: LogConfig): boolean {
+    if (this.bytes === 0) return false;
+    return (
+      this.bytes + bytes > config.segmentBytes ||
+      lastOffset - this.baseOffset > relativeOffsetMax ||
+      this.isOlderThan(config.segmentMs, nowMs) ||
+      this.#indexes?.isFull() === true
+    );
+  }
+
+  isOlderThan(segmentMs: number, nowMs: TimestampMs): boolean {
+    return segmentMs >= 0 && this.bytes > 0 && this.firstAppendMs >= 0 && nowMs - this.firstAppendMs >= segmentMs;
+  }
+
+  /** Notes a batch that lies at `position` now. */
+  note(position: number, bytes: number, lastOffset: Offset, maxTimestampMs: TimestampMs, nowMs: TimestampMs): void {
+    const indexes = this.#indexes as SegmentIndexes;
+    indexes.note(position, bytes, lastOffset, maxTimestampMs, this.indexIntervalBytes);
+    this.#areIndexesSaved = false;
+    this.nextOffset = indexes.nextOffset;
+    this.maxTimestampMs = indexes.maxTimestampMs;
+    this.maxTimestampOffset = indexes.maxTimestampOffset;
+    if (this.firstAppendMs < 0) this.firstAppendMs = nowMs;
+    this.lastAppendMs = nowMs;
+  }
+
+  #take(indexes: SegmentIndexes, areSaved: boolean): void {
+    this.#indexes = indexes;
+    this.#areIndexesSaved = areSaved;
+    this.nextOffset = indexes.nextOffset;
+    this.maxTimestampMs = indexes.maxTimestampMs;
+    this.maxTimestampOffset = indexes.maxTimestampOffset;
+  }
+
+  /** Nothing is appended any more: the indexes may leave memory once they are saved. */
+  seal(): void {
+    this.#isSealed = true;
+    this.#indexes?.finish();
+    this.#restIndexes();
+  }
+
+  /** Writes the indexes beside the segment, whole or not at all, where they say more than their files. */
+  async saveIndexes(replaceFile: (path: string, bytes: Uint8Array) => Promise<void>): Promise<void> {
+    const indexes = this.#indexes;
+    if (indexes === undefined || this.#areIndexesSaved) return;
+    indexes.finish();
+    this.#areIndexesSaved = true;
+    try {
+      await replaceFile(this.#path(suffixes.index), indexes.offsets.bytes);
+      await replaceFile(this.#path(suffixes.timeIndex), indexes.times.bytes);
+    } catch (error) {
+      this.#areIndexesSaved = false;
+      throw error;
+    }
+    this.#restIndexes();
+  }
+
+  #restIndexes(): void {
+    if (this.#isSealed && this.#areIndexesSaved && this.#indexes !== undefined) this.#cache.keep(this, this.#indexes.bytes);
+  }
+
+  dropIndexes(): void {
+    if (this.#isSealed && this.#areIndexesSaved) this.#indexes = undefined;
+  }
+
+  /** The indexes, read or rebuilt where they are not in memory. The caller holds the file. */
+  async indexes(): Promise<SegmentIndexes> {
+    if (this.#indexes !== undefined) return this.#indexes;
+    this.#loading ??= this.#load().finally(() => {
+      this.#loading = undefined;
+    });
+    return this.#loading;
+  }
+
+  async #load(): Promise<SegmentIndexes> {
+    let indexes = await this.#read();
+    indexes.nextOffset = this.nextOffset;
+    const isRight =
+      indexes.offsets.isPlausible(this.bytes) &&
+      indexes.times.isPlausible(this.nextOffset) &&
+      indexes.maxTimestampMs === this.maxTimestampMs;
+    if (!isRight) {
+      const rebuilt = await this.#walkAll(false);
+      if (rebuilt.end.fault !== undefined) throw damagedAt(this.file.path, rebuilt.end.position, rebuilt.end.fault);
+      indexes = rebuilt.indexes;
+      indexes.finish();
+    }
+    this.#take(indexes, isRight);
+    this.#restIndexes();
+    return indexes;
+  }
+
+  async #read(): Promise<SegmentIndexes> {
+    const offsets = await readIfThere(this.#path(suffixes.index));
+    return new SegmentIndexes(this.baseOffset, { offsets, times: await readIfThere(this.#path(suffixes.timeIndex)) });
+  }
+
+  async #walkAll(isCrcChecked: boolean): Promise<{ readonly indexes: SegmentIndexes; readonly end: WalkEnd }> {
+    const indexes = new SegmentIndexes(this.baseOffset);
+    const walk = { from: 0, to: this.bytes, windowBytes: farWindowBytes, fromOffset: this.baseOffset, isCrcChecked };
+    const end = await walkSegment(this.file, walk, (window, at, position) => {
+      const bytes = batchBytes(window, at);
+      indexes.note(position, bytes, batchLastOffset(window, at), batchMaxTimestamp(window, at), this.indexIntervalBytes);
+      return true;
+    });
+    return { indexes, end };
+  }
+
+  /** At start: reads every batch, and takes in everything before the first fault. */
+  async rebuild(): Promise<WalkEnd> {
+    const { indexes, end } = await this.#walkAll(true);
+    this.#take(indexes, false);
+    return end;
+  }
+
+  /**
+   * At start: takes the indexes from disk and finds the end behind their last entry. False where they are not plausible or do
+   * not lead to the file's end; then `rebuild` tells why.
+   */
+  async openIndexed(): Promise<boolean> {
+    const indexes = this.bytes === 0 ? new SegmentIndexes(this.baseOffset) : await this.#read();
+    if (this.bytes > 0 && (!indexes.offsets.isPlausible(this.bytes) || indexes.times.count === 0)) return false;
+    const savedMs = indexes.maxTimestampMs;
+    const walk = { from: indexes.offsets.lastPosition, to: this.bytes, windowBytes: nearWindowBytes, fromOffset: this.baseOffset };
+    const end = await walkSegment(this.file, walk, (window, at) => {
+      indexes.pass(batchBytes(window, at), batchLastOffset(window, at), batchMaxTimestamp(window, at));
+      return true;
+    });
+    if (end.fault !== undefined || !indexes.times.isPlausible(indexes.nextOffset)) return false;
+    this.#take(indexes, savedMs === indexes.maxTimestampMs);
+    return true;
+  }
+
+  /** Position of the first batch whose last offset is `offset` or more; the segment's end where there is none. */
+  async locate(offset: Offset): Promise<number> {
+    const { offsets } = await this.indexes();
+    const walk = { from: offsets.lookup(offset), to: this.bytes, windowBytes: nearWindowBytes, fromOffset: this.baseOffset };
+    const end = await walkSegment(this.file, walk, (window, at) => batchLastOffset(window, at) < offset);
+    if (end.fault !== undefined) throw damagedAt(this.file.path, end.position, end.fault);
+    return end.position;
+  }
+
+  /** Removes the files: renamed first, so that a kill midway leaves nothing that looks like a segment. */
+  async remove(): Promise<void> {
+    this.#cache.forget(this);
+    this.file.giveUp();
+    const paths = [suffixes.log, suffixes.index, suffixes.timeIndex].map((suffix) => this.#path(suffix));
+    for (const path of paths) await renameIfThere(path);
+    for (const path of paths) await fs.rm(`${path}${suffixes.deleted}`, { force: true });
+  }
+
+  #path(suffix: string): string {
+    return join(this.directory, offsetFile(this.baseOffset, suffix));
+  }
+}
+
+async function readIfThere(path: string): Promise<Buffer> {
+  try {
+    return await fs.readFile(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return Buffer.alloc(0);
+    throw new LakeError('log-damaged', `${path} cannot be read`, {
+      cause: error,
+      hint: 'Remove the index file; it is rebuilt from its segment.',
+      facts: { path },
+    });
+  }
+}
+
+async function renameIfThere(path: string): Promise<void> {
+  try {
+    await fs.rename(path, `${path}${suffixes.deleted}`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}

@@ -1,0 +1,161 @@
+/**
+ * What a produced batch must be before it may enter the log (Kafka's LogValidator and UnifiedLog). Compressed batches are
+ * inflated, within a bound, and walked record by record, so that nothing is ever stored that a consumer cannot decode.
+ */
+import { LakeError, type TimestampMs } from '../kernel/index.js';
+import {
+  attributeBits,
+  batchAt,
+  batchAttributes,
+  batchBaseOffset,
+  batchBaseSequence,
+  batchBytes,
+  batchCompression,
+  batchHeaderBytes,
+  batchLastOffsetDelta,
+  batchMagic,
+  batchMaxTimestamp,
+  batchRecords,
+  batchRecordsCount,
+  computeBatchCrc,
+  inflatedBytesMax,
+  isBatchCrcValid,
+  isControl,
+  isTransactional,
+  RecordCursor,
+  timestampType,
+  writeInt64Number,
+} from '../wire/index.js';
+
+export interface ProduceRules {
+  /** `max.message.bytes`: of the batch as it came. */
+  readonly maxMessageBytes: number;
+  /** `segment.bytes`; a batch that fills more is refused. */
+  readonly segmentBytes?: number;
+  /** Of the Produce request: zstd needs 7. */
+  readonly apiVersion: number;
+  readonly nowMs: TimestampMs;
+  /** `message.timestamp.before.max.ms` and `message.timestamp.after.max.ms`. */
+  readonly timestampBeforeMaxMs: number;
+  readonly timestampAfterMaxMs: number;
+  /** The broker's own append: control batches, and any base offset. */
+  readonly isInternalAppend?: boolean;
+  /** Of the inflated records. */
+  readonly maxDecompressedBytes?: number;
+}
+
+const formatMagic = 2;
+const zstdApiVersion = 7;
+const knownAttributes =
+  attributeBits.codec |
+  attributeBits.isLogAppendTime |
+  attributeBits.isTransactional |
+  attributeBits.isControl |
+  attributeBits.hasDeleteHorizon;
+
+/**
+ * Answers the one batch that a partition's part of a Produce request must be: a view of `records`. Where the batch names
+ * another largest timestamp than its records have, that is put right in place, as Kafka does.
+ *
+ * Errors (Kafka's code): `batch-corrupt` (2), `decompression-bound` (2), `message-too-large` (10), `record-list-too-large` (18),
+ * `timestamp-invalid` (32), `compression-unsupported` (76), `record-invalid` (87).
+ */
+export function validateProduceBatch(records: Buffer, rules: ProduceRules): Buffer {
+  const batch = onlyBatch(records);
+  validateHeader(batch, rules);
+  const maxTimestampMs = validateRecords(batch, rules);
+  if (maxTimestampMs !== batchMaxTimestamp(batch, 0)) {
+    writeInt64Number(batch, maxTimestampMs, batchAt.maxTimestamp);
+    batch.writeUInt32BE(computeBatchCrc(batch, 0), batchAt.crc);
+  }
+  return batch;
+}
+
+function onlyBatch(records: Buffer): Buffer {
+  if (records.length === 0) throw invalid('there is no record batch');
+  if (records.length <= batchAt.magic) throw corrupt(`${records.length} bytes are no record batch`);
+  // Formats 0 and 1 have the magic byte at the same place.
+  if (batchMagic(records, 0) !== formatMagic) throw invalid(`a record batch has format v${batchMagic(records, 0)}, not v2`);
+  if (records.length < batchHeaderBytes) throw corrupt(`${records.length} bytes are no record batch`);
+  const bytes = batchBytes(records, 0);
+  if (bytes < batchHeaderBytes || bytes > records.length) throw corrupt(`a batch of ${bytes} bytes came in ${records.length}`);
+  if (bytes < records.length) throw invalid('there is more than one record batch for a partition');
+  return records;
+}
+
+function validateHeader(batch: Buffer, rules: ProduceRules): void {
+  if (batch.length > rules.maxMessageBytes) {
+    throw new LakeError('message-too-large', `a batch of ${batch.length} bytes is larger than max.message.bytes=${rules.maxMessageBytes}`, {
+      hint: 'Produce smaller batches, or raise max.message.bytes of the topic.',
+      facts: { bytes: batch.length, maxMessageBytes: rules.maxMessageBytes },
+    });
+  }
+  if (rules.segmentBytes !== undefined && batch.length > rules.segmentBytes) {
+    throw new LakeError('record-list-too-large', `a batch of ${batch.length} bytes does not fit into segment.bytes=${rules.segmentBytes}`, {
+      hint: 'Produce smaller batches, or raise segment.bytes of the topic.',
+      facts: { bytes: batch.length, segmentBytes: rules.segmentBytes },
+    });
+  }
+  if (!isBatchCrcValid(batch, 0)) throw corrupt('the CRC of a batch does not match');
+  const attributes = batchAttributes(batch, 0);
+  if ((attributes & ~knownAttributes) !== 0) throw invalid(`a batch has attributes that are not known: ${attributes}`);
+  const codec = batchCompression(batch, 0);
+  if (codec === 'zstd' && rules.apiVersion < zstdApiVersion) {
+    throw new LakeError('compression-unsupported', `zstd came in a Produce request of version ${rules.apiVersion}`, {
+      hint: 'Use a client that speaks Produce version 7 or later, or another compression.',
+      facts: { apiVersion: rules.apiVersion },
+    });
+  }
+  const count = batchRecordsCount(batch, 0);
+  if (count <= 0) throw invalid(`a batch says it has ${count} records`);
+  if (batchLastOffsetDelta(batch, 0) !== count - 1) {
+    throw invalid(`a batch of ${count} records has the last offset delta ${batchLastOffsetDelta(batch, 0)}`);
+  }
+  if (timestampType(batch, 0) !== 'create') {
+    throw new LakeError('timestamp-invalid', 'a producer may not set the timestamp type to log append time', {
+      hint: 'Produce with create time.',
+    });
+  }
+  if (rules.isInternalAppend === true) return;
+  if (batchBaseOffset(batch, 0) !== 0) throw invalid(`the base offset of a produced batch is ${batchBaseOffset(batch, 0)}, not 0`);
+  if (isControl(batch, 0)) throw invalid('clients may not write control batches');
+  if (isTransactional(batch, 0)) throw invalid('transactions are not supported');
+  const hasProducerId = batch.readInt32BE(batchAt.producerId) >= 0;
+  if (hasProducerId && batchBaseSequence(batch, 0) < 0)
+    throw invalid(`an idempotent batch has the sequence ${batchBaseSequence(batch, 0)}`);
+}
+
+/** Walks all records and answers the largest timestamp. */
+function validateRecords(batch: Buffer, rules: ProduceRules): TimestampMs {
+  const { nowMs } = rules;
+  const earliestMs = nowMs - rules.timestampBeforeMaxMs;
+  const latestMs = nowMs + rules.timestampAfterMaxMs;
+  let maxTimestampMs = -1;
+  const cursor = new RecordCursor();
+  cursor.reset(batch, 0, batchRecords(batch, 0, rules.maxDecompressedBytes ?? inflatedBytesMax));
+  while (cursor.next()) {
+    const { timestampMs } = cursor;
+    if (cursor.offsetDelta !== cursor.index)
+      throw invalid(`record ${cursor.index} has the offset delta ${cursor.offsetDelta}`, cursor.index);
+    if (timestampMs !== -1 && (timestampMs < earliestMs || timestampMs > latestMs)) {
+      throw new LakeError(
+        'timestamp-invalid',
+        `the timestamp ${timestampMs} of record ${cursor.index} is outside [${earliestMs}, ${latestMs}]`,
+        {
+          hint: "Check the producer's clock, or change message.timestamp.before.max.ms or message.timestamp.after.max.ms of the topic.",
+          facts: { batchIndex: cursor.index, timestampMs },
+        },
+      );
+    }
+    if (cursor.index === 0 || timestampMs > maxTimestampMs) maxTimestampMs = timestampMs;
+  }
+  return maxTimestampMs;
+}
+
+function invalid(what: string, batchIndex?: number): LakeError {
+  return new LakeError('record-invalid', what, batchIndex === undefined ? {} : { facts: { batchIndex } });
+}
+
+function corrupt(what: string): LakeError {
+  return new LakeError('batch-corrupt', what);
+}

@@ -1,0 +1,141 @@
+/** What tests of the hot log share: temporary folders, batches, and a log on them that is opened again and again. */
+import * as fs from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach } from 'vitest';
+import { type Clock, systemClock, topicId, topicName } from '../../../src/kernel/index.js';
+import { type HotLog, type HotLogOptions, type LogConfig, openHotLog, type PartitionLog } from '../../../src/log/index.js';
+import { type BatchFields, decodeBatch, encodeBatch, walkBatches } from '../../../src/wire/index.js';
+
+export const topic = topicName('flights');
+export const topicKey = topicId('7Qm0V4nQTMmTsA3nU8qR2w');
+export const partitionFolder = 'flights-0';
+
+export const looseConfig: LogConfig = {
+  segmentBytes: 1 << 30,
+  segmentMs: 7 * 86_400_000,
+  indexIntervalBytes: 4096,
+  maxMessageBytes: 1 << 20,
+  retentionMs: -1,
+  retentionBytes: -1,
+  localRetentionMs: -1,
+  localRetentionBytes: -1,
+  isTiered: true,
+  timestampBeforeMaxMs: Number.MAX_SAFE_INTEGER,
+  timestampAfterMaxMs: 3_600_000,
+};
+
+const folders: string[] = [];
+const logs: HotLog[] = [];
+
+afterEach(async () => {
+  for (const log of logs.splice(0)) await log.close().catch(() => undefined);
+  for (const folder of folders.splice(0)) await fs.rm(folder, { recursive: true, force: true });
+});
+
+export async function temporaryFolder(): Promise<string> {
+  const folder = await fs.mkdtemp(join(tmpdir(), 'hot-log-'));
+  folders.push(folder);
+  return folder;
+}
+
+/** A log folder as it lies there now, in a folder of its own: what a kill at this moment leaves behind. */
+export async function copyOf(dir: string): Promise<string> {
+  const folder = await temporaryFolder();
+  const copy = join(folder, 'log');
+  await fs.cp(dir, copy, { recursive: true, filter: (source) => !source.endsWith('.sock') });
+  return copy;
+}
+
+export function clockAt(start: number): Clock & { nowIs: number } {
+  const clock = { nowIs: start, nowMs: () => clock.nowIs, monotonicMs: () => clock.nowIs, sleep: systemClock.sleep };
+  return clock;
+}
+
+export async function openIn(dir: string, options: Partial<HotLogOptions> & { readonly clock?: Clock } = {}): Promise<HotLog> {
+  const { clock = systemClock, ...rest } = options;
+  const log = await openHotLog(
+    { dir, flushPolicy: 'group-commit', flushWorkers: 1, producerIdExpirationMs: 86_400_000, ...rest },
+    { clock },
+  );
+  logs.push(log);
+  return log;
+}
+
+export interface World {
+  readonly dir: string;
+  readonly log: HotLog;
+  readonly partition: PartitionLog;
+}
+
+/** A fresh log with one partition, or the one that is in `dir`. */
+export async function world(
+  config: Partial<LogConfig> = {},
+  dir?: string,
+  options: Partial<HotLogOptions> & { readonly clock?: Clock } = {},
+): Promise<World> {
+  const folder = dir ?? join(await temporaryFolder(), 'log');
+  const log = await openIn(folder, options);
+  const partition = await log.createPartition(topic, topicKey, 0, { ...looseConfig, ...config });
+  return { dir: folder, log, partition };
+}
+
+export interface BatchWishes extends BatchFields {
+  readonly count?: number;
+  readonly timestampMs?: number;
+  readonly timestamps?: readonly number[];
+  readonly valueBytes?: number;
+  readonly value?: string;
+}
+
+/** A batch of `count` records with values `v0`, `v1` … or the text given. */
+export function batch(wishes: BatchWishes = {}): Buffer {
+  const { count = wishes.timestamps?.length ?? 1, timestampMs = 1000, timestamps, valueBytes, value, ...fields } = wishes;
+  const records = Array.from({ length: count }, (_none, i) => ({
+    timestampMs: timestamps?.[i] ?? timestampMs,
+    key: null,
+    value: valueBytes === undefined ? Buffer.from(value ?? `v${i}`) : Buffer.alloc(valueBytes, i),
+  }));
+  return encodeBatch({ ...fields, records });
+}
+
+/** An idempotent producer's batch. */
+export function sequenced(producerId: bigint, baseSequence: number, count = 1, producerEpoch = 0): Buffer {
+  return batch({ producerId, producerEpoch, baseSequence, count });
+}
+
+export interface ReadRecord {
+  readonly offset: number;
+  readonly value: string;
+}
+
+/** Every record from `from` on, read in steps of `maxBytes`. */
+export async function readAll(
+  partition: PartitionLog,
+  from: number = partition.localStartOffset,
+  maxBytes = 1 << 20,
+): Promise<ReadRecord[]> {
+  const found: ReadRecord[] = [];
+  let next = from;
+  while (next < partition.logEndOffset) {
+    const { chunks } = await partition.read(next, maxBytes, { isMinOneBatch: true });
+    for (const chunk of chunks) {
+      walkBatches(chunk, (at) => {
+        for (const record of decodeBatch(chunk, at)) {
+          if (record.offset >= next) found.push({ offset: record.offset, value: String(record.value) });
+          next = Math.max(next, record.offset + 1);
+        }
+      });
+    }
+    if (chunks.length === 0) break;
+  }
+  return found;
+}
+
+export function values(records: readonly ReadRecord[]): string[] {
+  return records.map((record) => record.value);
+}
+
+export async function files(dir: string, suffix = ''): Promise<string[]> {
+  return (await fs.readdir(join(dir, partitionFolder))).filter((name) => name.endsWith(suffix)).sort();
+}

@@ -1,0 +1,270 @@
+/**
+ * Answers from cold files: record batches for a consumer, offsets for times. A throttled class of work, so that a consumer that
+ * reads years of log takes neither the bucket nor the workers from the commits.
+ */
+import { open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { TimestampResult } from '../columns/index.js';
+import type { ControlParams, ControlResult, HydratedPart } from '../control/index.js';
+import { invariant, LakeError, MiB, type Offset, type PartitionId, Semaphore, SingleFlight } from '../kernel/index.js';
+import { boundaryOf, type ColdFile, filesOfPartition, findFile, type TableSnapshot } from '../lake/index.js';
+import type { CacheLease, LocalCache } from '../objects/index.js';
+import { batchBytes, batchLastOffset, walkBatches } from '../wire/index.js';
+import { transferMs } from './cut.js';
+import { withDeadline } from './deadline.js';
+import type { TierPorts } from './ports.js';
+import type { TopicTier } from './topic-tier.js';
+
+type Found = TimestampResult['found'];
+type SendPart = (facts: HydratedPart, payload: Uint8Array) => Promise<void>;
+
+/** No rebuilt batch is larger, unless one record is. */
+const batchBytesMax = MiB;
+
+export class Hydrator {
+  readonly #ports: TierPorts;
+  readonly #cache: LocalCache;
+  readonly #slots: Semaphore;
+  /** One hydration of a partition at a time; who asks for the same range again finds it in the broker's cache. */
+  readonly #perPartition = new Map<string, Semaphore>();
+  readonly #lookups = new SingleFlight<string, Found>();
+
+  constructor(ports: TierPorts, cache: LocalCache) {
+    this.#ports = ports;
+    this.#cache = cache;
+    this.#slots = new Semaphore(ports.settings.hydrationsAtOnce, ports.settings.hydrationsQueued);
+  }
+
+  /**
+   * Streams record batches from the one that covers `offset`, until `maxBytes` or the boundary. Holes between files are spanned: by
+   * the last batch before them, or by the first part's base.
+   * Errors: `offset-out-of-range` at or above the boundary, `cold-unavailable`, `cold-corrupt`, `overloaded`, `cancelled`.
+   */
+  async hydrate(
+    topic: TopicTier,
+    asked: ControlParams<'tier.hydrate'>,
+    sendPart: SendPart,
+    signal: AbortSignal,
+  ): Promise<ControlResult<'tier.hydrate'>> {
+    const key = `${asked.topicId}/${asked.partition}`;
+    const turn = this.#perPartition.get(key) ?? new Semaphore(1, this.#ports.settings.hydrationsQueued);
+    this.#perPartition.set(key, turn);
+    const either = AbortSignal.any([signal, this.#ports.stop]);
+    try {
+      return await turn.run(() => this.#slots.run(() => this.#hydrate(topic, asked, sendPart, either), either), either);
+    } finally {
+      if (turn.held === 0 && turn.queued === 0) this.#perPartition.delete(key);
+    }
+  }
+
+  async #hydrate(
+    topic: TopicTier,
+    asked: ControlParams<'tier.hydrate'>,
+    sendPart: SendPart,
+    signal: AbortSignal,
+  ): Promise<ControlResult<'tier.hydrate'>> {
+    const snapshot = await this.#snapshotWith(topic, asked.partition, asked.offset);
+    const boundary = boundaryOf(snapshot.partitions, asked.partition);
+    if (asked.offset >= boundary) {
+      throw new LakeError(
+        'offset-out-of-range',
+        `${topic.name}-${asked.partition}: offset ${asked.offset} is not below the boundary ${boundary}`,
+        {
+          facts: { partition: asked.partition, offset: asked.offset, boundary },
+        },
+      );
+    }
+    let next = asked.offset;
+    let bytes = 0;
+    while (next < boundary && bytes < asked.maxBytes) {
+      signal.throwIfAborted();
+      const span = coveringSpan(snapshot, asked.partition, next, boundary);
+      if (span === null) {
+        // Nothing has rows up to the boundary: there is only to say so.
+        await sendPart({ baseOffset: next, nextOffset: boundary }, new Uint8Array());
+        next = boundary;
+        break;
+      }
+      const sent = await this.#sendFrom(topic, span, next, asked.maxBytes - bytes, sendPart, signal);
+      invariant(sent.nextOffset > next, 'a hydration moves on', { next, nextOffset: sent.nextOffset });
+      next = sent.nextOffset;
+      bytes += sent.bytes;
+    }
+    return { nextOffset: next, bytes };
+  }
+
+  /** Rebuilds batches of one file and sends them in parts; `next` may lie in a hole before the file. */
+  async #sendFrom(
+    topic: TopicTier,
+    span: FileSpan,
+    next: Offset,
+    maxBytes: number,
+    sendPart: SendPart,
+    signal: AbortSignal,
+  ): Promise<{ readonly nextOffset: Offset; readonly bytes: number }> {
+    const outPath = join(this.#ports.spoolDir, `${this.#ports.random.uuid()}.hydrated`);
+    try {
+      const rebuilt = await this.#withLocal(span.file, signal, (path) =>
+        withDeadline('rebuilding batches', this.#ports.settings.jobTimeoutMs, this.#ports.clock, signal, (inner) =>
+          this.#ports.workers.run(
+            {
+              kind: 'rebuild',
+              path,
+              partition: span.file.partition,
+              fromOffset: Math.max(next, span.file.baseOffset),
+              baseOffset: span.file.baseOffset,
+              lastOffset: span.lastOffset,
+              maxBytes,
+              maxBatchBytes: Math.min(batchBytesMax, topic.settings.maxMessageBytes),
+              outPath,
+            },
+            inner,
+          ),
+        ),
+      );
+      await this.#sendFile(outPath, rebuilt.bytes, Math.min(next, rebuilt.baseOffset), sendPart, signal);
+      return { nextOffset: rebuilt.nextOffset, bytes: rebuilt.bytes };
+    } finally {
+      await rm(outPath, { force: true });
+    }
+  }
+
+  /** Sends a file of whole batches in runs of whole batches of about `hydratePartBytes`. */
+  async #sendFile(path: string, bytes: number, baseOffset: Offset, sendPart: SendPart, signal: AbortSignal): Promise<void> {
+    const file = await open(path, 'r');
+    try {
+      let at = 0;
+      let base = baseOffset;
+      let want = this.#ports.settings.hydratePartBytes;
+      while (at < bytes) {
+        signal.throwIfAborted();
+        const buffer = Buffer.allocUnsafe(Math.min(want, bytes - at));
+        await readFully(file, buffer, at, path);
+        let nextOffset = base;
+        const end = walkBatches(buffer, (position) => {
+          nextOffset = batchLastOffset(buffer, position) + 1;
+        });
+        if (end === 0) {
+          // A batch larger than a part goes alone.
+          want = batchBytes(buffer, 0);
+          if (want <= buffer.length || at + want > bytes) throw truncated(path);
+          continue;
+        }
+        await sendPart({ baseOffset: base, nextOffset }, buffer.subarray(0, end));
+        at += end;
+        base = nextOffset;
+        want = this.#ports.settings.hydratePartBytes;
+      }
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** First cold record at or above `fromOffset` whose timestamp is ≥ t: only files that can have one are opened. */
+  async offsetForTimestamp(topic: TopicTier, asked: ControlParams<'tier.offset-for-timestamp'>): Promise<Found> {
+    const snapshot = await this.#snapshot(topic);
+    const files = filesOfPartition(snapshot, asked.partition).filter(
+      (file) => file.lastOffset >= asked.fromOffset && file.maxTimestampMs >= asked.timestampMs,
+    );
+    for (const file of files) {
+      const found = await this.#lookUp(file, 'first', asked.timestampMs, asked.fromOffset);
+      if (found !== null) return found;
+    }
+    return null;
+  }
+
+  /** The cold record with the largest timestamp, the first of several. */
+  async maxTimestamp(topic: TopicTier, partition: PartitionId): Promise<Found> {
+    const files = filesOfPartition(await this.#snapshot(topic), partition);
+    let newest: ColdFile | undefined;
+    for (const file of files) if (newest === undefined || file.maxTimestampMs > newest.maxTimestampMs) newest = file;
+    return newest === undefined ? null : this.#lookUp(newest, 'max', 0, newest.baseOffset);
+  }
+
+  /** Shared by all who ask the same, so no caller ends it by leaving. */
+  #lookUp(file: ColdFile, find: 'first' | 'max', timestampMs: number, fromOffset: Offset): Promise<Found> {
+    const { stop } = this.#ports;
+    return this.#lookups.run(`${file.key} ${find} ${timestampMs} ${fromOffset}`, () =>
+      this.#slots.run(
+        () =>
+          this.#withLocal(file, stop, async (path) => {
+            const { found } = await withDeadline('a time lookup', this.#ports.settings.jobTimeoutMs, this.#ports.clock, stop, (inner) =>
+              this.#ports.workers.run({ kind: 'timestamp', path, find, timestampMs, fromOffset }, inner),
+            );
+            return found;
+          }),
+        stop,
+      ),
+    );
+  }
+
+  async #withLocal<T>(file: ColdFile, signal: AbortSignal, work: (path: string) => Promise<T>): Promise<T> {
+    let lease: CacheLease;
+    try {
+      lease = await withDeadline(`fetching ${file.key}`, transferMs(this.#ports, file.bytes), this.#ports.clock, signal, (inner) =>
+        this.#cache.fetchToLocal(file.key, file.bytes, inner),
+      );
+    } catch (cause) {
+      if (signal.aborted) throw cause;
+      throw new LakeError('cold-unavailable', `the cold file ${file.key} cannot be fetched: ${(cause as Error).message}`, {
+        cause,
+        hint: 'Check the bucket; the read goes on by itself once it answers.',
+        facts: { key: file.key },
+      });
+    }
+    try {
+      return await work(lease.path);
+    } finally {
+      lease.release();
+    }
+  }
+
+  /** What is known of the table, loaded only if nothing is. */
+  async #snapshot(topic: TopicTier): Promise<TableSnapshot> {
+    return topic.table.snapshot ?? (await this.#refreshed(topic));
+  }
+
+  /** As `#snapshot`; looks again where another daemon may have moved the boundary beyond the offset. */
+  async #snapshotWith(topic: TopicTier, partition: PartitionId, offset: Offset): Promise<TableSnapshot> {
+    const known = await this.#snapshot(topic);
+    return offset < boundaryOf(known.partitions, partition) ? known : this.#refreshed(topic);
+  }
+
+  async #refreshed(topic: TopicTier): Promise<TableSnapshot> {
+    try {
+      return await topic.refresh();
+    } catch (cause) {
+      throw new LakeError('cold-unavailable', `the table of ${topic.name} cannot be loaded: ${(cause as Error).message}`, {
+        cause,
+        hint: 'Check the bucket; the read goes on by itself once it answers.',
+      });
+    }
+  }
+}
+
+interface FileSpan {
+  readonly file: ColdFile;
+  /** Last offset its last batch stands for: up to the next file or the boundary. */
+  readonly lastOffset: Offset;
+}
+
+/** The file whose batches cover an offset, or the next above it; for a hole below the boundary the last, whose last batch spans it. */
+export function coveringSpan(snapshot: TableSnapshot, partition: PartitionId, offset: Offset, boundary: Offset): FileSpan | null {
+  const file = findFile(snapshot, partition, offset) ?? filesOfPartition(snapshot, partition).at(-1);
+  if (file === undefined) return null;
+  const after = findFile(snapshot, partition, file.lastOffset + 1);
+  return { file, lastOffset: (after?.baseOffset ?? boundary) - 1 };
+}
+
+async function readFully(file: Awaited<ReturnType<typeof open>>, buffer: Buffer, at: number, path: string): Promise<void> {
+  let read = 0;
+  while (read < buffer.length) {
+    const { bytesRead } = await file.read(buffer, read, buffer.length - read, at + read);
+    if (bytesRead === 0) throw truncated(path);
+    read += bytesRead;
+  }
+}
+
+function truncated(path: string): LakeError {
+  return new LakeError('cold-corrupt', `${path} is shorter than its batches say`, { facts: { path } });
+}

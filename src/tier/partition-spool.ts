@@ -1,0 +1,242 @@
+/**
+ * What is fetched of one partition and not yet committed: whole record batches in files, in pieces. A piece that is closed is
+ * staged at once (see `topic-tier.ts`), so that a cut only has to put staged pieces together.
+ *
+ *     boundary                                              next offset to fetch
+ *        │  piece (staged)  │  piece (closed)  │  piece (open)  │
+ */
+import { open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { StageResult } from '../columns/index.js';
+import { invariant, LakeError, type LeaderEpoch, type Offset, type PartitionId } from '../kernel/index.js';
+import { batchBaseOffset, batchLastOffset, batchLeaderEpoch, walkBatches } from '../wire/index.js';
+
+export interface Piece {
+  readonly path: string;
+  /** First offset it stands for; its first batch may begin earlier. */
+  readonly baseOffset: Offset;
+  /** Exclusive. */
+  endOffset: Offset;
+  /** Of the spool file. */
+  bytes: number;
+  /** When its first batch arrived, monotonic. */
+  readonly sinceMs: number;
+  readonly aborted: Map<string, AbortedTransaction>;
+  isClosed: boolean;
+  /** Set once staging was begun; replaced where it is tried again. */
+  staging: Promise<StageResult> | undefined;
+  staged: StageResult | undefined;
+  /** Where the staged file will be. */
+  readonly stagedPath: string;
+}
+
+export interface AbortedTransaction {
+  readonly producerId: string;
+  readonly firstOffset: Offset;
+}
+
+export interface FetchedRecords {
+  readonly records: Buffer;
+  readonly abortedTransactions: readonly { readonly producerId: bigint; readonly firstOffset: Offset }[];
+}
+
+export class PartitionSpool {
+  readonly partition: PartitionId;
+  readonly #folder: string;
+  readonly #pieceBytes: number;
+  #pieces: Piece[] = [];
+  #nextOffset: Offset;
+  #count = 0;
+  /** Uncompressed bytes for each fetched byte, as the last staged piece had it. */
+  #inflation = 1;
+  #lastLeaderEpoch: LeaderEpoch = -1;
+  readonly #removals = new Set<Promise<void>>();
+
+  /** `folder` is this spool's own; it is made by the caller and holds nothing else. */
+  constructor(partition: PartitionId, folder: string, pieceBytes: number, startOffset: Offset) {
+    this.partition = partition;
+    this.#folder = folder;
+    this.#pieceBytes = pieceBytes;
+    this.#nextOffset = startOffset;
+  }
+
+  /** First offset to fetch. */
+  get nextOffset(): Offset {
+    return this.#nextOffset;
+  }
+
+  get pieces(): readonly Piece[] {
+    return this.#pieces;
+  }
+
+  /** Largest leader epoch of the batches seen; −1 before the first. */
+  get lastLeaderEpoch(): LeaderEpoch {
+    return this.#lastLeaderEpoch;
+  }
+
+  /** Bytes on disk, spooled and staged. */
+  get diskBytes(): number {
+    return this.#pieces.reduce((sum, piece) => sum + piece.bytes + (piece.staged?.rawBytes ?? 0), 0);
+  }
+
+  /** Uncompressed bytes of what is not committed; estimated for pieces that are not staged yet. */
+  get rawBytes(): number {
+    return this.rawBytesOf(this.#pieces);
+  }
+
+  rawBytesOf(pieces: readonly Piece[]): number {
+    return Math.ceil(pieces.reduce((sum, piece) => sum + (piece.staged?.rawBytes ?? piece.bytes * this.#inflation), 0));
+  }
+
+  /**
+   * Appends the whole batches of a fetch and answers how many bytes they were. A truncated last batch is left for the next
+   * fetch. Errors: `batch-corrupt` where batches are not in order, `disk-full`; nothing is taken over then.
+   */
+  async append(fetched: FetchedRecords, nowMs: number): Promise<number> {
+    const { records } = fetched;
+    let from = -1;
+    let next = this.#nextOffset;
+    let epoch = this.#lastLeaderEpoch;
+    const end = walkBatches(records, (at) => {
+      const last = batchLastOffset(records, at);
+      // A fetch begins with the batch that covers the offset asked for; what lies wholly below it is known already.
+      if (last < next && from < 0) return;
+      if (last < next || (from >= 0 && batchBaseOffset(records, at) < next)) {
+        throw new LakeError('batch-corrupt', `partition ${this.partition}: a batch that ends at ${last} came where ${next} was next`, {
+          facts: { partition: this.partition, next, last },
+        });
+      }
+      if (from < 0) from = at;
+      next = last + 1;
+      epoch = Math.max(epoch, batchLeaderEpoch(records, at));
+    });
+    if (from < 0) return 0;
+    const bytes = records.subarray(from, end);
+    const piece = this.#openPiece(nowMs);
+    await write(piece, bytes);
+    // While it was written the piece may have been taken for a cut, or dropped: then these batches are fetched again, and what stands
+    // in the file behind the piece's bytes is not part of it.
+    if (piece.isClosed || this.#pieces.at(-1) !== piece) return 0;
+    piece.bytes += bytes.length;
+    piece.endOffset = next;
+    for (const { producerId, firstOffset } of fetched.abortedTransactions) {
+      piece.aborted.set(`${producerId}:${firstOffset}`, { producerId: producerId.toString(), firstOffset });
+    }
+    this.#nextOffset = next;
+    this.#lastLeaderEpoch = epoch;
+    if (piece.bytes >= this.#pieceBytes) piece.isClosed = true;
+    return bytes.length;
+  }
+
+  #openPiece(nowMs: number): Piece {
+    const last = this.#pieces.at(-1);
+    if (last !== undefined && !last.isClosed) return last;
+    const name = join(this.#folder, String(this.#count++));
+    const piece: Piece = {
+      path: `${name}.batches`,
+      stagedPath: `${name}.parquet`,
+      baseOffset: this.#nextOffset,
+      endOffset: this.#nextOffset,
+      bytes: 0,
+      sinceMs: nowMs,
+      aborted: new Map(),
+      isClosed: false,
+      staging: undefined,
+      staged: undefined,
+    };
+    this.#pieces.push(piece);
+    return piece;
+  }
+
+  /** Closed pieces from the front, at least one, until they reach `rawBytes`; the open one is closed when it is reached. */
+  take(rawBytes: number): readonly Piece[] {
+    const taken: Piece[] = [];
+    for (const piece of this.#pieces) {
+      if (piece.endOffset === piece.baseOffset) break;
+      if (taken.length > 0 && this.rawBytesOf(taken) >= rawBytes) break;
+      piece.isClosed = true;
+      taken.push(piece);
+    }
+    return taken;
+  }
+
+  /** Notes a finished staging: the raw batches are no longer needed. */
+  async noteStaged(piece: Piece, result: StageResult): Promise<void> {
+    invariant(result.baseOffset === piece.baseOffset && result.lastOffset === piece.endOffset - 1, 'a closed piece keeps its range', {
+      base: piece.baseOffset,
+      end: piece.endOffset,
+      stagedBase: result.baseOffset,
+      stagedLast: result.lastOffset,
+    });
+    piece.staged = result;
+    if (piece.bytes > 0 && result.rawBytes > 0) this.#inflation = result.rawBytes / piece.bytes;
+    piece.bytes = 0;
+    await rm(piece.path, { force: true });
+  }
+
+  /**
+   * Drops everything below an offset, which is the partition's boundary now. Where that falls inside a piece, everything is
+   * dropped and the fetch goes on from there.
+   */
+  dropBelow(offset: Offset): void {
+    const first = this.#pieces.findIndex((piece) => piece.endOffset > offset);
+    const isClean = first < 0 ? this.#nextOffset === offset : this.#pieces[first]?.baseOffset === offset;
+    const keep = isClean && first >= 0 ? first : this.#pieces.length;
+    const dropped = this.#pieces.slice(0, keep);
+    this.#pieces = this.#pieces.slice(keep);
+    if (!isClean) this.#nextOffset = offset;
+    invariant(this.#pieces.length > 0 || this.#nextOffset === offset, 'an empty spool begins at the boundary', { offset });
+    for (const piece of dropped) this.#remove(piece);
+  }
+
+  /** Drops everything; the fetch goes on from `offset`. */
+  restart(offset: Offset): void {
+    const dropped = this.#pieces;
+    this.#pieces = [];
+    this.#nextOffset = offset;
+    this.#lastLeaderEpoch = -1;
+    for (const piece of dropped) this.#remove(piece);
+  }
+
+  /** Resolves when the files of dropped pieces are gone. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#removals);
+  }
+
+  /** A staging under way ends first; nobody waits for that, the files are only taking space. */
+  #remove(piece: Piece): void {
+    const removal = (async () => {
+      await piece.staging?.catch(() => undefined);
+      await rm(piece.path, { force: true });
+      await rm(piece.stagedPath, { force: true });
+    })();
+    this.#removals.add(removal);
+    removal.then(
+      () => this.#removals.delete(removal),
+      () => this.#removals.delete(removal),
+    );
+  }
+}
+
+/** Writes at the piece's end; what an earlier failed try left behind it is overwritten. */
+async function write(piece: Piece, bytes: Buffer): Promise<void> {
+  try {
+    const file = await open(piece.path, piece.bytes === 0 ? 'w' : 'r+');
+    try {
+      let written = 0;
+      while (written < bytes.length) {
+        written += (await file.write(bytes, written, bytes.length - written, piece.bytes + written)).bytesWritten;
+      }
+    } finally {
+      await file.close();
+    }
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code ?? '';
+    throw new LakeError(code === 'ENOSPC' ? 'disk-full' : 'internal', `cannot write ${piece.path}: ${code}`, {
+      cause,
+      retriable: true,
+      hint: 'Free disk space in the data directory.',
+      facts: { path: piece.path },
+    });
+  }
+}

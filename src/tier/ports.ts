@@ -1,0 +1,39 @@
+/** What the daemon works with, given to each of its parts. */
+import type { ColumnWorkers } from '../columns/index.js';
+import type { LogReader } from '../client/index.js';
+import type { ControlPeer } from '../control/index.js';
+import type { Clock, Random, Semaphore } from '../kernel/index.js';
+import type { ObjectStore } from '../objects/index.js';
+import type { Logger } from '../telemetry/index.js';
+import type { TierSettings } from './settings.js';
+
+/** Numbers that only grow, since the start. */
+export interface TierCounters {
+  commits: number;
+  commitsLost: number;
+  rows: number;
+  rawBytes: number;
+  fileBytes: number;
+  stageCpuMs: number;
+  encodeCpuMs: number;
+  verifyCpuMs: number;
+}
+
+export interface TierPorts {
+  readonly store: ObjectStore;
+  readonly reader: LogReader;
+  /** The broker, over whatever connection there is at the moment; `peer-gone` while there is none. */
+  readonly broker: Pick<ControlPeer, 'call'>;
+  readonly workers: ColumnWorkers;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly settings: TierSettings;
+  /** This daemon's own folder for spools, staged and encoded files. */
+  readonly spoolDir: string;
+  /** Aborted when the daemon stops. */
+  readonly stop: AbortSignal;
+  readonly counters: TierCounters;
+  readonly stageSlots: Semaphore;
+  readonly cutSlots: Semaphore;
+}

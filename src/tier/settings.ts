@@ -1,0 +1,98 @@
+/** The daemon's bounds, each with its arithmetic, and a topic's own settings as the broker resolved them. */
+import { type BackoffPolicy, invariant, KiB, MiB, GiB, minuteMs, secondMs } from '../kernel/index.js';
+import type { ValueFormat } from '../columns/index.js';
+
+export interface TierSettings {
+  /** Disk for what is fetched and not yet committed. Beyond it nothing is fetched and the fullest topic is cut early. */
+  readonly spoolBytesMax: number;
+  /** Fetched bytes after which a piece is closed and staged while more arrives. */
+  readonly pieceBytes: number;
+  /** One fetch: in memory at once, twice while the next is on its way. */
+  readonly fetchBytes: number;
+  readonly fetchPartitionBytes: number;
+  /** How long the broker may hold an empty fetch. */
+  readonly fetchWaitMs: number;
+  /** Pause after a small fetch, so that a trickle is not fetched record by record. */
+  readonly fetchLingerMs: number;
+  /** How long a partition's verified file waits for others of its topic, so that they share a commit. */
+  readonly commitGatherMs: number;
+  /** Partitions that are encoded, uploaded and verified at the same time. */
+  readonly cutsAtOnce: number;
+  readonly stagesAtOnce: number;
+  /** Deadline of one small request to the bucket, or of a commit. */
+  readonly bucketTimeoutMs: number;
+  /** Slowest acceptable transfer: an upload or download may take `bucketTimeoutMs` plus its bytes at this rate. */
+  readonly transferBytesPerSecondMin: number;
+  readonly brokerTimeoutMs: number;
+  readonly jobTimeoutMs: number;
+  /** How often the broker is asked for its topics besides when it says that they changed. */
+  readonly describeIntervalMs: number;
+  /** Row groups of each file whose typed columns are compared with an independent decoder. */
+  readonly verifyTypedRowGroups: number | 'all';
+  /** Wait between tries of what failed: cuts, commits, reports, start. */
+  readonly retry: BackoffPolicy;
+  readonly hydrationsAtOnce: number;
+  readonly hydrationsQueued: number;
+  /** Bytes of whole batches in one part of a hydration. */
+  readonly hydratePartBytes: number;
+  /** Disk for cold files that were downloaded; only where the bucket is not a local directory. */
+  readonly coldCacheBytes: number;
+}
+
+export const defaultTierSettings: TierSettings = {
+  spoolBytesMax: 2 * GiB,
+  pieceBytes: 16 * MiB,
+  fetchBytes: 16 * MiB,
+  fetchPartitionBytes: 4 * MiB,
+  fetchWaitMs: 500,
+  fetchLingerMs: 100,
+  commitGatherMs: 10 * secondMs,
+  cutsAtOnce: 2,
+  stagesAtOnce: 1,
+  bucketTimeoutMs: 30 * secondMs,
+  transferBytesPerSecondMin: MiB,
+  brokerTimeoutMs: 30 * secondMs,
+  jobTimeoutMs: 10 * minuteMs,
+  describeIntervalMs: 10 * secondMs,
+  verifyTypedRowGroups: 1,
+  retry: { firstMs: 250, maxMs: 30 * secondMs, tries: Number.POSITIVE_INFINITY },
+  hydrationsAtOnce: 2,
+  hydrationsQueued: 256,
+  hydratePartBytes: MiB,
+  coldCacheBytes: 2 * GiB,
+};
+
+/** Pieces are never smaller, whatever `lake.file.bytes` is. */
+const pieceBytesMin = 64 * KiB;
+
+export interface TopicSettings {
+  readonly commitIntervalMs: number;
+  readonly fileBytes: number;
+  readonly valueFormat: ValueFormat;
+  readonly maxMessageBytes: number;
+}
+
+const valueFormats: readonly ValueFormat[] = ['auto', 'json', 'string', 'bytes'];
+
+/** Reads a topic's resolved configuration, which the broker has checked. */
+export function topicSettings(config: Readonly<Record<string, string>>): TopicSettings {
+  const number = (key: string): number => {
+    const value = Number(config[key]);
+    invariant(config[key] !== undefined && Number.isFinite(value), 'the broker resolves every topic key', { key, value: config[key] });
+    return value;
+  };
+  const format = config['lake.value.format'];
+  const valueFormat = valueFormats.find((known) => known === format);
+  invariant(valueFormat !== undefined, 'the broker resolves every topic key', { key: 'lake.value.format', value: format });
+  return {
+    commitIntervalMs: number('lake.commit.interval.ms'),
+    fileBytes: number('lake.file.bytes'),
+    valueFormat,
+    maxMessageBytes: number('max.message.bytes'),
+  };
+}
+
+/** Four pieces a file, so that a cut has at most a quarter left to stage. */
+export function pieceBytesFor(settings: TierSettings, topic: TopicSettings): number {
+  return Math.max(pieceBytesMin, Math.min(settings.pieceBytes, Math.floor(topic.fileBytes / 4)));
+}

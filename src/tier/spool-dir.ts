@@ -1,0 +1,44 @@
+/** A daemon's own folder for spools, so that two daemons on one data directory do not meet, and what dead ones left is removed. */
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Random } from '../kernel/index.js';
+
+const folderPattern = /^tier-(\d+)-[0-9a-f]{8}$/;
+/** Folders of daemons in this process. */
+const open = new Set<string>();
+
+export interface SpoolDir {
+  readonly path: string;
+  remove(): Promise<void>;
+}
+
+/** Makes `<parent>/tier-<pid>-<random>` and removes the siblings whose process is gone. */
+export async function openSpoolDir(parent: string, random: Random): Promise<SpoolDir> {
+  await mkdir(parent, { recursive: true });
+  for (const name of await readdir(parent)) {
+    const pid = Number(folderPattern.exec(name)?.[1] ?? Number.NaN);
+    const path = join(parent, name);
+    const isDead = pid === process.pid ? !open.has(path) : !isAlive(pid);
+    if (!Number.isNaN(pid) && isDead) await rm(path, { recursive: true, force: true });
+  }
+  const path = join(parent, `tier-${process.pid}-${random.bytes(4).toString('hex')}`);
+  await mkdir(path);
+  open.add(path);
+  return {
+    path,
+    remove: async () => {
+      await rm(path, { recursive: true, force: true });
+      open.delete(path);
+    },
+  };
+}
+
+/** Whether there is a process of that id, also one we may not signal. */
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

@@ -1,0 +1,611 @@
+/**
+ * One topic on its way into its table: decides what is cut and when, commits what is ready in one commit, tells the broker. All
+ * decisions are taken in one loop; only the long work of a cut (see `cut.ts`) runs beside it, so that no partition holds
+ * up another.
+ */
+import { mkdirSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { FetchedPartition, FetchPartition } from '../client/index.js';
+import type { BoundaryMove, PartitionState, TopicState } from '../control/index.js';
+import {
+  backoffMs,
+  isLakeError,
+  LakeError,
+  type Offset,
+  type PartitionId,
+  SingleFlight,
+  toLakeError,
+  type TopicId,
+  type TopicName,
+} from '../kernel/index.js';
+import { boundaryOf, filesOfPartition, type TableChange, type TableSnapshot, type TopicTable } from '../lake/index.js';
+import type { Logger } from '../telemetry/index.js';
+import { BoundaryReports, loadedId } from './boundary-reports.js';
+import { ColumnPlan } from './column-plan.js';
+import { prepareCut, stagePiece } from './cut.js';
+import { Wakeup, withDeadline } from './deadline.js';
+import { FlushWaiters } from './flush-waiters.js';
+import { openingOf } from './open-partition.js';
+import { PartitionSpool } from './partition-spool.js';
+import type { TierPorts } from './ports.js';
+import { pieceBytesFor, type TopicSettings, topicSettings } from './settings.js';
+import { TieredPartition } from './tiered-partition.js';
+
+/** The loop looks at least so often, though everything it waits for wakes it. */
+const idleMs = 60_000;
+/** A partition fetches ahead of its cut at most so many files' worth of raw bytes. */
+const filesAhead = 2;
+/** A partition that has this part of a file joins the cut of one that has a whole. */
+const joinsCutAt = 0.75;
+
+interface PendingCommit {
+  readonly change: TableChange;
+  readonly partitions: readonly TieredPartition[];
+}
+
+export class TopicTier {
+  readonly name: TopicName;
+  readonly id: TopicId;
+  readonly table: TopicTable;
+  readonly partitions = new Map<PartitionId, TieredPartition>();
+  /** Cuts and commits that failed and were tried again. */
+  failures = 0;
+  settings: TopicSettings;
+  readonly #ports: TierPorts;
+  readonly #logger: Logger;
+  readonly #folder: string;
+  readonly #stop = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #wakeup: Wakeup;
+  readonly #onFetchable: () => void;
+  readonly #columns = new ColumnPlan();
+  readonly #waiters = new FlushWaiters();
+  readonly #tasks = new Set<Promise<void>>();
+  readonly #refreshes = new SingleFlight<'table', TableSnapshot>();
+  #loop: Promise<void> | undefined;
+  #isTiered: boolean;
+  #pending: PendingCommit | undefined;
+  #commitAtMs = 0;
+  #commitFailures = 0;
+  readonly #reports: BoundaryReports;
+  #openAtMs = 0;
+
+  /** `onFetchable` is called when there may be something to fetch that was not before. */
+  constructor(ports: TierPorts, state: TopicState, table: TopicTable, onFetchable: () => void) {
+    this.name = state.name;
+    this.id = state.id;
+    this.table = table;
+    this.settings = topicSettings(state.config);
+    this.#isTiered = state.isTiered;
+    this.#ports = ports;
+    this.#logger = ports.logger.child({ topic: state.name, topicId: state.id });
+    this.#folder = join(ports.spoolDir, state.id);
+    this.#signal = AbortSignal.any([ports.stop, this.#stop.signal]);
+    this.#wakeup = new Wakeup(ports.clock);
+    this.#reports = new BoundaryReports(ports, state.id, this.#logger, this.#signal);
+    this.#onFetchable = onFetchable;
+    this.update(state);
+  }
+
+  /** Takes over what the broker says of the topic now: configuration, new partitions. */
+  update(state: TopicState): void {
+    this.settings = topicSettings(state.config);
+    this.#isTiered = state.isTiered;
+    for (const { partition } of state.partitions) {
+      if (this.partitions.has(partition)) continue;
+      const folder = join(this.#folder, String(partition));
+      mkdirSync(folder, { recursive: true });
+      const spool = new PartitionSpool(partition, folder, pieceBytesFor(this.#ports.settings, this.settings), 0);
+      this.partitions.set(partition, new TieredPartition(partition, spool));
+    }
+    this.#wakeup.wake();
+  }
+
+  start(): void {
+    this.#loop ??= this.#run();
+  }
+
+  /** Ends all work of this topic and removes its spools. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    this.#waiters.rejectAll(new LakeError('cancelled', `tiering of ${this.name} has ended`));
+    this.#wakeup.wake();
+    await this.#loop;
+    await Promise.allSettled(this.#tasks);
+    await Promise.allSettled([...this.partitions.values()].map(({ spool }) => spool.settled()));
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  get spoolBytes(): number {
+    let bytes = 0;
+    for (const { spool } of this.partitions.values()) bytes += spool.diskBytes;
+    return bytes;
+  }
+
+  /** Whether a cut or commit is under way, so that spool space will come free. */
+  get isCutting(): boolean {
+    for (const { phase } of this.partitions.values()) if (phase === 'cutting' || phase === 'ready') return true;
+    return false;
+  }
+
+  get pendingRawBytes(): number {
+    let bytes = 0;
+    for (const { spool } of this.partitions.values()) bytes += spool.rawBytes;
+    return bytes;
+  }
+
+  /** Records below the high watermark that are not in the table. */
+  get lagRecords(): number {
+    let records = 0;
+    for (const p of this.partitions.values()) records += Math.max(0, p.highWatermark - p.boundary);
+    return records;
+  }
+
+  /** What to ask the broker for next. */
+  fetches(): {
+    readonly owner: TopicTier;
+    readonly partition: TieredPartition;
+    readonly generation: number;
+    readonly ask: FetchPartition;
+  }[] {
+    if (!this.#isTiered || this.#signal.aborted) return [];
+    const now = this.#ports.clock.monotonicMs();
+    const aheadMax = this.settings.fileBytes * filesAhead;
+    return [...this.partitions.values()]
+      .filter((p) => p.isFollowed && p.fetchAtMs <= now && p.spool.rawBytes < aheadMax)
+      .map((partition) => ({
+        owner: this,
+        partition,
+        generation: partition.generation,
+        ask: {
+          topicId: this.id,
+          partition: partition.partition,
+          offset: partition.spool.nextOffset,
+          maxBytes: this.#ports.settings.fetchPartitionBytes,
+        },
+      }));
+  }
+
+  /** Takes over one partition's answer and resolves to its bytes. An answer to what is no longer asked is dropped. */
+  async accept(partition: TieredPartition, generation: number, answer: FetchedPartition): Promise<number> {
+    if (partition.generation !== generation || !partition.isFollowed || this.#signal.aborted) return 0;
+    const now = this.#ports.clock.monotonicMs();
+    try {
+      if (answer.errorCode !== 0) {
+        this.#fetchRefused(partition, answer);
+        return 0;
+      }
+      const bytes = await partition.spool.append(answer, now);
+      partition.fetched(answer.highWatermark);
+      if (bytes > 0) {
+        this.#stageClosed(partition);
+        this.#wakeup.wake();
+      }
+      return bytes;
+    } catch (error) {
+      partition.fetchAtMs = now + this.#noteFailure(partition, toLakeError(error), 'a fetched range could not be taken over');
+      this.#waiters.check(this.partitions, this.#reports.waiting);
+      return 0;
+    }
+  }
+
+  #fetchRefused(partition: TieredPartition, answer: FetchedPartition): void {
+    const now = this.#ports.clock.monotonicMs();
+    const facts = { partition: partition.partition, offset: partition.spool.nextOffset, kafkaCode: answer.errorCode };
+    const isOutOfRange = answer.errorCode === kafkaOffsetOutOfRange;
+    const error = isOutOfRange
+      ? new LakeError('offset-out-of-range', `the log of ${this.name}-${partition.partition} has no offset ${facts.offset}`, {
+          facts,
+          retriable: true,
+        })
+      : new LakeError('peer-refused', `the broker refused to read ${this.name}-${partition.partition}: Kafka error ${answer.errorCode}`, {
+          facts,
+        });
+    partition.fetchAtMs = now + this.#noteFailure(partition, error, 'a fetch was refused');
+    if (isOutOfRange) this.#rewind(partition);
+    this.#waiters.check(this.partitions, this.#reports.waiting);
+  }
+
+  #stageClosed(partition: TieredPartition): void {
+    for (const piece of partition.spool.pieces) {
+      if (!piece.isClosed || piece.staged !== undefined || piece.staging !== undefined) continue;
+      const order = { topic: this.settings, partition: partition.partition, spool: partition.spool, signal: this.#signal };
+      // Its failure is met again by the cut, which handles it.
+      this.#track(stagePiece(this.#ports, order, piece).then(ignore, ignore));
+    }
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#signal.aborted) {
+      await this.#guard(() => this.#open());
+      this.#beginCuts();
+      await this.#guard(() => this.#commitReady());
+      await this.#reports.send();
+      this.#waiters.check(this.partitions, this.#reports.waiting);
+      if (!this.#signal.aborted) await this.#wakeup.wait(this.#nextLookMs(), this.#signal);
+    }
+  }
+
+  /** Each step handles its own failures; one that does not must not end the loop of the topic. */
+  async #guard(step: () => Promise<void>): Promise<void> {
+    try {
+      await step();
+    } catch (error) {
+      if (this.#signal.aborted) return;
+      this.failures++;
+      this.#logger.error('a step of tiering failed', { error });
+      this.#openAtMs = this.#commitAtMs = this.#ports.clock.monotonicMs() + this.#ports.settings.retry.firstMs;
+    }
+  }
+
+  #nextLookMs(): number {
+    const now = this.#ports.clock.monotonicMs();
+    let at = now + idleMs;
+    const look = (ms: number): void => {
+      if (ms > now) at = Math.min(at, ms);
+    };
+    for (const p of this.partitions.values()) {
+      look(p.retryAtMs);
+      const first = p.spool.pieces[0];
+      if (p.phase === 'following' && first !== undefined) look(first.sinceMs + this.settings.commitIntervalMs);
+      if (p.phase === 'ready') look(p.readySinceMs + this.#ports.settings.commitGatherMs);
+      if (p.phase === 'opening') at = Math.min(at, Math.max(this.#openAtMs, now + 1));
+    }
+    if (this.#pending !== undefined) at = Math.min(at, Math.max(this.#commitAtMs, now + 1));
+    const { dueAtMs } = this.#reports;
+    if (dueAtMs !== undefined) at = Math.min(at, Math.max(dueAtMs, now + 1));
+    return Math.max(1, at - now);
+  }
+
+  /** Learns from table and broker where each new or rewound partition goes on. */
+  async #open(): Promise<void> {
+    const { clock, settings, random } = this.#ports;
+    const opening = [...this.partitions.values()].filter((p) => p.phase === 'opening');
+    if (opening.length === 0 || !this.#isTiered || clock.monotonicMs() < this.#openAtMs) return;
+    try {
+      // First the table, then the log's end: so an end below a boundary is none that has merely grown since.
+      const isFirst = this.table.snapshot === undefined;
+      const snapshot = await this.refresh();
+      const states = await this.#describe();
+      if (isFirst) this.#reports.addAll(snapshot);
+      for (const partition of opening) {
+        const state = states.find((candidate) => candidate.partition === partition.partition);
+        if (state !== undefined && partition.phase === 'opening') this.#openPartition(partition, state, snapshot);
+      }
+      const stillOpening = opening.filter((p) => p.phase === 'opening');
+      this.#openAtMs =
+        stillOpening.length === 0
+          ? 0
+          : clock.monotonicMs() + backoffMs(settings.retry, Math.max(1, ...stillOpening.map((p) => p.failures)), random);
+      if (opening.some((p) => p.isFollowed)) this.#onFetchable();
+    } catch (error) {
+      if (this.#signal.aborted) return;
+      const pauses = opening.map((p) => this.#noteFailure(p, toLakeError(error), 'a partition could not be opened'));
+      this.#openAtMs = clock.monotonicMs() + Math.max(...pauses);
+    }
+  }
+
+  async #describe(): Promise<readonly PartitionState[]> {
+    const { clock, settings, broker } = this.#ports;
+    const state = await withDeadline('broker.describe', settings.brokerTimeoutMs, clock, this.#signal, (signal) =>
+      broker.call('broker.describe', { topic: this.name }, { signal }),
+    );
+    const topic = state.topics.find((candidate) => candidate.id === this.id);
+    if (topic === undefined) {
+      throw new LakeError('topic-unknown', `the broker has no topic ${this.name} of id ${this.id}`, { retriable: true });
+    }
+    return topic.partitions;
+  }
+
+  #openPartition(partition: TieredPartition, state: PartitionState, snapshot: TableSnapshot): void {
+    const where = `${this.name}-${partition.partition}`;
+    const opening = openingOf(where, boundaryOf(snapshot.partitions, partition.partition), state);
+    if (opening.kind === 'alarm') {
+      partition.alarm(opening.error);
+      this.#logger.error('a boundary above the log end: the partition is not tiered', { error: opening.error });
+    } else if (opening.kind === 'wait') {
+      this.#noteFailure(partition, opening.error, 'the table is behind what was committed');
+    } else {
+      partition.logStartOffset = state.logStartOffset;
+      partition.highWatermark = state.highWatermark;
+      partition.opened(opening);
+    }
+  }
+
+  /** Loads the table and acts on what others committed. Errors: those of the store, `timeout`, `cancelled`. */
+  async refresh(): Promise<TableSnapshot> {
+    return this.#refreshes.run('table', async () => {
+      const { clock, settings } = this.#ports;
+      const snapshot = await withDeadline(`loading the table of ${this.name}`, settings.bucketTimeoutMs, clock, this.#signal, (signal) =>
+        this.table.load(signal),
+      );
+      this.#adopt(snapshot);
+      return snapshot;
+    });
+  }
+
+  #adopt(snapshot: TableSnapshot): void {
+    this.#columns.adopt(snapshot.columns);
+    for (const partition of this.partitions.values()) {
+      const boundary = boundaryOf(snapshot.partitions, partition.partition);
+      // A range that is being committed is settled by its own commit: the new boundary may be ours.
+      const isPending = this.#pending?.partitions.includes(partition) === true;
+      if (boundary > partition.boundary && !isPending && partition.isFollowed) this.#moved(partition, snapshot);
+    }
+  }
+
+  /** Another daemon was first: its range is done, and told once more, as that daemon may have died before it could. */
+  #moved(partition: TieredPartition, snapshot: TableSnapshot): void {
+    const boundary = boundaryOf(snapshot.partitions, partition.partition);
+    this.#discard(partition, snapshot);
+    partition.moved(boundary);
+    this.#reports.add(partition.partition, snapshot, loadedId(snapshot));
+  }
+
+  /** Removes the object of a range that is lost, only where the table shows that it is not in it and can no longer come. */
+  #discard(partition: TieredPartition, snapshot: TableSnapshot): void {
+    const { clock, settings, store } = this.#ports;
+    const move = partition.prepared?.move;
+    if (move === undefined || boundaryOf(snapshot.partitions, partition.partition) <= move.from) return;
+    const committed = new Set(filesOfPartition(snapshot, partition.partition).map((file) => file.key));
+    for (const { key } of move.files) {
+      if (committed.has(key)) continue;
+      const removal = withDeadline(`removing ${key}`, settings.bucketTimeoutMs, clock, this.#signal, (signal) => store.delete(key, signal));
+      this.#track(
+        removal.catch((error: unknown) => this.#logger.warn('an object nobody refers to stays until it is swept', { key, error })),
+      );
+    }
+  }
+
+  #beginCuts(): void {
+    const now = this.#ports.clock.monotonicMs();
+    const candidates = [...this.partitions.values()].filter(
+      (p) => p.phase === 'following' && p.retryAtMs <= now && p.spool.nextOffset > p.boundary,
+    );
+    const isOld = (p: TieredPartition): boolean => {
+      const since = p.spool.pieces[0]?.sinceMs;
+      return since !== undefined && now - since >= this.settings.commitIntervalMs;
+    };
+    const isWaitedFor = (p: TieredPartition): boolean =>
+      p.cutTarget > p.boundary && (p.spool.nextOffset >= p.cutTarget || p.spool.rawBytes >= this.settings.fileBytes);
+    const isAnyOld = candidates.some(isOld);
+    const isAnyFull = candidates.some((p) => p.spool.rawBytes >= this.settings.fileBytes);
+    for (const partition of candidates) {
+      const joins = isAnyFull && partition.spool.rawBytes >= this.settings.fileBytes * joinsCutAt;
+      if (isAnyOld || joins || isWaitedFor(partition)) this.#track(this.#cut(partition));
+    }
+  }
+
+  async #cut(partition: TieredPartition): Promise<void> {
+    const abort = new AbortController();
+    const signal = AbortSignal.any([this.#signal, abort.signal]);
+    partition.cutBegan(abort);
+    try {
+      const prepared = await this.#ports.cutSlots.run(async () => {
+        await this.refresh();
+        if (partition.cutAbort !== abort) return null;
+        const pieces = partition.spool.take(this.settings.fileBytes);
+        const to = pieces.at(-1)?.endOffset ?? partition.spool.nextOffset;
+        if (!(await this.#isFlushed(partition, to, signal))) return null;
+        return prepareCut(this.#ports, {
+          tablePrefix: this.table.prefix,
+          topic: this.settings,
+          partition: partition.partition,
+          from: partition.boundary,
+          to,
+          logStartOffset: partition.logStartOffset,
+          leaderEpoch: partition.leaderEpoch,
+          spool: partition.spool,
+          pieces,
+          assign: (pairs) => this.#columns.assign(pairs),
+          signal,
+        });
+      }, signal);
+      if (partition.cutAbort !== abort) return;
+      if (prepared === null) this.#rewind(partition);
+      else partition.verified(prepared, this.#ports.clock.monotonicMs());
+    } catch (error) {
+      if (partition.cutAbort !== abort || this.#signal.aborted) return;
+      partition.cutFailed();
+      const pause = this.#noteFailure(partition, toLakeError(error), 'a cut failed and is tried again');
+      partition.retryAtMs = this.#ports.clock.monotonicMs() + pause;
+    } finally {
+      this.#wakeup.wake();
+    }
+  }
+
+  /**
+   * Asks the broker to flush what is to be cut. False where the log is no longer the one that was fetched: it is shorter, or
+   * has begun a new leader epoch since (KIP-101), so the same offsets may hold other records.
+   */
+  async #isFlushed(partition: TieredPartition, to: Offset, signal: AbortSignal): Promise<boolean> {
+    const { clock, settings, broker } = this.#ports;
+    const { partitions } = await withDeadline('broker.flush', settings.brokerTimeoutMs, clock, signal, (inner) =>
+      broker.call('broker.flush', { topicId: this.id, partitions: [{ partition: partition.partition, upTo: to }] }, { signal: inner }),
+    );
+    const flushed = partitions.find((candidate) => candidate.partition === partition.partition);
+    if (flushed === undefined) {
+      throw new LakeError('partition-unknown', `the broker did not flush ${this.name}-${partition.partition}`, { retriable: true });
+    }
+    return (
+      flushed.leaderEpoch === partition.leaderEpoch &&
+      partition.spool.lastLeaderEpoch <= flushed.leaderEpoch &&
+      flushed.flushedOffset >= to &&
+      flushed.lastStableOffset >= to
+    );
+  }
+
+  #rewind(partition: TieredPartition): void {
+    this.#logger.warn('the log is not what was fetched: fetching again from the boundary', {
+      partition: partition.partition,
+      boundary: partition.boundary,
+      fetched: partition.spool.nextOffset,
+      leaderEpoch: partition.leaderEpoch,
+    });
+    partition.rewound();
+    this.#wakeup.wake();
+  }
+
+  async #commitReady(): Promise<void> {
+    const { clock, settings, counters, random } = this.#ports;
+    this.#pending ??= this.#gather();
+    const pending = this.#pending;
+    if (pending === undefined || clock.monotonicMs() < this.#commitAtMs) return;
+    try {
+      const snapshot = await withDeadline(`commit to ${this.name}`, settings.bucketTimeoutMs, clock, this.#signal, (signal) =>
+        this.table.commit(pending.change, signal),
+      );
+      this.#settle(pending, snapshot);
+    } catch (error) {
+      if (this.#signal.aborted) return;
+      if (isLakeError(error, 'commit-stale')) {
+        counters.commitsLost++;
+        await this.#decideAgain(pending, error);
+        return;
+      }
+      this.#commitFailures++;
+      this.#commitAtMs = clock.monotonicMs() + backoffMs(settings.retry, this.#commitFailures, random);
+      for (const partition of pending.partitions) this.#noteFailure(partition, toLakeError(error), 'a commit failed and is tried again');
+    }
+  }
+
+  /** What is ready, if nothing is worth waiting for: another partition that is about to be, and not for long. */
+  #gather(): PendingCommit | undefined {
+    const { clock, settings, random } = this.#ports;
+    const all = [...this.partitions.values()];
+    const ready = all.filter((p) => p.phase === 'ready');
+    const longestMs = Math.max(0, ...ready.map((p) => clock.monotonicMs() - p.readySinceMs));
+    if (ready.length === 0 || (all.some((p) => p.phase === 'cutting') && longestMs < settings.commitGatherMs)) return undefined;
+    const fitting = ready.filter((p) => {
+      if (this.#columns.fits(p.prepared?.columns ?? [])) return true;
+      // Another writer gave its columns other places: the same pieces are encoded again.
+      this.#cutAgain(p);
+      return false;
+    });
+    const cuts = fitting.flatMap((p) => (p.prepared === undefined ? [] : [p.prepared]));
+    if (cuts.length === 0) return undefined;
+    const change: TableChange = {
+      commitId: random.uuid(),
+      moves: cuts.map((cut) => cut.move),
+      columns: this.#columns.forCommit(cuts.flatMap((cut) => cut.columns)),
+      nowMs: clock.nowMs(),
+    };
+    return { change, partitions: fitting };
+  }
+
+  #cutAgain(partition: TieredPartition): void {
+    partition.cutTarget = Math.max(partition.cutTarget, partition.prepared?.move.to ?? 0);
+    partition.cutFailed();
+  }
+
+  #settle(pending: PendingCommit, snapshot: TableSnapshot): void {
+    const { counters } = this.#ports;
+    this.#pending = undefined;
+    this.#commitFailures = 0;
+    this.#commitAtMs = 0;
+    counters.commits++;
+    for (const partition of pending.partitions) {
+      const { prepared } = partition;
+      if (prepared === undefined) continue;
+      counters.rows += prepared.rows;
+      counters.rawBytes += prepared.rawBytes;
+      counters.fileBytes += prepared.fileBytes;
+      partition.committed(prepared.move.to);
+      this.#reports.add(partition.partition, snapshot, pending.change.commitId);
+    }
+    this.#logger.info('committed', {
+      commitId: pending.change.commitId,
+      metadataVersion: snapshot.metadataVersion,
+      moves: pending.change.moves.map((move) => `${move.partition}:${move.from}-${move.to}`).join(' '),
+    });
+    this.#adopt(snapshot);
+    this.#onFetchable();
+    this.#wakeup.wake();
+  }
+
+  /** The table has moved under a change: each of its ranges is either somebody else's now, or is cut again. */
+  async #decideAgain(pending: PendingCommit, reason: LakeError): Promise<void> {
+    this.#logger.info('another writer was first', { commitId: pending.change.commitId, reason: reason.message, ...reason.facts });
+    let snapshot: TableSnapshot;
+    try {
+      snapshot = await this.refresh();
+    } catch (error) {
+      if (this.#signal.aborted) return;
+      // Nothing is decided: the same commit is tried again, and found stale again.
+      this.#commitAtMs = this.#ports.clock.monotonicMs() + this.#ports.settings.retry.firstMs;
+      this.#logger.warn('the table could not be loaded after a lost commit', { error });
+      return;
+    }
+    this.#pending = undefined;
+    for (const partition of pending.partitions) {
+      if (boundaryOf(snapshot.partitions, partition.partition) > partition.boundary) this.#moved(partition, snapshot);
+      else if (!this.#columns.fits(partition.prepared?.columns ?? [])) this.#cutAgain(partition);
+    }
+    this.#wakeup.wake();
+  }
+
+  /**
+   * Cuts and commits everything acknowledged before the call, and resolves when the broker knows the boundaries.
+   * Errors: a partition's own, when it has failed several times since; `cancelled`, `peer-gone`.
+   */
+  async flush(signal: AbortSignal): Promise<readonly BoundaryMove[]> {
+    const { clock, settings, broker } = this.#ports;
+    const ids = [...this.partitions.keys()];
+    const either = AbortSignal.any([this.#signal, signal]);
+    const { partitions } = await withDeadline('broker.flush', settings.brokerTimeoutMs, clock, either, (inner) =>
+      broker.call(
+        'broker.flush',
+        { topicId: this.id, partitions: ids.map((partition) => ({ partition, upTo: 'end' as const })) },
+        { signal: inner },
+      ),
+    );
+    const targets = new Map(partitions.map((p) => [p.partition, Math.min(p.flushedOffset, p.lastStableOffset)]));
+    for (const [id, target] of targets) {
+      const partition = this.partitions.get(id);
+      if (partition === undefined) continue;
+      partition.cutTarget = Math.max(partition.cutTarget, target);
+      partition.retryAtMs = 0;
+      partition.fetchAtMs = 0;
+    }
+    this.#openAtMs = this.#commitAtMs = 0;
+    this.#reports.retryNow();
+    const done = this.#waiters.wait(targets, this.partitions, either);
+    this.#onFetchable();
+    this.#wakeup.wake();
+    await done;
+    return (this.table.snapshot?.partitions ?? []).map(({ partition, boundary, logStartOffset, leaderEpoch }) => ({
+      partition,
+      boundary,
+      logStartOffset,
+      leaderEpoch,
+    }));
+  }
+
+  /** Cuts what is spooled now, because its space is needed. */
+  cutEarly(): void {
+    for (const p of this.partitions.values()) p.cutTarget = Math.max(p.cutTarget, p.spool.nextOffset);
+    this.#wakeup.wake();
+  }
+
+  /** Counts and logs a failure and answers how long to wait, in ms. */
+  #noteFailure(partition: TieredPartition, error: LakeError, what: string): number {
+    this.failures++;
+    const pause = partition.noteFailure(error, this.#ports.settings.retry, this.#ports.random);
+    const facts = { partition: partition.partition, error, retryMs: Math.round(pause) };
+    if (error.retriable) this.#logger.warn(what, facts);
+    else this.#logger.error(what, facts);
+    return pause;
+  }
+
+  #track(task: Promise<void>): void {
+    this.#tasks.add(task);
+    task.then(
+      () => this.#tasks.delete(task),
+      () => this.#tasks.delete(task),
+    );
+  }
+}
+
+const kafkaOffsetOutOfRange = 1;
+const ignore = (): void => undefined;

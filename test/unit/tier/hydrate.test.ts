@@ -1,0 +1,191 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../../src/kernel/index.js';
+import { faultyStore, MemoryStore, unavailable } from '../../../src/objects/index.js';
+import { batchBaseOffset, batchLastOffset, decodeBatch, walkBatches } from '../../../src/wire/index.js';
+import { SimBroker } from '../../support/sim-broker.js';
+import { records, type Running, startDaemon, until } from './daemon-fixture.js';
+
+const running: Running[] = [];
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((one) => one.close()));
+});
+async function start(...args: Parameters<typeof startDaemon>): Promise<Running> {
+  const one = await startDaemon(...args);
+  running.push(one);
+  return one;
+}
+const memory = (): MemoryStore => new MemoryStore({ clock: systemClock });
+
+interface Read {
+  readonly offset: number;
+  readonly timestampMs: number;
+  readonly key: string;
+  readonly value: string;
+}
+function read(bytes: Buffer): Read[] {
+  const found: Read[] = [];
+  walkBatches(bytes, (at) => {
+    for (const { offset, timestampMs, key, value } of decodeBatch(bytes, at)) {
+      found.push({ offset, timestampMs, key: String(key), value: String(value) });
+    }
+  });
+  return found;
+}
+
+/** Three files of one partition, with what a consumer should read. */
+async function threeFiles(): Promise<{ tier: Running; broker: SimBroker; topicId: string; all: Read[]; store: MemoryStore }> {
+  const broker = new SimBroker();
+  const store = memory();
+  const { id } = broker.create('orders', 1);
+  const tier = await start(broker, store);
+  for (const from of [0, 30, 60]) {
+    broker.append('orders', 0, records(from, 30));
+    await tier.call('tier.flush', {});
+  }
+  return { tier, broker, topicId: id, all: read(broker.bytesOf('orders', 0)), store };
+}
+
+describe('hydration', () => {
+  it('gives back exactly what was produced, in whole batches without gap or overlap, from any offset', async () => {
+    const { tier, topicId, all } = await threeFiles();
+    for (const offset of [0, 1, 29, 30, 59, 60, 89]) {
+      const { parts, result } = await tier.hydrate({ topicId: topicId as never, partition: 0, offset, maxBytes: 1e9 });
+      expect(result.nextOffset).toBe(90);
+      let next = offset;
+      const got: Read[] = [];
+      for (const part of parts) {
+        expect(part.baseOffset).toBeLessThanOrEqual(next);
+        expect(batchBaseOffset(part.payload, 0)).toBeGreaterThanOrEqual(part.baseOffset);
+        let last = -1;
+        expect(walkBatches(part.payload, (at) => void (last = batchLastOffset(part.payload, at)))).toBe(part.payload.length);
+        expect(last + 1).toBe(part.nextOffset);
+        next = part.nextOffset;
+        got.push(...read(part.payload));
+      }
+      expect(next).toBe(90);
+      expect(got.filter((record) => record.offset >= offset)).toEqual(all.slice(offset));
+    }
+  });
+
+  it('stops near the bytes asked for, and goes on from there', async () => {
+    const { tier, topicId, all } = await threeFiles();
+    const got: Read[] = [];
+    let offset = 0;
+    let calls = 0;
+    while (offset < 90) {
+      const { parts, result } = await tier.hydrate({ topicId: topicId as never, partition: 0, offset, maxBytes: 500 });
+      expect(result.bytes).toBeLessThan(700);
+      got.push(...parts.flatMap((part) => read(part.payload)));
+      offset = result.nextOffset;
+      calls++;
+    }
+    expect(calls).toBeGreaterThan(5);
+    expect(got).toEqual(all);
+  });
+
+  it('cuts parts at batches, and sends a batch larger than a part alone', async () => {
+    const broker = new SimBroker();
+    const { id } = broker.create('orders', 1);
+    const tier = await start(broker, memory(), { settings: { hydratePartBytes: 300 } });
+    broker.append('orders', 0, [
+      ...records(0, 4),
+      { timestampMs: 5, key: Buffer.from('big'), value: Buffer.alloc(2000, 65) },
+      ...records(5, 4),
+    ]);
+    await tier.call('tier.flush', {});
+    const { parts } = await tier.hydrate({ topicId: id, partition: 0, offset: 0, maxBytes: 1e9 });
+    expect(parts.length).toBeGreaterThan(3);
+    expect(parts.filter((part) => part.payload.length > 300)).toHaveLength(1);
+    expect(parts.flatMap((part) => read(part.payload))).toEqual(read(broker.bytesOf('orders', 0)));
+  });
+
+  it('spans holes that have no file', async () => {
+    const broker = new SimBroker();
+    const { id } = broker.create('orders', 1);
+    const tier = await start(broker, memory());
+    const marker = { isControl: true, isTransactional: true };
+    broker.append('orders', 0, records(0, 2), marker);
+    await tier.call('tier.flush', {});
+    broker.append('orders', 0, records(2, 3));
+    await tier.call('tier.flush', {});
+    broker.append('orders', 0, records(5, 2), marker);
+    await tier.call('tier.flush', {});
+    expect(broker.partition('orders', 0).boundary).toBe(7);
+    const fromStart = await tier.hydrate({ topicId: id, partition: 0, offset: 0, maxBytes: 1e9 });
+    expect(fromStart.parts.map((part) => [part.baseOffset, part.nextOffset])).toEqual([[0, 7]]);
+    expect(fromStart.parts.flatMap((part) => read(part.payload)).map((record) => record.offset)).toEqual([2, 3, 4]);
+    const fromHole = await tier.hydrate({ topicId: id, partition: 0, offset: 6, maxBytes: 1e9 });
+    expect(fromHole.result.nextOffset).toBe(7);
+    expect(batchLastOffset(fromHole.parts[0]?.payload as Buffer, 0)).toBe(6);
+  });
+
+  it('refuses an offset at the boundary, and finds what another daemon committed', async () => {
+    const { tier, broker, topicId, store } = await threeFiles();
+    await expect(tier.hydrate({ topicId: topicId as never, partition: 0, offset: 90, maxBytes: 1 })).rejects.toMatchObject({
+      code: 'offset-out-of-range',
+    });
+    const other = await start(broker, store);
+    broker.append('orders', 0, records(90, 10));
+    await other.call('tier.flush', {});
+    await until(() => broker.partition('orders', 0).boundary === 100, 'the other commits');
+    const { result } = await tier.hydrate({ topicId: topicId as never, partition: 0, offset: 95, maxBytes: 1e9 });
+    expect(result.nextOffset).toBe(100);
+  });
+
+  it('says that the cold side is away while the bucket is', async () => {
+    const broker = new SimBroker();
+    let isAway = false;
+    const store = faultyStore(memory(), {
+      before: (call) => {
+        if (isAway) throw unavailable(call);
+      },
+    });
+    const { id } = broker.create('orders', 1);
+    broker.append('orders', 0, records(0, 5));
+    const tier = await start(broker, store);
+    await tier.call('tier.flush', {});
+    isAway = true;
+    await expect(tier.hydrate({ topicId: id, partition: 0, offset: 0, maxBytes: 1 })).rejects.toMatchObject({ code: 'cold-unavailable' });
+  });
+});
+
+describe('time lookups in cold files', () => {
+  it('answer with the first offset at or after a time, opening only files that can have it', async () => {
+    const broker = new SimBroker();
+    const opened: string[] = [];
+    const store = faultyStore(memory(), { before: (call) => void (call.operation === 'download' && opened.push(call.key)) });
+    const { id: topicId } = broker.create('orders', 1);
+    const tier = await start(broker, store);
+    const at = (offset: number, timestampMs: number) => ({ timestampMs, key: null, value: Buffer.from(String(offset)) });
+    for (const times of [
+      [10, 50, 20],
+      [5, 5, 5],
+      [60, 40, 100],
+    ]) {
+      broker.append(
+        'orders',
+        0,
+        times.map((time, index) => at(index, time)),
+      );
+      await tier.call('tier.flush', {});
+    }
+    const lookUp = async (timestampMs: number, fromOffset = 0) =>
+      (await tier.call('tier.offset-for-timestamp', { topicId, partition: 0, timestampMs, fromOffset })).found;
+    expect(await lookUp(0)).toMatchObject({ offset: 0, timestampMs: 10 });
+    expect(await lookUp(15)).toMatchObject({ offset: 1, timestampMs: 50 });
+    expect(await lookUp(15, 2)).toMatchObject({ offset: 2, timestampMs: 20 });
+    opened.length = 0;
+    expect(await lookUp(51)).toMatchObject({ offset: 6, timestampMs: 60 });
+    expect(await lookUp(101)).toBeNull();
+    expect(new Set(opened).size).toBeLessThanOrEqual(1);
+    expect((await tier.call('tier.max-timestamp', { topicId, partition: 0 })).found).toMatchObject({ offset: 8, timestampMs: 100 });
+  });
+
+  it('answer null for a partition without files', async () => {
+    const broker = new SimBroker();
+    const { id: topicId } = broker.create('orders', 1);
+    const tier = await start(broker, memory());
+    expect((await tier.call('tier.max-timestamp', { topicId, partition: 0 })).found).toBeNull();
+    expect((await tier.call('tier.offset-for-timestamp', { topicId, partition: 0, timestampMs: 0, fromOffset: 0 })).found).toBeNull();
+  });
+});

@@ -52,14 +52,14 @@ export interface AppendResult {
 }
 
 /** At most so many snapshots stay in the metadata; the oldest go first. */
-export const snapshotsMax = 100;
+const snapshotsMax = 100;
 /** Manifests of about one size are merged when there are so many: n files cost about log₁₀(n) × 10 manifests to read. */
-export const manifestsPerTierMax = 10;
+const manifestsPerTierMax = 10;
 /** A manifest of so many entries is left alone. An entry of 30 columns has about 1 KiB: 8 MiB before compression. */
-export const manifestEntriesMax = 8192;
+const manifestEntriesMax = 8192;
 
 /** Property of a snapshot's summary that holds the commit's id. */
-export const commitIdProperty = 'thermocline.commit-id';
+const commitIdProperty = 'thermocline.commit-id';
 
 /** A positive id below 2^53, so that every reader keeps its digits, and unused in this table. */
 export function freshSnapshotId(metadata: TableMetadata, random: Random): SnapshotId {
@@ -148,7 +148,7 @@ export async function writeAppend(
 }
 
 /** The metadata with this snapshot as the current one, and at most `snapshotsMax` of them; a log entry outlives no snapshot. */
-export function withSnapshot(metadata: TableMetadata, snapshot: Snapshot): TableMetadata {
+function withSnapshot(metadata: TableMetadata, snapshot: Snapshot): TableMetadata {
   const snapshots = [...metadata.snapshots, snapshot].slice(-snapshotsMax);
   const present = new Set(snapshots.map((kept) => kept.snapshotId));
   const log = [...metadata.snapshotLog, { timestampMs: snapshot.timestampMs, snapshotId: snapshot.snapshotId }];

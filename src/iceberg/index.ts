@@ -6,19 +6,17 @@
  * their own; everything the v2 specification has is written; a location is resolved by its part below the table.
  * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/iceberg test/property/iceberg test/golden/iceberg`.
  */
-export { freshSnapshotId, commitIdProperty, snapshotsMax, type AppendRequest, type AppendResult, type NewDataFile } from './append.js';
-export { hintKey, keyOf, locationOf, versionKey, versionOfKey, type TableAddress } from './locations.js';
+export { freshSnapshotId, type AppendRequest, type AppendResult, type NewDataFile } from './append.js';
+export { hintKey, keyOf, locationOf, versionKey, type TableAddress } from './locations.js';
 export { entryStatus, type DataFile, type EntryStatus, type ManifestEntry, type ManifestFile } from './manifest.js';
 export { ManifestReader } from './manifest-reader.js';
-export {
-  highestFieldId,
-  schemaToJson,
-  type IcebergField,
-  type IcebergSchema,
-  type IcebergType,
-  type ListType,
-  type MapType,
-  type StructType,
+export type {
+  IcebergField,
+  IcebergSchema,
+  IcebergType,
+  ListType,
+  MapType,
+  StructType,
 } from './schema.js';
 export {
   addSchemaFields,
@@ -33,4 +31,4 @@ export {
   type SnapshotId,
   type TableMetadata,
 } from './table-metadata.js';
-export { commitIds, commitsProperty, TableStore, type CommitResult, type DataFileEntry, type TableVersion } from './table-store.js';
+export { TableStore, type CommitResult, type DataFileEntry, type TableVersion } from './table-store.js';

@@ -6,7 +6,7 @@ import { decodeManifest, decodeManifestList, type ManifestEntry, type ManifestFi
 import type { Snapshot } from './table-metadata.js';
 
 /** Decoded entries kept at most, over all manifests. An entry of 30 columns takes about 6 KiB of heap: some 50 MiB. */
-export const cachedEntriesMax = 8192;
+const cachedEntriesMax = 8192;
 /** Manifests read at once. */
 const readsMax = 8;
 const readsQueuedMax = 100_000;

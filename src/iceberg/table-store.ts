@@ -41,7 +41,7 @@ export interface DataFileEntry extends ManifestEntry {
  * Table property with the ids of the latest commits, newest first, separated by spaces. It is how a commit whose answer
  * was lost is found again, and how a reused number is told from a number that others have already built upon.
  */
-export const commitsProperty = 'thermocline.commits';
+const commitsProperty = 'thermocline.commits';
 /** Ids kept in `commitsProperty`: 20 × 37 bytes. Older ones are found by reading older metadata files. */
 const commitIdsMax = 20;
 /** Earlier metadata files named in the metadata. */
@@ -257,6 +257,6 @@ export class TableStore {
 }
 
 /** Ids of the latest commits, newest first. */
-export function commitIds(metadata: TableMetadata): readonly string[] {
+function commitIds(metadata: TableMetadata): readonly string[] {
   return (metadata.properties[commitsProperty] ?? '').split(' ').filter((id) => id !== '');
 }

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isLakeError } from '../../../src/kernel/index.js';
 import { hintKey, TableStore, versionKey, withProperties, type TableVersion } from '../../../src/iceberg/index.js';

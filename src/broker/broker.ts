@@ -56,12 +56,15 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const nodeId = config.get('node.id');
   await mkdir(dataDir, { recursive: true });
   const store = await MetadataStore.open(dataDir, nodeId, random);
-  const log = await openHotLog({
-    dir: join(dataDir, 'log'),
-    flushPolicy: config.get('flush.policy'),
-    flushWorkers,
-    producerIdExpirationMs: config.get('producer.id.expiration.ms'),
-  });
+  const log = await openHotLog(
+    {
+      dir: join(dataDir, 'log'),
+      flushPolicy: config.get('flush.policy'),
+      flushWorkers,
+      producerIdExpirationMs: config.get('producer.id.expiration.ms'),
+    },
+    { clock, random, logger },
+  );
   const topics = await Topics.open({ config, store, log, clock, random, logger });
   const cache = await ChunkCache.open({ dir: join(dataDir, 'cache', 'chunks'), maxBytes: config.get('chunk.cache.bytes') });
   const cold = new ColdReader({ clock, logger, coldTier, cache });

@@ -9,9 +9,9 @@
  * TRANSACTIONAL_ID_AUTHORIZATION_FAILED (53, transactions are not supported), KAFKA_STORAGE_ERROR (56: disk reserve, offline),
  * those of validation (2, 10, 18, 32, 76, 87) and of the producer's sequence (45, 47).
  */
-import { isLakeError, type LakeError, type Offset, type PartitionId, toLakeError, LakeError as OperatingError } from '../../kernel/index.js';
+import { isLakeError, LakeError, type Offset, type PartitionId, toLakeError } from '../../kernel/index.js';
 import { type AppendResult, type PartitionLog, validateProduceBatch } from '../../log/index.js';
-import { kafkaErrors, type MessageInput, produceApi, type ProduceRequest, type ProduceResponsePartition } from '../../wire/index.js';
+import { batchRecordsCount, kafkaErrors, type MessageInput, produceApi, type ProduceRequest, type ProduceResponsePartition } from '../../wire/index.js';
 import type { BrokerCore } from '../core.js';
 import type { Topic } from '../topics.js';
 import { type Handler, handlerOf, noAnswer, type RequestContext } from './handler.js';
@@ -61,7 +61,7 @@ export function produceHandler(core: BrokerCore): Handler {
       });
       if (request.acks === 0) {
         const failed = responses.flatMap((topic) => topic.partitionResponses).find((partition) => partition.errorCode !== kafkaErrors.NONE);
-        if (failed !== undefined) throw new OperatingError('record-invalid', `acks=0 and error ${failed.errorCode}: ${failed.errorMessage ?? ''}`);
+        if (failed !== undefined) throw new LakeError('record-invalid', `acks=0 and error ${failed.errorCode}: ${failed.errorMessage ?? ''}`);
         return noAnswer;
       }
       if (flushes.length === 0) return { responses };
@@ -71,7 +71,7 @@ export function produceHandler(core: BrokerCore): Handler {
   );
 }
 
-function transactionRefusal(request: ProduceRequest): LakeError | KafkaRefusal | undefined {
+function transactionRefusal(request: ProduceRequest): KafkaRefusal | undefined {
   if (request.transactionalId === null) return undefined;
   return new KafkaRefusal(kafkaErrors.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, 'transactions are not supported yet: produce without a transactional.id');
 }
@@ -99,22 +99,31 @@ function append(
 ): Appended {
   const log = topic?.partitions.get(index);
   if (topic === undefined || log === undefined) {
-    throw new OperatingError(topic === undefined ? 'topic-unknown' : 'partition-unknown', `there is no partition ${name}-${index}`);
+    throw new LakeError(topic === undefined ? 'topic-unknown' : 'partition-unknown', `there is no partition ${name}-${index}`);
   }
   if (topic.record.isInternal && context.clientId !== adminClientId) {
     throw new KafkaRefusal(kafkaErrors.INVALID_TOPIC_EXCEPTION, `${name} is the broker's own: clients do not write to it`);
   }
   if (core.disk.isBelowReserve) {
-    throw new OperatingError('disk-full', `the disk has ${core.disk.freeBytes} bytes free, fewer than disk.reserve.bytes`, {
+    throw new LakeError('disk-full', `the disk has ${core.disk.freeBytes} bytes free, fewer than disk.reserve.bytes`, {
       hint: 'Free disk, or lower local.retention.* so that committed segments are evicted.',
     });
   }
-  if (records === null || records.length === 0) throw new OperatingError('record-invalid', 'a partition without a record batch');
+  if (records === null || records.length === 0) throw new LakeError('record-invalid', 'a partition without a record batch');
   const nowMs = core.clock.nowMs();
-  const checked = validateProduceBatch(records, { config: topic.config, produceVersion: context.version, nowMs });
-  const result = log.append(records, nowMs);
-  core.counters.producedBytes += records.length;
-  core.counters.producedRecords += checked.recordCount;
+  const batch = validateProduceBatch(records, {
+    maxMessageBytes: topic.config.get('max.message.bytes'),
+    segmentBytes: topic.config.get('segment.bytes'),
+    apiVersion: context.version,
+    nowMs,
+    timestampBeforeMaxMs: topic.config.get('message.timestamp.before.max.ms'),
+    timestampAfterMaxMs: topic.config.get('message.timestamp.after.max.ms'),
+  });
+  const result = log.append(batch, nowMs);
+  if (!result.isDuplicate) {
+    core.counters.producedBytes += batch.length;
+    core.counters.producedRecords += batchRecordsCount(batch, 0);
+  }
   return { index, log, result };
 }
 
@@ -123,8 +132,11 @@ function success({ index, result }: Appended): PartitionAnswer {
 }
 
 function failure(index: PartitionId, error: unknown): PartitionAnswer {
-  const kafkaCode = error instanceof KafkaRefusal ? error.kafkaCode : toLakeError(error).kafkaCode;
-  return { index, errorCode: kafkaCode, baseOffset: -1, errorMessage: toLakeError(error).message, recordErrors: [] };
+  if (error instanceof KafkaRefusal) return { index, errorCode: error.kafkaCode, baseOffset: -1, errorMessage: error.message, recordErrors: [] };
+  const { kafkaCode, message, facts } = toLakeError(error);
+  const batchIndex = facts['batchIndex'];
+  const recordErrors = typeof batchIndex === 'number' ? [{ batchIndex, batchIndexErrorMessage: message }] : [];
+  return { index, errorCode: kafkaCode, baseOffset: -1, errorMessage: message, recordErrors };
 }
 
 async function flushed({ index, log, result }: Appended): Promise<PartitionAnswer | undefined> {

@@ -1,0 +1,110 @@
+/** Puts values through the column jobs in the test's own process, in a folder that is removed afterwards. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  ColumnEngine,
+  type EncodeResult,
+  type RebuildResult,
+  runColumnJob,
+  type StageJob,
+  type StageResult,
+  type TypedColumn,
+  typedSelect,
+} from '../../src/columns/index.js';
+import { encodeBatch } from '../../src/wire/index.js';
+
+export class ColumnFiles {
+  readonly dir = mkdtempSync(join(tmpdir(), 'columns-'));
+  readonly engine = new ColumnEngine({ tempDir: join(this.dir, 'tmp'), memoryBytes: 512 * 1024 * 1024 });
+  #files = 0;
+
+  close(): void {
+    this.engine.close();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  path(suffix: string): string {
+    return join(this.dir, `${this.#files++}-${suffix}`);
+  }
+
+  async stage(batches: readonly Buffer[], fields: Partial<StageJob> = {}): Promise<StageResult> {
+    const path = this.path('spool');
+    const bytes = Buffer.concat(batches);
+    writeFileSync(path, bytes);
+    const job: StageJob = {
+      kind: 'stage',
+      spools: [{ path, bytes: bytes.length }],
+      partition: 3,
+      baseOffset: 0,
+      endOffset: Number.MAX_SAFE_INTEGER,
+      abortedTransactions: [],
+      valueFormat: 'auto',
+      outPath: this.path('staged.parquet'),
+      ...fields,
+    };
+    return await runColumnJob(job, this.engine);
+  }
+
+  /** One batch of values at offsets 0, 1, …. */
+  async stageValues(values: readonly (Buffer | null)[]): Promise<StageResult> {
+    const batch = encodeBatch({ baseOffset: 0, leaderEpoch: 0, records: values.map((value) => ({ timestampMs: 0, key: null, value })) });
+    return await this.stage([batch], { endOffset: values.length });
+  }
+
+  async encode(staged: readonly StageResult[], typedColumns: readonly TypedColumn[] = []): Promise<EncodeResult> {
+    return await runColumnJob(
+      { kind: 'encode', staged, typedColumns, valueFormat: 'auto', outPath: this.path('cold.parquet') },
+      this.engine,
+    );
+  }
+
+  async verify(staged: readonly StageResult[], encoded: EncodeResult, typedColumns: readonly TypedColumn[] = []): Promise<void> {
+    await runColumnJob(
+      {
+        kind: 'verify',
+        path: encoded.path,
+        partition: 3,
+        baseOffset: (staged[0] as StageResult).baseOffset,
+        lastOffset: (staged.at(-1) as StageResult).lastOffset,
+        rows: encoded.rows,
+        digest: encoded.digest,
+        typedColumns,
+        valueFormat: 'auto',
+        typedRowGroups: 'all',
+      },
+      this.engine,
+    );
+  }
+
+  async rebuild(
+    path: string,
+    range: { fromOffset?: number; baseOffset: number; lastOffset: number; maxBytes?: number; maxBatchBytes?: number },
+  ): Promise<RebuildResult> {
+    return await runColumnJob(
+      {
+        kind: 'rebuild',
+        path,
+        partition: 3,
+        fromOffset: range.baseOffset,
+        maxBytes: 2 ** 30,
+        maxBatchBytes: 2 ** 20,
+        outPath: this.path('batches'),
+        ...range,
+      },
+      this.engine,
+    );
+  }
+
+  async rows(sql: string): Promise<unknown[][]> {
+    return await this.engine.withConnection(async (connection) => (await connection.runAndReadAll(sql)).getRows());
+  }
+
+  /** The typed columns of a staged file by the definition that COPY and the tail share, in offset order. */
+  async typedRows(stagedPath: string, columns: readonly TypedColumn[]): Promise<unknown[][]> {
+    if (columns.length === 0) return (await this.rows(`SELECT 1 FROM '${stagedPath}'`)).map(() => []);
+    const outputs = columns.map((column) => ({ name: column.name, kind: column.kind, as: `c${column.fieldId}` }));
+    const select = typedSelect(outputs, { from: `read_parquet('${stagedPath}')`, value: '_value', keep: ['_offset'] });
+    return await this.rows(`SELECT * EXCLUDE (_offset) FROM (${select}) ORDER BY _offset`);
+  }
+}

@@ -22,7 +22,8 @@ export class EngineInstance {
   readonly #instance: DuckDBInstance;
   readonly #connection: DuckDBConnection;
   #statement: Statement | undefined;
-  #isPrepared = false;
+  #prelude: readonly string[] | undefined;
+  #run: RunQuery | undefined;
 
   private constructor(instance: DuckDBInstance, connection: DuckDBConnection) {
     this.#instance = instance;
@@ -36,12 +37,13 @@ export class EngineInstance {
       autoload_known_extensions: 'false',
       threads: String(options.threads),
       memory_limit: `${options.memoryBytes}B`,
-      max_temp_directory_size: `${options.spillBytes}B`,
     });
     const connection = await instance.connect();
     for (const sql of [
       "SET TimeZone = 'UTC'",
       `SET temp_directory = ${sqlText(options.spill)}`,
+      // Before the directory is set this has no effect.
+      `SET max_temp_directory_size = '${options.spillBytes}B'`,
       `SET allowed_directories = [${sqlText(options.lease)}]`,
       'SET enable_external_access = false',
       'SET errors_as_json = true',
@@ -62,8 +64,10 @@ export class EngineInstance {
   /** Plans the query on empty tables of the right columns. A query that cannot be bound has an `error`. */
   async analyze(message: AnalyzeQuery): Promise<Analysis> {
     const statement = this.#parsed();
-    if (!this.#isPrepared) for (const sql of message.prelude) await this.#connection.run(sql);
-    this.#isPrepared = true;
+    if (this.#prelude === undefined) {
+      this.#prelude = message.prelude;
+      for (const sql of message.prelude) await this.#connection.run(sql);
+    }
     for (const table of message.tables) await this.#connection.run(table.create);
     await this.#connection.run(`SET disabled_optimizers = '${emptinessOptimizers}'`);
     try {
@@ -85,14 +89,47 @@ export class EngineInstance {
     return text;
   }
 
-  /** Locks the configuration, makes the views and starts the query. The result streams. */
+  /** Locks the configuration, makes the views and starts the query. The result streams; `finish` must follow its end. */
   async run(message: RunQuery): Promise<DuckDBResult> {
     const statement = this.#parsed();
+    this.#run = message;
     await this.#connection.run('SET lock_configuration = true');
     for (const sql of message.setup) await this.#connection.run(sql);
-    const parameters = new Map(message.parameters);
-    if (parameters.size === 0) return await this.#connection.stream(statement.sql);
-    return await this.#connection.stream(statement.sql, Object.fromEntries(parameters));
+    return await this.#connection.stream(statement.sql, parametersOf(message));
+  }
+
+  /**
+   * A stream that fails on its way ends as if it were complete: the C interface gives an empty chunk and keeps the error. But
+   * the transaction is aborted then, which the next statement tells. Errors: whatever the query failed with.
+   */
+  async finish(): Promise<void> {
+    try {
+      await this.#connection.run('SELECT 1');
+    } catch {
+      throw await this.#failure();
+    }
+  }
+
+  /** The error itself is lost, so the query runs once more, in a form that keeps no row. */
+  async #failure(): Promise<unknown> {
+    const { sql } = this.#parsed();
+    const message = this.#run;
+    if (message === undefined) throw new LakeError('internal', 'the engine was asked to finish before it ran a query');
+    const parameters = parametersOf(message);
+    try {
+      await this.#connection.run('ROLLBACK');
+      await this.#connection.run('BEGIN');
+      for (const statement of [...(this.#prelude ?? []), ...message.setup]) await this.#connection.run(statement);
+      try {
+        await this.#connection.run(`SELECT bit_xor(hash(t)) FROM (${sql.replace(/[;\s]+$/, '')}\n) AS t`, parameters);
+      } catch (error) {
+        if (!/"exception_type":"(?:Binder|Parser|Catalog)"/.test(String(error))) return error;
+        await this.#connection.run(sql, parameters);
+      }
+    } catch (error) {
+      return error;
+    }
+    return new LakeError('worker-died', 'the query failed after its first rows, and did not when it was tried again', { hint: 'Ask again.' });
   }
 
   interrupt(): void {
@@ -117,9 +154,18 @@ export class EngineInstance {
   }
 
   async #json(sql: string): Promise<JsonObject> {
-    const value = JSON.parse(await this.#value(sql)) as JsonValue;
+    const value = parseLenient(await this.#value(sql));
     if (!isJsonObject(value)) throw new LakeError('internal', 'DuckDB did not answer with a JSON object');
     return value;
+  }
+}
+
+/** DuckDB writes constants that JSON has no word for as `NaN` and `Infinity`; nothing here looks at them. */
+function parseLenient(text: string): JsonValue {
+  try {
+    return JSON.parse(text) as JsonValue;
+  } catch {
+    return JSON.parse(text.replace(/:(?:-?Infinity|-?NaN)(?=[,}\]])/gi, ':null')) as JsonValue;
   }
 }
 
@@ -128,6 +174,10 @@ function planError(plan: JsonObject): Analysis {
   const kind = plan['error_type'];
   if (kind !== 'binder' && kind !== 'catalog' && kind !== 'parser') return { scans: null };
   return { scans: null, error: queryError(JSON.stringify({ ...plan, exception_type: kind, exception_message: plan['error_message'] })) };
+}
+
+function parametersOf(message: RunQuery): Record<string, ParameterValue> | undefined {
+  return message.parameters.length === 0 ? undefined : Object.fromEntries(message.parameters);
 }
 
 /** A string literal. */

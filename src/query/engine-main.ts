@@ -81,6 +81,7 @@ async function run(message: RunQuery): Promise<void> {
       if (pendingChars >= rowsMessageChars) await flush();
     }
   }
+  await opened().finish();
   await flush();
   send({ type: 'end', rows });
 }
@@ -107,6 +108,7 @@ async function answer(message: ToEngine): Promise<void> {
       return;
     }
     case 'run':
+      if (flow.isInterrupted) throw new LakeError('cancelled', 'the query was interrupted');
       await run(message);
       return;
     case 'discard':

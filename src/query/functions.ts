@@ -36,7 +36,7 @@ const refusedFunctions: ReadonlySet<string> = new Set([
 
 /** Families by their prefix: PostgreSQL's catalogue, DuckDB's own tables, readers, pragmas and internals. */
 const refusedPattern =
-  /^(?:__internal|duckdb_|pragma_|read_|scan_|parquet_|sniff_|which_secret|query|sql_|inet_|has_.*_privilege$|(?:col|obj|shobj)_description$|pg_(?!typeof$|size_pretty$))/;
+  /^(?:__internal|enable_|disable_|verify_|import_|force_|metadata_|storage_|database_|copy_database$|show|duckdb_|pragma_|read_|scan_|parquet_|sniff_|which_secret|query|sql_|inet_|has_.*_privilege$|(?:col|obj|shobj)_description$|pg_(?!typeof$|size_pretty$))/;
 
 export function isTableFunctionAllowed(name: string): boolean {
   return allowedTableFunctions.has(name.toLowerCase());

@@ -111,7 +111,7 @@ export class QueryService {
     this.#pool = pool;
     this.#tails = tails;
     this.#cold = cold;
-    this.#tables = new Tables(options.store, options, options.logger);
+    this.#tables = new Tables(options.store, { clock: options.clock, random: options.random }, options.logger);
     this.#tokens = new Tokens(options.random);
     this.#turns = new Semaphore(options.limits.concurrency, waitingMax);
   }

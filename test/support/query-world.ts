@@ -208,7 +208,7 @@ export class QueryWorld implements AsyncDisposable {
         valueFormat: 'auto',
         outPath: out,
       });
-      const key = dataFileKey(`${topic.table.prefix.replace(/\/$/, '')}/`, {
+      const key = dataFileKey(topic.table.prefix, {
         partition,
         baseOffset: from,
         lastOffset: end - 1,

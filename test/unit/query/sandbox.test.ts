@@ -1,0 +1,230 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DuckDBInstance } from '@duckdb/node-api';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { inlineColumnWorkers } from '../../support/column-workers.js';
+import { QueryWorld } from '../../support/query-world.js';
+import { isFunctionAllowed, isTableFunctionAllowed } from '../../../src/query/functions.js';
+
+/** Each is refused; none may read a file, a setting or a secret, or write anything. */
+const attacks: readonly string[] = [
+  "COPY (SELECT 1) TO '/tmp/x.csv'",
+  "COPY flights TO 'lease-0/c0.parquet' (FORMAT csv, use_tmp_file false)",
+  "COPY flights FROM '/etc/passwd'",
+  "EXPORT DATABASE '/tmp/x'",
+  "ATTACH '/tmp/x.db'",
+  "INSTALL httpfs",
+  "LOAD '/tmp/x.duckdb_extension'",
+  'CREATE TABLE x AS SELECT 1',
+  'CREATE VIEW x AS SELECT 1',
+  'DROP VIEW flights',
+  'INSERT INTO flights SELECT * FROM flights',
+  'DELETE FROM flights',
+  "SET memory_limit = '100GB'",
+  'RESET memory_limit',
+  'PRAGMA database_list',
+  "CALL pragma_version()",
+  'BEGIN',
+  'COMMIT',
+  'CHECKPOINT',
+  'VACUUM',
+  'EXPLAIN SELECT 1',
+  'PREPARE p AS SELECT 1',
+  'SELECT 1; SELECT 2',
+  'SELECT 1; COPY (SELECT 1) TO \'/tmp/x.csv\'',
+  'DESCRIBE flights',
+  'SUMMARIZE flights',
+  'SHOW TABLES',
+  'SHOW ALL TABLES',
+  'FROM (DESCRIBE flights)',
+  'FROM (SHOW TABLES)',
+  "SELECT * FROM '/etc/passwd'",
+  "SELECT * FROM 'lease-0/t0.parquet'",
+  "SELECT * FROM read_parquet('lease-0/*.parquet')",
+  "SELECT * FROM read_text('/etc/passwd')",
+  "SELECT * FROM read_blob('/etc/passwd')",
+  "SELECT * FROM read_csv('/etc/passwd')",
+  "SELECT * FROM read_json('/etc/passwd')",
+  "SELECT * FROM read_csv_auto('/etc/passwd')",
+  "SELECT * FROM sniff_csv('/etc/passwd')",
+  "SELECT * FROM parquet_metadata('lease-0/t0.parquet')",
+  "SELECT * FROM parquet_schema('lease-0/t0.parquet')",
+  "SELECT * FROM glob('/**')",
+  "SELECT * FROM main.glob('/**')",
+  "SELECT * FROM system.main.glob('/**')",
+  "SELECT * FROM query('SELECT 1')",
+  "SELECT * FROM query_table('flights')",
+  "SELECT * FROM json_execute_serialized_sql('x')",
+  'SELECT * FROM duckdb_settings()',
+  'SELECT * FROM duckdb_secrets()',
+  'SELECT * FROM duckdb_functions()',
+  'SELECT * FROM duckdb_logs',
+  'SELECT * FROM pragma_user_agent()',
+  "SELECT * FROM which_secret('x', 's3')",
+  "SELECT * FROM sql_auto_complete('x')",
+  'SELECT * FROM test_all_types()',
+  'SELECT * FROM seq_scan(flights)',
+  "SELECT * FROM histogram('flights', 'a')",
+  'SELECT * FROM information_schema.tables',
+  'SELECT * FROM information_schema.tables, flights',
+  'SELECT * FROM sqlite_master',
+  'SELECT * FROM duckdb_tables',
+  'SELECT * FROM pg_catalog.pg_class',
+  'SELECT * FROM memory.main.flights',
+  'SELECT * FROM main.flights',
+  'SELECT * FROM temp.flights',
+  'SELECT * FROM thermo.topics',
+  "SELECT getenv('HOME')",
+  "SELECT current_setting('temp_directory')",
+  "SELECT main.current_setting('temp_directory')",
+  "SELECT list_transform([1], x -> current_setting('temp_directory'))",
+  "SELECT getvariable('x')",
+  'SELECT current_query()',
+  "SELECT json_serialize_sql('SELECT 1')",
+  "SELECT nextval('x')",
+  "SELECT write_log('x')",
+  'SELECT sleep_ms(100000)',
+  'SELECT pg_sleep(100)',
+  "SELECT * FROM flights WHERE EXISTS (SELECT 1 FROM read_text('/etc/passwd'))",
+  "SELECT (SELECT content FROM read_text('/etc/passwd'))",
+  "SELECT * FROM flights ORDER BY (SELECT max(content) FROM read_text('/etc/passwd'))",
+  "SELECT * FROM flights LIMIT (SELECT count(*) FROM read_text('/etc/passwd'))",
+  "SELECT * FROM flights QUALIFY row_number() OVER (ORDER BY getenv('HOME')) = 1",
+  "WITH x AS (SELECT * FROM read_text('/etc/passwd')) SELECT * FROM x",
+  "WITH RECURSIVE x AS (SELECT 1 AS a UNION ALL SELECT a + 1 FROM x, glob('/*')) SELECT * FROM x",
+  "WITH \"/etc/passwd\" AS (SELECT 1) SELECT * FROM (WITH y AS (SELECT 1) SELECT * FROM y) UNION ALL SELECT * FROM '/etc/hosts'",
+  "SELECT 1 UNION ALL SELECT content FROM read_text('/etc/passwd')",
+  "FROM (PIVOT (SELECT * FROM read_text('/etc/passwd')) ON filename IN ('x') USING count(*))",
+  'PIVOT flights ON a USING count(*)',
+  "VALUES ((SELECT content FROM read_text('/etc/passwd')))",
+  "SELECT * FROM flights AT (VERSION => 1)",
+  "SELECT * FROM flights JOIN read_text('/etc/passwd') ON true",
+  "SELECT * FROM flights, LATERAL (SELECT * FROM read_text('/etc/passwd'))",
+  'SELECT * FROM flights TABLESAMPLE reservoir(1 ROWS), duckdb_settings()',
+  "SELECT COLUMNS(*) FROM read_csv('/etc/passwd')",
+];
+
+describe('sandbox of query engines', () => {
+  let world: QueryWorld;
+  beforeAll(async () => {
+    world = await QueryWorld.open({ workers: inlineColumnWorkers });
+    world.createTopic('flights');
+    world.append('flights', 0, Array.from({ length: 10 }, (_, n) => ({ timestampMs: n, value: JSON.stringify({ a: n }) })));
+    await world.makeCold('flights', 0, 5);
+  });
+  afterAll(async () => {
+    await world[Symbol.asyncDispose]();
+  });
+
+  it.each(attacks)('refuses %s', async (sql) => {
+    const outcome = await world.ask(sql).then(
+      (answer) => ({ code: 'answered', rows: answer.rows }),
+      (error: { code: string; hint?: string; message: string }) => error,
+    );
+    expect(['query-forbidden', 'query-invalid', 'unsupported']).toContain(outcome.code);
+    expect(outcome).not.toHaveProperty('rows');
+  });
+
+  it('still answers what only reads topics, in every clause SQL has', async () => {
+    const questions: readonly [string, number][] = [
+      ['WITH flights AS (SELECT 1 AS x) SELECT * FROM flights', 1],
+      ['WITH RECURSIVE t AS (SELECT 1 AS a UNION ALL SELECT a + 1 FROM t WHERE a < 5) SELECT * FROM t', 5],
+      ['FROM flights SELECT a QUALIFY row_number() OVER (ORDER BY a) <= 2', 2],
+      ['SELECT unnest([1, 2, 3])', 3],
+      ['SELECT * FROM generate_series(1, 4)', 4],
+      ["SELECT * FROM json_each('{\"a\":1}')", 1],
+      ['PIVOT flights ON a IN (1, 2) USING count(*) GROUP BY _partition_id', 1],
+      ['UNPIVOT (SELECT a, _offset FROM flights) ON a, _offset', 20],
+      ['SELECT * FROM flights f POSITIONAL JOIN flights g', 10],
+      ['SELECT * FROM flights f ASOF JOIN flights g ON f.a >= g.a', 10],
+      ['SELECT * FROM "FLIGHTS" WHERE a IN (SELECT max(a) FROM flights)', 1],
+      ['SELECT COLUMNS(\'^a$\') FROM flights USING SAMPLE 100%', 10],
+      ['SELECT 1e400::DOUBLE', 1],
+    ];
+    for (const [sql, rows] of questions) expect([sql, (await world.ask(sql)).rows.length]).toEqual([sql, rows]);
+  });
+
+  it('lets nothing of DuckDB be called that reads files, settings, other queries or SQL', async () => {
+    const instance = await DuckDBInstance.create(':memory:');
+    const connection = await instance.connect();
+    const reader = await connection.runAndReadAll("SELECT DISTINCT function_name, function_type IN ('table', 'table_macro') FROM duckdb_functions()");
+    const names = reader.getRowsJson() as [string, boolean][];
+    connection.closeSync();
+    instance.closeSync();
+    const tableFunctions = names.filter(([name, isTable]) => isTable && isTableFunctionAllowed(name)).map(([name]) => name);
+    expect(tableFunctions.sort()).toEqual(['generate_series', 'json_each', 'json_tree', 'range', 'unnest']);
+    const suspicious = /read|file|glob|env|setting|secret|query|duck|prag|log$|log_|variable|sql|plan|exec|write|sleep|val$|load|import|meta|catalog|schema|sequence|setseed/;
+    const harmless = new Set(['log', 'parse_filename', 'isfinite', 'json_valid', 'hash', 'normalized_interval']);
+    const left = names.filter(([name, isTable]) => !isTable && suspicious.test(name) && isFunctionAllowed(name) && !harmless.has(name));
+    expect(left.map(([name]) => name)).toEqual([]);
+  });
+});
+
+describe('an engine whose gate has failed', () => {
+  // The second wall: what DuckDB and the operating system refuse, should a statement ever get past the walk over its tree.
+  it('cannot write through a lease, read outside of it, or change its settings', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'thermocline-sandbox-'));
+    try {
+      const { fork } = await import('node:child_process');
+      const { entryPath } = await import('../../../src/kernel/index.js');
+      const leases = join(directory, 'leases');
+      await mkdir(join(leases, 'lease-0'), { recursive: true, mode: 0o755 });
+      await mkdir(join(leases, 'spill-0'), { mode: 0o777 });
+      const { chmod, link } = await import('node:fs/promises');
+      await chmod(leases, 0o755);
+      await chmod(join(leases, 'spill-0'), 0o777);
+      const stored = join(directory, 'stored.parquet');
+      const secret = join(directory, 'secret.txt');
+      await writeFile(stored, 'the only copy');
+      await writeFile(secret, 'secret');
+      await chmod(secret, 0o444);
+      await chmod(stored, 0o444);
+      await link(stored, join(leases, 'lease-0', 'c0.parquet'));
+      const isRoot = process.getuid?.() === 0;
+      const args = { directory: leases, ...(isRoot ? { dropTo: { uid: 65534, gid: 65534 } } : {}) };
+      const child = fork(entryPath('query/engine-main'), [JSON.stringify(args)], { serialization: 'advanced', execArgv: [] });
+      const ask = (message: object): Promise<{ type: string; error?: { code: string; message: string } }> =>
+        new Promise((resolve) => {
+          child.once('message', (answer) => resolve(answer as { type: string }));
+          child.send(message);
+        });
+      try {
+        const open = { type: 'open', lease: 'lease-0', spill: 'spill-0', memoryBytes: 2 ** 28, spillBytes: 2 ** 24, threads: 1 };
+        const run = async (setup: string): Promise<{ type: string; error?: { code: string; message: string } }> => {
+          await ask(open);
+          await ask({ type: 'parse', sql: 'SELECT 1' });
+          // What the service sends as set-up runs without the walk: an attacker's statement in its place.
+          const answer = await ask({ type: 'run', setup: [setup], parameters: [], credits: 4, maxRows: 10 });
+          if (answer.type === 'columns') await new Promise((resolve) => setTimeout(resolve, 50));
+          await ask({ type: 'discard' });
+          return answer;
+        };
+        for (const sql of [
+          "COPY (SELECT 'gone') TO 'lease-0/c0.parquet' (FORMAT csv, use_tmp_file false)",
+          "COPY (SELECT 'gone') TO 'lease-0/c0.parquet' (FORMAT csv)",
+          "COPY (SELECT 'gone') TO 'lease-0/new.csv' (FORMAT csv, use_tmp_file false)",
+          "CREATE TABLE t AS SELECT * FROM read_text('../secret.txt')",
+          `CREATE TABLE t AS SELECT * FROM read_text('${secret}')`,
+          `CREATE TABLE t AS SELECT * FROM read_text('lease-0/../../secret.txt')`,
+          `ATTACH '${join(directory, 'x.db')}'`,
+          "SET allowed_directories = ['/']",
+          'SET enable_external_access = true',
+        ]) {
+          const answer = await run(sql);
+          expect([sql, answer.type]).toEqual([sql, 'failed']);
+        }
+        expect(readFileSync(stored, 'utf8')).toBe('the only copy');
+        expect(existsSync(join(leases, 'lease-0', 'new.csv'))).toBe(false);
+        expect(statSync(stored).mode & 0o777).toBe(0o444);
+      } finally {
+        const ended = new Promise((resolve) => child.once('exit', resolve));
+        child.disconnect();
+        await ended;
+      }
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
+  });
+});

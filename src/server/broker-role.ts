@@ -3,7 +3,7 @@ import { startBroker } from '../broker/index.js';
 import { formatHostPort, placesOf, type ServerConfig } from '../config/index.js';
 import { type ControlHandlers, type ControlPeer, listenControl, routeTierCalls } from '../control/index.js';
 import { systemClock, systemRandom } from '../kernel/index.js';
-import { type Logger, processSamples } from '../telemetry/index.js';
+import type { Logger } from '../telemetry/index.js';
 import { coldTierOverControl } from './cold-tier-over-control.js';
 import { closeAll, helloOf, neverResolves, type RunningRole } from './roles.js';
 
@@ -21,7 +21,7 @@ export async function startBrokerRole(config: ServerConfig, logger: Logger): Pro
   const handlers: ControlHandlers = {
     ...routeTierCalls(() => peers),
     ...broker.controlHandlers,
-    'broker.metrics': async () => ({ samples: [...processSamples('broker'), ...broker.metricsSnapshot()] }),
+    'broker.metrics': async () => ({ samples: broker.metricsSnapshot() }),
   };
   const control = await listenControl(
     places.controlAddress,

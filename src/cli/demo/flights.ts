@@ -34,7 +34,8 @@ export interface Flights {
 export function findFlightsFile(): string {
   try {
     const require = createRequire(join(packageRoot, 'package.json'));
-    return join(dirname(require.resolve('vega-datasets/package.json')), 'data', 'flights-3m.parquet');
+    // The package exports only its entry, build/index.js; the data lies beside that folder.
+    return join(dirname(require.resolve('vega-datasets')), '..', 'data', 'flights-3m.parquet');
   } catch (error) {
     throw new LakeError('unsupported', 'the flights of the npm package vega-datasets are not installed', {
       hint: 'Run `npm install vega-datasets@3.2`, or use --synthetic for made-up flights.',

@@ -1,0 +1,113 @@
+/** The gateway with its connections: the query service, a producer for posted records, the broker's control socket. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { openLogReader, openProducer, type Producer } from '../client/index.js';
+import { openColumnWorkers } from '../columns/index.js';
+import { parseHostPort, placesOf, type ServerConfig } from '../config/index.js';
+import { type RecordSink, startGateway } from '../gateway/index.js';
+import { LakeError, systemClock, systemRandom } from '../kernel/index.js';
+import { openObjectStore } from '../objects/index.js';
+import { openQueryService, type QueryService } from '../query/index.js';
+import type { Logger, MetricSample } from '../telemetry/index.js';
+import { BrokerLink } from './broker-link.js';
+import { closeAll, helloOf, neverResolves, type RunningRole } from './roles.js';
+import { storeOptions } from './tier-role.js';
+
+/** Column workers of the query side: they stage hot tails, one job each at a time. */
+const tailWorkers = 1;
+/** Posted records come in small numbers; the producer need not buffer like a loader. */
+const producerBufferBytes = 32 * 1024 * 1024;
+
+export async function startGatewayRole(config: ServerConfig, logger: Logger): Promise<RunningRole> {
+  const places = placesOf(config);
+  await mkdir(places.queryDir, { recursive: true });
+  const store = await openObjectStore(places.bucketUrl, storeOptions(config));
+  const link = new BrokerLink({
+    address: places.controlAddress,
+    hello: helloOf('gateway'),
+    handlers: {},
+    clock: systemClock,
+    random: systemRandom,
+    logger,
+  });
+  const failed = neverResolves();
+  link.refused.catch(failed.reject);
+  const bootstrap = config.get('bootstrap') || (await link.call('broker.describe', {})).kafka;
+  const reader = openLogReader({ bootstrap, clientId: 'thermocline-gateway' });
+  const workers = openColumnWorkers({
+    count: tailWorkers,
+    tempDir: join(places.queryDir, 'workers'),
+    memoryBytes: config.get('tier.worker.memory.bytes'),
+  });
+  const producer = openProducer({ bootstrap, clientId: 'thermocline-gateway', bufferBytes: producerBufferBytes, compression: 'lz4' });
+  const query = await openQueryService({
+    store,
+    reader,
+    control: link,
+    workers,
+    cacheDir: places.queryDir,
+    clock: systemClock,
+    random: systemRandom,
+    logger,
+    limits: {
+      tailMaxBytes: config.get('query.tail.max.bytes'),
+      memoryBytes: config.get('query.memory.bytes'),
+      timeoutMs: config.get('query.timeout.ms'),
+      concurrency: config.get('query.concurrency'),
+      cacheBytes: config.get('query.cache.bytes'),
+    },
+  });
+  const closeConnections = (): Promise<void> =>
+    closeAll(
+      () => query.close(),
+      () => workers.close(),
+      () => producer.close(),
+      () => reader.close(),
+      () => link.close(),
+      () => store.close(),
+    );
+  const gateway = await startGateway({
+    listen: parseHostPort('http.listen', config.get('http.listen')),
+    query,
+    control: link,
+    records: recordSink(producer),
+    samples: () => querySamples(query),
+    logger,
+  }).catch(async (error: unknown) => {
+    await closeConnections();
+    throw error;
+  });
+  return {
+    addresses: { kafka: bootstrap, http: gateway.url },
+    failed: failed.promise,
+    close: () => closeAll(() => gateway.close(), closeConnections),
+  };
+}
+
+/** Posted records, each answered with where it went. */
+function recordSink(producer: Producer): RecordSink {
+  return {
+    send: async (topic, records) => {
+      const { partitions } = await producer.topic(topic);
+      for (const [at, { partition }] of records.entries()) {
+        if (partition !== undefined && partition >= partitions) {
+          throw new LakeError('partition-unknown', `record ${at}: ${topic} has no partition ${partition}`, {
+            hint: `It has the partitions 0 to ${partitions - 1}.`,
+          });
+        }
+      }
+      return Promise.all(records.map((record) => producer.send(topic, record)));
+    },
+  };
+}
+
+function querySamples(query: QueryService): MetricSample[] {
+  const { running, done, failed, cancelled, tailCacheBytes, coldCacheBytes } = query.metricsSnapshot();
+  return [
+    { name: 'queries_running', value: running },
+    { name: 'queries_total', value: done },
+    { name: 'query_errors_total', value: failed, labels: { code: 'failed' } },
+    { name: 'query_errors_total', value: cancelled, labels: { code: 'cancelled' } },
+    { name: 'query_cache_bytes', value: tailCacheBytes + coldCacheBytes },
+  ];
+}

@@ -101,7 +101,7 @@ async function checkTyped(job: VerifyJob, engine: ColumnEngine, spans: readonly 
       const expected = isTyped ? expectedValue(column) : 'NULL';
       return `count(*) FILTER (WHERE c${column.fieldId} IS DISTINCT FROM ${expected})`;
     });
-    const text = 'CASE WHEN json_valid(TRY(decode(_value))) THEN decode(_value) END';
+    const text = 'CASE WHEN json_valid(TRY(decode(_value))) THEN TRY(decode(_value)) END';
     const object = `SELECT *, CASE WHEN json_type(d) = 'OBJECT' THEN d END AS o FROM (SELECT *, ${text} AS d FROM ${from} WHERE ${where})`;
     const reader = await engine.withConnection((connection) =>
       connection.runAndReadAll(`SELECT ${differences.join(', ')} FROM (${object})`),

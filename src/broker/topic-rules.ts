@@ -4,6 +4,8 @@ import { isTopicName, LakeError, type TopicName } from '../kernel/index.js';
 
 /** Names that SQL needs for itself. */
 const reservedName = /^system$/i;
+/** Topics that Kafka's brokers keep for themselves; created by the broker or not at all. */
+const internalNames: ReadonlySet<string> = new Set(['__consumer_offsets', '__transaction_state']);
 
 /** Kafka's metrics cannot tell `a.b` from `a_b`, and SQL cannot tell names that differ only in case. */
 function collisionKey(name: string): string {
@@ -16,6 +18,7 @@ export function checkNewName(name: string, existing: Iterable<TopicName>): asser
     new LakeError('topic-name-invalid', `topic name "${name.slice(0, 260)}" cannot be used: ${why}`, { hint, facts: { topic: name } });
   if (!isTopicName(name)) throw refuse('it is not a legal name', 'Use 1 to 249 of the characters a-z A-Z 0-9 . _ - and not "." or "..".');
   if (reservedName.test(name)) throw refuse('it is the SQL schema of the service itself', 'Choose another name.');
+  if (internalNames.has(name)) throw refuse("it is the broker's own", 'Choose another name.');
   const key = collisionKey(name);
   for (const other of existing) {
     if (other === name) throw new LakeError('topic-exists', `topic ${name} is there already`, { facts: { topic: name } });

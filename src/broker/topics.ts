@@ -88,12 +88,6 @@ export class Topics {
    */
   check(topic: NewTopic): TopicConfig {
     checkNewName(topic.name, this.#names());
-    if (topic.name.startsWith('__')) {
-      throw new LakeError('topic-name-invalid', `topic names that begin with "__" are the broker's own: ${topic.name}`, {
-        hint: 'Choose another name.',
-        facts: { topic: topic.name },
-      });
-    }
     if (!isPartitionCount(topic.partitions, this.#ports.config)) {
       throw new LakeError('request-invalid', `topic ${topic.name} cannot have ${topic.partitions} partitions`, {
         hint: `Ask for 1 to ${this.#ports.config.get('topic.max.partitions')} partitions (topic.max.partitions), or −1 for the default.`,
@@ -113,6 +107,7 @@ export class Topics {
 
   /** The topic, created with the server's defaults where it is not there yet. */
   async createIfAbsent(name: string): Promise<Topic> {
+    if (name === offsetsTopic) await this.ensureOffsetsTopic();
     try {
       return this.#byName.get(name) ?? (await this.create({ name, partitions: this.#ports.config.get('num.partitions'), overrides: {} }));
     } catch (error) {

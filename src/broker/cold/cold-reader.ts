@@ -163,23 +163,24 @@ export class ColdReader {
     const { cache, coldTier } = this.#ports;
     const { topicId, partition } = log;
     if (hydration.fromOffset >= log.boundary || cache.has(topicId, partition, hydration.fromOffset)) return;
+    const { signal } = hydration.controller;
     const writer = await cache.write(topicId, partition);
+    const hydrated = coldTier.hydrate(
+      { topicId, partition, offset: hydration.fromOffset, maxBytes: hydrateBytes },
+      async ({ nextOffset, batches }) => {
+        signal.throwIfAborted();
+        await writer.append(batches);
+        hydration.nextOffset = Math.max(hydration.nextOffset, nextOffset);
+        this.#tell(keyOf(log));
+      },
+      signal,
+    );
     try {
-      await coldTier.hydrate(
-        { topicId, partition, offset: hydration.fromOffset, maxBytes: hydrateBytes },
-        async ({ nextOffset, batches }) => {
-          await writer.append(batches);
-          hydration.nextOffset = Math.max(hydration.nextOffset, nextOffset);
-          this.#tell(keyOf(log));
-        },
-        hydration.controller.signal,
-      );
-    } catch (error) {
+      await orAborted(hydrated, signal);
+    } finally {
       // What has arrived is whole batches in order, and stays.
       writer.close();
-      throw error;
     }
-    writer.close();
     if (!cache.has(topicId, partition, hydration.fromOffset)) {
       throw new LakeError('cold-corrupt', `the cold side has nothing at offset ${hydration.fromOffset}, below the boundary ${log.boundary}`, {
         hint: 'Compare the table with the broker by `thermocline doctor`.',
@@ -191,6 +192,16 @@ export class ColdReader {
   #tell(key: string): void {
     for (const listener of [...(this.#waiting.get(key) ?? [])]) listener();
   }
+}
+
+/** A cold side that does not hear the signal is not waited for. */
+function orAborted(work: Promise<unknown>, signal: AbortSignal): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(new LakeError('cancelled', 'the hydration was given up'));
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
 }
 
 function keyOf(log: PartitionLog): string {

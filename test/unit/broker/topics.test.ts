@@ -45,7 +45,7 @@ describe('CreateTopics', () => {
     const client = await WireClient.open(await testBroker());
     await client.createTopic('there.is');
     expect(await createCode(client, { name: 'there.is' })).toBe(36);
-    for (const name of ['', '.', 'a/b', 'x'.repeat(250), 'there_is', 'There.Is', 'system', 'System', '__mine']) {
+    for (const name of ['', '.', 'a/b', 'x'.repeat(250), 'there_is', 'There.Is', 'system', 'System', '__transaction_state']) {
       expect([name, await createCode(client, { name })]).toEqual([name, 17]);
     }
     expect(await createCode(client, { name: 'p', numPartitions: 0 })).toBe(37);

@@ -1,0 +1,261 @@
+import { statfs } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { describe, expect, it } from 'vitest';
+import {
+  batchBaseOffset,
+  compressionCodecs,
+  deleteTopicsApi,
+  encodeBatch,
+  fetchApi,
+  initProducerIdApi,
+  metadataApi,
+  produceApi,
+} from '../../../src/wire/index.js';
+import { batchOf, temporaryFolder, testBroker, valuesOf, WireClient } from './broker-fixture.js';
+
+describe('Produce', () => {
+  it.each([-1, 1])('appends and answers the offsets with acks=%i', async (acks) => {
+    const client = await WireClient.open(await testBroker());
+    const id = await client.createTopic('a');
+    expect(await client.produce('a', batchOf(['x', 'y']), { acks })).toMatchObject({ errorCode: 0, baseOffset: 0, logStartOffset: 0 });
+    expect(await client.produce('a', batchOf(['z']), { acks })).toMatchObject({ errorCode: 0, baseOffset: 2, logAppendTimeMs: -1 });
+    expect(valuesOf((await client.fetch(id, 0)).records)).toEqual([
+      [0, 'x'],
+      [1, 'y'],
+      [2, 'z'],
+    ]);
+  });
+
+  it('answers acks=all only when the records are on disk', async () => {
+    const broker = await testBroker();
+    const client = await WireClient.open(broker);
+    await client.createTopic('a');
+    await client.produce('a', batchOf(['x', 'y']));
+    const { topics } = await broker.controlHandlers['broker.describe']!({ topic: 'a' }, undefined as never);
+    expect(topics[0]!.partitions[0]).toMatchObject({ highWatermark: 2, flushedOffset: 2 });
+  });
+
+  it('is silent for acks=0, and closes the connection where that fails', async () => {
+    const client = await WireClient.open(await testBroker());
+    const id = await client.createTopic('a');
+    const send = (name: string): void =>
+      client.send(produceApi, 7, { acks: 0, timeoutMs: 1, topicData: [{ name, partitionData: [{ index: 0, records: batchOf(['x']) }] }] });
+    send('a');
+    expect(valuesOf((await client.fetch(id, 0, { maxWaitMs: 2000 })).records)).toEqual([[0, 'x']]);
+    send('unknown');
+    await client.closed;
+  });
+
+  it('refuses what may not enter the log, partition by partition', async () => {
+    const client = await WireClient.open(await testBroker({ flags: { 'num.partitions': '1' } }));
+    await client.createTopic('a', 1, { 'max.message.bytes': '1000' });
+    const good = batchOf(['x']);
+    const broken = Buffer.from(good);
+    broken[broken.length - 1]! ^= 1;
+    const control = encodeBatch({ isControl: true, records: [{ timestampMs: 1, key: Buffer.alloc(4), value: null }] });
+    const codes: [string, Buffer | null, number][] = [
+      ['nothing', null, 87],
+      ['a bad CRC', broken, 2],
+      ['half a batch', good.subarray(0, 65), 2],
+      ['two batches', Buffer.concat([good, good]), 87],
+      ['too large', batchOf(['x'.repeat(2000)]), 10],
+      ['a control batch', control, 87],
+      ['the far future', batchOf(['x'], Date.now() + 7_200_000), 32],
+      ['a transaction', encodeBatch({ isTransactional: true, producerId: 1n, producerEpoch: 0, baseSequence: 0, records: [] }), 87],
+    ];
+    for (const [what, records, code] of codes) {
+      const answer = await client.produce('a', records);
+      expect([what, answer.errorCode]).toEqual([what, code]);
+      expect(answer.errorMessage).not.toBe('');
+    }
+    expect((await client.produce('none', batchOf(['x']))).errorCode).toBe(3);
+    expect((await client.produce('a', batchOf(['x']), { partition: 5 })).errorCode).toBe(3);
+    expect((await client.produce('a', batchOf(['x']), { acks: 2 })).errorCode).toBe(21);
+    expect(await client.produce('a', batchOf(['x']))).toMatchObject({ errorCode: 0, baseOffset: 0 });
+  });
+
+  it('refuses transactional ids and writes to internal topics', async () => {
+    const client = await WireClient.open(await testBroker());
+    await client.createTopic('a');
+    const topicData = [{ name: 'a', partitionData: [{ index: 0, records: batchOf(['x']) }] }];
+    const { responses } = await client.call(produceApi, 9, { transactionalId: 't', acks: -1, timeoutMs: 1, topicData });
+    expect(responses[0]!.partitionResponses[0]).toMatchObject({ errorCode: 53, errorMessage: expect.stringMatching(/transactions/) });
+    await client.call(metadataApi, 4, { topics: [{ name: '__consumer_offsets' }] });
+    expect((await client.produce('__consumer_offsets', batchOf(['x']))).errorCode).toBe(17);
+  });
+
+  it('succeeds again with the first offsets for a batch that an idempotent producer repeats, and refuses gaps', async () => {
+    const dataDir = await temporaryFolder();
+    const broker = await testBroker({ dataDir });
+    let client = await WireClient.open(broker);
+    await client.createTopic('a');
+    const { producerId, producerEpoch } = await client.call(initProducerIdApi, 4, { transactionalId: null, transactionTimeoutMs: 1 });
+    const batch = (baseSequence: number): Buffer => batchOf(['x', 'y'], undefined, { producerId, producerEpoch, baseSequence });
+    expect(await client.produce('a', batch(0))).toMatchObject({ errorCode: 0, baseOffset: 0 });
+    expect(await client.produce('a', batch(2))).toMatchObject({ errorCode: 0, baseOffset: 2 });
+    expect(await client.produce('a', batch(0))).toMatchObject({ errorCode: 0, baseOffset: 0 });
+    expect(await client.produce('a', batch(9))).toMatchObject({ errorCode: 45 });
+    await broker.close();
+    client = await WireClient.open(await testBroker({ dataDir }));
+    expect(await client.produce('a', batch(2))).toMatchObject({ errorCode: 0, baseOffset: 2 });
+    expect(await client.produce('a', batch(4))).toMatchObject({ errorCode: 0, baseOffset: 4 });
+    const next = await client.call(initProducerIdApi, 4, { transactionalId: null, transactionTimeoutMs: 1 });
+    expect(next.producerId).toBeGreaterThan(producerId);
+    expect((await client.call(initProducerIdApi, 4, { transactionalId: 't', transactionTimeoutMs: 1 })).errorCode).toBe(53);
+  });
+
+  it('refuses produce below the disk’s reserve, and goes on serving reads', async () => {
+    const disk = await statfs(tmpdir());
+    const dataDir = await temporaryFolder();
+    const before = await testBroker({ dataDir });
+    let client = await WireClient.open(before);
+    const id = await client.createTopic('a');
+    await client.produce('a', batchOf(['x']));
+    await before.close();
+    const reserve = String(disk.blocks * disk.bsize);
+    client = await WireClient.open(await testBroker({ dataDir, flags: { 'disk.reserve.bytes': reserve } }));
+    expect(await client.produce('a', batchOf(['y']))).toMatchObject({ errorCode: 56 });
+    expect(valuesOf((await client.fetch(id, 0)).records)).toEqual([[0, 'x']]);
+  });
+
+  it('keeps the order of requests that are sent without waiting', async () => {
+    const client = await WireClient.open(await testBroker());
+    const id = await client.createTopic('a');
+    const answers = await Promise.all(Array.from({ length: 50 }, (_, i) => client.produce('a', batchOf([`v${i}`]))));
+    expect(answers.map(({ baseOffset }) => baseOffset)).toEqual(Array.from({ length: 50 }, (_, i) => i));
+    expect(valuesOf((await client.fetch(id, 0)).records).map(([, value]) => value)).toEqual(Array.from({ length: 50 }, (_, i) => `v${i}`));
+  });
+});
+
+describe('Fetch', () => {
+  it.each(compressionCodecs)('gives %s batches back as they were produced', async (compression) => {
+    const client = await WireClient.open(await testBroker());
+    const id = await client.createTopic('a');
+    const sent = batchOf(['x'.repeat(500), 'y'.repeat(500)], undefined, { compression });
+    await client.produce('a', sent);
+    const { records } = await client.fetch(id, 1);
+    expect(records!.subarray(16)).toEqual(sent.subarray(16));
+    expect(valuesOf(records, 1)).toEqual([[1, 'y'.repeat(500)]]);
+  });
+
+  it('returns whole batches from the one that covers the offset, at least one, within the limits', async () => {
+    const client = await WireClient.open(await testBroker());
+    const id = await client.createTopic('a', 2);
+    for (let i = 0; i < 4; i++) await client.produce('a', batchOf(['x'.repeat(300), 'y']));
+    await client.produce('a', batchOf(['z']), { partition: 1 });
+    const { length } = batchOf(['x'.repeat(300), 'y']);
+    const read = await client.fetch(id, 3, { maxBytes: 2 * length + 10 });
+    expect(read.records!.length).toBe(2 * length);
+    expect(batchBaseOffset(read.records!, 0)).toBe(2);
+    expect((await client.fetch(id, 0, { maxBytes: 1 })).records!.length).toBe(length);
+    const both = await client.call(fetchApi, 13, {
+      maxWaitMs: 0,
+      minBytes: 1,
+      maxBytes: 1,
+      topics: [
+        { topicId: id, partitions: [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1000 }] },
+        { topicId: id, partitions: [{ partition: 1, fetchOffset: 0, partitionMaxBytes: 1000 }] },
+      ],
+    });
+    expect(both.responses.map(({ partitions }) => partitions[0]!.records!.length)).toEqual([length, 0]);
+    expect(both.responses[1]!.partitions[0]).toMatchObject({ partitionIndex: 1, highWatermark: 1, errorCode: 0 });
+  });
+
+  it('is out of range only below the start and above the end', async () => {
+    const client = await WireClient.open(await testBroker());
+    const id = await client.createTopic('a');
+    await client.produce('a', batchOf(['x']));
+    expect(await client.fetch(id, 1)).toMatchObject({ errorCode: 0, highWatermark: 1, logStartOffset: 0 });
+    expect(await client.fetch(id, 2)).toMatchObject({ errorCode: 1, highWatermark: 1 });
+    expect(await client.fetch(id, -1)).toMatchObject({ errorCode: 1 });
+  });
+
+  it('serves topics by name below v13, and refuses unknown ones', async () => {
+    const client = await WireClient.open(await testBroker());
+    await client.createTopic('a');
+    await client.produce('a', batchOf(['x']));
+    const fetch = async (topic: string, version: number): Promise<{ errorCode: number; records: Buffer | null }> => {
+      const partitions = [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1000 }];
+      const { responses } = await client.call(fetchApi, version, { maxWaitMs: 0, minBytes: 1, topics: [{ topic, partitions }] });
+      return responses[0]!.partitions[0]!;
+    };
+    for (const version of [4, 11, 12]) expect(valuesOf((await fetch('a', version)).records)).toEqual([[0, 'x']]);
+    expect((await fetch('none', 11)).errorCode).toBe(3);
+  });
+
+  it('waits for records, and is woken by an append', async () => {
+    const broker = await testBroker();
+    const [reader, writer] = [await WireClient.open(broker), await WireClient.open(broker)];
+    const id = await writer.createTopic('a');
+    const waiting = reader.fetch(id, 0, { maxWaitMs: 15_000 });
+    await writer.produce('a', batchOf(['x']));
+    expect(valuesOf((await waiting).records)).toEqual([[0, 'x']]);
+  });
+
+  it('waits until min_bytes are there', async () => {
+    const broker = await testBroker();
+    const [reader, writer] = [await WireClient.open(broker), await WireClient.open(broker)];
+    const id = await writer.createTopic('a');
+    const { length } = batchOf(['x']);
+    const waiting = reader.fetch(id, 0, { maxWaitMs: 15_000, minBytes: 3 * length });
+    for (let i = 0; i < 3; i++) await writer.produce('a', batchOf([String(i)]));
+    expect(valuesOf((await waiting).records)).toHaveLength(3);
+  });
+
+  it('answers with what there is when the wait is over', async () => {
+    const client = await WireClient.open(await testBroker());
+    const id = await client.createTopic('a');
+    await client.produce('a', batchOf(['x']));
+    expect(valuesOf((await client.fetch(id, 0, { maxWaitMs: 20, minBytes: 10_000 })).records)).toEqual([[0, 'x']]);
+    expect((await client.fetch(id, 1, { maxWaitMs: 20 })).records!.length).toBe(0);
+  });
+
+  it('is woken by the deletion of its topic', async () => {
+    const broker = await testBroker();
+    const [reader, writer] = [await WireClient.open(broker), await WireClient.open(broker)];
+    const id = await writer.createTopic('a');
+    const waiting = reader.fetch(id, 0, { maxWaitMs: 15_000 });
+    await writer.call(deleteTopicsApi, 1, { topicNames: ['a'], timeoutMs: 1 });
+    expect((await waiting).errorCode).toBe(100);
+  });
+
+  it('declines sessions', async () => {
+    const client = await WireClient.open(await testBroker());
+    const ask = (sessionId: number, sessionEpoch: number): Promise<{ errorCode: number; sessionId: number }> =>
+      client.call(fetchApi, 11, { maxWaitMs: 0, minBytes: 0, topics: [], sessionId, sessionEpoch });
+    expect(await ask(0, 0)).toMatchObject({ errorCode: 0, sessionId: 0 });
+    expect(await ask(5, 1)).toMatchObject({ errorCode: 70 });
+  });
+
+  it('fences other leader epochs', async () => {
+    const client = await WireClient.open(await testBroker());
+    const topicId = await client.createTopic('a');
+    const ask = async (currentLeaderEpoch: number): Promise<number> => {
+      const partitions = [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1, currentLeaderEpoch }];
+      return (await client.call(fetchApi, 13, { maxWaitMs: 0, minBytes: 0, topics: [{ topicId, partitions }] })).responses[0]!.partitions[0]!.errorCode;
+    };
+    expect(await ask(-1)).toBe(0);
+    expect(await ask(0)).toBe(0);
+    expect(await ask(9)).toBe(75);
+  });
+});
+
+describe('ListOffsets', () => {
+  it('finds the ends, the largest timestamp and the first offset at or after a time', async () => {
+    const client = await WireClient.open(await testBroker());
+    await client.createTopic('a');
+    await client.produce('a', batchOf(['0', '1', '2'], 5000));
+    await client.produce('a', batchOf(['3', '4'], 1000));
+    expect(await client.listOffset('a', -1)).toMatchObject({ errorCode: 0, offset: 5 });
+    expect(await client.listOffset('a', -2)).toMatchObject({ offset: 0 });
+    expect(await client.listOffset('a', -3)).toMatchObject({ offset: 2, timestamp: 7000 });
+    expect(await client.listOffset('a', -4)).toMatchObject({ offset: 0 });
+    expect(await client.listOffset('a', -5)).toMatchObject({ offset: -1 });
+    expect(await client.listOffset('a', 6000)).toMatchObject({ offset: 1, timestamp: 6000 });
+    expect(await client.listOffset('a', 1)).toMatchObject({ offset: 0, timestamp: 5000 });
+    expect(await client.listOffset('a', 8000)).toMatchObject({ offset: -1, timestamp: -1 });
+    expect(await client.listOffset('a', -3, 6)).toMatchObject({ errorCode: 35 });
+    expect(await client.listOffset('a', -9)).toMatchObject({ errorCode: 35 });
+    expect(await client.listOffset('none', -1)).toMatchObject({ errorCode: 3 });
+  });
+});

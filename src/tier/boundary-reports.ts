@@ -36,10 +36,9 @@ export class BoundaryReports {
 
   /** Notes a partition's boundary as it is in a snapshot. */
   add(partition: PartitionId, snapshot: TableSnapshot, commitId: string): void {
-    const cold = snapshot.partitions.find((candidate) => candidate.partition === partition);
-    if (cold === undefined) return;
-    const { boundary, logStartOffset, leaderEpoch } = cold;
-    this.#waiting.set(partition, { partition, boundary, logStartOffset, leaderEpoch });
+    const move = boundaryMoves(snapshot).find((candidate) => candidate.partition === partition);
+    if (move === undefined) return;
+    this.#waiting.set(partition, move);
     this.#commitId = commitId;
   }
 
@@ -71,6 +70,16 @@ export class BoundaryReports {
       this.#logger.warn('the broker could not be told of a boundary; it is told again', { error });
     }
   }
+}
+
+/** The vector of a snapshot, as the control messages have it. */
+export function boundaryMoves(snapshot: TableSnapshot): readonly BoundaryMove[] {
+  return snapshot.partitions.map(({ partition, boundary, logStartOffset, leaderEpoch }) => ({
+    partition,
+    boundary,
+    logStartOffset,
+    leaderEpoch,
+  }));
 }
 
 /** Stands for a commit's id where the boundary was found in the table and the commit was not ours. */

@@ -44,6 +44,8 @@ export interface CutOrder {
 
 /** A worker that dies is replaced, so its job is tried again at once; what fails for another reason is the caller's. */
 const jobRetry = { firstMs: 100, maxMs: 2 * secondMs, tries: 3 };
+/** What holds up the next try of a failed cut is short. */
+const removalMs = 5 * secondMs;
 const uploadRetry = { firstMs: 200, maxMs: 5 * secondMs, tries: 4 };
 
 /** Stages one closed piece; all who ask share one job. */
@@ -126,7 +128,7 @@ export async function prepareCut(ports: TierPorts, order: CutOrder): Promise<Pre
       unique,
     });
     await upload(ports, order, key, encoded);
-    await verify(ports, order, key, { columns, rows, digest, bytes: encoded.bytes, baseOffset, lastOffset });
+    await verifyOrRemove(ports, order, key, { columns, rows, digest, bytes: encoded.bytes, baseOffset, lastOffset });
     const withRows = staged.filter((result) => result.rows > 0);
     const file: NewColdFile = {
       key,
@@ -180,6 +182,20 @@ interface Expected {
   readonly bytes: number;
   readonly baseOffset: Offset;
   readonly lastOffset: Offset;
+}
+
+/** An object that is not to be committed is removed where that is quick; else it is swept later. Nobody else knows its name. */
+async function verifyOrRemove(ports: TierPorts, order: CutOrder, key: string, expected: Expected): Promise<void> {
+  try {
+    await verify(ports, order, key, expected);
+  } catch (error) {
+    try {
+      await withDeadline(`removing ${key}`, removalMs, ports.clock, ports.stop, (signal) => ports.store.delete(key, signal));
+    } catch (cause) {
+      if (!ports.stop.aborted) ports.logger.warn('an object nobody refers to stays until it is swept', { key, error: cause });
+    }
+    throw error;
+  }
 }
 
 /** Reads the very object back from the bucket and compares it with what the raw batches said. */

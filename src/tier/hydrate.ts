@@ -11,7 +11,7 @@ import { boundaryOf, type ColdFile, filesOfPartition, findFile, type TableSnapsh
 import type { CacheLease, LocalCache } from '../objects/index.js';
 import { batchBytes, batchLastOffset, walkBatches } from '../wire/index.js';
 import { transferMs } from './cut.js';
-import { withDeadline } from './deadline.js';
+import { throwIfStopped, withDeadline } from './deadline.js';
 import type { TierPorts } from './ports.js';
 import type { TopicTier } from './topic-tier.js';
 
@@ -77,7 +77,7 @@ export class Hydrator {
     let next = asked.offset;
     let bytes = 0;
     while (next < boundary && bytes < asked.maxBytes) {
-      signal.throwIfAborted();
+      throwIfStopped(signal, 'a hydration');
       const span = coveringSpan(snapshot, asked.partition, next, boundary);
       if (span === null) {
         // Nothing has rows up to the boundary: there is only to say so.
@@ -137,7 +137,7 @@ export class Hydrator {
       let base = baseOffset;
       let want = this.#ports.settings.hydratePartBytes;
       while (at < bytes) {
-        signal.throwIfAborted();
+        throwIfStopped(signal, 'a hydration');
         const buffer = Buffer.allocUnsafe(Math.min(want, bytes - at));
         await readFully(file, buffer, at, path);
         let nextOffset = base;

@@ -1,7 +1,7 @@
 /**
  * tier: the daemon that turns what has cooled into the table. Follow, cut, verify, commit, tell the broker; hydrate on demand.
  *
- * Owns: the tables and `cluster/` in the bucket, its folder of spools. Reads the log as any Kafka client does.
+ * Owns: the tables and `cluster/` in the bucket, its folder of spools. Reads the log like every other Kafka client.
  * Invariants: only flushed offsets below the last stable one are committed; nothing is committed that was not read back from the
  * bucket and compared; a range is committed once, whoever commits it; no partition holds up another; every wait ends.
  * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/tier test/property/tier`.

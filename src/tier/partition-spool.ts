@@ -52,7 +52,7 @@ export class PartitionSpool {
   #lastLeaderEpoch: LeaderEpoch = -1;
   readonly #removals = new Set<Promise<void>>();
 
-  /** `folder` is this spool's own; it is made by the caller and holds nothing else. */
+  /** `pieceBytes` is uncompressed, as estimated. `folder` is this spool's own; it is made by the caller and holds nothing else. */
   constructor(partition: PartitionId, folder: string, pieceBytes: number, startOffset: Offset) {
     this.partition = partition;
     this.#folder = folder;
@@ -124,7 +124,7 @@ export class PartitionSpool {
     }
     this.#nextOffset = next;
     this.#lastLeaderEpoch = epoch;
-    if (piece.bytes >= this.#pieceBytes) piece.isClosed = true;
+    if (piece.bytes * this.#inflation >= this.#pieceBytes) piece.isClosed = true;
     return bytes.length;
   }
 

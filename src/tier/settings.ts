@@ -5,7 +5,7 @@ import type { ValueFormat } from '../columns/index.js';
 export interface TierSettings {
   /** Disk for what is fetched and not yet committed. Beyond it nothing is fetched and the fullest topic is cut early. */
   readonly spoolBytesMax: number;
-  /** Fetched bytes after which a piece is closed and staged while more arrives. */
+  /** Uncompressed bytes after which a piece is closed and staged while more arrives. */
   readonly pieceBytes: number;
   /** One fetch: in memory at once, twice while the next is on its way. */
   readonly fetchBytes: number;
@@ -41,7 +41,7 @@ export interface TierSettings {
 
 export const defaultTierSettings: TierSettings = {
   spoolBytesMax: 2 * GiB,
-  pieceBytes: 16 * MiB,
+  pieceBytes: 32 * MiB,
   fetchBytes: 16 * MiB,
   fetchPartitionBytes: 4 * MiB,
   fetchWaitMs: 500,

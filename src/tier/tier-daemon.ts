@@ -216,7 +216,9 @@ class Daemon implements TierDaemon {
       known.update(topic);
       return;
     }
-    if (!topic.isTiered || topic.isInternal) return;
+    // A topic that is no longer tiered may have a cold part all the same, which consumers go on reading.
+    const hasCold = topic.partitions.some((partition) => partition.boundary > 0);
+    if (topic.isInternal || (!topic.isTiered && !hasCold)) return;
     const started = new TopicTier(this.#ports, topic, this.#table(state.clusterId, topic), () => this.#follower.wake());
     this.#topics.set(topic.id, started);
     started.start();

@@ -21,7 +21,8 @@ import {
 } from '../kernel/index.js';
 import { boundaryOf, filesOfPartition, type TableChange, type TableSnapshot, type TopicTable } from '../lake/index.js';
 import type { Logger } from '../telemetry/index.js';
-import { BoundaryReports, loadedId } from './boundary-reports.js';
+import { kafkaErrors } from '../wire/index.js';
+import { boundaryMoves, BoundaryReports, loadedId } from './boundary-reports.js';
 import { ColumnPlan } from './column-plan.js';
 import { prepareCut, stagePiece } from './cut.js';
 import { Wakeup, withDeadline } from './deadline.js';
@@ -172,7 +173,7 @@ export class TopicTier {
     if (partition.generation !== generation || !partition.isFollowed || this.#signal.aborted) return 0;
     const now = this.#ports.clock.monotonicMs();
     try {
-      if (answer.errorCode !== 0) {
+      if (answer.errorCode !== kafkaErrors.NONE) {
         this.#fetchRefused(partition, answer);
         return 0;
       }
@@ -193,7 +194,7 @@ export class TopicTier {
   #fetchRefused(partition: TieredPartition, answer: FetchedPartition): void {
     const now = this.#ports.clock.monotonicMs();
     const facts = { partition: partition.partition, offset: partition.spool.nextOffset, kafkaCode: answer.errorCode };
-    const isOutOfRange = answer.errorCode === kafkaOffsetOutOfRange;
+    const isOutOfRange = answer.errorCode === kafkaErrors.OFFSET_OUT_OF_RANGE;
     const error = isOutOfRange
       ? new LakeError('offset-out-of-range', `the log of ${this.name}-${partition.partition} has no offset ${facts.offset}`, {
           facts,
@@ -250,7 +251,7 @@ export class TopicTier {
       const first = p.spool.pieces[0];
       if (p.phase === 'following' && first !== undefined) look(first.sinceMs + this.settings.commitIntervalMs);
       if (p.phase === 'ready') look(p.readySinceMs + this.#ports.settings.commitGatherMs);
-      if (p.phase === 'opening') at = Math.min(at, Math.max(this.#openAtMs, now + 1));
+      if (p.phase === 'opening' && this.#isTiered) at = Math.min(at, Math.max(this.#openAtMs, now + 1));
     }
     if (this.#pending !== undefined) at = Math.min(at, Math.max(this.#commitAtMs, now + 1));
     const { dueAtMs } = this.#reports;
@@ -551,6 +552,7 @@ export class TopicTier {
    */
   async flush(signal: AbortSignal): Promise<readonly BoundaryMove[]> {
     const { clock, settings, broker } = this.#ports;
+    if (!this.#isTiered) return boundaryMoves(await this.refresh());
     const ids = [...this.partitions.keys()];
     const either = AbortSignal.any([this.#signal, signal]);
     const { partitions } = await withDeadline('broker.flush', settings.brokerTimeoutMs, clock, either, (inner) =>
@@ -574,12 +576,7 @@ export class TopicTier {
     this.#onFetchable();
     this.#wakeup.wake();
     await done;
-    return (this.table.snapshot?.partitions ?? []).map(({ partition, boundary, logStartOffset, leaderEpoch }) => ({
-      partition,
-      boundary,
-      logStartOffset,
-      leaderEpoch,
-    }));
+    return boundaryMoves(this.table.snapshot ?? (await this.refresh()));
   }
 
   /** Cuts what is spooled now, because its space is needed. */
@@ -607,5 +604,4 @@ export class TopicTier {
   }
 }
 
-const kafkaOffsetOutOfRange = 1;
 const ignore = (): void => undefined;

@@ -226,6 +226,7 @@ describe('the tier daemon', () => {
     const tier = await start(broker, store);
     await expect(tier.call('tier.flush', {})).rejects.toMatchObject({ code: 'verify-failed' });
     expect((await loadTable(broker, inner, 'orders')).metadataVersion).toBe(0);
+    await until(async () => (await keys(inner, 'topics/')).length <= 1, 'the damaged object is removed');
     isDamaging = false;
     await until(() => broker.partition('orders', 0).boundary === 10, 'a sound file');
     await expectLakeIsLog(broker, inner, 'orders');
@@ -314,6 +315,37 @@ describe('the tier daemon', () => {
       const name = file.partition === 0 ? 'late' : 'early';
       expect(columns).toEqual(snapshot.columns.filter((column) => column.name === name).map((column) => column.fieldId));
     }
+  });
+
+  it('serves and flushes a topic that is no longer tiered without tiering more of it', async () => {
+    const broker = new SimBroker();
+    const store = memory();
+    const topic = broker.create('orders', 1);
+    broker.append('orders', 0, records(0, 10));
+    const first = await start(broker, store);
+    await first.call('tier.flush', {});
+    await first.close();
+    topic.isTiered = false;
+    broker.append('orders', 0, records(10, 10));
+    const second = await start(broker, store);
+    const flushed = await second.call('tier.flush', { topic: 'orders' });
+    expect(flushed.topics[0]?.partitions.map((p) => p.boundary)).toEqual([10]);
+    const { result } = await second.hydrate({ topicId: topic.id, partition: 0, offset: 3, maxBytes: 1e9 });
+    expect(result.nextOffset).toBe(10);
+  });
+
+  it('begins at the log start where the log has lost its beginning, and moves the boundary over it', async () => {
+    const broker = new SimBroker();
+    const store = memory();
+    broker.create('orders', 1);
+    broker.append('orders', 0, records(0, 10));
+    broker.append('orders', 0, records(10, 10));
+    Object.assign(broker.partition('orders', 0), { logStart: 10, batches: broker.partition('orders', 0).batches.slice(1) });
+    const tier = await start(broker, store);
+    await tier.call('tier.flush', {});
+    const snapshot = await expectLakeIsLog(broker, store, 'orders');
+    expect(snapshot.partitions[0]).toMatchObject({ boundary: 20, logStartOffset: 10 });
+    expect(snapshot.files[0]?.baseOffset).toBe(10);
   });
 
   it('stops fetching while its spools are full and cuts early to get room', async () => {

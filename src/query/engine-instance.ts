@@ -6,15 +6,14 @@ import { DuckDBInstance, type DuckDBConnection, type DuckDBResult } from '@duckd
 import { LakeError } from '../kernel/index.js';
 import { queryError } from './engine-errors.js';
 import type { AnalyzeQuery, OpenInstance, RunQuery } from './engine-protocol.js';
-import type { ScanRange } from './ranges.js';
-import { isJsonObject, type JsonObject, type JsonValue, scansOf } from './scan-plan.js';
+import { isJsonObject, type JsonObject, type JsonValue, scansOf, type TableScans } from './scan-plan.js';
 import { checkStatement, type ParameterValue, type Statement, withParameters } from './statement.js';
 
 /** Optimizer rules that look at the (empty) tables' contents while the query is analyzed. */
 const emptinessOptimizers = 'statistics_propagation,empty_result_pullup,late_materialization';
 
 export interface Analysis {
-  readonly scans: ReadonlyMap<string, readonly ScanRange[]> | null;
+  readonly scans: ReadonlyMap<string, TableScans> | null;
   readonly error?: LakeError;
 }
 
@@ -129,7 +128,9 @@ export class EngineInstance {
     } catch (error) {
       return error;
     }
-    return new LakeError('worker-died', 'the query failed after its first rows, and did not when it was tried again', { hint: 'Ask again.' });
+    return new LakeError('worker-died', 'the query failed after its first rows, and did not when it was tried again', {
+      hint: 'Ask again.',
+    });
   }
 
   interrupt(): void {

@@ -7,7 +7,7 @@
  * An instance is single-use: after a query the child is told to open the next one, ahead of time.
  */
 import type { PlainError } from '../kernel/index.js';
-import type { ScanRange } from './ranges.js';
+import type { TableScans } from './scan-plan.js';
 import type { ParameterValue, TableReference } from './statement.js';
 
 export interface AnswerColumn {
@@ -65,7 +65,7 @@ export type FromEngine =
   | {
       readonly type: 'analyzed';
       /** By table name; `null` where DuckDB could not make a plan to read: then nothing prunes. */
-      readonly scans: readonly (readonly [string, readonly ScanRange[]])[] | null;
+      readonly scans: readonly (readonly [string, TableScans])[] | null;
       /** Why the query cannot be bound to these columns, where it cannot. */
       readonly error?: PlainError;
     }

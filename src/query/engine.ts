@@ -248,12 +248,13 @@ export class EnginePool {
   }
 
   async #prepare(engine: Engine): Promise<Engine> {
-    const { directory, memoryBytes, spillBytes, engines } = this.#options;
+    const { directory, memoryBytes, spillBytes } = this.#options;
     await mkdir(join(directory, engine.lease), { recursive: true, mode: 0o755 });
     await chmod(join(directory, engine.lease), 0o755);
     await mkdir(join(directory, engine.spill), { recursive: true, mode: 0o700 });
     if (process.getuid?.() === 0) await chown(join(directory, engine.spill), unprivileged.uid, unprivileged.gid);
-    const threads = Math.max(1, Math.ceil(availableParallelism() / Math.min(engines, 2)));
+    // A query alone has all cores; several share them by the system's scheduler.
+    const threads = availableParallelism();
     await engine.ask({ type: 'open', lease: engine.lease, spill: engine.spill, memoryBytes, spillBytes, threads }, 'opened');
     return engine;
   }

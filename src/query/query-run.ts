@@ -69,8 +69,15 @@ export interface StartedQuery {
   readonly token: SnapshotToken;
 }
 
-/** What the plan says of each topic; `fullScan` where it says nothing. */
+/** What the plan says of each topic; a topic it says nothing of is read whole. */
 type Scans = ReadonlyMap<string, readonly ScanRange[]>;
+type UsedColumns = ReadonlyMap<string, ReadonlySet<string>>;
+
+interface TailPlan {
+  readonly scans: Scans;
+  readonly used: UsedColumns;
+  readonly columns: ReadonlyMap<string, PinnedColumns>;
+}
 
 export class QueryRun {
   readonly stats: QueryStats = {
@@ -117,8 +124,9 @@ export class QueryRun {
       const prelude = [...viewPrelude, ...(await this.#systemTables(broker, systemNames))];
       const references = countReferences(parsed.tables);
 
-      const { scans, columns } = await this.#planTail(pinned, prelude, references);
-      const setup = await this.#leaseFiles(pinned, scans, columns);
+      const plan = await this.#planTail(pinned, prelude, references);
+      const { columns } = plan;
+      const setup = await this.#leaseFiles(pinned, plan);
       this.stats.plan_ms = this.#ports.nowMs() - startedMs;
       const run = { type: 'run', setup, parameters: this.#parameters, credits: rowsCredits, maxRows: limits.maxRows } as const;
       const answer = await this.#session.ask(run, 'columns');
@@ -146,27 +154,23 @@ export class QueryRun {
   }
 
   /** Stages what the query needs of the tail, and settles columns and scans. */
-  async #planTail(
-    pinned: readonly PinnedTopic[],
-    prelude: readonly string[],
-    references: ReadonlyMap<string, number>,
-  ): Promise<{ readonly scans: Scans; readonly columns: ReadonlyMap<string, PinnedColumns> }> {
+  async #planTail(pinned: readonly PinnedTopic[], prelude: readonly string[], references: ReadonlyMap<string, number>): Promise<TailPlan> {
     const budget = new TailBudget(this.#ports.limits.tailMaxBytes);
     if (this.#recordsRange !== undefined) {
       const range = this.#recordsRange;
       const scans = new Map(pinned.map((topic) => [topic.state.name, [range]]));
       this.#refuseLargeTail(pinned, scans);
       await this.#leaseTails(pinned, scans, budget);
-      return { scans, columns: new Map() };
+      return { scans, used: new Map(), columns: new Map() };
     }
     const estimate = sum(pinned.flatMap((topic) => topic.partitions.map((partition) => partition.tailBytesEstimate)));
     if (estimate <= exactTailBytes) {
       this.#refuseLargeTail(pinned, undefined);
       await this.#leaseTails(pinned, undefined, budget);
       const columns = this.#columns(pinned, () => []);
-      const { scans, error } = await this.#analyze(pinned, columns, prelude, references);
+      const { scans, used, error } = await this.#analyze(pinned, columns, prelude, references);
       if (error !== undefined) throw error;
-      return { scans, columns };
+      return { scans, used, columns };
     }
     const known = (topic: PinnedTopic): readonly ColumnPair[] => this.#ports.tails.knownPairs(topic.state.id);
     const first = this.#columns(pinned, known);
@@ -176,11 +180,11 @@ export class QueryRun {
     this.#refuseLargeTail(pinned, scans);
     await this.#leaseTails(pinned, scans, budget);
     const columns = this.#columns(pinned, known);
-    if (analysis.error === undefined && sameColumns(first, columns)) return { scans: analysis.scans, columns };
+    if (analysis.error === undefined && sameColumns(first, columns)) return { scans: analysis.scans, used: analysis.used, columns };
     const second = await this.#analyze(pinned, columns, [], references);
     if (second.error !== undefined) throw second.error;
     // What was staged for the first plan must be enough for the second: where they differ, the first one's ranges hold.
-    return { scans: scans ?? second.scans, columns };
+    return { scans: scans ?? second.scans, used: second.used, columns };
   }
 
   async #analyze(
@@ -188,18 +192,21 @@ export class QueryRun {
     columns: ReadonlyMap<string, PinnedColumns>,
     prelude: readonly string[],
     references: ReadonlyMap<string, number>,
-  ): Promise<{ readonly scans: Scans; readonly error?: LakeError }> {
+  ): Promise<{ readonly scans: Scans; readonly used: UsedColumns; readonly error?: LakeError }> {
     const tables = pinned.map((topic) => analysisTable(topic.state.name, columnsOf(columns, topic)));
     const answer = await this.#session.ask({ type: 'analyze', tables, prelude, parameters: this.#parameters }, 'analyzed');
-    if (answer.error !== undefined) return { scans: new Map(), error: errorFromPlain(answer.error) };
+    if (answer.error !== undefined) return { scans: new Map(), used: new Map(), error: errorFromPlain(answer.error) };
     const found = new Map(answer.scans ?? []);
     const scans = new Map<string, readonly ScanRange[]>();
+    const used = new Map<string, ReadonlySet<string>>();
     for (const topic of pinned) {
-      const ranges = found.get(topic.state.name) ?? [];
+      const { ranges, columns: read } = found.get(topic.state.name) ?? { ranges: [], columns: [] };
       // Fewer scans than the text has: something was optimized away, which says nothing about files.
-      if (ranges.length >= (references.get(topic.state.name.toLowerCase()) ?? 1)) scans.set(topic.state.name, ranges);
+      if (ranges.length < (references.get(topic.state.name.toLowerCase()) ?? 1)) continue;
+      scans.set(topic.state.name, ranges);
+      used.set(topic.state.name, new Set(read));
     }
-    return { scans };
+    return { scans, used };
   }
 
   #columns(pinned: readonly PinnedTopic[], known: (topic: PinnedTopic) => readonly ColumnPair[]): Map<string, PinnedColumns> {
@@ -267,7 +274,7 @@ export class QueryRun {
   }
 
   /** Puts the files within reach of the engine; answers the SQL of the views over them. */
-  async #leaseFiles(pinned: readonly PinnedTopic[], scans: Scans, columns: ReadonlyMap<string, PinnedColumns>): Promise<string[]> {
+  async #leaseFiles(pinned: readonly PinnedTopic[], { scans, used, columns }: TailPlan): Promise<string[]> {
     const lease = new Lease(this.#session.lease, this.#session.leasePath);
     const hitsBefore = this.#ports.cold.stats.hits;
     const views: string[] = [];
@@ -287,7 +294,9 @@ export class QueryRun {
           return { path, partition: file.partition, ...(bounds === undefined ? {} : { bounds }) };
         }),
       );
+      const usedColumns = used.get(topic.state.name);
       const source = {
+        ...(usedColumns === undefined ? {} : { used: usedColumns }),
         name: topic.state.name,
         columns: columnsOf(columns, topic),
         cold,

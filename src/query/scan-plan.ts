@@ -21,18 +21,26 @@ interface ColumnBounds {
 
 const unbounded: ColumnBounds = { interval: everything };
 
+/** What a plan says of the scans of one table. */
+export interface TableScans {
+  readonly ranges: readonly ScanRange[];
+  /** Columns that any of the scans reads. */
+  readonly columns: readonly string[];
+}
+
 /**
- * The ranges of every scan of each table, by table name. A table that is not in the answer was optimized away, which says
+ * The scans of each table, by table name. A table that is not in the answer was optimized away, which says
  * nothing about files: treat it as a full scan.
  */
-export function scansOf(plan: JsonValue): ReadonlyMap<string, readonly ScanRange[]> {
-  const scans = new Map<string, ScanRange[]>();
+export function scansOf(plan: JsonValue): ReadonlyMap<string, TableScans> {
+  const scans = new Map<string, { readonly ranges: ScanRange[]; readonly columns: string[] }>();
   visit(plan, (node) => {
     if (node['type'] !== 'LOGICAL_GET' || node['name'] !== 'seq_scan') return;
     const source = node['function_data'];
     if (!isJsonObject(source) || source['schema'] !== 'main' || typeof source['table'] !== 'string') return;
-    const found = scans.get(source['table']) ?? [];
-    found.push(rangeOf(node));
+    const found = scans.get(source['table']) ?? { ranges: [], columns: [] };
+    found.ranges.push(rangeOf(node));
+    found.columns.push(...columnsOf(node));
     scans.set(source['table'], found);
   });
   return scans;
@@ -45,6 +53,20 @@ function visit(value: JsonValue | undefined, onObject: (node: JsonObject) => voi
     onObject(value);
     for (const item of Object.values(value)) visit(item, onObject);
   }
+}
+
+function columnsOf(scan: JsonObject): string[] {
+  const names = scan['names'];
+  const indexes = scan['column_indexes'];
+  if (!Array.isArray(names)) return [];
+  const all = names as readonly JsonValue[];
+  // Where the list of columns is not understood, all count as read.
+  if (!Array.isArray(indexes)) return all.filter((name) => typeof name === 'string');
+  return (indexes as readonly JsonValue[]).flatMap((entry) => {
+    const index = isJsonObject(entry) ? entry['index'] : undefined;
+    const name = typeof index === 'number' ? all[index] : undefined;
+    return typeof name === 'string' ? [name] : [];
+  });
 }
 
 function rangeOf(scan: JsonObject): ScanRange {

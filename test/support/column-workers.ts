@@ -1,9 +1,7 @@
 // Column jobs in the test's own process: the same code as in a worker, without the time a child takes to start.
 import { ColumnEngine } from '../../src/columns/engine.js';
-import { encode } from '../../src/columns/encode.js';
-import type { ColumnWorkers } from '../../src/columns/index.js';
-import { stage } from '../../src/columns/stage.js';
-import { LakeError, MiB } from '../../src/kernel/index.js';
+import { type ColumnWorkers, runColumnJob } from '../../src/columns/index.js';
+import { MiB } from '../../src/kernel/index.js';
 
 export function inlineColumnWorkers(directory: string): ColumnWorkers {
   const engine = new ColumnEngine({ tempDir: directory, memoryBytes: 256 * MiB });
@@ -11,9 +9,7 @@ export function inlineColumnWorkers(directory: string): ColumnWorkers {
     pids: [],
     run: async (job, signal) => {
       signal?.throwIfAborted();
-      if (job.kind === 'stage') return { ...stage(job), cpuMs: 0 } as never;
-      if (job.kind === 'encode') return { ...(await encode(job, engine)), cpuMs: 0 } as never;
-      throw new LakeError('unsupported', `no inline worker for ${job.kind}`);
+      return await runColumnJob(job, engine);
     },
     close: async () => engine.close(),
   };

@@ -39,15 +39,39 @@ describe('query service', () => {
     expect(mixed.rows).toEqual(hot.rows);
     expect(mixed.rows).toEqual(cold.rows);
     expect(mixed.rows).toHaveLength(5);
-    expect(mixed.stats).toMatchObject({ hot_rows: 120, cold_files: 9, cold_rows: 180, pruned_files: 0, boundary: { flights: { 0: 60, 1: 60, 2: 60 } } });
+    expect(mixed.stats).toMatchObject({
+      hot_rows: 120,
+      cold_files: 9,
+      cold_rows: 180,
+      pruned_files: 0,
+      boundary: { flights: { 0: 60, 1: 60, 2: 60 } },
+    });
     expect(hot.stats).toMatchObject({ hot_rows: 300, cold_files: 0 });
     expect(cold.stats).toMatchObject({ hot_rows: 0, cold_files: 15 });
   });
 
   it('shows typed columns first, then the record, with the types of the design', async () => {
     const { columns, rows } = await world.ask('SELECT * FROM flights WHERE _partition_id = 1 AND _offset IN (0, 99) ORDER BY _offset');
-    expect(columns.map((column) => column.name)).toEqual(['delay', 'n', 'origin', '_key', '_timestamp', '_partition_id', '_offset', '_headers', '_value']);
-    expect(columns.map((column) => column.type).slice(0, 7)).toEqual(['BIGINT', 'BIGINT', 'VARCHAR', 'BLOB', 'TIMESTAMP WITH TIME ZONE', 'INTEGER', 'BIGINT']);
+    expect(columns.map((column) => column.name)).toEqual([
+      'delay',
+      'n',
+      'origin',
+      '_key',
+      '_timestamp',
+      '_partition_id',
+      '_offset',
+      '_headers',
+      '_value',
+    ]);
+    expect(columns.map((column) => column.type).slice(0, 7)).toEqual([
+      'BIGINT',
+      'BIGINT',
+      'VARCHAR',
+      'BLOB',
+      'TIMESTAMP WITH TIME ZONE',
+      'INTEGER',
+      'BIGINT',
+    ]);
     expect(rows[0]?.slice(0, 7)).toEqual([1, 1, 'O1', 'k1', '2001-01-01T01:00:00.000Z', 1, 0]);
     expect(rows[1]?.[6]).toBe(99);
   });
@@ -62,7 +86,10 @@ describe('query service', () => {
     const byOffset = await world.ask('SELECT count(*) FROM flights WHERE _offset BETWEEN 70 AND 75 AND _partition_id IN (0, 2)');
     expect(byOffset.rows).toEqual([[12]]);
     expect(byOffset.stats).toMatchObject({ cold_files: 0, pruned_files: 9, hot_rows: 80 });
-    const named = await world.ask({ sql: 'SELECT count(*) FROM flights WHERE _partition_id = $p AND origin = $o', params: { p: 1, o: 'O1' } });
+    const named = await world.ask({
+      sql: 'SELECT count(*) FROM flights WHERE _partition_id = $p AND origin = $o',
+      params: { p: 1, o: 'O1' },
+    });
     expect(named.rows).toEqual([[20]]);
     expect(named.stats).toMatchObject({ cold_files: 3, pruned_files: 6 });
   });
@@ -92,7 +119,11 @@ describe('query service', () => {
 
   it('extends the tail of the last query instead of fetching it again', async () => {
     world.createTopic('grows');
-    world.append('grows', 0, Array.from({ length: 100 }, (_, n) => ({ timestampMs: t0 + n, value: '{}' })));
+    world.append(
+      'grows',
+      0,
+      Array.from({ length: 100 }, (_, n) => ({ timestampMs: t0 + n, value: '{}' })),
+    );
     await world.ask('SELECT count(*) FROM grows');
     world.append('grows', 0, [{ timestampMs: t0, value: '{}' }]);
     world.fetches.length = 0;
@@ -107,7 +138,10 @@ describe('query service', () => {
 
   it('gives the same rows for a token after the log has grown, cooled and gained columns', async () => {
     world.createTopic('repeat', 2);
-    world.append('repeat', 0, [{ timestampMs: t0, value: '{"a":1}' }, { timestampMs: t0, value: '{"a":2,"b":"x"}' }]);
+    world.append('repeat', 0, [
+      { timestampMs: t0, value: '{"a":1}' },
+      { timestampMs: t0, value: '{"a":2,"b":"x"}' },
+    ]);
     world.append('repeat', 1, [{ timestampMs: t0, value: '{"a":3}' }]);
     await world.makeCold('repeat', 0, 1);
     const first = await world.ask('SELECT * FROM repeat ORDER BY _partition_id, _offset');
@@ -128,7 +162,11 @@ describe('query service', () => {
 
   it('refuses a token whose rows are gone, foreign tokens, and times', async () => {
     world.createTopic('expires');
-    world.append('expires', 0, Array.from({ length: 10 }, (_, n) => ({ timestampMs: t0 + n, value: '{}' })));
+    world.append(
+      'expires',
+      0,
+      Array.from({ length: 10 }, (_, n) => ({ timestampMs: t0 + n, value: '{}' })),
+    );
     const { token } = await world.ask('SELECT * FROM expires');
     world.partition('expires', 0).logStartOffset = 4;
     expect((await world.ask('SELECT count(*) FROM expires')).rows).toEqual([[6]]);
@@ -142,10 +180,17 @@ describe('query service', () => {
   });
 
   it('names the nearest topic, and the place of a mistake', async () => {
-    await expect(world.ask('SELECT * FROM flihgts')).rejects.toMatchObject({ code: 'query-invalid', hint: 'Did you mean flights?', facts: { position: 14 } });
+    await expect(world.ask('SELECT * FROM flihgts')).rejects.toMatchObject({
+      code: 'query-invalid',
+      hint: 'Did you mean flights?',
+      facts: { position: 14 },
+    });
     await expect(world.ask('SELECT nope FROM flights')).rejects.toMatchObject({ code: 'query-invalid', facts: { position: 7 } });
     await expect(world.ask('SELEC 1')).rejects.toMatchObject({ code: 'query-invalid', facts: { position: 0 } });
-    await expect(world.ask('SELECT * FROM system.topcis')).rejects.toMatchObject({ code: 'query-invalid', hint: 'Did you mean system.topics?' });
+    await expect(world.ask('SELECT * FROM system.topcis')).rejects.toMatchObject({
+      code: 'query-invalid',
+      hint: 'Did you mean system.topics?',
+    });
     await expect(world.ask({ sql: 'SELECT $1', params: [] })).rejects.toMatchObject({ code: 'query-invalid' });
   });
 
@@ -201,7 +246,9 @@ describe('query service', () => {
     const some = await read({ topic: 'flights', partition: 2, offset: 58, limit: 4 });
     expect(some.records.map((record) => record.offset)).toEqual([58, 59, 60, 61]);
     const day = await read({ topic: 'flights', fromMs: t0 + 24 * hour, toMs: t0 + 30 * hour, order: 'time' });
-    expect(day.records.map((record) => record.timestamp)).toEqual([24, 25, 26, 27, 28, 29].map((n) => new Date(t0 + n * hour).toISOString()));
+    expect(day.records.map((record) => record.timestamp)).toEqual(
+      [24, 25, 26, 27, 28, 29].map((n) => new Date(t0 + n * hour).toISOString()),
+    );
     expect(day.stats).toMatchObject({ cold_files: 3, hot_rows: 0 });
     world.createTopic('bytes');
     world.append('bytes', 0, [
@@ -209,12 +256,19 @@ describe('query service', () => {
       { timestampMs: 9_000_000_000_000_000, key: null, value: Buffer.alloc(0), headers: [] },
     ]);
     const { records } = await read({ topic: 'bytes' });
-    expect(records[0]).toEqual({ partition: 0, offset: 0, timestamp: '2001-01-01T00:00:00.000Z', key_base64: '/w==', value: null, headers: [{ key: 'h', value: 'v' }] });
+    expect(records[0]).toEqual({
+      partition: 0,
+      offset: 0,
+      timestamp: '2001-01-01T00:00:00.000Z',
+      key_base64: '/w==',
+      value: null,
+      headers: [{ key: 'h', value: 'v' }],
+    });
     expect(records[1]).toMatchObject({ timestamp: 9_000_000_000_000_000, key: null, value: '', headers: [] });
   });
 
   it('streams a large answer in bounded pieces and stops when its reader leaves', async () => {
-    const answer = await world.service.query({ sql: 'SELECT i, repeat(\'x\', 100) FROM range(200000) t(i)' }, new AbortController().signal);
+    const answer = await world.service.query({ sql: "SELECT i, repeat('x', 100) FROM range(200000) t(i)" }, new AbortController().signal);
     let rows = 0;
     for await (const chunk of answer.rows) {
       rows += chunk.length;
@@ -281,14 +335,21 @@ describe('bounds of the query service', () => {
     const outcomes = Promise.allSettled(many);
     await expect(Promise.race(many)).rejects.toMatchObject({ code: 'overloaded' });
     abort.abort();
-    const codes = (await outcomes).map((outcome) => (outcome.status === 'rejected' ? (outcome.reason as { code: string }).code : 'answered'));
+    const codes = (await outcomes).map((outcome) =>
+      outcome.status === 'rejected' ? (outcome.reason as { code: string }).code : 'answered',
+    );
     expect(codes.filter((code) => code === 'overloaded')).toHaveLength(7);
     expect(codes.filter((code) => code === 'cancelled')).toHaveLength(33);
   });
 
   it('refuses a query that needs more memory than it may have', async () => {
-    await using world = await QueryWorld.open({ workers: inlineColumnWorkers, limits: { memoryBytes: 64 * 1024 * 1024, cacheBytes: 8 * 1024 * 1024 } });
-    await expect(world.ask('SELECT count(DISTINCT r) FROM (SELECT random() AS r FROM range(20000000))')).rejects.toMatchObject({ code: 'query-too-large' });
+    await using world = await QueryWorld.open({
+      workers: inlineColumnWorkers,
+      limits: { memoryBytes: 64 * 1024 * 1024, cacheBytes: 8 * 1024 * 1024 },
+    });
+    await expect(world.ask('SELECT count(DISTINCT r) FROM (SELECT random() AS r FROM range(20000000))')).rejects.toMatchObject({
+      code: 'query-too-large',
+    });
     expect((await world.ask('SELECT 1')).rows).toEqual([[1]]);
   });
 });

@@ -15,7 +15,7 @@ const attacks: readonly string[] = [
   "COPY flights FROM '/etc/passwd'",
   "EXPORT DATABASE '/tmp/x'",
   "ATTACH '/tmp/x.db'",
-  "INSTALL httpfs",
+  'INSTALL httpfs',
   "LOAD '/tmp/x.duckdb_extension'",
   'CREATE TABLE x AS SELECT 1',
   'CREATE VIEW x AS SELECT 1',
@@ -25,7 +25,7 @@ const attacks: readonly string[] = [
   "SET memory_limit = '100GB'",
   'RESET memory_limit',
   'PRAGMA database_list',
-  "CALL pragma_version()",
+  'CALL pragma_version()',
   'BEGIN',
   'COMMIT',
   'CHECKPOINT',
@@ -33,7 +33,7 @@ const attacks: readonly string[] = [
   'EXPLAIN SELECT 1',
   'PREPARE p AS SELECT 1',
   'SELECT 1; SELECT 2',
-  'SELECT 1; COPY (SELECT 1) TO \'/tmp/x.csv\'',
+  "SELECT 1; COPY (SELECT 1) TO '/tmp/x.csv'",
   'DESCRIBE flights',
   'SUMMARIZE flights',
   'SHOW TABLES',
@@ -94,12 +94,12 @@ const attacks: readonly string[] = [
   "SELECT * FROM flights QUALIFY row_number() OVER (ORDER BY getenv('HOME')) = 1",
   "WITH x AS (SELECT * FROM read_text('/etc/passwd')) SELECT * FROM x",
   "WITH RECURSIVE x AS (SELECT 1 AS a UNION ALL SELECT a + 1 FROM x, glob('/*')) SELECT * FROM x",
-  "WITH \"/etc/passwd\" AS (SELECT 1) SELECT * FROM (WITH y AS (SELECT 1) SELECT * FROM y) UNION ALL SELECT * FROM '/etc/hosts'",
+  'WITH "/etc/passwd" AS (SELECT 1) SELECT * FROM (WITH y AS (SELECT 1) SELECT * FROM y) UNION ALL SELECT * FROM \'/etc/hosts\'',
   "SELECT 1 UNION ALL SELECT content FROM read_text('/etc/passwd')",
   "FROM (PIVOT (SELECT * FROM read_text('/etc/passwd')) ON filename IN ('x') USING count(*))",
   'PIVOT flights ON a USING count(*)',
   "VALUES ((SELECT content FROM read_text('/etc/passwd')))",
-  "SELECT * FROM flights AT (VERSION => 1)",
+  'SELECT * FROM flights AT (VERSION => 1)',
   "SELECT * FROM flights JOIN read_text('/etc/passwd') ON true",
   "SELECT * FROM flights, LATERAL (SELECT * FROM read_text('/etc/passwd'))",
   'SELECT * FROM flights TABLESAMPLE reservoir(1 ROWS), duckdb_settings()',
@@ -111,7 +111,11 @@ describe('sandbox of query engines', () => {
   beforeAll(async () => {
     world = await QueryWorld.open({ workers: inlineColumnWorkers });
     world.createTopic('flights');
-    world.append('flights', 0, Array.from({ length: 10 }, (_, n) => ({ timestampMs: n, value: JSON.stringify({ a: n }) })));
+    world.append(
+      'flights',
+      0,
+      Array.from({ length: 10 }, (_, n) => ({ timestampMs: n, value: JSON.stringify({ a: n }) })),
+    );
     await world.makeCold('flights', 0, 5);
   });
   afterAll(async () => {
@@ -134,13 +138,13 @@ describe('sandbox of query engines', () => {
       ['FROM flights SELECT a QUALIFY row_number() OVER (ORDER BY a) <= 2', 2],
       ['SELECT unnest([1, 2, 3])', 3],
       ['SELECT * FROM generate_series(1, 4)', 4],
-      ["SELECT * FROM json_each('{\"a\":1}')", 1],
+      ['SELECT * FROM json_each(\'{"a":1}\')', 1],
       ['PIVOT flights ON a IN (1, 2) USING count(*) GROUP BY _partition_id', 1],
       ['UNPIVOT (SELECT a, _offset FROM flights) ON a, _offset', 20],
       ['SELECT * FROM flights f POSITIONAL JOIN flights g', 10],
       ['SELECT * FROM flights f ASOF JOIN flights g ON f.a >= g.a', 10],
       ['SELECT * FROM "FLIGHTS" WHERE a IN (SELECT max(a) FROM flights)', 1],
-      ['SELECT COLUMNS(\'^a$\') FROM flights USING SAMPLE 100%', 10],
+      ["SELECT COLUMNS('^a$') FROM flights USING SAMPLE 100%", 10],
       ['SELECT 1e400::DOUBLE', 1],
     ];
     for (const [sql, rows] of questions) expect([sql, (await world.ask(sql)).rows.length]).toEqual([sql, rows]);
@@ -149,13 +153,16 @@ describe('sandbox of query engines', () => {
   it('lets nothing of DuckDB be called that reads files, settings, other queries or SQL', async () => {
     const instance = await DuckDBInstance.create(':memory:');
     const connection = await instance.connect();
-    const reader = await connection.runAndReadAll("SELECT DISTINCT function_name, function_type IN ('table', 'table_macro') FROM duckdb_functions()");
+    const reader = await connection.runAndReadAll(
+      "SELECT DISTINCT function_name, function_type IN ('table', 'table_macro') FROM duckdb_functions()",
+    );
     const names = reader.getRowsJson() as [string, boolean][];
     connection.closeSync();
     instance.closeSync();
     const tableFunctions = names.filter(([name, isTable]) => isTable && isTableFunctionAllowed(name)).map(([name]) => name);
     expect(tableFunctions.sort()).toEqual(['generate_series', 'json_each', 'json_tree', 'range', 'unnest']);
-    const suspicious = /read|file|glob|env|setting|secret|query|duck|prag|log$|log_|variable|sql|plan|exec|write|sleep|val$|load|import|meta|catalog|schema|sequence|setseed/;
+    const suspicious =
+      /read|file|glob|env|setting|secret|query|duck|prag|log$|log_|variable|sql|plan|exec|write|sleep|val$|load|import|meta|catalog|schema|sequence|setseed/;
     const harmless = new Set(['log', 'parse_filename', 'isfinite', 'json_valid', 'hash', 'normalized_interval']);
     const left = names.filter(([name, isTable]) => !isTable && suspicious.test(name) && isFunctionAllowed(name) && !harmless.has(name));
     expect(left.map(([name]) => name)).toEqual([]);

@@ -134,6 +134,8 @@ class ForkedColumnWorkers implements ColumnWorkers {
   ): Promise<ColumnJobs[K]['result']> {
     const release = await this.#slots.acquire(signal);
     try {
+      // The signal may have come while the slot was on its way.
+      signal?.throwIfAborted();
       if (this.#isClosed) throw new LakeError('cancelled', 'the column workers are closed');
       const worker = this.#take();
       const onAbort = (): void => worker.kill();

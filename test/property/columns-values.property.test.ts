@@ -1,5 +1,5 @@
 // The scanner, the SQL definition and an independent reader agree on every value, whatever its bytes.
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { assignColumns, type TypedColumn } from '../../src/columns/index.js';
 import { ColumnFiles } from '../support/column-files.js';

@@ -84,8 +84,8 @@ class Reader {
   }
 
   #string(): string {
-    const token = this.#match(/"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/u);
-    if (token === undefined) throw new Refused();
+    const token = this.#match(/"(?:[^"\\]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/u);
+    if (token === undefined || Array.from(token).some((character) => character < ' ')) throw new Refused();
     const text = JSON.parse(token) as string;
     if (/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(text)) throw new Refused();
     return text;

@@ -1,0 +1,283 @@
+// What can go wrong between batches and a verified cold file.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { afterAll, describe, expect, it } from 'vitest';
+import { assignColumns, footerKeys, runColumnJob, type TypedColumn } from '../../../src/columns/index.js';
+import { isLakeError } from '../../../src/kernel/index.js';
+import { batchBytes, batchRecordsCount, encodeBatch, RecordBatchWriter, walkBatches } from '../../../src/wire/index.js';
+import { ColumnFiles } from '../../support/column-files.js';
+
+const files = new ColumnFiles();
+afterAll(() => files.close());
+
+const utf8 = (text: string): Buffer => Buffer.from(text, 'utf8');
+
+function batchOf(baseOffset: number, values: readonly string[], fields: Partial<Parameters<typeof encodeBatch>[0]> = {}): Buffer {
+  return encodeBatch({
+    baseOffset,
+    leaderEpoch: 1,
+    records: values.map((value, i) => ({ timestampMs: 1000 + baseOffset + i, key: utf8('k'), value: utf8(value) })),
+    ...fields,
+  });
+}
+
+async function codeOf(work: Promise<unknown>): Promise<string> {
+  return await work.then(
+    () => 'no error',
+    (error: unknown) => (isLakeError(error) ? error.code : String(error)),
+  );
+}
+
+describe('staging', () => {
+  it('keeps a batch that cannot be decoded as one row of its bytes, and goes on', async () => {
+    const damaged = batchOf(2, ['lost', 'lost too']);
+    damaged[damaged.length - 1] = (damaged[damaged.length - 1] as number) ^ 0xff;
+    const staged = await files.stage([batchOf(0, ['{"a":1}', '{"a":2}']), damaged, batchOf(4, ['{"b":1}'])], { endOffset: 5 });
+    expect(staged).toMatchObject({ rows: 4, rawBatches: 1, minTimestampMs: 1000, maxTimestampMs: 1004 });
+    expect(
+      await files.rows(`SELECT _offset::INTEGER, octet_length(_raw_batch)::INTEGER, _leader_epoch FROM '${staged.path}' ORDER BY _offset`),
+    ).toEqual([
+      [0, null, 1],
+      [1, null, 1],
+      [2, damaged.length, null],
+      [4, null, 1],
+    ]);
+    const columns = assignColumns([], staged.pairs);
+    const encoded = await files.encode([staged], columns);
+    await files.verify([staged], encoded, columns);
+    const rebuilt = await files.rebuild(encoded.path, { baseOffset: 0, lastOffset: 4 });
+    expect(readFileSync(rebuilt.path).includes(damaged)).toBe(true);
+    expect(rebuilt).toMatchObject({ batches: 3, nextOffset: 5 });
+  });
+
+  it('takes back the rows and columns of a batch whose framing breaks midway', async () => {
+    const good = batchOf(0, ['{"a":1}', '{"b":2}']);
+    // One record more than there is: the CRC is right, the framing is not.
+    const writer = new RecordBatchWriter();
+    writer.append(5, utf8('k'), utf8('{"never":1}'));
+    const lying = writer.finish({ baseOffset: 2, lastOffsetDelta: 1 });
+    lying.writeInt32BE(2, 57);
+    const { computeBatchCrc } = await import('../../../src/wire/index.js');
+    lying.writeUInt32BE(computeBatchCrc(lying, 0), 17);
+    const staged = await files.stage([good, lying], { endOffset: 4 });
+    expect(staged).toMatchObject({ rows: 3, rawBatches: 1 });
+    expect(staged.pairs.map((pair) => pair.name).sort()).toEqual(['a', 'b']);
+    const encoded = await files.encode([staged]);
+    await files.verify([staged], encoded);
+  });
+
+  it('refuses a spool whose framing is broken and leaves no file', async () => {
+    const batch = batchOf(0, ['a']);
+    const code = await codeOf(files.stage([batch, batch.subarray(0, 30)]));
+    expect(code).toBe('batch-corrupt');
+  });
+
+  it('leaves out control batches and the records of aborted transactions', async () => {
+    const transactional = { isTransactional: true, producerId: 9n, producerEpoch: 0 };
+    const marker = encodeBatch({
+      baseOffset: 4,
+      ...transactional,
+      isControl: true,
+      records: [{ timestampMs: 0, key: Buffer.alloc(4), value: Buffer.alloc(6) }],
+    });
+    const log = [
+      batchOf(0, ['plain']),
+      batchOf(1, ['aborted'], { ...transactional, baseSequence: 0 }),
+      batchOf(2, ['of another'], { ...transactional, producerId: 8n, baseSequence: 0 }),
+      batchOf(3, ['aborted too'], { ...transactional, baseSequence: 1 }),
+      marker,
+      batchOf(5, ['committed later'], { ...transactional, baseSequence: 2 }),
+    ];
+    const staged = await files.stage(log, { endOffset: 6, abortedTransactions: [{ producerId: '9', firstOffset: 1 }] });
+    expect((await files.rows(`SELECT decode(_value) FROM '${staged.path}'`)).flat()).toEqual(['plain', 'of another', 'committed later']);
+  });
+
+  it('answers a range without rows with an empty file that DuckDB reads', async () => {
+    const staged = await files.stage([batchOf(0, ['x'])], { baseOffset: 1, endOffset: 4 });
+    expect(staged).toMatchObject({ rows: 0, lastOffset: 3, minTimestampMs: undefined, digest: 't1:0:0000000000000000' });
+    expect(await files.rows(`SELECT count(*)::INTEGER FROM '${staged.path}'`)).toEqual([[0]]);
+  });
+
+  it('finds no columns where values are not JSON by configuration', async () => {
+    const staged = await files.stage([batchOf(0, ['{"a":1}'])], { endOffset: 1, valueFormat: 'string' });
+    expect(staged.pairs).toEqual([]);
+  });
+
+  it('reads spools that are larger than its window, with batches that straddle it', async () => {
+    const log = Array.from({ length: 12 }, (_, i) => batchOf(i, ['x'.repeat(900_000 + i)]));
+    log.push(batchOf(12, ['y'.repeat(9 * 2 ** 20)]), batchOf(13, ['end']));
+    const staged = await files.stage(log, { endOffset: 14 });
+    expect(staged.rows).toBe(14);
+    const encoded = await files.encode([staged]);
+    await files.verify([staged], encoded);
+  });
+});
+
+describe('verification', () => {
+  const log = [
+    batchOf(
+      0,
+      Array.from({ length: 3000 }, (_, i) => `{"n":${i},"t":"${'abc'.repeat(i % 7)}"}`),
+    ),
+  ];
+
+  async function cold(): Promise<{ staged: Awaited<ReturnType<ColumnFiles['stage']>>; columns: TypedColumn[]; path: string }> {
+    const staged = await files.stage(log, { endOffset: 3000 });
+    const columns = assignColumns([], staged.pairs);
+    return { staged, columns, path: (await files.encode([staged], columns)).path };
+  }
+
+  it('finds damage in any part of the file', async () => {
+    const { staged, columns, path } = await cold();
+    const good = readFileSync(path);
+    const damagedPath = files.path('damaged.parquet');
+    const encoded = { rows: staged.rows, digest: staged.digest, path: damagedPath } as never;
+    writeFileSync(damagedPath, good);
+    expect(await codeOf(files.verify([staged], encoded, columns))).toBe('no error');
+    // Pages of the base columns come first; statistics in the footer are not what readers serve.
+    const codes = new Set<string>();
+    for (let at = 200; at < good.length / 3; at += 997) {
+      const bytes = Buffer.from(good);
+      bytes[at] = (bytes[at] as number) ^ 0x10;
+      writeFileSync(damagedPath, bytes);
+      codes.add(await codeOf(files.verify([staged], encoded, columns)));
+    }
+    writeFileSync(damagedPath, good.subarray(0, good.length - 100));
+    codes.add(await codeOf(files.verify([staged], encoded, columns)));
+    codes.delete('cold-corrupt');
+    codes.delete('verify-failed');
+    expect([...codes]).toEqual([]);
+  });
+
+  for (const [what, change] of [
+    ['a value', `_value: CASE WHEN _offset = 1234 THEN encode('{"n":1}') ELSE _value END`],
+    ['a timestamp by a microsecond', '_timestamp: CASE WHEN _offset = 7 THEN _timestamp + INTERVAL 1 MICROSECOND ELSE _timestamp END'],
+    ['a typed column', 'n: CASE WHEN _offset = 99 THEN n + 1 ELSE n END'],
+    ['a typed column to null', 't: CASE WHEN _offset = 98 THEN NULL ELSE t END'],
+    ['a leader epoch', '_leader_epoch: CASE WHEN _offset = 5 THEN 2 ELSE _leader_epoch END'],
+    ['a key to null', '_key: CASE WHEN _offset = 5 THEN NULL ELSE _key END'],
+  ] as const) {
+    it(`finds that ${what} was altered`, async () => {
+      const { staged, columns, path } = await cold();
+      const altered = files.path('altered.parquet');
+      const [name, expression] = [change.slice(0, change.indexOf(':')), change.slice(change.indexOf(':') + 1)];
+      const ids = await files.rows(
+        `SELECT name, field_id FROM parquet_schema('${path}') WHERE field_id IS NOT NULL AND name NOT IN ('element', 'key', 'key_raw', 'value', '_headers')`,
+      );
+      const fieldIds = `{${ids.map(([column, id]) => `"${String(column)}": ${String(id)}`).join(', ')}, _headers: {__duckdb_field_id: 7, element: {__duckdb_field_id: 8, key: 9, key_raw: 10, "value": 11}}}`;
+      await files.rows(
+        `COPY (SELECT * REPLACE (${expression} AS "${name}") FROM '${path}') TO '${altered}' (FORMAT parquet, FIELD_IDS ${fieldIds})`,
+      );
+      expect(await codeOf(files.verify([staged], { rows: staged.rows, digest: staged.digest, path: altered } as never, columns))).toBe(
+        'verify-failed',
+      );
+    });
+  }
+
+  it('finds a row that is missing and one that is there twice', async () => {
+    const { staged, columns, path } = await cold();
+    for (const rows of [
+      `SELECT * FROM '${path}' WHERE _offset <> 17`,
+      `SELECT * FROM '${path}' UNION ALL SELECT * FROM '${path}' WHERE _offset = 2999`,
+    ]) {
+      const altered = files.path('altered.parquet');
+      const fieldIds =
+        '{_partition_id: 1, _offset: 2, _timestamp: 3, _timestamp_raw: 4, _key: 5, _value: 6, _timestamp_type: 12, _leader_epoch: 13}';
+      await files.rows(`COPY (${rows}) TO '${altered}' (FORMAT parquet, FIELD_IDS ${fieldIds})`);
+      expect(await codeOf(files.verify([staged], { rows: staged.rows, digest: staged.digest, path: altered } as never, columns))).toBe(
+        'verify-failed',
+      );
+    }
+  });
+});
+
+describe('an encoded file', () => {
+  it('carries digest and range in its footer, and Iceberg figures for each column', async () => {
+    const values = [`{"n":-5,"d":-0.0,"t":"${'é'.repeat(20)}","b":true}`, '{"n":7,"d":2.5,"t":"a"}'];
+    const staged = await files.stage([batchOf(0, values)], { endOffset: 2 });
+    const columns = assignColumns([], staged.pairs);
+    const encoded = await files.encode([staged], columns);
+    const [digest] = await files.rows(
+      `SELECT decode(value) FROM parquet_kv_metadata('${encoded.path}') WHERE decode(key) = '${footerKeys.digest}'`,
+    );
+    expect(digest).toEqual([staged.digest]);
+    const metric = (name: string): unknown => {
+      const fieldId =
+        columns.find((column) => column.columnName === name)?.fieldId ?? { _offset: 2, _timestamp: 3, _value: 6, _raw_batch: 17 }[name];
+      const found = encoded.metrics.find((one) => one.fieldId === fieldId);
+      return found === undefined
+        ? undefined
+        : [found.values, found.nulls, found.lower, found.upper].map((one) => (typeof one === 'string' ? Buffer.from(one, 'base64') : one));
+    };
+    const long = (of: bigint): Buffer => {
+      const bytes = Buffer.alloc(8);
+      bytes.writeBigInt64LE(of);
+      return bytes;
+    };
+    const double = (of: number): Buffer => {
+      const bytes = Buffer.alloc(8);
+      bytes.writeDoubleLE(of);
+      return bytes;
+    };
+    expect(metric('_offset')).toEqual([2, 0, long(0n), long(1n)]);
+    expect(metric('_timestamp')).toEqual([2, 0, long(1_000_000n), long(1_001_000n)]);
+    expect(metric('n')).toEqual([2, 0, long(-5n), long(7n)]);
+    expect(metric('d')).toEqual([2, 0, double(-0), double(2.5)]);
+    expect(metric('b')).toEqual([2, 1, Buffer.from([1]), Buffer.from([1])]);
+    expect(metric('t')).toEqual([2, 0, utf8('a'), utf8(`${'é'.repeat(15)}ê`)]);
+    expect(metric('_value')).toEqual([2, 0, utf8('{"n":-5,"d":-0.0'), utf8('{"n":7,"d":2.5,"').fill('#', 15)]);
+    expect(metric('_raw_batch')).toEqual([2, 2, undefined, undefined]);
+    expect(encoded.splitOffsets).toEqual([4]);
+  });
+
+  it('is found by time: the first offset at or after it, or the largest', async () => {
+    const at = [50, 10, 90, -4e15, 90, 4e15, 20];
+    const records = at.map((timestampMs) => ({ timestampMs, key: null, value: null }));
+    const staged = await files.stage([encodeBatch({ baseOffset: 5, leaderEpoch: 4, records })], { baseOffset: 5, endOffset: 12 });
+    const { path } = await files.encode([staged]);
+    const find = async (kind: 'first' | 'max', timestampMs: number, fromOffset = 0): Promise<unknown> =>
+      (await runColumnJob({ kind: 'timestamp', path, find: kind, timestampMs, fromOffset }, files.engine)).found;
+    expect(await find('first', 60)).toEqual({ offset: 7, timestampMs: 90, leaderEpoch: 4 });
+    expect(await find('first', 20, 8)).toEqual({ offset: 9, timestampMs: 90, leaderEpoch: 4 });
+    expect(await find('first', -5e15, 6)).toEqual({ offset: 6, timestampMs: 10, leaderEpoch: 4 });
+    expect(await find('first', 3e15)).toEqual({ offset: 10, timestampMs: 4e15, leaderEpoch: 4 });
+    expect(await find('first', 5e15)).toBeNull();
+    expect(await find('max', 0)).toEqual({ offset: 10, timestampMs: 4e15, leaderEpoch: 4 });
+    expect(await find('max', 0, 11)).toEqual({ offset: 11, timestampMs: 20, leaderEpoch: 4 });
+  });
+});
+
+describe('rebuilt batches', () => {
+  it('stop after about the bytes asked for and go on from where they stopped', async () => {
+    const staged = await files.stage(
+      [
+        batchOf(
+          0,
+          Array.from({ length: 5000 }, (_, i) => `value ${i} ${'x'.repeat(100)}`),
+        ),
+      ],
+      { endOffset: 5000 },
+    );
+    const { path } = await files.encode([staged]);
+    let [fromOffset, records, rounds] = [0, 0, 0];
+    while (fromOffset < 5000) {
+      const rebuilt = await files.rebuild(path, { fromOffset, baseOffset: 0, lastOffset: 4999, maxBytes: 100_000, maxBatchBytes: 20_000 });
+      const bytes = readFileSync(rebuilt.path);
+      walkBatches(bytes, (at) => {
+        expect(batchBytes(bytes, at)).toBeLessThanOrEqual(20_000);
+        records += batchRecordsCount(bytes, at);
+      });
+      expect(bytes.length).toBeLessThan(130_000);
+      expect(rebuilt.baseOffset).toBe(fromOffset);
+      fromOffset = rebuilt.nextOffset;
+      rounds++;
+    }
+    expect(records).toBe(5000);
+    expect(rounds).toBeGreaterThan(4);
+  });
+
+  it('refuse an offset that is not in the file', async () => {
+    const staged = await files.stage([batchOf(0, ['x'])], { endOffset: 1 });
+    const { path } = await files.encode([staged]);
+    expect(await codeOf(files.rebuild(path, { fromOffset: 1, baseOffset: 0, lastOffset: 0 }))).toBe('offset-out-of-range');
+  });
+});

@@ -7,19 +7,10 @@
  * write; a boundary only grows; every offset below it is in at most one file; a prefix belongs to one cluster.
  * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/lake test/property/lake`.
  */
-export {
-  dataFileKey,
-  type DataFileName,
-  dataPrefix,
-  identityKey,
-  parseDataFilePath,
-  parseTopicKey,
-  tablePrefix,
-  topicsPrefix,
-} from './bucket-layout.js';
-export { type BucketIdentity, claimBucket, readIdentity } from './identity.js';
-export { type BoundarySample, boundaryOf, parseSamples, partitionsProperty, samplesProperty } from './partition-vector.js';
-export { type FileFilter, type FilePlan, filesOfPartition, findFile, planFiles } from './plan-files.js';
-export { baseSchema, columnsProperty, isSameColumn } from './table-schema.js';
-export type { ColdFile, NewColdFile, PartitionCold, RangeMove, TableChange, TableSnapshot } from './table-snapshot.js';
-export { clusterIdProperty, openTopicTable, topicIdProperty, topicProperty, type TopicTable, type TopicTablePorts } from './topic-table.js';
+export { dataFileKey, identityKey, parseDataFilePath, parseTopicKey, tablePrefix } from './bucket-layout.js';
+export { claimBucket, readIdentity } from './identity.js';
+export { boundaryOf, parseSamples, partitionsProperty, samplesProperty } from './partition-vector.js';
+export { filesOfPartition, findFile, planFiles } from './plan-files.js';
+export { isSameColumn } from './table-schema.js';
+export type { ColdFile, NewColdFile, RangeMove, TableChange, TableSnapshot } from './table-snapshot.js';
+export { openTopicTable, type TopicTable } from './topic-table.js';

@@ -41,11 +41,11 @@ import {
 import { baseSchema, columnsProperty, fieldOf, formatColumns, newColumns, parseColumns } from './table-schema.js';
 import type { RangeMove, TableChange, TableSnapshot } from './table-snapshot.js';
 
-export const clusterIdProperty = 'thermocline.cluster-id';
-export const topicIdProperty = 'thermocline.topic-id';
-export const topicProperty = 'thermocline.topic';
+const clusterIdProperty = 'thermocline.cluster-id';
+const topicIdProperty = 'thermocline.topic-id';
+const topicProperty = 'thermocline.topic';
 /** In a snapshot's summary, for people: which ranges it added. */
-export const movesSummary = 'thermocline.moves';
+const movesSummary = 'thermocline.moves';
 
 /** Times a change is put on top of a table that has moved before the caller is asked to decide again. */
 const rebasesMax = 20;

@@ -6,5 +6,5 @@
  * bucket and compared; a range is committed once, whoever commits it; no partition holds up another; every wait ends.
  * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/tier test/property/tier`.
  */
-export { defaultTierSettings, type TierSettings } from './settings.js';
-export { startTier, type TierDaemon, type TierOptions } from './tier-daemon.js';
+export type { TierSettings } from './settings.js';
+export { startTier, type TierDaemon } from './tier-daemon.js';

@@ -95,7 +95,8 @@ describe('the house', () => {
       const problems: string[] = [];
       if (!/^(#!.*\n)?(\/\*\*|\/\/ )/.test(file.text)) problems.push('no opening comment');
       if (/\b(TODO|FIXME|XXX|HACK)\b/.test(file.text)) problems.push('something left open');
-      if (/\b(as any|: any\b|@ts-ignore|eslint-disable|biome-ignore)/.test(file.text)) problems.push('an escape from the checks');
+      if (/(\bas any\b|: any\b)/.test(stripComments(file.text)) || /@ts-ignore|eslint-disable|biome-ignore/.test(file.text))
+        problems.push('an escape from the checks');
       return problems.map((problem) => `${file.name}: ${problem}`);
     });
     expect(wrong).toEqual([]);
@@ -112,7 +113,18 @@ describe('the house', () => {
   });
 
   it('has the top level that was agreed', () => {
-    const expected = ['package.json', 'tsconfig.json', 'src', 'infra', 'docker-compose.yml', 'test', 'docs', 'README.md', 'LICENSE', 'NOTICE'];
+    const expected = [
+      'package.json',
+      'tsconfig.json',
+      'src',
+      'infra',
+      'docker-compose.yml',
+      'test',
+      'docs',
+      'README.md',
+      'LICENSE',
+      'NOTICE',
+    ];
     expect(expected.filter((name) => statSync(join(root, name), { throwIfNoEntry: false }) === undefined)).toEqual([]);
   });
 });

@@ -10,7 +10,7 @@ export default defineConfig({
   root: new URL('..', import.meta.url).pathname,
   test: {
     globalSetup: ['test/support/build.ts'],
-    reporters: ['default', 'test/support/tally.ts'],
+    reporters: ['default', './test/support/tally.ts'],
     pool: 'forks',
     maxWorkers: 2,
     projects: [

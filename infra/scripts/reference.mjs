@@ -25,16 +25,21 @@ Kafka's names keep Kafka's meaning. Three defaults differ: a topic is tiered (\`
 
 ## Server keys
 
-${table(['Key', 'Type', 'Default', 'Meaning'], server.map(([name, spec]) => [code(name), spec.type, code(spec.defaultText), spec.doc]))}
+${table(
+  ['Key', 'Type', 'Default', 'Meaning'],
+  server.map(([name, spec]) => [code(name), spec.type, code(spec.defaultText), spec.doc]),
+)}
 
 ## Topic keys
 
 ${table(
   ['Key', 'Type', 'Default', 'Server-wide default', 'Meaning'],
-  [...topicKeyNames].sort().map((name) => {
-    const spec = topicKeySpec(name);
-    return [code(name), spec.type, code(spec.defaultText), code(spec.server ?? ''), spec.doc];
-  }),
+  topicKeyNames
+    .toSorted((a, b) => (a < b ? -1 : 1))
+    .map((name) => {
+      const spec = topicKeySpec(name);
+      return [code(name), spec.type, code(spec.defaultText), code(spec.server ?? ''), spec.doc];
+    }),
 )}
 `;
 }
@@ -83,16 +88,37 @@ Everything else is not advertised; a client that sends it all the same is discon
 }
 
 const order = [
-  'kernel', 'config', 'telemetry', 'wire', 'objects', 'control', 'client', 'log', 'columns', 'iceberg', 'lake', 'broker', 'tier', 'query', 'gateway', 'server', 'cli',
+  'kernel',
+  'config',
+  'telemetry',
+  'wire',
+  'objects',
+  'control',
+  'client',
+  'log',
+  'columns',
+  'iceberg',
+  'lake',
+  'broker',
+  'tier',
+  'query',
+  'gateway',
+  'server',
+  'cli',
 ];
 
 function mapPage() {
   const rooms = readdirSync(`${root}src`).filter((room) => existsSync(`${root}src/${room}/index.ts`));
-  const cards = order.filter((room) => rooms.includes(room)).map((room) => {
-    const card = /^\/\*\*\n([\s\S]*?)\n \*\//.exec(readFileSync(`${root}src/${room}/index.ts`, 'utf8'))?.[1] ?? '';
-    const text = card.split('\n').map((line) => line.replace(/^ \* ?/, '')).join('\n');
-    return `## ${room}\n\n${text.replace(/^(\w+): /, '')}`;
-  });
+  const cards = order
+    .filter((room) => rooms.includes(room))
+    .map((room) => {
+      const card = /^\/\*\*\n([\s\S]*?)\n \*\//.exec(readFileSync(`${root}src/${room}/index.ts`, 'utf8'))?.[1] ?? '';
+      const text = card
+        .split('\n')
+        .map((line) => line.replace(/^ \* ?/, ''))
+        .join('\n');
+      return `## ${room}\n\n${text.replace(/^(\w+): /, '')}`;
+    });
   return `${generated}# Map
 
 Each folder of \`src\` is a room with one door, \`index.ts\`, and imports only rooms below it. These are the cards on the doors, from the ground up.

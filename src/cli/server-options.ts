@@ -14,6 +14,11 @@ export interface ServerFlags {
   readonly set?: readonly string[];
 }
 
+/** Gathers an option that may be given several times. */
+export function repeated(one: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), one];
+}
+
 export function addServerOptions(command: Command): Command {
   return command
     .option('--config <file>', 'configuration file (TOML)')
@@ -21,7 +26,7 @@ export function addServerOptions(command: Command): Command {
     .option('--kafka-listen <host:port>', 'where the broker speaks Kafka (default: 127.0.0.1:9092)')
     .option('--http-listen <host:port>', 'where the gateway speaks HTTP (default: 127.0.0.1:8080)')
     .option('--bucket <url>', 'file:///path or s3://bucket/prefix (default: the folder bucket in the data folder)')
-    .option('--set <key=value>', 'any configuration key, may be repeated', (one: string, all: string[] = []) => [...all, one]);
+    .option('--set <key=value>', 'any configuration key, may be repeated', repeated);
 }
 
 const flagKeys = {

@@ -10,7 +10,7 @@ const maxCellWidth = 60;
 
 function cellText(value: unknown): string {
   if (value === null || value === undefined) return '';
-  const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
   const line = text.replaceAll('\n', '⏎').replaceAll(/[\u0000-\u001f\u007f]/g, '·');
   return line.length > maxCellWidth ? `${line.slice(0, maxCellWidth - 1)}…` : line;
 }
@@ -20,10 +20,17 @@ export function renderTable(columns: readonly TableColumn[], rows: readonly (rea
   const cells = rows.map((row) => row.map(cellText));
   const widths = columns.map((column, i) => Math.max(column.name.length, ...cells.map((row) => row[i]?.length ?? 0)));
   const line = (texts: readonly string[], pad: (text: string, i: number) => string): string => texts.map(pad).join('  ').trimEnd();
-  const aligned = (text: string, i: number): string => (columns[i]?.isNumeric === true ? text.padStart(widths[i]!) : text.padEnd(widths[i]!));
+  const aligned = (text: string, i: number): string =>
+    columns[i]?.isNumeric === true ? text.padStart(widths[i]!) : text.padEnd(widths[i]!);
   return [
-    line(columns.map((column) => column.name), aligned),
-    line(widths.map((width) => '─'.repeat(width)), (text) => text),
+    line(
+      columns.map((column) => column.name),
+      aligned,
+    ),
+    line(
+      widths.map((width) => '─'.repeat(width)),
+      (text) => text,
+    ),
     ...cells.map((row) => line(row, aligned)),
   ].join('\n');
 }
@@ -37,5 +44,10 @@ export function printRows(rows: readonly Readonly<Record<string, unknown>>[], as
   if (rows.length === 0) return;
   const names = Object.keys(rows[0]!);
   const columns = names.map((name) => ({ name, isNumeric: rows.every((row) => row[name] === null || typeof row[name] === 'number') }));
-  process.stdout.write(`${renderTable(columns, rows.map((row) => names.map((name) => row[name])))}\n`);
+  process.stdout.write(
+    `${renderTable(
+      columns,
+      rows.map((row) => names.map((name) => row[name])),
+    )}\n`,
+  );
 }

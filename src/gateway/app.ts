@@ -41,7 +41,9 @@ export function gatewayApp(options: GatewayOptions): Hono {
   });
   app.notFound((c) =>
     problemResponse(
-      new LakeError('route-unknown', `there is no ${c.req.method} ${c.req.path}`, { hint: 'The routes are listed in docs/reference/http.md.' }),
+      new LakeError('route-unknown', `there is no ${c.req.method} ${c.req.path}`, {
+        hint: 'The routes are listed in docs/reference/http.md.',
+      }),
     ),
   );
   app.use(guard(options.listen.host));

@@ -29,12 +29,15 @@ export function guard(listenHost: string): MiddlewareHandler {
     }
     const origin = c.req.header('origin');
     if (origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`) {
-      throw new LakeError('request-forbidden', `origin "${origin}" may not call this service`, { hint: 'Call it from its own page or from a program.' });
+      throw new LakeError('request-forbidden', `origin "${origin}" may not call this service`, {
+        hint: 'Call it from its own page or from a program.',
+      });
     }
     if (changing.has(c.req.method)) {
       const type = (c.req.header('content-type') ?? '').split(';')[0]!.trim().toLowerCase();
       const isSafeType = type === 'application/json' || type === 'application/x-ndjson';
-      const isQuery = c.req.path === '/v1/query' && (type === 'text/plain' || isSafeType) && c.req.header('sec-fetch-site') !== 'cross-site';
+      const isQuery =
+        c.req.path === '/v1/query' && (type === 'text/plain' || isSafeType) && c.req.header('sec-fetch-site') !== 'cross-site';
       if (!isSafeType && !isQuery && c.req.header(ownHeader) === undefined) {
         throw new LakeError('request-invalid', `content type "${type}" is not taken here`, {
           hint: `Send content-type: application/json, or the header ${ownHeader}: 1.`,

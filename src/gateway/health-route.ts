@@ -18,7 +18,8 @@ export function readyzRoute(control: Control): (c: Context) => Promise<Response>
     try {
       const state = await control.call('broker.describe', {}, { timeoutMs: probeTimeoutMs });
       for (const topic of state.topics) {
-        for (const p of topic.partitions) if (p.offline !== undefined) reasons.push(`${topic.name}-${p.partition} is offline: ${p.offline}`);
+        for (const p of topic.partitions)
+          if (p.offline !== undefined) reasons.push(`${topic.name}-${p.partition} is offline: ${p.offline}`);
       }
     } catch (error) {
       reasons.push(`broker: ${error instanceof Error ? error.message : String(error)}`);
@@ -33,8 +34,8 @@ export function readyzRoute(control: Control): (c: Context) => Promise<Response>
 }
 
 /** A role that does not answer is shown by its missing `thermocline_up`, never by a failed page. */
-export function metricsRoute(control: Control, own: () => readonly MetricSample[]): (c: Context) => Promise<Response> {
-  return async (c) => {
+export function metricsRoute(control: Control, own: () => readonly MetricSample[]): () => Promise<Response> {
+  return async () => {
     const samples: MetricSample[] = [...processSamples('gateway'), ...own()];
     const others = await Promise.allSettled([
       control.call('broker.metrics', {}, { timeoutMs: probeTimeoutMs }),

@@ -41,7 +41,10 @@ async function readRequest(c: Context): Promise<{ request: QueryRequest; format:
   try {
     parsed = JSON.parse(body);
   } catch (error) {
-    throw new LakeError('request-invalid', 'the body is not JSON', { hint: 'Send {"sql": "SELECT …"}, or the SQL itself as text/plain.', cause: error });
+    throw new LakeError('request-invalid', 'the body is not JSON', {
+      hint: 'Send {"sql": "SELECT …"}, or the SQL itself as text/plain.',
+      cause: error,
+    });
   }
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed) || typeof (parsed as { sql?: unknown }).sql !== 'string') {
     throw new LakeError('request-invalid', 'the body has no "sql"', { hint: 'Send {"sql": "SELECT …"}.' });
@@ -106,14 +109,19 @@ export function queryRoute(query: QueryService): (c: Context) => Promise<Respons
     const { request, format } = await readRequest(c);
     // Closing the connection cancels the query.
     const gone = new AbortController();
-    c.req.raw.signal.addEventListener('abort', () => gone.abort(new LakeError('cancelled', 'the client closed the connection')), { once: true });
+    c.req.raw.signal.addEventListener('abort', () => gone.abort(new LakeError('cancelled', 'the client closed the connection')), {
+      once: true,
+    });
     const answer = await query.query(request, gone.signal);
     const chunks = format === 'json' ? jsonDocument(answer) : ndjsonLines(answer);
-    return new Response(bodyOf(chunks, () => gone.abort(new LakeError('cancelled', 'the client stopped reading'))), {
-      headers: {
-        'content-type': format === 'json' ? 'application/json' : 'application/x-ndjson',
-        [snapshotHeader]: answer.token,
+    return new Response(
+      bodyOf(chunks, () => gone.abort(new LakeError('cancelled', 'the client stopped reading'))),
+      {
+        headers: {
+          'content-type': format === 'json' ? 'application/json' : 'application/x-ndjson',
+          [snapshotHeader]: answer.token,
+        },
       },
-    });
+    );
   };
 }

@@ -43,7 +43,9 @@ export function timeOf(name: string, text: string | undefined): number | undefin
   const hasZone = /(?:[zZ]|[+-]\d{2}:?\d{2})$/.test(text);
   const ms = Date.parse(hasZone || !text.includes('T') ? text : `${text}Z`);
   if (Number.isNaN(ms) || !/^\d{4}-\d{2}/.test(text)) {
-    throw new LakeError('request-invalid', `${name}=${text} is not a time`, { hint: `Give ${name} as 2001-03-04T05:06:07Z or as epoch milliseconds.` });
+    throw new LakeError('request-invalid', `${name}=${text} is not a time`, {
+      hint: `Give ${name} as 2001-03-04T05:06:07Z or as epoch milliseconds.`,
+    });
   }
   return ms;
 }
@@ -64,7 +66,9 @@ export function readRecordsRoute(query: QueryService): (c: Context) => Promise<R
   return async (c) => {
     const order = c.req.query('order');
     if (order !== undefined && order !== 'time') {
-      throw new LakeError('request-invalid', `order=${order} is not known`, { hint: 'Leave it out for partition and offset, or use order=time.' });
+      throw new LakeError('request-invalid', `order=${order} is not known`, {
+        hint: 'Leave it out for partition and offset, or use order=time.',
+      });
     }
     const request: RecordsRequest = {
       topic: c.req.param('topic')!,
@@ -76,11 +80,16 @@ export function readRecordsRoute(query: QueryService): (c: Context) => Promise<R
       order: order === 'time' ? 'time' : 'offset',
     };
     const gone = new AbortController();
-    c.req.raw.signal.addEventListener('abort', () => gone.abort(new LakeError('cancelled', 'the client closed the connection')), { once: true });
-    const answer = await query.records(request, gone.signal);
-    return new Response(bodyOf(lines(answer.records), () => gone.abort(new LakeError('cancelled', 'the client stopped reading'))), {
-      headers: { 'content-type': 'application/x-ndjson', 'X-Thermocline-Snapshot': answer.token },
+    c.req.raw.signal.addEventListener('abort', () => gone.abort(new LakeError('cancelled', 'the client closed the connection')), {
+      once: true,
     });
+    const answer = await query.records(request, gone.signal);
+    return new Response(
+      bodyOf(lines(answer.records), () => gone.abort(new LakeError('cancelled', 'the client stopped reading'))),
+      {
+        headers: { 'content-type': 'application/x-ndjson', 'X-Thermocline-Snapshot': answer.token },
+      },
+    );
   };
 }
 
@@ -145,7 +154,10 @@ export function parseRecords(body: string): RecordInput[] {
           .filter((line) => line.trim() !== '')
           .map((line) => JSON.parse(line) as unknown);
   } catch (error) {
-    throw new LakeError('request-invalid', 'the body is neither NDJSON nor a JSON array', { hint: 'Send one record a line, or an array of records.', cause: error });
+    throw new LakeError('request-invalid', 'the body is neither NDJSON nor a JSON array', {
+      hint: 'Send one record a line, or an array of records.',
+      cause: error,
+    });
   }
   return items.map((item, at) => recordOf(at, item));
 }

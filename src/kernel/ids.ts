@@ -55,9 +55,9 @@ export function idFromBytes(bytes: Uint8Array): string {
 }
 
 /** A fresh id. Never begins with `-`, which command lines take for an option. */
-export function freshId(randomBytes: (length: number) => Uint8Array): string {
+export function freshId(bytesOf: (length: number) => Uint8Array): string {
   for (;;) {
-    const text = idFromBytes(randomBytes(16));
+    const text = idFromBytes(bytesOf(16));
     if (!text.startsWith('-') && text !== zeroTopicId) return text;
   }
 }

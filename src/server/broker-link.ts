@@ -98,7 +98,11 @@ export class BrokerLink {
       };
       const timer = setTimeout(() => {
         settle();
-        reject(new LakeError('peer-gone', `no broker answers at ${this.#options.address}`, { hint: 'Start the broker, or look at its log lines.' }));
+        reject(
+          new LakeError('peer-gone', `no broker answers at ${this.#options.address}`, {
+            hint: 'Start the broker, or look at its log lines.',
+          }),
+        );
       }, waitForBrokerMs);
       signal?.addEventListener('abort', onAbort, { once: true });
       this.#waiting.push(arrived);

@@ -37,6 +37,10 @@ export async function startBrokerRole(config: ServerConfig, logger: Logger): Pro
   return {
     addresses: { kafka: formatHostPort(broker.kafkaAddress) },
     failed: neverResolves().promise,
-    close: () => closeAll(() => control.close(), () => broker.close()),
+    close: () =>
+      closeAll(
+        () => control.close(),
+        () => broker.close(),
+      ),
   };
 }

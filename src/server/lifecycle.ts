@@ -26,7 +26,9 @@ export function emit(event: LifecycleEvent, out: NodeJS.WriteStream = process.st
   }
   switch (event.event) {
     case 'ready':
-      out.write(`ready${event.kafka === undefined ? '' : ` · Kafka ${event.kafka}`}${event.http === undefined ? '' : ` · ${event.http}`}\n`);
+      out.write(
+        `ready${event.kafka === undefined ? '' : ` · Kafka ${event.kafka}`}${event.http === undefined ? '' : ` · ${event.http}`}\n`,
+      );
       break;
     case 'role-ended':
       out.write(`${event.role} ended (${event.reason ?? 'unknown'}), starting it again\n`);

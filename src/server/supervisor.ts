@@ -66,7 +66,9 @@ export async function serve(config: ServerConfig, logger: Logger): Promise<Servi
     const upSince = process.hrtime.bigint();
     return new Promise<RoleReady>((resolve, reject) => {
       const timer = setTimeout(() => {
-        reject(new LakeError('timeout', `${role} did not become ready within ${readyDeadlineMs / 1000} s`, { hint: 'See its log lines above.' }));
+        reject(
+          new LakeError('timeout', `${role} did not become ready within ${readyDeadlineMs / 1000} s`, { hint: 'See its log lines above.' }),
+        );
         child.kill('SIGKILL');
       }, readyDeadlineMs);
       let refusal: PlainError | undefined;

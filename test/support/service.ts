@@ -45,7 +45,12 @@ process.on('exit', () => {
 /** Spawns the command and resolves at its first `ready` event. Rejects with what it wrote when it ends before. */
 export function startService(options: ServiceOptions): Promise<RunningService> {
   const { command = ['serve'], set = {} } = options;
-  const defaults = { 'kafka.listen': '127.0.0.1:0', 'http.listen': '127.0.0.1:0', 'log.level': 'info', 'group.initial.rebalance.delay.ms': '0' };
+  const defaults = {
+    'kafka.listen': '127.0.0.1:0',
+    'http.listen': '127.0.0.1:0',
+    'log.level': 'info',
+    'group.initial.rebalance.delay.ms': '0',
+  };
   const settings = Object.entries({ ...defaults, ...set }).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
   const child = spawn(process.execPath, [launcher, ...command, '--data-dir', options.dataDir, ...settings], {
     cwd: root,
@@ -115,7 +120,10 @@ export interface CommandResult {
 }
 
 /** Runs one command of the command line to its end. */
-export function runCommand(args: readonly string[], options: { readonly input?: string | Buffer; readonly environment?: Readonly<Record<string, string>> } = {}): Promise<CommandResult> {
+export function runCommand(
+  args: readonly string[],
+  options: { readonly input?: string | Buffer; readonly environment?: Readonly<Record<string, string>> } = {},
+): Promise<CommandResult> {
   const child = spawn(process.execPath, [launcher, ...args], { cwd: root, env: cleanEnvironment(options.environment), stdio: 'pipe' });
   running.add(child);
   let stdout = '';

@@ -7,6 +7,7 @@ import { timeOf } from '../../gateway/index.js';
 import type { Command } from 'commander';
 import { addClientOptions, type ClientFlags } from '../client-options.js';
 import { usageError } from '../exit.js';
+import { repeated } from '../server-options.js';
 
 interface ConsumeFlags extends ClientFlags {
   readonly offset?: readonly string[];
@@ -17,7 +18,10 @@ interface ConsumeFlags extends ClientFlags {
 }
 
 /** Where to begin or end, before it is known what offset that is in each partition. */
-type Position = { readonly kind: 'beginning' | 'end' } | { readonly kind: 'offset'; readonly offset: Offset } | { readonly kind: 'time'; readonly ms: TimestampMs };
+type Position =
+  | { readonly kind: 'beginning' | 'end' }
+  | { readonly kind: 'offset'; readonly offset: Offset }
+  | { readonly kind: 'time'; readonly ms: TimestampMs };
 
 function positionOf(text: string): { readonly isEnd: boolean; readonly position: Position } {
   if (text === 'beginning' || text === 'end') return { isEnd: false, position: { kind: text } };
@@ -33,8 +37,16 @@ interface Range {
   readonly to: Offset | undefined;
 }
 
-async function listed(reader: LogReader, topic: Parameters<LogReader['listOffsets']>[0], partitions: readonly PartitionId[], ms: TimestampMs): Promise<Map<PartitionId, Offset>> {
-  const answers = await reader.listOffsets(topic, partitions.map((partition) => ({ partition, timestampMs: ms })));
+async function listed(
+  reader: LogReader,
+  topic: Parameters<LogReader['listOffsets']>[0],
+  partitions: readonly PartitionId[],
+  ms: TimestampMs,
+): Promise<Map<PartitionId, Offset>> {
+  const answers = await reader.listOffsets(
+    topic,
+    partitions.map((partition) => ({ partition, timestampMs: ms })),
+  );
   return new Map(answers.map((answer) => [answer.partition, answer.offset]));
 }
 
@@ -68,7 +80,10 @@ async function run(topicName: string, flags: ConsumeFlags): Promise<void> {
     const topics = await reader.topics();
     const topic = topics.find((one) => one.name === topicName);
     if (topic === undefined) {
-      const near = nearestName(topicName, topics.map((one) => one.name));
+      const near = nearestName(
+        topicName,
+        topics.map((one) => one.name),
+      );
       throw new LakeError('topic-unknown', `there is no topic "${topicName}"`, near === undefined ? {} : { hint: `Did you mean ${near}?` });
     }
     const partitions = flags.partition === undefined ? topic.partitions : [Number(flags.partition)];
@@ -77,7 +92,8 @@ async function run(topicName: string, flags: ConsumeFlags): Promise<void> {
     const byTime = async (position: Position | undefined): Promise<Map<PartitionId, Offset> | undefined> =>
       position?.kind === 'time' ? listed(reader, topic.name, partitions, position.ms) : undefined;
     const [startsByTime, endsByTime] = [await byTime(start), await byTime(endAt)];
-    const after = (offset: Offset | undefined, partition: PartitionId): Offset => (offset === undefined || offset < 0 ? latest.get(partition)! : offset);
+    const after = (offset: Offset | undefined, partition: PartitionId): Offset =>
+      offset === undefined || offset < 0 ? latest.get(partition)! : offset;
     const ranges = partitions.map((partition): Range => {
       const from =
         start.kind === 'beginning'
@@ -87,12 +103,19 @@ async function run(topicName: string, flags: ConsumeFlags): Promise<void> {
             : start.kind === 'offset'
               ? start.offset
               : after(startsByTime?.get(partition), partition);
-      const to = endsByTime !== undefined ? after(endsByTime.get(partition), partition) : flags.exit === true ? latest.get(partition)! : undefined;
+      const to =
+        endsByTime !== undefined ? after(endsByTime.get(partition), partition) : flags.exit === true ? latest.get(partition)! : undefined;
       return { partition, from, to };
     });
     let left = limit;
     const read = async (range: Range): Promise<void> => {
-      for await (const records of readPartition(reader, { topicId: topic.id, partition: range.partition, offset: range.from, endOffset: range.to, signal: stop.signal })) {
+      for await (const records of readPartition(reader, {
+        topicId: topic.id,
+        partition: range.partition,
+        offset: range.from,
+        endOffset: range.to,
+        signal: stop.signal,
+      })) {
         const taken = records.slice(0, left);
         left -= taken.length;
         const text = taken.map((record) => printed(record, range.partition, flags.json === true)).join('');
@@ -115,7 +138,7 @@ async function run(topicName: string, flags: ConsumeFlags): Promise<void> {
 
 export function register(program: Command): void {
   addClientOptions(program.command('consume').argument('<topic>').description('print the records of a topic, from both tiers'))
-    .option('-o, --offset <position>', 'beginning, end (default), an offset, s@TIME (from) or e@TIME (to); may be repeated', (one: string, all: string[] = []) => [...all, one])
+    .option('-o, --offset <position>', 'beginning, end (default), an offset, s@TIME (from) or e@TIME (to); may be repeated', repeated)
     .option('-e, --exit', 'stop at what is the end now')
     .option('-n, --count <n>', 'stop after so many records')
     .option('-p, --partition <n>', 'only this partition')

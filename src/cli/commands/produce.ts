@@ -17,7 +17,8 @@ interface ProduceFlags extends ClientFlags {
 
 async function run(topicName: string, flags: ProduceFlags): Promise<void> {
   const partition = flags.partition === undefined ? undefined : Number(flags.partition);
-  if (partition !== undefined && !Number.isInteger(partition)) throw usageError(`-p ${flags.partition} is not a whole number`, 'Write -p 0.');
+  if (partition !== undefined && !Number.isInteger(partition))
+    throw usageError(`-p ${flags.partition} is not a whole number`, 'Write -p 0.');
   const producer = openProducer({ bootstrap: flags.bootstrap, clientId: 'thermocline-produce', compression: flags.compression });
   const topic = await producer.topic(topicName);
   let records = 0;

@@ -18,7 +18,9 @@ export async function runRoleAlone(role: RoleName, flags: ServerFlags): Promise<
 }
 
 export function register(program: Command): void {
-  addServerOptions(program.command('broker').description('run the broker alone')).action((flags: ServerFlags) => runRoleAlone('broker', flags));
+  addServerOptions(program.command('broker').description('run the broker alone')).action((flags: ServerFlags) =>
+    runRoleAlone('broker', flags),
+  );
   addServerOptions(program.command('gateway').description('run the gateway alone, beside a running broker'))
     .option('--bootstrap <host:port>', "the broker's Kafka address (default: asked over the control socket)")
     .action((flags: ServerFlags) => runRoleAlone('gateway', flags));

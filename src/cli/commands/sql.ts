@@ -120,8 +120,16 @@ async function run(sql: string | undefined, flags: SqlFlags): Promise<void> {
 }
 
 export function register(program: Command): void {
-  addClientOptions(program.command('sql').argument('[query]').description('one SELECT over both tiers; without one, a prompt (or statements from a pipe)'))
-    .addOption(new Option('--format <format>', 'how rows are printed (default: table on a terminal, else ndjson)').choices(['table', 'json', 'ndjson']))
+  addClientOptions(
+    program.command('sql').argument('[query]').description('one SELECT over both tiers; without one, a prompt (or statements from a pipe)'),
+  )
+    .addOption(
+      new Option('--format <format>', 'how rows are printed (default: table on a terminal, else ndjson)').choices([
+        'table',
+        'json',
+        'ndjson',
+      ]),
+    )
     .option('--as-of <token>', 'answer as of the snapshot of an earlier answer')
     .option('-o, --output <file>', 'write the rows to a file')
     .action(run);

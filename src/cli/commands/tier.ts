@@ -24,7 +24,8 @@ interface Storage {
   }[];
 }
 
-const onTopic = (path: string, topic: string | undefined): string => (topic === undefined ? path : `${path}?topic=${encodeURIComponent(topic)}`);
+const onTopic = (path: string, topic: string | undefined): string =>
+  topic === undefined ? path : `${path}?topic=${encodeURIComponent(topic)}`;
 
 async function status(flags: ClientFlags): Promise<void> {
   const { topics } = await getJson<{ topics: { name: string; tiered: boolean }[] }>(flags.server, '/v1/topics');
@@ -58,11 +59,15 @@ async function flush(topic: string | undefined, flags: ClientFlags): Promise<voi
     onTopic('/v1/tier/flush', topic),
     { method: 'POST' },
   );
-  printRows(answer.topics.flatMap((one) => one.partitions.map((p) => ({ topic: one.topic, partition: p.partition, boundary: p.boundary }))));
+  printRows(
+    answer.topics.flatMap((one) => one.partitions.map((p) => ({ topic: one.topic, partition: p.partition, boundary: p.boundary }))),
+  );
 }
 
 async function evict(topic: string | undefined, flags: ClientFlags): Promise<void> {
-  const answer = await getJson<{ evicted_segments: number; evicted_bytes: number }>(flags.server, onTopic('/v1/tier/evict', topic), { method: 'POST' });
+  const answer = await getJson<{ evicted_segments: number; evicted_bytes: number }>(flags.server, onTopic('/v1/tier/evict', topic), {
+    method: 'POST',
+  });
   printRows([answer]);
 }
 
@@ -70,8 +75,8 @@ export function register(program: Command): void {
   const tier = addServerOptions(program.command('tier').description('run the tier daemon alone, or ask the running one'))
     .option('--bootstrap <host:port>', "the broker's Kafka address (default: asked over the control socket)")
     .action((flags: ServerFlags) => runRoleAlone('tier', flags));
-  addClientOptions(tier.command('status').description('boundary, lag, hot and cold bytes of each partition')).action((_: unknown, command: Command) =>
-    status(command.optsWithGlobals<ClientFlags>()),
+  addClientOptions(tier.command('status').description('boundary, lag, hot and cold bytes of each partition')).action(
+    (_: unknown, command: Command) => status(command.optsWithGlobals<ClientFlags>()),
   );
   addClientOptions(tier.command('flush').argument('[topic]').description('cut and commit everything acknowledged so far')).action(
     (topic: string | undefined, _: unknown, command: Command) => flush(topic, command.optsWithGlobals<ClientFlags>()),

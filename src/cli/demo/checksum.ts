@@ -20,7 +20,7 @@ export class ValueChecksum {
     return this.records === other.records && this.sum === other.sum && this.bytes === other.bytes;
   }
 
-  toString(): string {
+  text(): string {
     return `${this.records} records, ${this.bytes} bytes, checksum ${this.sum.toString(16)}`;
   }
 }

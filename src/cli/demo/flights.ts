@@ -103,7 +103,8 @@ export async function openFlights(options: { readonly limit?: number; readonly s
       }
     },
     ask: async (sql) => (await connection.runAndReadAll(sql)).getRowsJson() as unknown[][],
-    dateOf: (index) => scalar(connection, `SELECT epoch_ms("date") FROM original WHERE file_row_number = ${Math.max(0, Math.min(index, records - 1))}`),
+    dateOf: (index) =>
+      scalar(connection, `SELECT epoch_ms("date") FROM original WHERE file_row_number = ${Math.max(0, Math.min(index, records - 1))}`),
     close: () => {
       connection.closeSync();
       instance.closeSync();

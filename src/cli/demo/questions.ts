@@ -53,5 +53,5 @@ export function differences(ours: readonly (readonly unknown[])[], theirs: reado
 function isSameCell(a: unknown, b: unknown): boolean {
   if (a === null || b === null) return a === b;
   if (typeof a === 'number' || typeof b === 'number') return Number(a) === Number(b);
-  return String(a) === String(b);
+  return JSON.stringify(a) === JSON.stringify(b);
 }

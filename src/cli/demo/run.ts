@@ -143,7 +143,11 @@ interface Asked {
 /** Asks the service and the original, prints both, and gives the number of rows that differ. */
 async function compare(service: Service, flights: Flights, question: Question): Promise<number> {
   const sql = serviceSql(topic, question);
-  const response = await callGateway(service.http, '/v1/query', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ sql }) });
+  const response = await callGateway(service.http, '/v1/query', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ sql }),
+  });
   const answer = (await response.json()) as Asked;
   if (answer.error !== undefined) throw new LakeError('peer-refused', `the query failed midway: ${JSON.stringify(answer.error)}`);
   const original = await flights.ask(originalSql(question));
@@ -151,10 +155,19 @@ async function compare(service: Service, flights: Flights, question: Question): 
   const day = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
   say();
   say(`Flights and mean delay by origin, ${day(question.fromMs)} to ${day(question.toMs)}: ${question.title}`);
-  say(renderTable([{ name: 'origin' }, { name: 'flights', isNumeric: true }, { name: 'mean_delay', isNumeric: true }], answer.rows.slice(0, 5).map(([origin, count, delay]) => [origin, count, Number(delay).toFixed(2)])));
+  say(
+    renderTable(
+      [{ name: 'origin' }, { name: 'flights', isNumeric: true }, { name: 'mean_delay', isNumeric: true }],
+      answer.rows.slice(0, 5).map(([origin, count, delay]) => [origin, count, Number(delay).toFixed(2)]),
+    ),
+  );
   const { hot_rows = 0, cold_files = 0, cold_bytes = 0, pruned_files = 0, elapsed_ms = 0 } = answer.stats;
-  say(`… ${answer.rows.length} origins · ${hot_rows.toLocaleString('en-US')} hot rows · ${cold_files} cold files (${formatBytes(cold_bytes)}) · ${pruned_files} files pruned · ${Math.round(elapsed_ms)} ms`);
-  say(different === 0 ? `equal to the original file, all ${original.length} rows` : `DIFFERENT from the original file in ${different} rows`);
+  say(
+    `… ${answer.rows.length} origins · ${hot_rows.toLocaleString('en-US')} hot rows · ${cold_files} cold files (${formatBytes(cold_bytes)}) · ${pruned_files} files pruned · ${Math.round(elapsed_ms)} ms`,
+  );
+  say(
+    different === 0 ? `equal to the original file, all ${original.length} rows` : `DIFFERENT from the original file in ${different} rows`,
+  );
   return different;
 }
 
@@ -165,19 +178,34 @@ async function consumeAll(service: Service, expected: ValueChecksum): Promise<{ 
   const startedMs = systemClock.monotonicMs();
   const progress = new Progress(() => {
     const ms = systemClock.monotonicMs() - startedMs;
-    return [{ done: found.records / expected.records, label: 'consume', text: `${rate(found.records, ms)} records/s · ${(found.bytes / 1e6 / Math.max(0.001, ms / 1000)).toFixed(1)} MB/s` }];
+    return [
+      {
+        done: found.records / expected.records,
+        label: 'consume',
+        text: `${rate(found.records, ms)} records/s · ${(found.bytes / 1e6 / Math.max(0.001, ms / 1000)).toFixed(1)} MB/s`,
+      },
+    ];
   });
   try {
     const described = (await reader.topics()).find((one) => one.name === topic)!;
-    const ends = await reader.listOffsets(described.name, described.partitions.map((partition) => ({ partition, timestampMs: -1 })));
+    const ends = await reader.listOffsets(
+      described.name,
+      described.partitions.map((partition) => ({ partition, timestampMs: -1 })),
+    );
     const cursor = new RecordCursor();
     for (const end of ends) {
       let next = 0;
-      for await (const { buffer, at, bytes } of readBatches(reader, { topicId: described.id, partition: end.partition, offset: 0, endOffset: end.offset })) {
+      for await (const { buffer, at, bytes } of readBatches(reader, {
+        topicId: described.id,
+        partition: end.partition,
+        offset: 0,
+        endOffset: end.offset,
+      })) {
         const records = decompress(batchCompression(buffer, at), buffer.subarray(at + batchHeaderBytes, at + bytes), inflatedBytesMax);
         cursor.reset(buffer, at, records);
         while (cursor.next()) {
-          if (cursor.offset !== next) throw new LakeError('cold-corrupt', `partition ${end.partition}: offset ${cursor.offset} came where ${next} was due`);
+          if (cursor.offset !== next)
+            throw new LakeError('cold-corrupt', `partition ${end.partition}: offset ${cursor.offset} came where ${next} was due`);
           next++;
           found.add(cursor.buffer.subarray(cursor.valueAt, cursor.valueAt + cursor.valueLength));
         }
@@ -213,11 +241,15 @@ async function story(service: Service, flights: Flights): Promise<{ summary: str
   const flushedMs = systemClock.monotonicMs() - startedMs;
   await callGateway(service.http, `/v1/tier/evict?topic=${topic}`, { method: 'POST' });
   const cooled = await storageOf(service.http);
-  say(`${coldRecords.toLocaleString('en-US')} records in the bucket (${formatBytes(cooled.cold_bytes ?? 0)}), ${formatBytes(cooled.hot_bytes)} left on local disk, after ${formatDurationMs(flushedMs)}`);
+  say(
+    `${coldRecords.toLocaleString('en-US')} records in the bucket (${formatBytes(cooled.cold_bytes ?? 0)}), ${formatBytes(cooled.hot_bytes)} left on local disk, after ${formatDurationMs(flushedMs)}`,
+  );
   say();
   await produce(service, flights, coldRecords, total, produced);
   say();
-  say(`${rate(total, produced.ms)} records/s, ${(produced.checksum.bytes / 1e6 / (produced.ms / 1000)).toFixed(1)} MB/s of values, every record acknowledged from disk`);
+  say(
+    `${rate(total, produced.ms)} records/s, ${(produced.checksum.bytes / 1e6 / (produced.ms / 1000)).toFixed(1)} MB/s of values, every record acknowledged from disk`,
+  );
 
   const boundaryMs = await flights.dateOf(coldRecords);
   const questions = questionsOf(await flights.dateOf(0), boundaryMs, await flights.dateOf(total - 1));
@@ -228,16 +260,22 @@ async function story(service: Service, flights: Flights): Promise<{ summary: str
   say('Reading everything back from the beginning with a Kafka client …');
   const { found, ms } = await consumeAll(service, produced.checksum);
   const isSame = found.equals(produced.checksum);
-  say(`${rate(found.records, ms)} records/s · ${isSame ? 'equal' : 'DIFFERENT'}: ${found}${isSame ? '' : `, produced were ${produced.checksum}`}`);
+  say(
+    `${rate(found.records, ms)} records/s · ${isSame ? 'equal' : 'DIFFERENT'}: ${found.text()}${isSame ? '' : `, produced were ${produced.checksum.text()}`}`,
+  );
 
   const isEqual = different === 0 && isSame;
   const verdict = isEqual ? 'all equal' : `NOT equal (${different} rows differ; consumed ${isSame ? 'equal' : 'different'})`;
-  return { summary: `demo: ${total} records produced; ${questions.length} questions and ${found.records} consumed records compared with the original: ${verdict}`, isEqual };
+  return {
+    summary: `demo: ${total} records produced; ${questions.length} questions and ${found.records} consumed records compared with the original: ${verdict}`,
+    isEqual,
+  };
 }
 
 export async function runDemo(flags: DemoFlags): Promise<void> {
   const limit = flags.records === undefined ? undefined : Number(flags.records);
-  if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1000)) throw usageError(`--records ${flags.records} is not a number of at least 1000`, 'Write --records 100000.');
+  if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1000))
+    throw usageError(`--records ${flags.records} is not a number of at least 1000`, 'Write --records 100000.');
   const set = [...(flags.set ?? [])];
   // The story decides what is cold and what is hot, unless the caller wants otherwise.
   if (!set.some((pair) => pair.startsWith('log.level='))) set.push('log.level=warn');
@@ -260,7 +298,9 @@ export async function runDemo(flags: DemoFlags): Promise<void> {
     if (flags.exit !== true) {
       say();
       say('The service keeps running. Try:');
-      say(`  npx thermocline sql --server ${service.http} "SELECT origin, max(delay) FROM ${topic} GROUP BY origin ORDER BY 2 DESC LIMIT 5"`);
+      say(
+        `  npx thermocline sql --server ${service.http} "SELECT origin, max(delay) FROM ${topic} GROUP BY origin ORDER BY 2 DESC LIMIT 5"`,
+      );
       say(`  npx thermocline topic describe-storage ${topic} --server ${service.http}`);
       say(`  kcat -b ${service.kafka} -t ${topic} -C -o beginning -c 3`);
       say(`  curl -s '${service.http}/v1/topics/${topic}/records?from=2001-03-01&limit=3'`);

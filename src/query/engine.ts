@@ -175,23 +175,34 @@ export class EnginePool {
 
   #session(engine: Engine, signal: AbortSignal): EngineSession {
     let isIdle = true;
+    let isReleased = false;
+    // After its release the engine may serve another query.
+    const requireOurs = (): void => {
+      signal.throwIfAborted();
+      if (isReleased) throw new LakeError('cancelled', 'the query has ended');
+    };
     return {
       lease: engine.lease,
       leasePath: join(this.#options.directory, engine.lease),
       pid: engine.child.pid ?? 0,
       ask: async (message, expect) => {
+        requireOurs();
         isIdle = false;
         const answer = await abortable(engine.ask(message, expect), signal);
         isIdle = message.type !== 'run';
         return answer;
       },
       next: async () => {
+        requireOurs();
         const message = await abortable(engine.next(), signal);
         if (message.type === 'end') isIdle = true;
         return message;
       },
-      tell: (message) => engine.tell(message),
+      tell: (message) => {
+        if (!isReleased) engine.tell(message);
+      },
       release: async () => {
+        isReleased = true;
         if (!isIdle) engine.tell({ type: 'interrupt' });
         await this.#giveBack(engine);
       },

@@ -35,6 +35,8 @@ import { analysisTable, type LeasedFile, recordsView, topicView, viewPrelude } f
 
 /** A tail estimated below this is staged whole: one to two seconds of work the first time, then only what is new. */
 const exactTailBytes = 256 * MiB;
+/** Below this, finding out where a time begins costs more than staging what lies before it. */
+const timeLookupBytesMin = 4 * MiB;
 /** Messages of rows an engine may be ahead of its reader. */
 export const rowsCredits = 4;
 
@@ -121,6 +123,7 @@ export class QueryRun {
       this.#parameters = boundParameters(parsed.parameters, request.params);
       const { topics, systemNames } = resolveTables(broker, parsed.tables);
       const pinned = await Promise.all(topics.map((topic) => pinTopic(this.#ports, broker, topic, token, this.#signal)));
+      await this.#dropCommitted(broker, pinned);
       const prelude = [...viewPrelude, ...(await this.#systemTables(broker, systemNames))];
       const references = countReferences(parsed.tables);
 
@@ -141,6 +144,16 @@ export class QueryRun {
       // From here on the lease has links of its own.
       for (const tails of this.#tails.values()) for (const tail of tails) tail.lease.release();
     }
+  }
+
+  /** Chunks of topics that are gone, and below the boundary of the table as this query knew it. */
+  async #dropCommitted(broker: BrokerState, pinned: readonly PinnedTopic[]): Promise<void> {
+    const topicIds = new Set(broker.topics.map((topic) => topic.id));
+    await this.#ports.tails.drop((of, chunk) => {
+      const topic = pinned.find((candidate) => candidate.state.id === of.topicId);
+      const partition = topic?.partitions.find((candidate) => candidate.partition === of.partition);
+      return topicIds.has(of.topicId) && (partition === undefined || chunk.lastOffset >= partition.boundary);
+    });
   }
 
   async #systemTables(broker: BrokerState, names: readonly string[]): Promise<string[]> {
@@ -265,7 +278,8 @@ export class QueryRun {
     if (range === undefined) return undefined;
     let from = Math.max(partition.boundary, partition.startOffset, range.offsets.min);
     const end = Math.min(partition.endOffset, range.offsets.max + 1);
-    if (from < end && range.timestampsMs.min > 0 && Number.isFinite(range.timestampsMs.min)) {
+    const isLong = partition.tailBytesEstimate >= timeLookupBytesMin;
+    if (from < end && isLong && range.timestampsMs.min > 0 && Number.isFinite(range.timestampsMs.min)) {
       const ask = [{ partition: partition.partition, timestampMs: range.timestampsMs.min }];
       const [found] = await this.#ports.reader.listOffsets(topic.state.name, ask, this.#signal);
       if (found !== undefined && found.errorCode === 0) from = Math.max(from, found.offset < 0 ? end : found.offset);

@@ -188,6 +188,8 @@ export class QueryService {
         this.#unlist(listed, how);
         try {
           await session?.release();
+        } catch (error) {
+          this.#options.logger.warn('a query engine could not be given back', { error: (error as Error).message });
         } finally {
           freeTurn?.();
         }

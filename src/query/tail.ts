@@ -179,12 +179,13 @@ export class TailCache {
     cleanUp().catch(() => undefined);
   }
 
-  /** Drops what lies below a partition's boundary: it is in the table now. */
-  async drop(topicId: TopicId, partition: PartitionId, boundary: Offset): Promise<void> {
-    for (const entry of this.#entries.values()) {
-      if (entry.of.topicId !== topicId || entry.of.partition !== partition || entry.holders > 0) continue;
-      const gone = entry.chunks.filter((chunk) => chunk.lastOffset < boundary);
-      entry.chunks = entry.chunks.filter((chunk) => chunk.lastOffset >= boundary);
+  /** Drops what is in the table now, and what is of topics that are gone. */
+  async drop(isNeeded: (of: TailPartition, chunk: TailChunk) => boolean): Promise<void> {
+    for (const [key, entry] of this.#entries) {
+      if (entry.holders > 0) continue;
+      const gone = entry.chunks.filter((chunk) => !isNeeded(entry.of, chunk));
+      entry.chunks = entry.chunks.filter((chunk) => !gone.includes(chunk));
+      if (entry.chunks.length === 0) this.#entries.delete(key);
       await removeFiles(gone);
     }
   }
@@ -206,7 +207,7 @@ export class TailCache {
       cacheHits++;
       at = chunk.lastOffset + 1;
     }
-    if (at < end) await this.#stageRange(entry, mergeFrom(entry.chunks, at, end), end, budget, signal);
+    if (at < end) await this.#stageRange(entry, mergeFrom(entry.chunks, at, end, from), end, budget, signal);
     return cacheHits;
   }
 
@@ -337,14 +338,16 @@ export interface TailCacheOptions {
   readonly random: Random;
 }
 
-/** Where staging begins, so that the chunks at the end that hold no more records than what comes now become one with it. */
-export function mergeFrom(chunks: readonly TailChunk[], at: Offset, end: Offset): Offset {
+/**
+ * Where staging begins, so that the chunks at the end that hold no more records than what comes now become one with it; not
+ * below `floor`, where the log may no longer be hot.
+ */
+export function mergeFrom(chunks: readonly TailChunk[], at: Offset, end: Offset, floor: Offset): Offset {
   let from = at;
-  for (let index = chunks.length - 1; index >= 0; index--) {
-    const chunk = chunks[index];
-    if (chunk === undefined || chunk.lastOffset + 1 > from) continue;
-    const isAdjacent = chunk.lastOffset + 1 === from;
-    const isSmall = chunk.lastOffset + 1 - chunk.baseOffset <= end - from && chunk.fetchedBytes < chunkBytesMax / 2;
+  for (const chunk of [...chunks].reverse()) {
+    if (chunk.lastOffset + 1 > from) continue;
+    const isAdjacent = chunk.lastOffset + 1 === from && chunk.baseOffset >= floor;
+    const isSmall = from - chunk.baseOffset <= end - from && chunk.fetchedBytes < chunkBytesMax / 2;
     if (!isAdjacent || !isSmall) break;
     from = chunk.baseOffset;
   }

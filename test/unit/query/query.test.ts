@@ -136,6 +136,19 @@ describe('query service', () => {
     expect(world.fetches).toEqual([]);
   });
 
+  it('joins small chunks as the tail grows, and drops what the table has', async () => {
+    world.createTopic('chunks');
+    const before = world.service.metricsSnapshot().tailChunks;
+    for (let n = 0; n < 33; n++) {
+      world.append('chunks', 0, [{ timestampMs: t0 + n, value: '{}' }]);
+      expect((await world.ask('SELECT count(*) FROM chunks')).rows).toEqual([[n + 1]]);
+    }
+    expect(world.service.metricsSnapshot().tailChunks - before).toBeLessThanOrEqual(6);
+    await world.makeCold('chunks', 0, 33);
+    expect((await world.ask('SELECT count(*) FROM chunks')).rows).toEqual([[33]]);
+    expect(world.service.metricsSnapshot().tailChunks).toBeLessThanOrEqual(before);
+  });
+
   it('gives the same rows for a token after the log has grown, cooled and gained columns', async () => {
     world.createTopic('repeat', 2);
     world.append('repeat', 0, [

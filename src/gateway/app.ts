@@ -42,7 +42,7 @@ export function gatewayApp(options: GatewayOptions): Hono {
   app.notFound((c) =>
     problemResponse(
       new LakeError('route-unknown', `there is no ${c.req.method} ${c.req.path}`, {
-        hint: 'The routes are listed in docs/reference/http.md.',
+        hint: 'The routes are listed in docs/guides/http.md.',
       }),
     ),
   );

@@ -3,6 +3,7 @@ import { LakeError } from '../kernel/index.js';
 import type { QueryService, RecordsRequest } from '../query/index.js';
 import type { Context } from 'hono';
 import { problemOf } from './problem.js';
+import { snapshotHeader } from './query-route.js';
 import { bodyOf } from './stream.js';
 
 /** What a produce call may carry; larger loads go through Kafka's port. */
@@ -87,7 +88,7 @@ export function readRecordsRoute(query: QueryService): (c: Context) => Promise<R
     return new Response(
       bodyOf(lines(answer.records), () => gone.abort(new LakeError('cancelled', 'the client stopped reading'))),
       {
-        headers: { 'content-type': 'application/x-ndjson', 'X-Thermocline-Snapshot': answer.token },
+        headers: { 'content-type': 'application/x-ndjson', [snapshotHeader]: answer.token },
       },
     );
   };

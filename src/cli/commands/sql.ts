@@ -1,7 +1,7 @@
 /** `thermocline sql`: one query and its rows, a file or a pipe of queries, or a small prompt. */
 import { createWriteStream } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
-import { formatBytes } from '../../kernel/index.js';
+import { formatBytes, LakeError } from '../../kernel/index.js';
 import { type Command, Option } from 'commander';
 import { addClientOptions, callGateway, type ClientFlags, errorOfProblem } from '../client-options.js';
 import { reportError, usageError } from '../exit.js';
@@ -28,11 +28,10 @@ function bodyOf(sql: string, flags: SqlFlags, format: string): string {
 }
 
 /** What the answer was made of, for stderr: never mixed with the rows. */
-function statsLine(answer: JsonAnswer): string {
-  const stats = answer.stats ?? {};
+function statsLine(rows: number, stats: Readonly<Record<string, number>>): string {
   const part = (name: string, text: (value: number) => string): string[] => (stats[name] === undefined ? [] : [text(stats[name])]);
   return [
-    `${answer.rows.length} ${answer.rows.length === 1 ? 'row' : 'rows'}`,
+    `${rows} ${rows === 1 ? 'row' : 'rows'}`,
     ...part('hot_rows', (n) => `${n} hot rows`),
     ...part('cold_files', (n) => `${n} cold files`),
     ...part('cold_bytes', formatBytes),
@@ -57,22 +56,42 @@ async function query(sql: string, flags: SqlFlags, signal?: AbortSignal): Promis
   if (answer.error !== undefined) throw errorOfProblem(JSON.stringify(answer.error), response.status);
   const columns = answer.columns.map((column) => ({ name: column.name, isNumeric: numericTypes.test(column.type) }));
   process.stdout.write(`${renderTable(columns, answer.rows)}\n`);
-  process.stderr.write(`${statsLine(answer)}\n`);
+  process.stderr.write(`${statsLine(answer.rows.length, answer.stats ?? {})}\n`);
 }
 
-/** Streams a body to stdout or a file. The closing line of an NDJSON stream says whether it is whole. */
+/** Streams a body to stdout or a file. */
 async function copy(response: Response, path: string | undefined, isNdjson: boolean): Promise<void> {
   const out = path === undefined ? process.stdout : createWriteStream(path);
-  let tail = '';
-  const decoder = new TextDecoder();
-  for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
-    tail = (tail + decoder.decode(chunk, { stream: true })).slice(-1_000_000);
+  const write = async (chunk: string | Uint8Array): Promise<void> => {
     if (!out.write(chunk)) await new Promise<void>((resolve) => out.once('drain', () => resolve()));
-  }
+  };
+  const body = response.body as AsyncIterable<Uint8Array>;
+  if (isNdjson) await copyRows(body, write, response.status);
+  else for await (const chunk of body) await write(chunk);
   if (path !== undefined) await new Promise<void>((resolve) => out.end(() => resolve()));
-  if (!isNdjson) return;
-  const last = tail.trimEnd().split('\n').at(-1) ?? '';
-  if (last.startsWith('{"_error":')) throw errorOfProblem(JSON.stringify((JSON.parse(last) as { _error: object })._error), response.status);
+}
+
+/** Rows go to the output; the stream's closing line, which says whether it is whole, is held back and read. */
+async function copyRows(body: AsyncIterable<Uint8Array>, write: (text: string) => Promise<void>, status: number): Promise<void> {
+  const decoder = new TextDecoder();
+  let held = '';
+  let rows = 0;
+  for await (const chunk of body) {
+    held += decoder.decode(chunk, { stream: true });
+    // The last whole line stays back: it may be the closing one.
+    const lastLineAt = held.lastIndexOf('\n', held.length - 2) + 1;
+    if (lastLineAt === 0) continue;
+    const whole = held.slice(0, lastLineAt);
+    held = held.slice(lastLineAt);
+    rows += whole.split('\n').length - 1;
+    await write(whole);
+  }
+  const closing = JSON.parse(held === '' ? '{}' : held) as { _end?: { stats: Record<string, number> }; _error?: object };
+  if (closing._error !== undefined) throw errorOfProblem(JSON.stringify(closing._error), status);
+  if (closing._end === undefined) {
+    throw new LakeError('peer-gone', `the answer broke off after ${rows} rows`, { hint: 'Ask again; look at the service if it happens again.' });
+  }
+  process.stderr.write(`${statsLine(rows, closing._end.stats)}\n`);
 }
 
 /** Statements end with `;`: on a terminal over several lines, in a pipe one after the other. */

@@ -1,7 +1,8 @@
 /** `thermocline tier`: the daemon alone; with a word behind it, what the running one does. */
 import type { Command } from 'commander';
-import { formatBytes } from '../../kernel/index.js';
+import { formatBytes, nearestName } from '../../kernel/index.js';
 import { addClientOptions, type ClientFlags, getJson } from '../client-options.js';
+import { usageError } from '../exit.js';
 import { printRows } from '../table.js';
 import { addServerOptions, type ServerFlags } from '../server-options.js';
 import { runRoleAlone } from './role.js';
@@ -74,7 +75,13 @@ async function evict(topic: string | undefined, flags: ClientFlags): Promise<voi
 export function register(program: Command): void {
   const tier = addServerOptions(program.command('tier').description('run the tier daemon alone, or ask the running one'))
     .option('--bootstrap <host:port>', "the broker's Kafka address (default: asked over the control socket)")
-    .action((flags: ServerFlags) => runRoleAlone('tier', flags));
+    .argument('[word]')
+    .action((word: string | undefined, flags: ServerFlags) => {
+      if (word === undefined) return runRoleAlone('tier', flags);
+      const words = tier.commands.map((command) => command.name());
+      const near = nearestName(word, words);
+      throw usageError(`"${word}" is nothing that tier can do`, near === undefined ? `It can ${words.join(', ')}.` : `Did you mean ${near}?`);
+    });
   addClientOptions(tier.command('status').description('boundary, lag, hot and cold bytes of each partition')).action(
     (_: unknown, command: Command) => status(command.optsWithGlobals<ClientFlags>()),
   );

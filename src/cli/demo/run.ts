@@ -27,6 +27,8 @@ const topic = 'flights';
 const partitions = 6;
 /** Share of the flights that is flushed and evicted; the rest stays hot. */
 const coldShare = 0.85;
+/** Raw bytes of a cold file: smaller than by default, so that cooling is seen while producing and whole weeks can be pruned. */
+const coldFileBytes = 16 * 1024 * 1024;
 /** A batch of a producer inflates to a few MiB; far above it something is wrong. */
 const inflatedBytesMax = 256 * 1024 * 1024;
 
@@ -84,7 +86,7 @@ async function makeTopic(bootstrap: string): Promise<void> {
   } catch (error) {
     if (!isLakeError(error, 'topic-unknown')) throw error;
   }
-  await createTopics(client, [{ name: topic, partitions }]);
+  await createTopics(client, [{ name: topic, partitions, config: { 'lake.file.bytes': String(coldFileBytes) } }]);
 }
 
 interface Produced {

@@ -2,6 +2,7 @@
  * The daemon as its process holds it: starts only on a bucket that is this cluster's and keeps its word, keeps the list of topics in step
  * with the broker's, and answers the `tier.*` calls.
  */
+import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
 import type { ColumnWorkers } from '../columns/index.js';
 import type { LogReader } from '../client/index.js';
@@ -100,6 +101,8 @@ class Daemon implements TierDaemon {
 
   constructor(options: TierOptions, spool: SpoolDir) {
     const settings = { ...defaultTierSettings, ...options.settings };
+    // As many listen as there are waits under way; each takes itself off again.
+    setMaxListeners(0, this.#stop.signal);
     this.#spool = spool;
     this.#ports = {
       store: options.store,

@@ -3,6 +3,7 @@
  * decisions are taken in one loop; only the long work of a cut (see `cut.ts`) runs beside it, so that no partition holds
  * up another.
  */
+import { setMaxListeners } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -83,6 +84,7 @@ export class TopicTier {
     this.#logger = ports.logger.child({ topic: state.name, topicId: state.id });
     this.#folder = join(ports.spoolDir, state.id);
     this.#signal = AbortSignal.any([ports.stop, this.#stop.signal]);
+    setMaxListeners(0, this.#signal);
     this.#wakeup = new Wakeup(ports.clock);
     this.#reports = new BoundaryReports(ports, state.id, this.#logger, this.#signal);
     this.#onFetchable = onFetchable;

@@ -12,6 +12,8 @@ const pageTypes = { data: 0, dictionary: 2 } as const;
 const plainEncoding = 0;
 const dictionaryEncodings: readonly number[] = [2, 8];
 const two32 = 2 ** 32;
+/** Row groups differ a little in size. */
+const roomGrowth = 1.25;
 
 /** INT32 or INT64 values by row; int64 as two words, so that nothing is rounded and no bigint is made. */
 export class IntRows {
@@ -68,10 +70,13 @@ interface Chunk {
   readonly isLong: boolean;
 }
 
+/** What a row group's arrays point to is valid until the same column of another row group is read. */
 export class PlainFile {
   readonly #path: string;
   readonly #file: number;
   readonly #footer: FileMetaData;
+  /** Room for a column's pages, used again for each row group: fresh memory for each would cost more than the reading. */
+  readonly #rooms = new Map<string, Buffer>();
 
   /** Errors: `cold-corrupt`. */
   constructor(path: string) {
@@ -168,13 +173,22 @@ export class PlainFile {
     const meta = column?.meta_data;
     if (meta === undefined || meta.codec !== 'UNCOMPRESSED') throw this.#corrupt(`no plain column ${name}`);
     const at = Number(meta.dictionary_page_offset ?? meta.data_page_offset);
-    const bytes = Buffer.allocUnsafeSlow(Number(meta.total_compressed_size));
+    const bytes = this.#room(name, Number(meta.total_compressed_size));
     for (let done = 0; done < bytes.length; ) {
       const read = readSync(this.#file, bytes, done, bytes.length - done, at + done);
       if (read === 0) throw this.#corrupt(`column ${name} is cut off`);
       done += read;
     }
     return { bytes, entries: Number(meta.num_values), isLong: meta.type === 'INT64' };
+  }
+
+  #room(name: string, bytes: number): Buffer {
+    let room = this.#rooms.get(name);
+    if (room === undefined || room.length < bytes) {
+      room = Buffer.allocUnsafeSlow(Math.ceil(bytes * roomGrowth));
+      this.#rooms.set(name, room);
+    }
+    return room.subarray(0, bytes);
   }
 
   #pages(chunk: Chunk, maxDefinition: number, onPage: (page: Page) => void): void {

@@ -151,7 +151,7 @@ export class StagedFileWriter {
   readonly #rowGroups: RowGroup[] = [];
 
   constructor(path: string) {
-    this.#file = openSync(path, 'w', 0o600);
+    this.#file = openSync(path, 'w', 0o644);
     this.#write(magic);
   }
 
@@ -332,18 +332,22 @@ function lengthPrefixed(bytes: Buffer): Buffer {
   return Buffer.concat([length, bytes]);
 }
 
-/** Smallest and largest of INT64 values, as they lie in the page. */
+/** Smallest and largest of INT64 values, which are safe integers, as they lie in the page. */
 function longRange(values: Buffer): { min: Buffer; max: Buffer } | undefined {
   if (values.length === 0) return undefined;
-  let minAt = 0;
-  let maxAt = 0;
-  const less = (a: number, b: number): boolean => {
-    const high = values.readInt32LE(a + 4) - values.readInt32LE(b + 4);
-    return high < 0 || (high === 0 && values.readUInt32LE(a) < values.readUInt32LE(b));
-  };
-  for (let at = 8; at < values.length; at += 8) {
-    if (less(at, minAt)) minAt = at;
-    if (less(maxAt, at)) maxAt = at;
+  const view = new DataView(values.buffer, values.byteOffset, values.length);
+  let [min, minAt] = [Number.POSITIVE_INFINITY, 0];
+  let [max, maxAt] = [Number.NEGATIVE_INFINITY, 0];
+  for (let at = 0; at < values.length; at += 8) {
+    const value = view.getInt32(at + 4, true) * 2 ** 32 + view.getUint32(at, true);
+    if (value < min) {
+      min = value;
+      minAt = at;
+    }
+    if (value > max) {
+      max = value;
+      maxAt = at;
+    }
   }
   return { min: Buffer.from(values.subarray(minAt, minAt + 8)), max: Buffer.from(values.subarray(maxAt, maxAt + 8)) };
 }

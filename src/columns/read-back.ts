@@ -16,7 +16,7 @@ const headerLevel = 4;
 /** From this level on there is an entry at all. */
 const entryLevel = 2;
 
-/** A row group of the read-back file. Null is −1 in numbers, as in a record batch. */
+/** A row group of the read-back file, valid until the next one is read. Null is −1 in numbers, as in a record batch. */
 export class ReadRows {
   readonly rows: number;
   readonly key: BytesRows;

@@ -9,6 +9,7 @@ import type { ColumnEngine } from './engine.js';
 import type { RebuildJob, RebuildResult } from './jobs.js';
 import { readFooter, rowGroupSpans } from './parquet-footer.js';
 import { type ReadRows, readBack } from './read-back.js';
+import { baseColumns, quoteText, readSchemaMap } from './schema.js';
 import { sequenceAt } from './stage.js';
 
 /** An offset delta is an int32. */
@@ -21,18 +22,34 @@ export async function rebuild(job: RebuildJob, engine: ColumnEngine): Promise<Om
   if (job.fromOffset < job.baseOffset || job.fromOffset > job.lastOffset) {
     throw new LakeError('offset-out-of-range', `offset ${job.fromOffset} is not in ${job.path} (${job.baseOffset}…${job.lastOffset})`);
   }
-  const spans = rowGroupSpans(job.path, readFooter(job.path));
-  let first = spans.findLastIndex((span) => span.minOffset <= job.fromOffset);
-  if (first < 0) first = 0;
+  const firstOffset = await rowCovering(job, engine);
+  const spans = rowGroupSpans(job.path, readFooter(job.path)).filter((span) => span.maxOffset >= firstOffset);
   const rebuilder = new Rebuilder(job);
   try {
-    for (let index = first; index < spans.length && !rebuilder.isFull; index++) {
-      const span = spans[index] as (typeof spans)[number];
-      await readBack(job.path, engine, { where: `_offset BETWEEN ${span.minOffset} AND ${span.maxOffset}` }, (rows) => rebuilder.add(rows));
+    for (const span of spans) {
+      const where = `_offset BETWEEN ${Math.max(firstOffset, span.minOffset)} AND ${span.maxOffset}`;
+      await readBack(job.path, engine, { where }, (rows) => rebuilder.add(rows));
+      if (rebuilder.isFull) break;
     }
     return rebuilder.finish();
   } finally {
     rebuilder.close();
+  }
+}
+
+/** The last row at or below the offset asked for, whose batch will cover it; the offset itself where there is none. */
+async function rowCovering(job: RebuildJob, engine: ColumnEngine): Promise<Offset> {
+  const from = `read_parquet(${quoteText(job.path)}, schema=${readSchemaMap(baseColumns)})`;
+  try {
+    const sql = `SELECT max(_offset) FROM ${from} WHERE _offset <= ${job.fromOffset}`;
+    const reader = await engine.withConnection((connection) => connection.runAndReadAll(sql));
+    const found = reader.getRows()[0]?.[0];
+    return typeof found === 'bigint' ? Number(found) : job.fromOffset;
+  } catch (error) {
+    throw new LakeError('cold-corrupt', `${job.path} cannot be read: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+      facts: { path: job.path },
+    });
   }
 }
 
@@ -43,10 +60,6 @@ class Rebuilder {
   #bytes = 0;
   #batches = 0;
   #isFull = false;
-  /** Rows wait here until the row that covers the offset asked for is known: the last one at or below it. */
-  #waiting: { readonly rows: ReadRows; readonly row: number; readonly entry: number } | undefined;
-  #hasStarted = false;
-
   #firstBaseOffset: Offset = none;
   #nextOffset: Offset = none;
   #base: Offset = none;
@@ -72,23 +85,15 @@ class Rebuilder {
 
   /** Takes in rows; false once enough bytes are written. */
   add(rows: ReadRows): boolean {
-    const { fromOffset } = this.#job;
     let entry = 0;
     for (let row = 0; row < rows.rows && !this.#isFull; row++) {
-      const entriesEnd = rows.headersEnd(entry);
-      if (this.#hasStarted) this.#addRow(rows, row, entry);
-      else if (rows.offset(row) <= fromOffset) this.#waiting = { rows, row, entry };
-      else {
-        this.#start();
-        this.#addRow(rows, row, entry);
-      }
-      entry = entriesEnd;
+      this.#addRow(rows, row, entry);
+      entry = rows.headersEnd(entry);
     }
     return !this.#isFull;
   }
 
   finish(): Omit<RebuildResult, 'cpuMs'> {
-    if (!this.#hasStarted) this.#start();
     if (!this.#isFull) {
       this.#closeBatch(this.#job.lastOffset);
       this.#nextOffset = this.#job.lastOffset + 1;
@@ -100,13 +105,6 @@ class Rebuilder {
       nextOffset: this.#nextOffset,
       batches: this.#batches,
     };
-  }
-
-  #start(): void {
-    this.#hasStarted = true;
-    const waiting = this.#waiting;
-    this.#waiting = undefined;
-    if (waiting !== undefined) this.#addRow(waiting.rows, waiting.row, waiting.entry);
   }
 
   #addRow(rows: ReadRows, row: number, entry: number): void {

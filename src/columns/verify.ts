@@ -97,14 +97,17 @@ async function checkTyped(job: VerifyJob, engine: ColumnEngine, spans: readonly 
   )})`;
   for (let first = 0; first < job.typedColumns.length; first += columnsPerCheck) {
     const columns = job.typedColumns.slice(first, first + columnsPerCheck);
-    const differences = columns.map((column) => {
-      const expected = isTyped ? expectedValue(column) : 'NULL';
+    const pointers = `[${columns.map(pointerOf).join(', ')}]`;
+    const differences = columns.map((column, index) => {
+      const expected = isTyped ? expectedOfKind[column.kind](`types[${index + 1}]`, `texts[${index + 1}]`) : 'NULL';
       return `count(*) FILTER (WHERE c${column.fieldId} IS DISTINCT FROM ${expected})`;
     });
+    const typed = columns.map((column) => `c${column.fieldId}`).join(', ');
     const text = 'CASE WHEN json_valid(TRY(decode(_value))) THEN TRY(decode(_value)) END';
-    const object = `SELECT *, CASE WHEN json_type(d) = 'OBJECT' THEN d END AS o FROM (SELECT *, ${text} AS d FROM ${from} WHERE ${where})`;
+    const object = `SELECT ${typed}, CASE WHEN json_type(d) = 'OBJECT' THEN d END AS o FROM (SELECT *, ${text} AS d FROM ${from} WHERE ${where})`;
+    const found = `SELECT ${typed}, json_type(o, ${pointers}) AS types, json_extract_string(o, ${pointers}) AS texts FROM (${object})`;
     const reader = await engine.withConnection((connection) =>
-      connection.runAndReadAll(`SELECT ${differences.join(', ')} FROM (${object})`),
+      connection.runAndReadAll(`SELECT ${differences.join(', ')} FROM (${found})`),
     );
     const counts = reader.getRows()[0] ?? [];
     for (const [index, count] of counts.entries()) {
@@ -131,7 +134,7 @@ const expectedOfKind: Readonly<Record<ColumnKind, (type: string, text: string) =
     ` OR NOT isfinite(TRY_CAST(${text} AS DOUBLE))) THEN ${text} END`,
 };
 
-function expectedValue(column: TypedColumn): string {
-  const pointer = quoteText(`/${column.name.replaceAll('~', '~0').replaceAll('/', '~1')}`);
-  return expectedOfKind[column.kind](`json_type(o, ${pointer})`, `json_extract_string(o, ${pointer})`);
+/** The field as a JSON pointer (RFC 6901), an SQL literal. */
+function pointerOf(column: TypedColumn): string {
+  return quoteText(`/${column.name.replaceAll('~', '~0').replaceAll('/', '~1')}`);
 }

@@ -191,6 +191,40 @@ describe('verification', () => {
 });
 
 describe('an encoded file', () => {
+  it('takes fields of any name, and more of them than one check compares', async () => {
+    const odd = [
+      '',
+      '_',
+      'a\0b',
+      'a"b',
+      "a'b",
+      'a.b',
+      'a/b',
+      'a~b',
+      '*',
+      '$',
+      '😀',
+      'A',
+      'a',
+      '_key',
+      'row',
+      ' ',
+      'a\\b',
+      'É',
+      'é',
+      'element',
+    ];
+    const fields = Object.fromEntries(
+      [...odd, ...Array.from({ length: 120 }, (_, i) => `f${i}`)].map((name, i) => [name, i % 2 === 0 ? i : `t${i}`]),
+    );
+    const staged = await files.stage([batchOf(0, [JSON.stringify(fields), '{"a":1.5,"A":2}'])], { endOffset: 2 });
+    expect(staged.pairs).toHaveLength(Object.keys(fields).length + 2);
+    const columns = assignColumns([], staged.pairs);
+    const encoded = await files.encode([staged], columns);
+    await files.verify([staged], encoded, columns);
+    expect(encoded.metrics.filter((metric) => metric.fieldId >= 100).map((metric) => metric.nulls)).toEqual(columns.map(() => 1));
+  });
+
   it('carries digest and range in its footer, and Iceberg figures for each column', async () => {
     const values = [`{"n":-5,"d":-0.0,"t":"${'é'.repeat(20)}","b":true}`, '{"n":7,"d":2.5,"t":"a"}'];
     const staged = await files.stage([batchOf(0, values)], { endOffset: 2 });

@@ -71,7 +71,8 @@ export function topicState(topic: Topic): TopicState {
 }
 
 function partitionState(log: PartitionLog): PartitionState {
-  const { partition, logStartOffset, localStartOffset, boundary, flushedOffset, highWatermark, lastStableOffset, leaderEpoch, hotBytes } = log;
+  const { partition, logStartOffset, localStartOffset, boundary, flushedOffset, highWatermark, lastStableOffset, leaderEpoch, hotBytes } =
+    log;
   return {
     partition,
     logStartOffset,

@@ -156,7 +156,8 @@ function parseContent(path: string, text: string): Content {
   if (parsed.version !== formatVersion) throw damaged(path, `its version is ${String(parsed.version)}, not ${formatVersion}`);
   if (!Array.isArray(parsed.topics) || !parsed.topics.every(isTopicRecord)) throw damaged(path, 'its list of topics is not one');
   if (!Array.isArray(parsed.dropped) || !parsed.dropped.every(isNameAndId)) throw damaged(path, 'its list of dropped topics is not one');
-  if (typeof parsed.nextProducerId !== 'string' || !/^\d{1,19}$/.test(parsed.nextProducerId)) throw damaged(path, 'nextProducerId is not one');
+  if (typeof parsed.nextProducerId !== 'string' || !/^\d{1,19}$/.test(parsed.nextProducerId))
+    throw damaged(path, 'nextProducerId is not one');
   return { topics: parsed.topics, dropped: parsed.dropped, nextProducerId: BigInt(parsed.nextProducerId) };
 }
 

@@ -22,7 +22,8 @@ export function checkNewName(name: string, existing: Iterable<TopicName>): asser
   const key = collisionKey(name);
   for (const other of existing) {
     if (other === name) throw new LakeError('topic-exists', `topic ${name} is there already`, { facts: { topic: name } });
-    if (collisionKey(other) === key) throw refuse(`it differs from ${other} only in case, or in "." and "_"`, 'Choose a name that is told apart.');
+    if (collisionKey(other) === key)
+      throw refuse(`it differs from ${other} only in case, or in "." and "_"`, 'Choose a name that is told apart.');
   }
 }
 

@@ -143,12 +143,7 @@ export class Topics {
     for (const topic of this.#byName.values()) yield topic.record.name;
   }
 
-  async #create(
-    name: TopicName,
-    partitions: number,
-    overrides: Readonly<Record<string, string>>,
-    isInternal: boolean,
-  ): Promise<Topic> {
+  async #create(name: TopicName, partitions: number, overrides: Readonly<Record<string, string>>, isInternal: boolean): Promise<Topic> {
     const { store, clock, random, logger } = this.#ports;
     const id = topicId(freshId((length) => random.bytes(length)));
     const record: TopicRecord = { name, id, partitions, overrides, isInternal, createdMs: clock.nowMs() };
@@ -184,7 +179,7 @@ export class Topics {
   async #removeStrays(): Promise<void> {
     const { log, store, logger } = this.#ports;
     const owned = new Set(store.topics.map((topic) => topic.id));
-    for (const stray of [...log.partitions.values()]) {
+    for (const stray of log.partitions.values()) {
       if (owned.has(stray.topicId)) continue;
       const facts = { topic: stray.topic, topicId: stray.topicId, partition: stray.partition, bytes: stray.hotBytes };
       if (store.dropped.some((dropped) => dropped.id === stray.topicId)) {
@@ -197,6 +192,6 @@ export class Topics {
   }
 
   #tell(removed: Topic | undefined): void {
-    for (const listener of [...this.#listeners]) listener(removed);
+    for (const listener of this.#listeners) listener(removed);
   }
 }

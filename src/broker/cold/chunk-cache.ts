@@ -124,7 +124,8 @@ export class ChunkCache {
         let nextOffset = chunk.nextOffset;
         const end = walkBatches(batches, (at) => {
           const base = batchBaseOffset(batches, at);
-          if (base < nextOffset) throw new LakeError('cold-corrupt', `hydrated batches overlap at offset ${base}`, { facts: { base, nextOffset } });
+          if (base < nextOffset)
+            throw new LakeError('cold-corrupt', `hydrated batches overlap at offset ${base}`, { facts: { base, nextOffset } });
           chunk.baseOffsets.push(base);
           chunk.positions.push(position + at);
           nextOffset = batchLastOffset(batches, at) + 1;
@@ -150,7 +151,7 @@ export class ChunkCache {
   drop(topicId?: TopicId): void {
     for (const [key, chunks] of this.#chunks) {
       if (topicId !== undefined && !key.startsWith(`${topicId}-`)) continue;
-      for (const chunk of [...chunks]) this.#drop(chunk);
+      for (const chunk of chunks) this.#drop(chunk);
     }
   }
 

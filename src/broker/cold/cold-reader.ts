@@ -139,7 +139,8 @@ export class ColdReader {
         } catch (error) {
           if (signal.aborted || this.#isClosed) return;
           this.hydrationErrors++;
-          const mayRetry = isLakeError(error) && error.retriable && clock.monotonicMs() < untilMs && hydration.nextOffset === hydration.fromOffset;
+          const mayRetry =
+            isLakeError(error) && error.retriable && clock.monotonicMs() < untilMs && hydration.nextOffset === hydration.fromOffset;
           const facts = { topic: log.topic, partition: log.partition, offset: hydration.fromOffset, error };
           if (!mayRetry) {
             this.#restUntilMs.set(key, clock.monotonicMs() + restMs);
@@ -182,15 +183,19 @@ export class ColdReader {
       writer.close();
     }
     if (!cache.has(topicId, partition, hydration.fromOffset)) {
-      throw new LakeError('cold-corrupt', `the cold side has nothing at offset ${hydration.fromOffset}, below the boundary ${log.boundary}`, {
-        hint: 'Compare the table with the broker by `thermocline doctor`.',
-        facts: { topic: log.topic, partition, offset: hydration.fromOffset },
-      });
+      throw new LakeError(
+        'cold-corrupt',
+        `the cold side has nothing at offset ${hydration.fromOffset}, below the boundary ${log.boundary}`,
+        {
+          hint: 'Compare the table with the broker by `thermocline doctor`.',
+          facts: { topic: log.topic, partition, offset: hydration.fromOffset },
+        },
+      );
     }
   }
 
   #tell(key: string): void {
-    for (const listener of [...(this.#waiting.get(key) ?? [])]) listener();
+    for (const listener of this.#waiting.get(key) ?? []) listener();
   }
 }
 

@@ -2,7 +2,7 @@
 import type { Clock, Offset, PartitionId } from '../../kernel/index.js';
 import { LakeError, MiB, topicName } from '../../kernel/index.js';
 import type { PartitionLog } from '../../log/index.js';
-import { decodeBatch, encodeBatch, isControl, walkBatches } from '../../wire/index.js';
+import { batchLastOffset, decodeBatch, encodeBatch, isControl, walkBatches } from '../../wire/index.js';
 import { decodeGroupRecord, groupPartition, type GroupRecord } from './group-records.js';
 
 export const offsetsTopic = topicName('__consumer_offsets');
@@ -51,19 +51,23 @@ export class GroupLog {
 }
 
 async function replayPartition(log: PartitionLog, onRecord: (record: GroupRecord) => void): Promise<void> {
-  const endOffset = log.logEndOffset;
-  let next: Offset = log.localStartOffset;
-  while (next < endOffset) {
-    const { chunks, bytes } = await log.read(next, replayReadBytes, { isMinOneBatch: true, endOffset });
-    if (bytes === 0) return;
-    const run = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
-    walkBatches(run, (at) => {
-      if (isControl(run, at)) return;
-      for (const { offset, key, value } of decodeBatch(run, at)) {
-        next = offset + 1;
-        const record = decodeGroupRecord(key, value);
-        if (record !== undefined) onRecord(record);
-      }
-    });
-  }
+  let next: Offset | undefined = log.localStartOffset;
+  while (next !== undefined) next = await replayFrom(log, next, onRecord);
+}
+
+/** Replays one read; resolves to where the next begins, `undefined` at the end. */
+async function replayFrom(log: PartitionLog, from: Offset, onRecord: (record: GroupRecord) => void): Promise<Offset | undefined> {
+  const { chunks, bytes } = await log.read(from, replayReadBytes, { isMinOneBatch: true });
+  if (bytes === 0) return undefined;
+  const run = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+  let next = from;
+  walkBatches(run, (at) => {
+    next = batchLastOffset(run, at) + 1;
+    if (isControl(run, at)) return;
+    for (const { key, value } of decodeBatch(run, at)) {
+      const record = decodeGroupRecord(key, value);
+      if (record !== undefined) onRecord(record);
+    }
+  });
+  return next;
 }

@@ -381,7 +381,7 @@ export class Group {
 
   #completeJoin(): void {
     this.#stopPhaseTimer();
-    for (const member of [...this.#members.values()]) {
+    for (const member of this.#members.values()) {
       if (member.answerJoin !== undefined) continue;
       this.#members.delete(member.id);
       this.#release(member, kafkaErrors.UNKNOWN_MEMBER_ID);

@@ -12,7 +12,8 @@ const softwarePattern = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/;
 
 export function apiVersionsHandler(served: () => readonly Api[]): Handler {
   return handlerOf(apiVersionsApi, (request, { version }) => {
-    const isMalformed = version >= 3 && !(softwarePattern.test(request.clientSoftwareName) && softwarePattern.test(request.clientSoftwareVersion));
+    const isMalformed =
+      version >= 3 && !(softwarePattern.test(request.clientSoftwareName) && softwarePattern.test(request.clientSoftwareVersion));
     if (isMalformed) return { errorCode: kafkaErrors.INVALID_REQUEST, apiKeys: [] };
     return {
       errorCode: kafkaErrors.NONE,

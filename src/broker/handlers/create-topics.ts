@@ -9,7 +9,13 @@
  */
 import type { TopicConfig } from '../../config/index.js';
 import { type LakeError, toLakeError } from '../../kernel/index.js';
-import { createTopicsApi, type CreateTopicsRequestTopic, type CreateTopicsResponseTopic, kafkaErrors, type MessageInput } from '../../wire/index.js';
+import {
+  createTopicsApi,
+  type CreateTopicsRequestTopic,
+  type CreateTopicsResponseTopic,
+  kafkaErrors,
+  type MessageInput,
+} from '../../wire/index.js';
 import type { BrokerCore } from '../core.js';
 import { kafkaConfigSource } from './describe-configs.js';
 import { type Handler, handlerOf } from './handler.js';
@@ -29,7 +35,9 @@ export function createTopicsHandler(core: BrokerCore): Handler {
       const refusal = isTwice
         ? { errorCode: kafkaErrors.INVALID_REQUEST, errorMessage: `topic ${asked.name} is listed more than once` }
         : checkPlacement(core, asked);
-      topics.push(refusal === undefined ? await create(core, asked, request.validateOnly) : { name: asked.name, ...refusal, configs: null });
+      topics.push(
+        refusal === undefined ? await create(core, asked, request.validateOnly) : { name: asked.name, ...refusal, configs: null },
+      );
     }
     return { topics };
   });
@@ -40,13 +48,19 @@ function checkPlacement(core: BrokerCore, asked: CreateTopicsRequestTopic): Refu
   const { assignments, numPartitions, replicationFactor } = asked;
   if (assignments.length > 0) {
     if (numPartitions !== -1 || replicationFactor !== -1) {
-      return { errorCode: kafkaErrors.INVALID_REQUEST, errorMessage: 'an assignment and a number of partitions or replicas exclude each other' };
+      return {
+        errorCode: kafkaErrors.INVALID_REQUEST,
+        errorMessage: 'an assignment and a number of partitions or replicas exclude each other',
+      };
     }
     const indexes = assignments.map(({ partitionIndex }) => partitionIndex).toSorted((a, b) => a - b);
     const isComplete = indexes.every((index, i) => index === i);
     const isOurs = assignments.every(({ brokerIds }) => brokerIds.length === 1 && brokerIds[0] === core.nodeId);
     if (!isComplete || !isOurs) {
-      return { errorCode: kafkaErrors.INVALID_REPLICA_ASSIGNMENT, errorMessage: `assign partitions 0, 1, … each to broker ${core.nodeId} alone` };
+      return {
+        errorCode: kafkaErrors.INVALID_REPLICA_ASSIGNMENT,
+        errorMessage: `assign partitions 0, 1, … each to broker ${core.nodeId} alone`,
+      };
     }
     return undefined;
   }
@@ -69,7 +83,12 @@ async function create(core: BrokerCore, asked: CreateTopicsRequestTopic, isValid
   const overrides = Object.fromEntries(configs.map(({ name: key, value }) => [key, value ?? '']));
   try {
     if (isValidateOnly) {
-      return { name, errorCode: kafkaErrors.NONE, errorMessage: null, ...shapeOf(partitions, core.topics.check({ name, partitions, overrides })) };
+      return {
+        name,
+        errorCode: kafkaErrors.NONE,
+        errorMessage: null,
+        ...shapeOf(partitions, core.topics.check({ name, partitions, overrides })),
+      };
     }
     const topic = await core.topics.create({ name, partitions, overrides });
     return { name, topicId: topic.record.id, errorCode: kafkaErrors.NONE, errorMessage: null, ...shapeOf(partitions, topic.config) };

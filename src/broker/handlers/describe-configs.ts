@@ -5,7 +5,14 @@
  * Errors, by resource: UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_TOPIC_EXCEPTION (17), INVALID_REQUEST (42: another broker, or a
  * resource type that is not there).
  */
-import { type ConfigEntry, type KeyType, serverKeySpecs, type TopicConfigEntry, type TopicConfigSource, topicKeySpec } from '../../config/index.js';
+import {
+  type ConfigEntry,
+  type KeyType,
+  serverKeySpecs,
+  type TopicConfigEntry,
+  type TopicConfigSource,
+  topicKeySpec,
+} from '../../config/index.js';
 import { isTopicName } from '../../kernel/index.js';
 import {
   describeConfigsApi,

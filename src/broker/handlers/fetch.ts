@@ -59,9 +59,11 @@ function change(core: BrokerCore, round: FetchRound, minBytes: number, leftMs: n
       if (hasGrown(round, minBytes)) wake();
     };
     removals.push(runAfter(core.clock, leftMs, wake));
-    removals.push(core.topics.onChange((removed) => {
-      if (removed !== undefined) wake();
-    }));
+    removals.push(
+      core.topics.onChange((removed) => {
+        if (removed !== undefined) wake();
+      }),
+    );
     signal.addEventListener('abort', wake, { once: true });
     removals.push(() => signal.removeEventListener('abort', wake));
     for (const { log, coldOffset } of round.watched) {

@@ -140,7 +140,9 @@ async function findFirst(core: BrokerCore, log: PartitionLog, timestampMs: numbe
 
 async function findLargest(core: BrokerCore, log: PartitionLog, signal: AbortSignal): Promise<FoundOffset | null> {
   const { topicId, partition } = log;
-  const cold = isAllLocal(log) ? null : await withDeadline(core, signal, (limited) => core.coldTier.maxTimestamp({ topicId, partition }, limited));
+  const cold = isAllLocal(log)
+    ? null
+    : await withDeadline(core, signal, (limited) => core.coldTier.maxTimestamp({ topicId, partition }, limited));
   const hot = await log.maxTimestamp();
   if (cold === null || hot === null) return cold ?? hot;
   if (hot.timestampMs !== cold.timestampMs) return hot.timestampMs > cold.timestampMs ? hot : cold;

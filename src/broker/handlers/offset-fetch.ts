@@ -24,7 +24,8 @@ export function offsetFetchHandler(core: BrokerCore): Handler {
 }
 
 function positions(core: BrokerCore, groupId: string, asked: AskedTopics): MessageInput<OffsetFetchResponseGroupTopic>[] {
-  const topics = asked ?? [...core.groups.allCommitted(groupId)].map(([name, partitions]) => ({ name, partitionIndexes: [...partitions.keys()] }));
+  const topics =
+    asked ?? [...core.groups.allCommitted(groupId)].map(([name, partitions]) => ({ name, partitionIndexes: [...partitions.keys()] }));
   return topics.map(({ name, partitionIndexes }) => ({
     name,
     partitions: partitionIndexes.map((partitionIndex) => {

@@ -11,7 +11,14 @@
  */
 import { isLakeError, LakeError, type Offset, type PartitionId, toLakeError } from '../../kernel/index.js';
 import { type AppendResult, type PartitionLog, validateProduceBatch } from '../../log/index.js';
-import { batchRecordsCount, kafkaErrors, type MessageInput, produceApi, type ProduceRequest, type ProduceResponsePartition } from '../../wire/index.js';
+import {
+  batchRecordsCount,
+  kafkaErrors,
+  type MessageInput,
+  produceApi,
+  type ProduceRequest,
+  type ProduceResponsePartition,
+} from '../../wire/index.js';
 import type { BrokerCore } from '../core.js';
 import type { Topic } from '../topics.js';
 import { type Handler, handlerOf, noAnswer, type RequestContext } from './handler.js';
@@ -61,7 +68,8 @@ export function produceHandler(core: BrokerCore): Handler {
       });
       if (request.acks === 0) {
         const failed = responses.flatMap((topic) => topic.partitionResponses).find((partition) => partition.errorCode !== kafkaErrors.NONE);
-        if (failed !== undefined) throw new LakeError('record-invalid', `acks=0 and error ${failed.errorCode}: ${failed.errorMessage ?? ''}`);
+        if (failed !== undefined)
+          throw new LakeError('record-invalid', `acks=0 and error ${failed.errorCode}: ${failed.errorMessage ?? ''}`);
         return noAnswer;
       }
       if (flushes.length === 0) return { responses };
@@ -73,7 +81,10 @@ export function produceHandler(core: BrokerCore): Handler {
 
 function transactionRefusal(request: ProduceRequest): KafkaRefusal | undefined {
   if (request.transactionalId === null) return undefined;
-  return new KafkaRefusal(kafkaErrors.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, 'transactions are not supported yet: produce without a transactional.id');
+  return new KafkaRefusal(
+    kafkaErrors.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    'transactions are not supported yet: produce without a transactional.id',
+  );
 }
 
 function acksRefusal(acks: number): KafkaRefusal {
@@ -132,7 +143,8 @@ function success({ index, result }: Appended): PartitionAnswer {
 }
 
 function failure(index: PartitionId, error: unknown): PartitionAnswer {
-  if (error instanceof KafkaRefusal) return { index, errorCode: error.kafkaCode, baseOffset: -1, errorMessage: error.message, recordErrors: [] };
+  if (error instanceof KafkaRefusal)
+    return { index, errorCode: error.kafkaCode, baseOffset: -1, errorMessage: error.message, recordErrors: [] };
   const { kafkaCode, message, facts } = toLakeError(error);
   const batchIndex = facts['batchIndex'];
   const recordErrors = typeof batchIndex === 'number' ? [{ batchIndex, batchIndexErrorMessage: message }] : [];

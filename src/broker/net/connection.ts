@@ -6,7 +6,15 @@
 import type { Socket } from 'node:net';
 import { InvariantError, KiB, MiB, secondMs, toLakeError } from '../../kernel/index.js';
 import type { Logger } from '../../telemetry/index.js';
-import { apiVersionsApi, decodeRequest, decodeRequestHeader, encodeResponse, FrameReader, isServed, kafkaErrors } from '../../wire/index.js';
+import {
+  apiVersionsApi,
+  decodeRequest,
+  decodeRequestHeader,
+  encodeResponse,
+  FrameReader,
+  isServed,
+  kafkaErrors,
+} from '../../wire/index.js';
 import { type Answer, type Handler, noAnswer } from '../handlers/handler.js';
 import type { RequestBudget } from './request-budget.js';
 
@@ -148,7 +156,9 @@ export class Connection {
   #mayStart(frame: Buffer): boolean {
     if (this.#started.length === 0) return true;
     if (this.#started.length >= pipelinedMax || frame.length < 2) return false;
-    return this.#isPipelined(this.#ports.handlers.get(frame.readInt16BE(0))) && this.#started.every((one) => this.#isPipelined(one.handler));
+    return (
+      this.#isPipelined(this.#ports.handlers.get(frame.readInt16BE(0))) && this.#started.every((one) => this.#isPipelined(one.handler))
+    );
   }
 
   #isPipelined(handler: Handler | undefined): boolean {

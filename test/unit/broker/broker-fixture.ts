@@ -66,7 +66,14 @@ export async function testBroker(options: TestBrokerOptions = {}): Promise<Broke
     },
   });
   const logger = { ...silentLogger, warn: (message: string) => void options.warnings?.push(message) };
-  const broker = await startBroker({ config, dataDir, clock: systemClock, random: systemRandom, logger, coldTier: options.coldTier ?? noColdTier });
+  const broker = await startBroker({
+    config,
+    dataDir,
+    clock: systemClock,
+    random: systemRandom,
+    logger,
+    coldTier: options.coldTier ?? noColdTier,
+  });
   closing.push(() => broker.close());
   return broker;
 }
@@ -126,14 +133,22 @@ export class WireClient {
     return topics[0].topicId;
   }
 
-  async produce(topic: string, records: Buffer | null, options: { partition?: number; acks?: number; version?: number } = {}): Promise<ProduceResponsePartition> {
+  async produce(
+    topic: string,
+    records: Buffer | null,
+    options: { partition?: number; acks?: number; version?: number } = {},
+  ): Promise<ProduceResponsePartition> {
     const { partition: index = 0, acks = -1, version = 9 } = options;
     const topicData = [{ name: topic, partitionData: [{ index, records }] }];
     const { responses } = await this.call(produceApi, version, { acks, timeoutMs: 1000, topicData });
     return responses[0]!.partitionResponses[0]!;
   }
 
-  async fetch(topicId: TopicId, fetchOffset: number, options: { partition?: number; maxWaitMs?: number; minBytes?: number; maxBytes?: number } = {}): Promise<FetchResponsePartition> {
+  async fetch(
+    topicId: TopicId,
+    fetchOffset: number,
+    options: { partition?: number; maxWaitMs?: number; minBytes?: number; maxBytes?: number } = {},
+  ): Promise<FetchResponsePartition> {
     const { partition = 0, maxWaitMs = 0, minBytes = 1, maxBytes = 1 << 20 } = options;
     const { responses } = await this.call(fetchApi, 13, {
       maxWaitMs,
@@ -154,7 +169,11 @@ export class WireClient {
 }
 
 /** One batch of values, a second apart from `firstMs` on. */
-export function batchOf(values: readonly string[], firstMs = 1_600_000_000_000, over: Parameters<typeof encodeBatch>[0] | object = {}): Buffer {
+export function batchOf(
+  values: readonly string[],
+  firstMs = 1_600_000_000_000,
+  over: Parameters<typeof encodeBatch>[0] | object = {},
+): Buffer {
   const records: NewRecord[] = values.map((value, i) => ({ timestampMs: firstMs + i * 1000, key: null, value: Buffer.from(value) }));
   return encodeBatch({ ...over, records });
 }

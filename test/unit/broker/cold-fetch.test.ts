@@ -42,7 +42,8 @@ class RememberedTier implements ColdTier {
 
   offsetForTimestamp: ColdTier['offsetForTimestamp'] = async ({ timestampMs, fromOffset }) => {
     if (this.isAway) throw new LakeError('cold-unavailable', 'the bucket is away');
-    for (const [offset, at] of this.#times()) if (offset >= fromOffset && at >= timestampMs) return { offset, timestampMs: at, leaderEpoch: 0 };
+    for (const [offset, at] of this.#times())
+      if (offset >= fromOffset && at >= timestampMs) return { offset, timestampMs: at, leaderEpoch: 0 };
     return null;
   };
 

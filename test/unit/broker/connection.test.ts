@@ -74,7 +74,10 @@ const produce = (correlationId: number, acks = 1, bytes = 10): Buffer =>
   );
 
 /** A handler whose answers the test gives, in whatever order. */
-function heldHandler<Req, Res>(api: Api<Req, Res>, isPipelined: boolean): { handler: Handler; started: Req[]; release: ((answer: unknown) => void)[] } {
+function heldHandler<Req, Res>(
+  api: Api<Req, Res>,
+  isPipelined: boolean,
+): { handler: Handler; started: Req[]; release: ((answer: unknown) => void)[] } {
   const started: Req[] = [];
   const release: ((answer: unknown) => void)[] = [];
   const handler = handlerOf(
@@ -196,7 +199,11 @@ describe('a connection', () => {
     const fetched = handlerOf(fetchApi, () => {
       fetches++;
       const records = Buffer.alloc(8 * MiB);
-      return { responses: [{ topic: 't', partitions: [{ partitionIndex: 0, errorCode: 0, highWatermark: 0, abortedTransactions: null, records }] }] };
+      return {
+        responses: [
+          { topic: 't', partitions: [{ partitionIndex: 0, errorCode: 0, highWatermark: 0, abortedTransactions: null, records }] },
+        ],
+      };
     });
     const { port, listener } = await serve([fetched, answered]);
     const [slow, good] = [await open(port), await open(port)];

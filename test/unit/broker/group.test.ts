@@ -116,7 +116,7 @@ describe('a consumer group', () => {
     await clock.advance(2000);
     const answers = await Promise.all([one.answer, two.answer]);
     expect(answers.map(({ generationId }) => generationId)).toEqual([1, 1]);
-    expect(answers.map(({ members }) => members.length).sort()).toEqual([0, 2]);
+    expect(answers.map(({ members }) => members.length).toSorted((a, b) => a - b)).toEqual([0, 2]);
   });
 
   it('hands each member its own part of the assignment, after it is saved', async () => {

@@ -47,7 +47,10 @@ interface Commit {
   readonly group?: string;
 }
 
-async function commit(client: WireClient, { topic = 'a', offset, epoch = -1, metadata = '', member: by, group = groupId }: Commit): Promise<number> {
+async function commit(
+  client: WireClient,
+  { topic = 'a', offset, epoch = -1, metadata = '', member: by, group = groupId }: Commit,
+): Promise<number> {
   const partitions = [{ partitionIndex: 0, committedOffset: offset, committedLeaderEpoch: epoch, committedMetadata: metadata }];
   const { topics } = await client.call(offsetCommitApi, 7, {
     groupId: group,
@@ -147,7 +150,12 @@ describe('committed offsets', () => {
     await commit(client, { offset: 2, group: 'h' });
     const all = await client.call(offsetFetchApi, 2, { groupId, topics: null });
     expect(all.topics).toMatchObject([{ name: 'a', partitions: [{ committedOffset: 1 }] }]);
-    const { groups } = await client.call(offsetFetchApi, 9, { groups: [{ groupId, topics: null }, { groupId: 'h', topics: null }] });
+    const { groups } = await client.call(offsetFetchApi, 9, {
+      groups: [
+        { groupId, topics: null },
+        { groupId: 'h', topics: null },
+      ],
+    });
     expect(groups.map((group) => group.topics[0]!.partitions[0]!.committedOffset)).toEqual([1, 2]);
   });
 

@@ -232,7 +232,8 @@ describe('Fetch', () => {
     const topicId = await client.createTopic('a');
     const ask = async (currentLeaderEpoch: number): Promise<number> => {
       const partitions = [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1, currentLeaderEpoch }];
-      return (await client.call(fetchApi, 13, { maxWaitMs: 0, minBytes: 0, topics: [{ topicId, partitions }] })).responses[0]!.partitions[0]!.errorCode;
+      return (await client.call(fetchApi, 13, { maxWaitMs: 0, minBytes: 0, topics: [{ topicId, partitions }] })).responses[0]!
+        .partitions[0]!.errorCode;
     };
     expect(await ask(-1)).toBe(0);
     expect(await ask(0)).toBe(0);

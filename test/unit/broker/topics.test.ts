@@ -5,7 +5,7 @@ import { batchOf, temporaryFolder, testBroker, valuesOf, WireClient } from './br
 
 const shape = { numPartitions: -1, replicationFactor: -1, assignments: [], configs: [] };
 
-async function createCode(client: WireClient, topic: Parameters<WireClient['call']>[2] & object, isValidateOnly = false): Promise<number> {
+async function createCode(client: WireClient, topic: object, isValidateOnly = false): Promise<number> {
   const { topics } = await client.call(createTopicsApi, 5, { topics: [{ ...shape, ...topic } as never], validateOnly: isValidateOnly });
   return topics[0]!.errorCode;
 }
@@ -57,7 +57,13 @@ describe('CreateTopics', () => {
     expect(await createCode(client, { name: 'p', configs: [{ name: 'no.such.key', value: '1' }] })).toBe(40);
     expect(await createCode(client, { name: 'p', configs: [{ name: 'segment.ms', value: 'x' }] })).toBe(40);
     expect(await createCode(client, { name: 'p', configs: [{ name: 'segment.ms', value: null }] })).toBe(40);
-    const twice = await client.call(createTopicsApi, 5, { topics: [{ ...shape, name: 'q' }, { ...shape, name: 'q' }, { ...shape, name: 'r' }] });
+    const twice = await client.call(createTopicsApi, 5, {
+      topics: [
+        { ...shape, name: 'q' },
+        { ...shape, name: 'q' },
+        { ...shape, name: 'r' },
+      ],
+    });
     expect(twice.topics.map(({ errorCode }) => errorCode)).toEqual([42, 42, 0]);
   });
 
@@ -154,7 +160,9 @@ describe('DeleteTopics', () => {
     await broker.close();
     const again = await WireClient.open(await testBroker({ dataDir }));
     expect(valuesOf((await again.fetch(id, 0, { partition: 1 })).records)).toEqual([[0, 'x']]);
-    const { results } = await again.call(describeConfigsApi, 4, { resources: [{ resourceType: 2, resourceName: 'a', configurationKeys: ['segment.ms'] }] });
+    const { results } = await again.call(describeConfigsApi, 4, {
+      resources: [{ resourceType: 2, resourceName: 'a', configurationKeys: ['segment.ms'] }],
+    });
     expect(results[0]!.configs).toMatchObject([{ value: '77777', configSource: 1 }]);
   });
 });
@@ -179,7 +187,9 @@ describe('DescribeConfigs', () => {
   it('describes this broker, and no other', async () => {
     const client = await WireClient.open(await testBroker());
     const ask = async (resourceType: number, resourceName: string): Promise<number[]> => {
-      const { results } = await client.call(describeConfigsApi, 1, { resources: [{ resourceType, resourceName, configurationKeys: null }] });
+      const { results } = await client.call(describeConfigsApi, 1, {
+        resources: [{ resourceType, resourceName, configurationKeys: null }],
+      });
       return [results[0]!.errorCode, Math.sign(results[0]!.configs.length)];
     };
     expect(await ask(4, '1')).toEqual([0, 1]);

@@ -5,7 +5,7 @@ import { type ControlHandlers, type ControlPeer, listenControl, routeTierCalls }
 import { systemClock, systemRandom } from '../kernel/index.js';
 import type { Logger } from '../telemetry/index.js';
 import { coldTierOverControl } from './cold-tier-over-control.js';
-import { closeAll, helloOf, neverResolves, type RunningRole } from './roles.js';
+import { closeAll, helloOf, neverResolves, type RunningRole } from './role.js';
 
 export async function startBrokerRole(config: ServerConfig, logger: Logger): Promise<RunningRole> {
   const places = placesOf(config);

@@ -10,8 +10,7 @@ import { openObjectStore } from '../objects/index.js';
 import { openQueryService, type QueryService } from '../query/index.js';
 import type { Logger, MetricSample } from '../telemetry/index.js';
 import { BrokerLink } from './broker-link.js';
-import { closeAll, helloOf, neverResolves, type RunningRole } from './roles.js';
-import { storeOptions } from './tier-role.js';
+import { closeAll, helloOf, neverResolves, type RunningRole, storeOptions } from './role.js';
 
 /** Column workers of the query side: they stage hot tails, one job each at a time. */
 const tailWorkers = 1;

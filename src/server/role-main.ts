@@ -2,9 +2,10 @@
 import { loadServerConfig } from '../config/index.js';
 import { errorToPlain, type PlainError } from '../kernel/index.js';
 import { openLogger } from '../telemetry/index.js';
-import { type RoleName, runRole } from './roles.js';
+import type { RoleName } from './role.js';
+import { runRole } from './roles.js';
 
-export type { RoleName } from './roles.js';
+export type { RoleName } from './role.js';
 
 export interface RoleReady {
   readonly type: 'ready';

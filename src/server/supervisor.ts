@@ -31,7 +31,6 @@ export interface Service {
 interface Supervised {
   child: ChildProcess | undefined;
   deaths: number;
-  startedAtMs: number;
   ready: RoleReady | undefined;
 }
 
@@ -52,7 +51,7 @@ export async function serve(config: ServerConfig, logger: Logger): Promise<Servi
   failed.catch(() => undefined);
 
   const start = (role: RoleName): Promise<RoleReady> => {
-    const supervised = roles.get(role) ?? { child: undefined, deaths: 0, startedAtMs: 0, ready: undefined };
+    const supervised: Supervised = roles.get(role) ?? { child: undefined, deaths: 0, ready: undefined };
     roles.set(role, supervised);
     const child = fork(entryPath('server/role-main'), [role, JSON.stringify(settings)], {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
@@ -62,7 +61,6 @@ export async function serve(config: ServerConfig, logger: Logger): Promise<Servi
       detached: true,
     });
     supervised.child = child;
-    supervised.startedAtMs = performance.timeOrigin + process.uptime() * 1000;
     const upSince = process.hrtime.bigint();
     return new Promise<RoleReady>((resolve, reject) => {
       const timer = setTimeout(() => {

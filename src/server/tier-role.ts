@@ -10,7 +10,7 @@ import { openObjectStore } from '../objects/index.js';
 import { type Logger, processSamples } from '../telemetry/index.js';
 import { startTier } from '../tier/index.js';
 import { BrokerLink } from './broker-link.js';
-import { closeAll, helloOf, neverResolves, type RunningRole } from './roles.js';
+import { closeAll, helloOf, neverResolves, type RunningRole, storeOptions } from './role.js';
 
 export async function startTierRole(config: ServerConfig, logger: Logger): Promise<RunningRole> {
   const places = placesOf(config);
@@ -63,17 +63,5 @@ export async function startTierRole(config: ServerConfig, logger: Logger): Promi
     addresses: { kafka: bootstrap },
     failed: failed.promise,
     close: () => closeAll(() => daemon.close(), closeConnections),
-  };
-}
-
-/** Where the bucket is, as the configuration says. */
-export function storeOptions(config: ServerConfig): Parameters<typeof openObjectStore>[1] {
-  return {
-    endpoint: config.get('bucket.endpoint') || undefined,
-    region: config.get('bucket.region'),
-    // Unset, the store decides: path style wherever an endpoint is named.
-    forcePathStyle: config.entry('bucket.force-path-style')?.source === 'default' ? undefined : config.get('bucket.force-path-style'),
-    clock: systemClock,
-    random: systemRandom,
   };
 }

@@ -13,7 +13,7 @@ interface Waiting {
 
 class FlushThread {
   readonly waiting = new Map<number, Waiting>();
-  readonly #worker = new Worker(entryPath('log/flush-worker'));
+  readonly #worker = new Worker(entryPath('log/flush-worker'), { execArgv: [] });
   #nextId = 0;
   isGone = false;
 

@@ -152,7 +152,7 @@ class HotLogDirectory implements HotLog {
     const recovered = await recoverPartition({
       directory,
       recoveryPoint: this.#ports.recoveryPoints.get(name) ?? 0,
-      logStartOffset: this.#ports.logStarts.get(name),
+      logStartOffset: this.#ports.logStarts.get(name) ?? 0,
       boundary: this.#ports.boundaries.get(name) ?? 0,
       isClean,
       producerIdExpirationMs: this.#options.producerIdExpirationMs,

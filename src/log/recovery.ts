@@ -37,7 +37,7 @@ export interface RecoveryRequest {
   readonly directory: string;
   /** Everything below is on disk, as far as was noted. */
   readonly recoveryPoint: Offset;
-  readonly logStartOffset: Offset | undefined;
+  readonly logStartOffset: Offset;
   readonly boundary: Offset;
   readonly isClean: boolean;
   readonly producerIdExpirationMs: number;
@@ -83,7 +83,7 @@ export async function recoverPartition(request: RecoveryRequest): Promise<Recove
           segmentOptions(request),
         ),
       ];
-    const logStartOffset = request.logStartOffset ?? (segments[0] as Segment).baseOffset;
+    const { logStartOffset } = request;
     return {
       topicId,
       segments: new SegmentList(segments),
@@ -103,7 +103,7 @@ async function recover(
   producers: ProducerStates,
 ): Promise<Pick<RecoveredPartition, 'segments' | 'logStartOffset' | 'boundary' | 'epochs' | 'unflushed'>> {
   const { directory, boundary, recoveryPoint, ports } = request;
-  const logStartOffset = request.logStartOffset ?? segments[0]?.baseOffset ?? 0;
+  const { logStartOffset } = request;
   const floor = Math.max(boundary, logStartOffset);
   const unflushed = await findEnd(request, segments, floor);
   const last = segments.at(-1);

@@ -1,7 +1,8 @@
 /** What tests of the hot log share: temporary folders, batches, and a log on them that is opened again and again. */
+import { copyFileSync, mkdirSync, readdirSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { afterEach } from 'vitest';
 import { type Clock, systemClock, topicId, topicName } from '../../../src/kernel/index.js';
 import { type HotLog, type HotLogOptions, type LogConfig, openHotLog, type PartitionLog } from '../../../src/log/index.js';
@@ -41,14 +42,23 @@ export async function temporaryFolder(): Promise<string> {
 
 /** A log folder as it lies there now, in a folder of its own: what a kill at this moment leaves behind. */
 export async function copyOf(dir: string): Promise<string> {
-  const folder = await temporaryFolder();
-  const copy = join(folder, 'log');
-  await fs.cp(dir, copy, { recursive: true, filter: (source) => !source.endsWith('.sock') });
+  const copy = join(await temporaryFolder(), 'log');
+  for (const entry of readdirSync(dir, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const target = join(copy, relative(dir, entry.parentPath), entry.name);
+    mkdirSync(dirname(target), { recursive: true });
+    try {
+      copyFileSync(join(entry.parentPath, entry.name), target);
+    } catch (error) {
+      // A flush worker has renamed or removed it meanwhile, as it might before a kill.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
   return copy;
 }
 
 export function clockAt(start: number): Clock & { nowIs: number } {
-  const clock = { nowIs: start, nowMs: () => clock.nowIs, monotonicMs: () => clock.nowIs, sleep: systemClock.sleep };
+  const clock = { nowIs: start, nowMs: () => clock.nowIs, monotonicMs: () => clock.nowIs, sleep: (ms: number) => systemClock.sleep(ms) };
   return clock;
 }
 
@@ -138,4 +148,12 @@ export function values(records: readonly ReadRecord[]): string[] {
 
 export async function files(dir: string, suffix = ''): Promise<string[]> {
   return (await fs.readdir(join(dir, partitionFolder))).filter((name) => name.endsWith(suffix)).sort();
+}
+
+/** What a partition says of itself, as a plain object. */
+export function state(partition: PartitionLog | undefined): Record<string, unknown> {
+  if (partition === undefined) return {};
+  const { topicId, logStartOffset, localStartOffset, boundary, flushedOffset, logEndOffset, leaderEpoch, hotBytes, segmentCount, offline } =
+    partition;
+  return { topicId, logStartOffset, localStartOffset, boundary, flushedOffset, logEndOffset, leaderEpoch, hotBytes, segmentCount, offline };
 }

@@ -1,0 +1,104 @@
+import { describe, expect, it } from 'vitest';
+import { type ProduceRules, validateProduceBatch } from '../../../src/log/index.js';
+import { batchAt, batchMaxTimestamp, computeBatchCrc, isBatchCrcValid, patchBatch, writeInt64Number } from '../../../src/wire/index.js';
+import { batch, type BatchWishes } from './hot-world.js';
+
+const rules: ProduceRules = {
+  maxMessageBytes: 100_000,
+  segmentBytes: 90_000,
+  apiVersion: 9,
+  nowMs: 1_000_000,
+  timestampBeforeMaxMs: 500_000,
+  timestampAfterMaxMs: 3_600_000,
+};
+
+/** A batch altered behind its producer's back, with a CRC that holds. */
+function altered(alter: (bytes: Buffer) => void, wishes: BatchWishes = {}): Buffer {
+  const bytes = batch({ timestampMs: 900_000, count: 3, ...wishes });
+  alter(bytes);
+  bytes.writeUInt32BE(computeBatchCrc(bytes, 0), batchAt.crc);
+  return bytes;
+}
+
+const good = (wishes: BatchWishes = {}): Buffer => batch({ timestampMs: 900_000, count: 3, ...wishes });
+
+describe('a produced batch', () => {
+  it.each(['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const)('of codec %s is taken as it is', (compression) => {
+    const bytes = good({ compression, valueBytes: 300 });
+    const before = Buffer.from(bytes);
+    expect(validateProduceBatch(bytes, rules)).toEqual(before);
+  });
+
+  it.each<[string, number, () => Buffer, Partial<ProduceRules>?]>([
+    ['no batch at all', 87, () => Buffer.alloc(0)],
+    ['two batches', 87, () => Buffer.concat([good(), good()])],
+    ['a few bytes', 2, () => Buffer.alloc(10)],
+    ['a batch cut short', 2, () => good().subarray(0, 70)],
+    ['a header cut short', 2, () => good().subarray(0, 40)],
+    ['format v1', 87, () => altered((b) => b.writeInt8(1, batchAt.magic))],
+    [
+      'a wrong CRC',
+      2,
+      () => {
+        const b = good();
+        b.writeUInt8(1, b.length - 1);
+        return b;
+      },
+    ],
+    ['a wrong value under its CRC', 87, () => altered((b) => b.writeUInt8(0x7f, batchAt.records))],
+    ['more bytes than max.message.bytes', 10, () => good({ valueBytes: 40_000 })],
+    ['more bytes than segment.bytes', 18, () => good({ valueBytes: 31_000 })],
+    ['no records', 87, () => altered((b) => b.writeInt32BE(0, batchAt.recordsCount))],
+    [
+      'fewer records than it says',
+      87,
+      () =>
+        altered((b) => {
+          b.writeInt32BE(4, batchAt.recordsCount);
+          b.writeInt32BE(3, batchAt.lastOffsetDelta);
+        }),
+    ],
+    [
+      'more records than it says',
+      87,
+      () =>
+        altered((b) => {
+          b.writeInt32BE(2, batchAt.recordsCount);
+          b.writeInt32BE(1, batchAt.lastOffsetDelta);
+        }),
+    ],
+    ['a last offset delta of another count', 87, () => altered((b) => b.writeInt32BE(5, batchAt.lastOffsetDelta))],
+    ['a base offset', 87, () => altered((b) => patchBatch(b, 0, 7, 0))],
+    ['a control batch', 87, () => good({ isControl: true })],
+    ['a transactional batch', 87, () => good({ isTransactional: true, producerId: 1n, producerEpoch: 0, baseSequence: 0 })],
+    ['a producer id without a sequence', 87, () => good({ producerId: 1n, producerEpoch: 0 })],
+    ['attributes that are not known', 87, () => altered((b) => b.writeInt16BE(0x100, batchAt.attributes))],
+    ['a codec that is not known', 76, () => altered((b) => b.writeInt16BE(5, batchAt.attributes))],
+    ['zstd before version 7', 76, () => good({ compression: 'zstd' }), { apiVersion: 6 }],
+    ['log append time', 32, () => good({ timestampType: 'log-append' })],
+    ['a timestamp too old', 32, () => good({ timestampMs: 499_999 })],
+    ['a timestamp too new', 32, () => good({ timestampMs: 4_600_001 })],
+    ['a timestamp beyond all numbers', 87, () => altered((b) => b.writeInt32BE(0x7fffffff, batchAt.baseTimestamp))],
+    ['what would inflate too far', 2, () => good({ compression: 'gzip', valueBytes: 20_000 }), { maxDecompressedBytes: 50_000 }],
+    ['what does not inflate', 2, () => altered((b) => b.fill(0xaa, batchAt.records + 4), { compression: 'gzip', valueBytes: 300 })],
+  ])('with %s is refused with %i', (_what, kafkaCode, make, overrides = {}) => {
+    expect(() => validateProduceBatch(make(), { ...rules, ...overrides })).toThrow(
+      expect.objectContaining({ name: 'LakeError', kafkaCode }),
+    );
+  });
+
+  it('without a timestamp is taken', () => {
+    expect(batchMaxTimestamp(validateProduceBatch(good({ timestampMs: -1 }), rules), 0)).toBe(-1);
+  });
+
+  it('gets the largest timestamp its records have', () => {
+    const bytes = altered((b) => writeInt64Number(b, 999_999, batchAt.maxTimestamp), { timestamps: [900_000, 950_000, 920_000] });
+    const taken = validateProduceBatch(bytes, rules);
+    expect(batchMaxTimestamp(taken, 0)).toBe(950_000);
+    expect(isBatchCrcValid(taken, 0)).toBe(true);
+  });
+
+  it("of the broker's own may be a control batch", () => {
+    expect(() => validateProduceBatch(good({ isControl: true }), { ...rules, isInternalAppend: true })).not.toThrow();
+  });
+});

@@ -97,6 +97,9 @@ async function answer(message: ToEngine): Promise<void> {
       instance = await EngineInstance.open(message);
       send({ type: 'opened' });
       return;
+    case 'ping':
+      send({ type: 'alive' });
+      return;
     case 'parse': {
       const statement = await opened().parse(message.sql);
       send({ type: 'parsed', tables: statement.tables, parameters: statement.parameters });

@@ -52,6 +52,8 @@ export interface RunQuery {
 
 export type ToEngine =
   | OpenInstance
+  /** Whether a spare is still alive: its death may not have been heard of yet. */
+  | { readonly type: 'ping' }
   | ParseQuery
   | AnalyzeQuery
   | RunQuery
@@ -61,6 +63,7 @@ export type ToEngine =
 
 export type FromEngine =
   | { readonly type: 'opened' }
+  | { readonly type: 'alive' }
   | { readonly type: 'parsed'; readonly tables: readonly TableReference[]; readonly parameters: readonly string[] }
   | {
       readonly type: 'analyzed';

@@ -19,6 +19,8 @@ const unprivileged = { uid: 65534, gid: 65534 };
 const residentBytesMax = 768 * MiB;
 /** How long an interrupted query may take to answer before its child is killed. */
 const interruptGraceMs = 2000;
+/** Spares in a row that one query may find dead: more than were killed by chance at once. */
+const replacedMax = 3;
 
 export interface EnginePoolOptions {
   /** Folder of leases, owned by the pool alone; made anew. */
@@ -122,6 +124,14 @@ class Engine {
   }
 }
 
+/** The system kills a process at once; its parent hears of it a little later. */
+function isAlive(engine: Engine): Promise<boolean> {
+  return engine.ask({ type: 'ping' }, 'alive').then(
+    () => true,
+    () => false,
+  );
+}
+
 /** An engine may be stuck: the caller's signal ends the wait, and `release` deals with the engine. */
 async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise<T>((resolve, reject) => {
@@ -157,19 +167,24 @@ export class EnginePool {
     return [...this.#all].flatMap((engine) => (engine.child.pid === undefined ? [] : [engine.child.pid]));
   }
 
-  /** The caller bounds how many sessions there are at once to the number of engines. */
+  /**
+   * The caller bounds how many sessions there are at once to the number of engines. An engine that died while it was spare is
+   * replaced, and the query does not hear of it, unless its replacements die as well.
+   */
   async claim(signal: AbortSignal): Promise<EngineSession> {
-    for (;;) {
+    for (let replaced = 0; ; replaced++) {
       if (this.#isClosed) throw new LakeError('cancelled', 'the query service is closing');
       const spare = this.#spares.shift();
       if (spare === undefined) throw new LakeError('internal', 'more queries than engines');
-      const engine = await spare.catch((error: unknown) => {
+      try {
+        const engine = await spare;
+        if (await isAlive(engine)) return this.#session(engine, signal);
+        await this.#discard(engine);
+        throw new LakeError('worker-died', `query engine ${engine.child.pid} ended before its query began`, { hint: 'Ask again.' });
+      } catch (error) {
         this.#addSpare();
-        throw error;
-      });
-      if (!engine.isDead) return this.#session(engine, signal);
-      this.#drop(engine);
-      this.#addSpare();
+        if (replaced >= replacedMax) throw error;
+      }
     }
   }
 
@@ -252,7 +267,10 @@ export class EnginePool {
   }
 
   #keepSpare(engine: Engine): void {
-    const prepared = this.#prepare(engine);
+    const prepared = this.#prepare(engine).catch(async (error: unknown) => {
+      await this.#discard(engine);
+      throw error;
+    });
     // Whoever claims it sees the error; an engine nobody claims must not end the process.
     prepared.catch(() => undefined);
     this.#spares.push(prepared);
@@ -278,6 +296,13 @@ export class EnginePool {
 
   #drop(engine: Engine): void {
     this.#all.delete(engine);
+  }
+
+  /** Ends an engine that cannot be used, and leaves nothing of it. */
+  async #discard(engine: Engine): Promise<void> {
+    await engine.kill();
+    await this.#clearDirectories(engine);
+    this.#drop(engine);
   }
 
   async close(): Promise<void> {

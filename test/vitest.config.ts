@@ -14,7 +14,8 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 2,
     projects: [
-      suite('unit', ['test/*.test.ts', 'test/{unit,property,golden,contract}/**/*.test.ts'], 20_000),
+      suite('unit', ['test/*.test.ts', 'test/{unit,golden}/**/*.test.ts'], 30_000),
+      suite('property', ['test/{property,contract}/**/*.test.ts'], 240_000),
       suite('acceptance', ['test/acceptance/**/*.test.ts'], 180_000, false),
       suite('conformance', ['test/conformance/**/*.test.ts'], 300_000, false),
     ],

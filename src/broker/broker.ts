@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatHostPort, type HostPort, parseHostPort, type ServerConfig } from '../config/index.js';
 import type { ControlHandlers } from '../control/index.js';
-import type { Clock, ClusterId, Random } from '../kernel/index.js';
+import { type Clock, type ClusterId, LakeError, type Random } from '../kernel/index.js';
 import { openHotLog } from '../log/index.js';
 import type { Logger, MetricSample } from '../telemetry/index.js';
 import { ChunkCache } from './cold/chunk-cache.js';
@@ -47,15 +47,34 @@ export interface Broker {
   close(): Promise<void>;
 }
 
+/** What undoes each step of a start, in the order of the steps. */
+type Undo = (() => Promise<void> | void)[];
+
+async function undoAll(undo: Undo): Promise<void> {
+  for (const step of undo.splice(0).reverse()) await step();
+}
+
 /**
  * Opens the data directory, recovers the log, loads the groups and listens. Errors: `data-dir-locked`, `log-damaged`, `internal`
- * naming the file or address that cannot be used, and those of the configuration.
+ * naming the file or address that cannot be used, and those of the configuration; what was opened is closed again.
  */
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
+  const undo: Undo = [];
+  try {
+    return await start(options, undo);
+  } catch (error) {
+    await undoAll(undo);
+    throw error;
+  }
+}
+
+async function start(options: BrokerOptions, undo: Undo): Promise<Broker> {
   const { config, dataDir, clock, random, logger, coldTier } = options;
   const nodeId = config.get('node.id');
+  const listen = parseHostPort('kafka.listen', config.get('kafka.listen'));
+  const advertised = advertisedAddress(config, listen);
+
   await mkdir(dataDir, { recursive: true });
-  const store = await MetadataStore.open(dataDir, nodeId, random);
   const log = await openHotLog(
     {
       dir: join(dataDir, 'log'),
@@ -65,17 +84,20 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     },
     { clock, random, logger },
   );
+  undo.push(() => log.close());
+  const store = await MetadataStore.open(dataDir, nodeId, random);
   const topics = await Topics.open({ config, store, log, clock, random, logger });
   const cache = await ChunkCache.open({ dir: join(dataDir, 'cache', 'chunks'), maxBytes: config.get('chunk.cache.bytes') });
+  undo.push(() => cache.close());
   const cold = new ColdReader({ clock, logger, coldTier, cache });
-  const counters: BrokerCounters = { producedBytes: 0, producedRecords: 0, fetchedBytes: 0, fetchedColdBytes: 0, evictedBytes: 0 };
+  undo.push(() => cold.close());
   const groups = openGroups(options, topics);
   await groups.load();
+  const counters: BrokerCounters = { producedBytes: 0, producedRecords: 0, fetchedBytes: 0, fetchedColdBytes: 0, evictedBytes: 0 };
   const upkeep = await Upkeep.start({ dataDir, config, clock, logger, log, cache, counters });
+  undo.push(() => upkeep.close());
 
-  let address: HostPort = parseHostPort('kafka.listen', config.get('kafka.listen'));
-  const advertisedText = config.get('advertised.listeners');
-  const advertised = advertisedText === '' ? undefined : parseHostPort('advertised.listeners', advertisedText.replace(/^[A-Z_]+:\/\//, ''));
+  let address = listen;
   const core: BrokerCore = {
     config,
     clock,
@@ -96,7 +118,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     answerBytesMax: () => listener.answerBytesMax(),
   };
   const listener = new Listener({
-    listen: address,
+    listen,
     logger,
     handlers: handlerTable(core),
     connectionsMax: config.get('max.connections'),
@@ -111,22 +133,10 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     }
     coldTier.topicsChanged();
   });
-  const close = async (): Promise<void> => {
-    groups.close();
-    await listener.close();
-    await cold.close();
-    await upkeep.close();
-    await log.close();
-    await cache.close();
-  };
-  try {
-    address = await listener.listen();
-  } catch (error) {
-    groups.close();
-    await upkeep.close();
-    await log.close();
-    throw error;
-  }
+  undo.push(() => groups.close());
+  address = await listener.listen();
+  // Groups are closed first, so that what they hold is answered while there are connections.
+  undo.splice(-1, 0, () => listener.close());
   logger.info('broker listens', { kafka: formatHostPort(address), clusterId: store.clusterId });
   return {
     kafkaAddress: address,
@@ -134,8 +144,19 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     controlHandlers: brokerControlHandlers(core),
     onTopicsChanged: (heard) => topics.onChange(() => heard()),
     metricsSnapshot: () => brokerMetrics(core, listener, cache),
-    close,
+    close: () => undoAll(undo),
   };
+}
+
+/** What clients are told, where it differs from the address listened on; Kafka's `PLAINTEXT://` before it is understood. */
+function advertisedAddress(config: ServerConfig, listen: HostPort): HostPort | undefined {
+  const text = config.get('advertised.listeners').replace(/^PLAINTEXT:\/\//, '');
+  if (text !== '') return parseHostPort('advertised.listeners', text);
+  if (listen.host !== '0.0.0.0' && listen.host !== '::') return undefined;
+  throw new LakeError('config-refused', `kafka.listen=${formatHostPort(listen)} is no address that clients can be told`, {
+    hint: 'Set advertised.listeners to the HOST:PORT by which clients reach this broker.',
+    facts: { key: 'advertised.listeners' },
+  });
 }
 
 function openGroups({ config, clock, random, logger }: BrokerOptions, topics: Topics): GroupCoordinator {
@@ -149,6 +170,7 @@ function openGroups({ config, clock, random, logger }: BrokerOptions, topics: To
     },
     log: new GroupLog({
       clock,
+      logger,
       partitions: () => topics.byName(offsetsTopic)?.partitions ?? new Map(),
       ensureTopic: () => topics.ensureOffsetsTopic(),
       isFlushed: config.get('flush.policy') === 'group-commit',

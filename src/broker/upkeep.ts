@@ -4,7 +4,7 @@
  */
 import { statfs } from 'node:fs/promises';
 import type { ServerConfig } from '../config/index.js';
-import { type Clock, isLakeError, secondMs } from '../kernel/index.js';
+import { type Clock, InvariantError, secondMs, toLakeError } from '../kernel/index.js';
 import type { HotLog } from '../log/index.js';
 import type { Logger } from '../telemetry/index.js';
 import type { ChunkCache } from './cold/chunk-cache.js';
@@ -69,8 +69,8 @@ export class Upkeep implements DiskState {
         await round();
       } catch (error) {
         // An operating error of one round is this round's alone: the next one tries again.
-        if (!isLakeError(error)) throw error;
-        this.#ports.logger.error('a round of upkeep failed', { error: error.message });
+        if (error instanceof InvariantError) throw error;
+        this.#ports.logger.error('a round of upkeep failed', { error: toLakeError(error).message });
       }
     }
   }

@@ -64,8 +64,14 @@ export class GroupCoordinator {
     return this.#groups.get(id);
   }
 
-  /** `undefined` where there are too many groups already. */
+  /** Whether what the group is and has committed is known: false where its part of the log cannot be read. */
+  isServed(id: string): boolean {
+    return this.#ports.log.isServed(id);
+  }
+
+  /** `undefined` where there are too many groups already, or the group is not served. */
   groupOrNew(id: string): Group | undefined {
+    if (!this.isServed(id)) return undefined;
     const known = this.#groups.get(id);
     if (known !== undefined) return known;
     if (this.#groups.size >= groupsMax) this.#sweep();

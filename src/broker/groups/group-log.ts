@@ -1,8 +1,9 @@
 /** `__consumer_offsets` as a log of group records: appended to under acks=all, and replayed at start. */
 import type { Clock, Offset, PartitionId } from '../../kernel/index.js';
-import { LakeError, MiB, topicName } from '../../kernel/index.js';
+import { isLakeError, LakeError, MiB, topicName } from '../../kernel/index.js';
 import type { PartitionLog } from '../../log/index.js';
-import { batchLastOffset, decodeBatch, encodeBatch, isControl, walkBatches } from '../../wire/index.js';
+import type { Logger } from '../../telemetry/index.js';
+import { batchLastOffset, decodeBatch, encodeBatch, isBatchCrcValid, isControl, walkBatches } from '../../wire/index.js';
 import { decodeGroupRecord, groupPartition, type GroupRecord } from './group-records.js';
 
 export const offsetsTopic = topicName('__consumer_offsets');
@@ -17,6 +18,7 @@ export interface KeyValue {
 
 export interface GroupLogPorts {
   readonly clock: Clock;
+  readonly logger: Logger;
   /** Of `__consumer_offsets`, by id; empty until the topic is there. */
   readonly partitions: () => ReadonlyMap<PartitionId, PartitionLog>;
   /** Creates the topic if it is not there. */
@@ -27,6 +29,7 @@ export interface GroupLogPorts {
 
 export class GroupLog {
   readonly #ports: GroupLogPorts;
+  readonly #unreadable = new Set<PartitionId>();
 
   constructor(ports: GroupLogPorts) {
     this.#ports = ports;
@@ -37,16 +40,36 @@ export class GroupLog {
     await this.#ports.ensureTopic();
     const partitions = this.#ports.partitions();
     const log = partitions.get(groupPartition(group, partitions.size));
-    if (log === undefined) throw new LakeError('log-offline', `${offsetsTopic} has no partition for group ${group}`);
+    if (log === undefined || !this.isServed(group))
+      throw new LakeError('log-offline', `${offsetsTopic} has no partition that can be used for group ${group}`);
     const nowMs = this.#ports.clock.nowMs();
     const batch = encodeBatch({ records: records.map(({ key, value }) => ({ timestampMs: nowMs, key, value })) });
     const { lastOffset } = log.append(batch, nowMs);
     if (this.#ports.isFlushed) await log.flush(lastOffset + 1);
   }
 
-  /** Hands over every record in the order it was written; a partition that cannot be read throws its error. */
+  /**
+   * Hands over every record in the order it was written. A partition that cannot be read is reported, and its groups are not
+   * served: to say that they have committed nothing would send their consumers to the beginning.
+   */
   async replay(onRecord: (record: GroupRecord) => void): Promise<void> {
-    for (const log of this.#ports.partitions().values()) await replayPartition(log, onRecord);
+    for (const log of this.#ports.partitions().values()) {
+      try {
+        await replayPartition(log, onRecord);
+      } catch (error) {
+        if (!isLakeError(error)) throw error;
+        this.#unreadable.add(log.partition);
+        this.#ports.logger.error('a partition of __consumer_offsets cannot be read; its groups are not served', {
+          partition: log.partition,
+          error: error.message,
+        });
+      }
+    }
+  }
+
+  /** Whether what the group committed is known. */
+  isServed(group: string): boolean {
+    return this.#unreadable.size === 0 || !this.#unreadable.has(groupPartition(group, this.#ports.partitions().size));
   }
 }
 
@@ -62,6 +85,8 @@ async function replayFrom(log: PartitionLog, from: Offset, onRecord: (record: Gr
   const run = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
   let next = from;
   walkBatches(run, (at) => {
+    if (!isBatchCrcValid(run, at))
+      throw new LakeError('log-damaged', `the batch at offset ${next} of ${log.topic}-${log.partition} is damaged`);
     next = batchLastOffset(run, at) + 1;
     if (isControl(run, at)) return;
     for (const { key, value } of decodeBatch(run, at)) {

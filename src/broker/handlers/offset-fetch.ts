@@ -3,7 +3,7 @@
  * Behaviour: committed positions with leader epoch and metadata; none committed is offset −1 with empty metadata and no error.
  * Topics null (v2+) asks for all.
  * Ignored: require_stable (there are no transactions, so every position is stable), member id and epoch.
- * Errors: none.
+ * Errors: COORDINATOR_NOT_AVAILABLE (15, by partition and by group) where the group's part of `__consumer_offsets` cannot be read.
  */
 import { kafkaErrors, type MessageInput, offsetFetchApi, type OffsetFetchResponseGroupTopic } from '../../wire/index.js';
 import type { BrokerCore } from '../core.js';
@@ -13,14 +13,18 @@ type AskedTopics = readonly { readonly name: string; readonly partitionIndexes: 
 
 export function offsetFetchHandler(core: BrokerCore): Handler {
   return handlerOf(offsetFetchApi, (request, { version }) => {
-    if (version < 8) return { topics: positions(core, request.groupId, request.topics), errorCode: kafkaErrors.NONE };
+    if (version < 8) return { topics: positions(core, request.groupId, request.topics), errorCode: codeOf(core, request.groupId) };
     const groups = request.groups.map(({ groupId, topics }) => ({
       groupId,
       topics: positions(core, groupId, topics),
-      errorCode: kafkaErrors.NONE,
+      errorCode: codeOf(core, groupId),
     }));
     return { groups };
   });
+}
+
+function codeOf(core: BrokerCore, groupId: string): number {
+  return core.groups.isServed(groupId) ? kafkaErrors.NONE : kafkaErrors.COORDINATOR_NOT_AVAILABLE;
 }
 
 function positions(core: BrokerCore, groupId: string, asked: AskedTopics): MessageInput<OffsetFetchResponseGroupTopic>[] {
@@ -35,7 +39,7 @@ function positions(core: BrokerCore, groupId: string, asked: AskedTopics): Messa
         committedOffset: committed?.offset ?? -1,
         committedLeaderEpoch: committed?.leaderEpoch ?? -1,
         metadata: committed?.metadata ?? '',
-        errorCode: kafkaErrors.NONE,
+        errorCode: codeOf(core, groupId),
       };
     }),
   }));

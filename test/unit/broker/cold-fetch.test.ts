@@ -294,6 +294,10 @@ describe('the broker', () => {
     await expect.poll(() => readdir(join(world.dataDir, 'cache', 'chunks'))).toEqual([]);
   });
 
+  it('refuses to listen everywhere without an address for clients', async () => {
+    await expect(testBroker({ flags: { 'kafka.listen': '0.0.0.0:0' } })).rejects.toThrow(/no address that clients can be told/);
+  });
+
   it('refuses an address that is taken', async () => {
     const { kafkaAddress } = await testBroker();
     const flags = { 'kafka.listen': `127.0.0.1:${kafkaAddress.port}` };

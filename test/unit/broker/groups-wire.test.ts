@@ -1,4 +1,7 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { groupPartition } from '../../../src/broker/groups/group-records.js';
 import type { Broker } from '../../../src/broker/index.js';
 import {
   deleteTopicsApi,
@@ -16,7 +19,7 @@ import { temporaryFolder, testBroker, WireClient } from './broker-fixture.js';
 
 const groupId = 'g';
 
-async function join(client: WireClient, over: object = {}, version = 5): Promise<JoinGroupResponse> {
+async function joinGroup(client: WireClient, over: object = {}, version = 5): Promise<JoinGroupResponse> {
   const body = {
     groupId,
     sessionTimeoutMs: 10_000,
@@ -32,7 +35,7 @@ async function join(client: WireClient, over: object = {}, version = 5): Promise
 
 /** A group of one, stable. */
 async function member(client: WireClient): Promise<JoinGroupResponse> {
-  const joined = await join(client);
+  const joined = await joinGroup(client);
   const { memberId, generationId } = joined;
   await client.call(syncGroupApi, 3, { groupId, generationId, memberId, assignments: [{ memberId, assignment: Buffer.from('all') }] });
   return joined;
@@ -95,16 +98,16 @@ describe('FindCoordinator', () => {
 describe('groups over the wire', () => {
   it('refuses static members, empty groups and bad sessions clearly', async () => {
     const { client } = await serve();
-    expect((await join(client, { groupInstanceId: 'i' })).errorCode).toBe(35);
-    expect((await join(client, { groupId: '' })).errorCode).toBe(24);
-    expect((await join(client, { sessionTimeoutMs: 1 })).errorCode).toBe(26);
-    expect((await join(client, { memberId: 'nobody' })).errorCode).toBe(25);
-    expect((await join(client, { protocols: [] })).errorCode).toBe(23);
+    expect((await joinGroup(client, { groupInstanceId: 'i' })).errorCode).toBe(35);
+    expect((await joinGroup(client, { groupId: '' })).errorCode).toBe(24);
+    expect((await joinGroup(client, { sessionTimeoutMs: 1 })).errorCode).toBe(26);
+    expect((await joinGroup(client, { memberId: 'nobody' })).errorCode).toBe(25);
+    expect((await joinGroup(client, { protocols: [] })).errorCode).toBe(23);
   });
 
   it.each([0, 3, 9])('joins at JoinGroup v%i', async (version) => {
     const { client } = await serve();
-    const joined = await join(client, {}, version);
+    const joined = await joinGroup(client, {}, version);
     expect(joined).toMatchObject({ errorCode: 0, generationId: 1, protocolName: 'range' });
     expect(joined.members).toHaveLength(1);
     expect(joined.leader).toBe(joined.memberId);
@@ -170,6 +173,24 @@ describe('committed offsets', () => {
     expect(await commit(client, { offset: 1, member: by, topic: 'none' })).toBe(3);
     expect(await commit(client, { offset: 1, member: by, metadata: 'x'.repeat(4097) })).toBe(12);
     expect(await committed(client)).toEqual(none);
+  });
+
+  it('are not said to be none where the log of the group is damaged', async () => {
+    const dataDir = await temporaryFolder();
+    const { broker, client } = await serve(dataDir);
+    await client.createTopic('a');
+    await commit(client, { offset: 5 });
+    await broker.close();
+    const file = join(dataDir, 'log', `__consumer_offsets-${groupPartition(groupId, 3)}`, '00000000000000000000.log');
+    const bytes = await readFile(file);
+    bytes[bytes.length - 1]! ^= 1;
+    await writeFile(file, bytes);
+    const later = await serve(dataDir);
+    expect(await committed(later.client)).toMatchObject({ errorCode: 15, committedOffset: -1 });
+    expect(await commit(later.client, { offset: 6 })).toBe(15);
+    expect((await joinGroup(later.client)).errorCode).toBe(15);
+    const elsewhere = ['h', 'i', 'j', 'k'].find((group) => groupPartition(group, 3) !== groupPartition(groupId, 3))!;
+    expect(await committed(later.client, 'a', elsewhere)).toEqual(none);
   });
 
   it('go with their topic, and do not come back with another of its name, after a restart either', async () => {

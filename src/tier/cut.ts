@@ -114,7 +114,11 @@ export async function prepareCut(ports: TierPorts, order: CutOrder): Promise<Pre
   try {
     const encoded = await runJob(ports, order.signal, 'encoding', async (signal) => {
       await rm(outPath, { force: true });
-      return ports.workers.run({ kind: 'encode', staged, typedColumns: columns, valueFormat: order.topic.valueFormat, outPath }, signal);
+      const footer = { 'thermocline.table': order.tablePrefix, 'thermocline.partition': String(order.partition) };
+      return ports.workers.run(
+        { kind: 'encode', staged, typedColumns: columns, valueFormat: order.topic.valueFormat, footer, outPath },
+        signal,
+      );
     });
     ports.counters.encodeCpuMs += encoded.cpuMs;
     const digest = composeDigests(...staged.map((result) => result.digest));

@@ -1,0 +1,52 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../../src/kernel/index.js';
+import { EnginePool } from '../../../src/query/engine.js';
+import { silentLogger } from '../../../src/telemetry/index.js';
+
+const MiB = 2 ** 20;
+const ending: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const end of ending.splice(0).reverse()) await end();
+});
+
+async function pool(): Promise<{ engines: EnginePool; directory: string }> {
+  const folder = await mkdtemp(join(tmpdir(), 'thermocline-engines-'));
+  ending.push(() => rm(folder, { recursive: true, force: true }));
+  const directory = join(folder, 'leases');
+  const engines = await EnginePool.open({
+    directory,
+    engines: 1,
+    memoryBytes: 256 * MiB,
+    spillBytes: MiB,
+    clock: systemClock,
+    logger: silentLogger,
+  });
+  ending.push(() => engines.close());
+  return { engines, directory };
+}
+
+describe('the pool of query engines', () => {
+  it('replaces a spare that died while it was started, without a query hearing of it', async () => {
+    const { engines } = await pool();
+    for (const pid of engines.pids) process.kill(pid, 'SIGKILL');
+    const session = await engines.claim(new AbortController().signal);
+    expect((await session.ask({ type: 'parse', sql: 'SELECT 1' }, 'parsed')).tables).toEqual([]);
+    await session.release();
+  });
+
+  it('replaces a spare that died while it waited, and leaves nothing of it', async () => {
+    const { engines, directory } = await pool();
+    const { signal } = new AbortController();
+    await (await engines.claim(signal)).release();
+    const [killed] = engines.pids;
+    process.kill(killed!, 'SIGKILL');
+    const session = await engines.claim(signal);
+    expect(session.pid).not.toBe(killed);
+    expect(engines.pids).toEqual([session.pid]);
+    expect((await readdir(directory)).filter((name) => name.startsWith('lease-'))).toEqual([session.lease]);
+    await session.release();
+  });
+});

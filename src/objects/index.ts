@@ -6,7 +6,7 @@
  * Invariants: a put is durable and whole or not there; with `ifAbsent` one writer wins; a lost answer is never taken for
  * a failure (`isOutcomeUnknown`); one contract suite holds for all adapters.
  * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/objects test/contract/object-store`, and with a
- * real server `THERMOCLINE_VERSITYGW=<binary> … --project conformance test/conformance/object-store-s3`.
+ * real server `THERMOCLINE_TEST_VERSITYGW=<binary> … --project conformance test/conformance/object-store-s3`.
  */
 export { isOutcomeUnknown } from './errors.js';
 export { answerLost, faultyStore, unavailable, type FaultPlan, type StoreCall, type StoreOperation } from './faulty-store.js';

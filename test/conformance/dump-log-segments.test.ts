@@ -1,26 +1,22 @@
 /**
- * Apache Kafka's own DumpLogSegments reads what the hot log writes. It runs where KAFKA44_DIR names a folder with Kafka's
- * tools (`tools/*.jar`) and `java` is there.
+ * Apache Kafka's own DumpLogSegments reads what the hot log writes.
  */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { kafka44 } from '../support/outside-tools.js';
 import { batch, files, partitionFolder, sequenced, world } from '../unit/log/hot-world.js';
-
-const kafka = process.env['KAFKA44_DIR'];
-const title =
-  kafka === undefined ? "Kafka's DumpLogSegments (skipped: set KAFKA44_DIR to a folder with Kafka's tools)" : "Kafka's DumpLogSegments";
 
 async function dump(paths: readonly string[], ...options: string[]): Promise<string> {
   const run = promisify(execFile);
   const main = 'org.apache.kafka.tools.DumpLogSegments';
-  const args = ['-Xmx256M', '-Djava.awt.headless=true', '-cp', join(kafka as string, 'tools', '*'), main];
+  const args = ['-Xmx256M', '-Djava.awt.headless=true', '-cp', join(kafka44.path ?? '', 'tools', '*'), main];
   const { stdout } = await run('java', [...args, ...options, '--files', paths.join(',')], { maxBuffer: 64 << 20 });
   return stdout;
 }
 
-describe.skipIf(kafka === undefined)(title, () => {
+describe.skipIf(kafka44.path === undefined)(`Kafka's DumpLogSegments${kafka44.note}`, () => {
   it('reads segments, indexes and snapshots, and finds nothing wrong', { timeout: 120_000 }, async () => {
     const { dir, log, partition } = await world({ segmentBytes: 20_000, indexIntervalBytes: 300 });
     const codecs = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const;

@@ -20,9 +20,8 @@ import {
   type TableVersion,
 } from '../../src/iceberg/index.js';
 import { openObjectStore, type ObjectStore } from '../../src/objects/index.js';
+import { readersPython } from '../support/outside-tools.js';
 
-const python = process.env['THERMOCLINE_PYICEBERG_PYTHON'];
-const reason = 'set THERMOCLINE_PYICEBERG_PYTHON to a python that has pyiceberg, and duckdb with its Iceberg extension, to run this';
 const script = fileURLToPath(new URL('../support/iceberg-readers.py', import.meta.url));
 const run = promisify(execFile);
 
@@ -50,7 +49,7 @@ interface ReaderAnswer {
   readonly snapshots?: number;
 }
 
-describe.skipIf(python === undefined)(`readers that are not ours${python === undefined ? ` (skipped: ${reason})` : ''}`, () => {
+describe.skipIf(readersPython.path === undefined)(`readers that are not ours${readersPython.note}`, () => {
   let folder: string;
   let store: ObjectStore;
   let table: TableStore;
@@ -129,7 +128,7 @@ describe.skipIf(python === undefined)(`readers that are not ours${python === und
 
   const read = async (): Promise<Record<'pyiceberg' | 'duckdb', ReaderAnswer>> => {
     const metadata = locationOf({ prefix, location: head.metadata.location }, versionKey(prefix, head.version));
-    const { stdout } = await run(python ?? '', [script, store.location(prefix), metadata], { maxBuffer: 64 * 1024 * 1024 });
+    const { stdout } = await run(readersPython.path ?? '', [script, store.location(prefix), metadata], { maxBuffer: 64 * 1024 * 1024 });
     return JSON.parse(stdout) as Record<'pyiceberg' | 'duckdb', ReaderAnswer>;
   };
 

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isLakeError, MiB } from '../../src/kernel/index.js';
 import { isOutcomeUnknown, LocalCache, openObjectStore, type ObjectStore } from '../../src/objects/index.js';
 import { objectStoreContract } from '../contract/object-store.contract.js';
-import { startVersitygw, versitygwBinary, versitygwReason, type S3Server } from '../support/versitygw.js';
+import { versitygw } from '../support/outside-tools.js';
+import { type S3Server, startVersitygw } from '../support/versitygw.js';
 
 const useCredentials = (accessKey: string, secretKey: string): void => {
   process.env['AWS_ACCESS_KEY_ID'] = accessKey;
@@ -26,141 +27,138 @@ if (given !== undefined) {
   }));
 }
 
-describe.skipIf(versitygwBinary === undefined)(
-  `a real S3 server${versitygwBinary === undefined ? ` (skipped: ${versitygwReason})` : ''}`,
-  () => {
-    let server: S3Server;
-    let store: ObjectStore;
-    const open = (url: string, endpoint = server.endpoint): Promise<ObjectStore> => openObjectStore(url, { endpoint });
+describe.skipIf(versitygw.path === undefined)(`a real S3 server${versitygw.note}`, () => {
+  let server: S3Server;
+  let store: ObjectStore;
+  const open = (url: string, endpoint = server.endpoint): Promise<ObjectStore> => openObjectStore(url, { endpoint });
 
-    beforeAll(async () => {
-      server = await startVersitygw(versitygwBinary ?? '', ['lake', 'other']);
-      useCredentials(server.accessKey, server.secretKey);
-      store = await open('s3://lake/shared');
+  beforeAll(async () => {
+    server = await startVersitygw(versitygw.path ?? '', ['lake', 'other']);
+    useCredentials(server.accessKey, server.secretKey);
+    store = await open('s3://lake/shared');
+  });
+  afterAll(async () => {
+    await store?.close();
+    await server?.stop();
+  });
+
+  objectStoreContract('S3', () => ({ open: () => open('s3://other/a/prefix'), manyKeys: 1100 }));
+
+  const minio = (): MinioClient =>
+    new MinioClient({
+      endPoint: '127.0.0.1',
+      port: server.port,
+      useSSL: false,
+      accessKey: server.accessKey,
+      secretKey: server.secretKey,
+      region: 'us-east-1',
+      pathStyle: true,
     });
-    afterAll(async () => {
-      await store?.close();
-      await server?.stop();
-    });
+  const collect = async (stream: AsyncIterable<Buffer>): Promise<Buffer> => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of stream) chunks.push(chunk);
+    return Buffer.concat(chunks);
+  };
 
-    objectStoreContract('S3', () => ({ open: () => open('s3://other/a/prefix'), manyKeys: 1100 }));
+  it('is read by another client as it was written, in one request and in parts', async () => {
+    const large = Buffer.alloc(20 * MiB, 'large');
+    await store.put('ours/small', Buffer.from('small'));
+    await store.put('ours/large', large);
+    const client = minio();
+    expect((await collect(await client.getObject('lake', 'shared/ours/small'))).toString()).toBe('small');
+    expect(large.equals(await collect(await client.getObject('lake', 'shared/ours/large')))).toBe(true);
+    const names: (string | undefined)[] = [];
+    for await (const item of client.listObjectsV2('lake', 'shared/ours/', true)) names.push((item as { name?: string }).name);
+    expect(names).toEqual(['shared/ours/large', 'shared/ours/small']);
+  });
 
-    const minio = (): MinioClient =>
-      new MinioClient({
-        endPoint: '127.0.0.1',
-        port: server.port,
-        useSSL: false,
-        accessKey: server.accessKey,
-        secretKey: server.secretKey,
-        region: 'us-east-1',
-        pathStyle: true,
-      });
-    const collect = async (stream: AsyncIterable<Buffer>): Promise<Buffer> => {
-      const chunks: Buffer[] = [];
-      for await (const chunk of stream) chunks.push(chunk);
-      return Buffer.concat(chunks);
-    };
+  it('reads what another client wrote, and respects its keys', async () => {
+    const client = minio();
+    const large = Buffer.alloc(70 * MiB, 'theirs');
+    await client.putObject('lake', 'shared/theirs/small', Buffer.from('small'));
+    await client.putObject('lake', 'shared/theirs/large', large, large.length);
+    expect((await store.get('theirs/small')).toString()).toBe('small');
+    expect(large.equals(await store.get('theirs/large'))).toBe(true);
+    await expect(store.put('theirs/small', Buffer.from('ours'), { ifAbsent: true })).rejects.toMatchObject({ code: 'object-exists' });
+  });
 
-    it('is read by another client as it was written, in one request and in parts', async () => {
-      const large = Buffer.alloc(20 * MiB, 'large');
-      await store.put('ours/small', Buffer.from('small'));
-      await store.put('ours/large', large);
-      const client = minio();
-      expect((await collect(await client.getObject('lake', 'shared/ours/small'))).toString()).toBe('small');
-      expect(large.equals(await collect(await client.getObject('lake', 'shared/ours/large')))).toBe(true);
-      const names: (string | undefined)[] = [];
-      for await (const item of client.listObjectsV2('lake', 'shared/ours/', true)) names.push((item as { name?: string }).name);
-      expect(names).toEqual(['shared/ours/large', 'shared/ours/small']);
-    });
+  it('keeps one of several large conditional uploads in parts', async () => {
+    const outcomes = await Promise.allSettled(
+      [1, 2, 3].map((writer) => store.put('parts', Buffer.alloc(17 * MiB, writer), { ifAbsent: true })),
+    );
+    expect(outcomes.filter((outcome) => outcome.status === 'fulfilled')).toHaveLength(1);
+    const lost = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []));
+    expect(lost.every((error) => isLakeError(error, 'object-exists'))).toBe(true);
+    expect((await store.get('parts'))[0]).toBe(outcomes.findIndex((outcome) => outcome.status === 'fulfilled') + 1);
+  });
 
-    it('reads what another client wrote, and respects its keys', async () => {
-      const client = minio();
-      const large = Buffer.alloc(70 * MiB, 'theirs');
-      await client.putObject('lake', 'shared/theirs/small', Buffer.from('small'));
-      await client.putObject('lake', 'shared/theirs/large', large, large.length);
-      expect((await store.get('theirs/small')).toString()).toBe('small');
-      expect(large.equals(await store.get('theirs/large'))).toBe(true);
-      await expect(store.put('theirs/small', Buffer.from('ours'), { ifAbsent: true })).rejects.toMatchObject({ code: 'object-exists' });
-    });
+  it('says what to do about a missing bucket, wrong keys and a server that is not there', async () => {
+    const missing = await open('s3://nowhere');
+    await expect(missing.put('a', Buffer.from('x'))).rejects.toMatchObject({ code: 'store-refused', hint: /Create the bucket/ });
+    await expect(missing.get('a')).rejects.toMatchObject({ code: 'store-refused' });
+    await missing.close();
 
-    it('keeps one of several large conditional uploads in parts', async () => {
-      const outcomes = await Promise.allSettled(
-        [1, 2, 3].map((writer) => store.put('parts', Buffer.alloc(17 * MiB, writer), { ifAbsent: true })),
-      );
-      expect(outcomes.filter((outcome) => outcome.status === 'fulfilled')).toHaveLength(1);
-      const lost = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []));
-      expect(lost.every((error) => isLakeError(error, 'object-exists'))).toBe(true);
-      expect((await store.get('parts'))[0]).toBe(outcomes.findIndex((outcome) => outcome.status === 'fulfilled') + 1);
-    });
+    useCredentials(server.accessKey, 'wrong');
+    const refused = await open('s3://lake');
+    await expect(refused.put('a', Buffer.from('x'))).rejects.toMatchObject({ code: 'store-refused', hint: /AWS_SECRET_ACCESS_KEY/ });
+    await refused.close();
+    useCredentials(server.accessKey, server.secretKey);
 
-    it('says what to do about a missing bucket, wrong keys and a server that is not there', async () => {
-      const missing = await open('s3://nowhere');
-      await expect(missing.put('a', Buffer.from('x'))).rejects.toMatchObject({ code: 'store-refused', hint: /Create the bucket/ });
-      await expect(missing.get('a')).rejects.toMatchObject({ code: 'store-refused' });
-      await missing.close();
+    const absent = await open('s3://lake', 'http://127.0.0.1:1');
+    const error: unknown = await absent.put('a', Buffer.from('x'), { ifAbsent: true }).catch((cause: unknown) => cause);
+    expect(isLakeError(error, 'store-unavailable') && !isOutcomeUnknown(error)).toBe(true);
+    await absent.close();
+  });
 
-      useCredentials(server.accessKey, 'wrong');
-      const refused = await open('s3://lake');
-      await expect(refused.put('a', Buffer.from('x'))).rejects.toMatchObject({ code: 'store-refused', hint: /AWS_SECRET_ACCESS_KEY/ });
-      await refused.close();
-      useCredentials(server.accessKey, server.secretKey);
+  it('calls the outcome of a conditional write unknown where the answer was lost, and does not send it twice', async () => {
+    const proxy = await startProxy(server.port);
+    const through = await open('s3://lake/lost', `http://127.0.0.1:${proxy.port}`);
+    try {
+      await through.put('before', Buffer.from('x'), { ifAbsent: true });
+      proxy.loseAnswers = true;
+      const error: unknown = await through.put('key', Buffer.from('x'), { ifAbsent: true }).catch((cause: unknown) => cause);
+      expect(isOutcomeUnknown(error)).toBe(true);
+      expect(isLakeError(error) && error.retriable).toBe(true);
+      expect(proxy.lost).toBe(1);
+      proxy.loseAnswers = false;
+      expect((await through.get('key')).toString()).toBe('x');
+    } finally {
+      await through.close();
+      await proxy.stop();
+    }
+  });
 
-      const absent = await open('s3://lake', 'http://127.0.0.1:1');
-      const error: unknown = await absent.put('a', Buffer.from('x'), { ifAbsent: true }).catch((cause: unknown) => cause);
-      expect(isLakeError(error, 'store-unavailable') && !isOutcomeUnknown(error)).toBe(true);
-      await absent.close();
-    });
+  it('tries a read again whose connection broke', async () => {
+    const proxy = await startProxy(server.port);
+    const through = await open('s3://lake/again', `http://127.0.0.1:${proxy.port}`);
+    try {
+      await through.put('key', Buffer.from('x'));
+      proxy.loseAnswers = true;
+      proxy.losesMax = 2;
+      expect((await through.get('key')).toString()).toBe('x');
+      expect(proxy.lost).toBe(2);
+    } finally {
+      await through.close();
+      await proxy.stop();
+    }
+  });
 
-    it('calls the outcome of a conditional write unknown where the answer was lost, and does not send it twice', async () => {
-      const proxy = await startProxy(server.port);
-      const through = await open('s3://lake/lost', `http://127.0.0.1:${proxy.port}`);
-      try {
-        await through.put('before', Buffer.from('x'), { ifAbsent: true });
-        proxy.loseAnswers = true;
-        const error: unknown = await through.put('key', Buffer.from('x'), { ifAbsent: true }).catch((cause: unknown) => cause);
-        expect(isOutcomeUnknown(error)).toBe(true);
-        expect(isLakeError(error) && error.retriable).toBe(true);
-        expect(proxy.lost).toBe(1);
-        proxy.loseAnswers = false;
-        expect((await through.get('key')).toString()).toBe('x');
-      } finally {
-        await through.close();
-        await proxy.stop();
-      }
-    });
+  it('fills a local cache', async () => {
+    await store.put('cached', Buffer.from('bytes'));
+    const folder = join(server.folder, '..', 'cache');
+    const cache = await LocalCache.open({ store, dir: folder, maxBytes: 100 });
+    const [a, b] = await Promise.all([cache.fetchToLocal('cached'), cache.fetchToLocal('cached')]);
+    expect(a.path).toBe(b.path);
+    expect(cache.stats).toMatchObject({ bytes: 5, entries: 1, misses: 1 });
+    await cache.close();
+  });
 
-    it('tries a read again whose connection broke', async () => {
-      const proxy = await startProxy(server.port);
-      const through = await open('s3://lake/again', `http://127.0.0.1:${proxy.port}`);
-      try {
-        await through.put('key', Buffer.from('x'));
-        proxy.loseAnswers = true;
-        proxy.losesMax = 2;
-        expect((await through.get('key')).toString()).toBe('x');
-        expect(proxy.lost).toBe(2);
-      } finally {
-        await through.close();
-        await proxy.stop();
-      }
-    });
-
-    it('fills a local cache', async () => {
-      await store.put('cached', Buffer.from('bytes'));
-      const folder = join(server.folder, '..', 'cache');
-      const cache = await LocalCache.open({ store, dir: folder, maxBytes: 100 });
-      const [a, b] = await Promise.all([cache.fetchToLocal('cached'), cache.fetchToLocal('cached')]);
-      expect(a.path).toBe(b.path);
-      expect(cache.stats).toMatchObject({ bytes: 5, entries: 1, misses: 1 });
-      await cache.close();
-    });
-
-    it('notices an object that was damaged in the bucket', async () => {
-      await store.put('damaged', Buffer.from('right'));
-      await writeFile(join(server.folder, 'lake', 'shared', 'damaged'), 'wrong');
-      await expect(store.get('damaged')).rejects.toMatchObject({ code: 'store-unavailable' });
-    });
-  },
-);
+  it('notices an object that was damaged in the bucket', async () => {
+    await store.put('damaged', Buffer.from('right'));
+    await writeFile(join(server.folder, 'lake', 'shared', 'damaged'), 'wrong');
+    await expect(store.get('damaged')).rejects.toMatchObject({ code: 'store-unavailable' });
+  });
+});
 
 interface Proxy {
   readonly port: number;

@@ -1,4 +1,4 @@
-// A real S3 server for tests: versitygw, from a binary that the environment names. Ended by the process id it was started with.
+// A real S3 server for tests: versitygw, from a program that the environment names. Ended by the process id it was started with.
 import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { createServer, connect } from 'node:net';
@@ -16,18 +16,15 @@ export interface S3Server {
   stop(): Promise<void>;
 }
 
-export const versitygwBinary = process.env['THERMOCLINE_VERSITYGW'];
-export const versitygwReason = 'set THERMOCLINE_VERSITYGW to a versitygw binary to run this against a real S3 server';
-
 /** Starts the gateway with the given buckets and waits until it answers. */
-export async function startVersitygw(binary: string, buckets: readonly string[]): Promise<S3Server> {
+export async function startVersitygw(program: string, buckets: readonly string[]): Promise<S3Server> {
   const root = await mkdtemp(join(tmpdir(), 'thermocline-s3-'));
   const folder = join(root, 'data');
   for (const bucket of buckets) await mkdir(join(folder, bucket), { recursive: true });
   const port = await freePort();
   const credentials = { accessKey: 'test', secretKey: 'testtest' };
   const child = spawn(
-    binary,
+    program,
     [
       '--access',
       credentials.accessKey,
@@ -53,7 +50,7 @@ export async function startVersitygw(binary: string, buckets: readonly string[])
   for (let attempt = 0; !(await answers(port)); attempt++) {
     if (attempt > 200 || child.exitCode !== null) {
       await stop();
-      throw new Error(`${binary} did not start`);
+      throw new Error(`${program} did not start`);
     }
     await sleep(50);
   }

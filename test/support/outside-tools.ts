@@ -1,0 +1,30 @@
+// What the conformance suite compares with and nobody here wrote. `.ci/run` installs each and names it in the environment;
+// a test whose tool is not named is skipped and says why.
+import { existsSync } from 'node:fs';
+
+export interface OutsideTool {
+  /** Where it is; undefined where it was not installed. */
+  readonly path: string | undefined;
+  /** Behind a suite's name: why it is skipped, or nothing. */
+  readonly note: string;
+}
+
+function named(variable: string, what: string): OutsideTool {
+  const path = process.env[variable];
+  return path === undefined || path === '' ? { path: undefined, note: ` (skipped: set ${variable} to ${what})` } : { path, note: '' };
+}
+
+/** The program of versitygw, a real S3 server whose objects are plain files. */
+export const versitygw = named('THERMOCLINE_TEST_VERSITYGW', 'the versitygw program');
+
+/** A folder with Apache Kafka's jars: `libs` for the broker, `tools` for its command-line tools; `java` is on the path. */
+export const kafka44 = named('THERMOCLINE_TEST_KAFKA44', "a folder with Apache Kafka's jars");
+
+/** A Python with pyiceberg[pyarrow], and duckdb with its Iceberg, Avro and httpfs extensions as wheels. */
+export const readersPython = named('THERMOCLINE_TEST_PYTHON', 'a Python that has pyiceberg, and DuckDB with its Iceberg extension');
+
+const kcatPath = '/usr/bin/kcat';
+/** librdkafka's command-line client, where the system has it. */
+export const kcat: OutsideTool = existsSync(kcatPath)
+  ? { path: kcatPath, note: '' }
+  : { path: undefined, note: ` (skipped: install kcat, it is not at ${kcatPath})` };

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Broker } from '../../src/broker/index.js';
-import { batchCompression, compressionCodecs } from '../../src/wire/index.js';
+import { batchCompression, compressionCodecs, walkBatches } from '../../src/wire/index.js';
 import { temporaryFolder, testBroker, WireClient } from '../unit/broker/broker-fixture.js';
 
 const kcatPath = '/usr/bin/kcat';
@@ -68,7 +68,10 @@ describe.skipIf(!existsSync(kcatPath))('kcat', () => {
     const topicId = await (await WireClient.open(broker)).createTopic('t');
     await kcat(broker, ['-P', '-t', 't', '-z', codec, '-X', 'acks=all'], numbers.join('\n'));
     const { records } = await (await WireClient.open(broker)).fetch(topicId, 0);
-    expect(batchCompression(records!, 0)).toBe(codec);
+    // librdkafka sends a batch as it is where compressing it (the first record alone, say) would make it no smaller.
+    const stored: string[] = [];
+    walkBatches(records!, (at) => void stored.push(batchCompression(records!, at)));
+    expect(stored).toContain(codec);
     expect(lines(await kcat(broker, ['-C', '-t', 't', '-o', 'beginning', '-e', '-q']))).toEqual(numbers);
   });
 

@@ -29,7 +29,7 @@ export async function lockDirectory(directory: string, ports: { readonly clock: 
     if (lock !== undefined) return lock;
     if (attempt === tries) {
       throw new LakeError('data-dir-locked', `another process uses ${directory}`, {
-        hint: 'Stop the other broker, or give this one another --data-dir.',
+        hint: 'Stop the other service, or give this one another --data-dir.',
         facts: { directory },
       });
     }

@@ -6,6 +6,7 @@ import { openColumnWorkers } from '../columns/index.js';
 import { parseHostPort, placesOf, type ServerConfig } from '../config/index.js';
 import { type RecordSink, startGateway } from '../gateway/index.js';
 import { LakeError, systemClock, systemRandom } from '../kernel/index.js';
+import { lockDirectory } from '../log/index.js';
 import { openObjectStore } from '../objects/index.js';
 import { openQueryService, type QueryService } from '../query/index.js';
 import type { Logger, MetricSample } from '../telemetry/index.js';
@@ -20,6 +21,8 @@ const producerBufferBytes = 32 * 1024 * 1024;
 export async function startGatewayRole(config: ServerConfig, logger: Logger): Promise<RunningRole> {
   const places = placesOf(config);
   await mkdir(places.queryDir, { recursive: true });
+  // A second gateway would clear the caches that the first one's queries read from.
+  const lock = await lockDirectory(places.queryDir, { clock: systemClock, random: systemRandom });
   const store = await openObjectStore(places.bucketUrl, storeOptions(config));
   const link = new BrokerLink({
     address: places.controlAddress,
@@ -64,6 +67,7 @@ export async function startGatewayRole(config: ServerConfig, logger: Logger): Pr
       () => reader.close(),
       () => link.close(),
       () => store.close(),
+      () => lock.release(),
     );
   const gateway = await startGateway({
     listen: parseHostPort('http.listen', config.get('http.listen')),

@@ -2,6 +2,7 @@
  * What a role tells the world about its own life: NDJSON events on stdout for scripts, a short text for people, and the
  * signals that end it.
  */
+import { type Clock, systemClock } from '../kernel/index.js';
 
 export interface ReadyEvent {
   readonly event: 'ready';
@@ -45,14 +46,17 @@ export function emit(event: LifecycleEvent, out: NodeJS.WriteStream = process.st
 /** Longest that a clean stop may take; after it the process ends anyway. */
 export const stopDeadlineMs = 10_000;
 
-/** Resolves with the name of the first signal that asks for a stop. A second one ends the process at once. */
-export function stopSignal(): Promise<string> {
+/** A shell, npm and `timeout` pass on what the terminal sent to all: the same wish, heard twice. */
+const sameWishMs = 1000;
+
+/** Resolves with the name of the first signal that asks for a stop. One more, a second later or more, ends the process at once. */
+export function stopSignal(clock: Pick<Clock, 'monotonicMs'> = systemClock): Promise<string> {
   return new Promise((resolve) => {
-    let asked = false;
+    let askedMs: number | undefined;
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.on(signal, () => {
-        if (asked) process.exit(130);
-        asked = true;
+        if (askedMs !== undefined && clock.monotonicMs() - askedMs >= sameWishMs) process.exit(130);
+        askedMs ??= clock.monotonicMs();
         resolve(signal);
       });
     }

@@ -52,10 +52,8 @@ export interface StoredPartition {
   readonly error?: string;
 }
 
-export interface LakeOptions extends Partial<ServiceOptions> {
-  /** Removes the data directory at the end; default true where none was given. */
-  readonly isTemporary?: boolean;
-}
+/** Without a data directory it gets a temporary one, which goes at the end. */
+export type LakeOptions = Partial<ServiceOptions>;
 
 /** A range of offsets, [from, to). */
 export type Range = readonly [from: number, to: number];
@@ -74,7 +72,7 @@ export class Lake implements AsyncDisposable {
     const folder = options.dataDir === undefined ? await temporaryFolder() : undefined;
     const dataDir = options.dataDir ?? join(folder!.path, 'data');
     try {
-      return new Lake(await startService({ ...options, dataDir }), folder?.remove);
+      return new Lake(await startService({ ...options, dataDir }), folder === undefined ? undefined : () => folder.remove());
     } catch (error) {
       await folder?.remove();
       throw error;

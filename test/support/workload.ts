@@ -138,8 +138,8 @@ export async function selectedDifferences(lake: Lake, topic: string, workload: W
       .map(([, offset, producer, sequence]) => [Number(offset), `${String(producer)}:${String(sequence)}`] as const);
     wrong.push(...differences(acknowledged, found).map((text) => `SQL, partition ${partition}: ${text}`));
   }
-  const [counts] = await lake.sql(`SELECT count(*), count(DISTINCT (_partition_id, _offset)) FROM "${topic}"`);
-  if (counts?.some((count) => Number(count) !== workload.acked) !== false)
+  const [counts = []] = await lake.sql(`SELECT count(*), count(DISTINCT (_partition_id, _offset)) FROM "${topic}"`);
+  if (String(counts) !== `${workload.acked},${workload.acked}`)
     wrong.push(`SQL counts ${String(counts)}, acknowledged were ${workload.acked}`);
   return wrong;
 }

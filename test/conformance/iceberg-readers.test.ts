@@ -1,9 +1,8 @@
-import { execFile } from 'node:child_process';
+// Tables written by the iceberg room alone, as pyiceberg and DuckDB's Iceberg extension see them.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
-import { promisify } from 'node:util';
+import { pathToFileURL } from 'node:url';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock, systemRandom } from '../../src/kernel/index.js';
@@ -20,10 +19,8 @@ import {
   type TableVersion,
 } from '../../src/iceberg/index.js';
 import { openObjectStore, type ObjectStore } from '../../src/objects/index.js';
+import { type ReaderAnswer, type ReaderName, readIceberg } from '../support/iceberg-readers.js';
 import { readersPython } from '../support/outside-tools.js';
-
-const script = fileURLToPath(new URL('../support/iceberg-readers.py', import.meta.url));
-const run = promisify(execFile);
 
 const column = (id: number, name: string, type: IcebergField['type']): IcebergField => ({ id, name, type, required: false });
 const fields: readonly IcebergField[] = [
@@ -40,14 +37,6 @@ const fields: readonly IcebergField[] = [
 ];
 const fieldIds =
   '{_partition_id: 1, _offset: 2, _timestamp: 3, _key: 4, _headers: {__duckdb_field_id: 5, element: {__duckdb_field_id: 6, key: 7, value: 8}}';
-
-interface ReaderAnswer {
-  readonly error?: string;
-  readonly columns: readonly string[];
-  readonly rows: readonly Record<string, unknown>[];
-  readonly pruned_to?: number;
-  readonly snapshots?: number;
-}
 
 describe.skipIf(readersPython.path === undefined)(`readers that are not ours${readersPython.note}`, () => {
   let folder: string;
@@ -126,11 +115,12 @@ describe.skipIf(readersPython.path === undefined)(`readers that are not ours${re
     head = await table.commit(head, (await table.append(metadata, request)).metadata, commitId);
   };
 
-  const read = async (): Promise<Record<'pyiceberg' | 'duckdb', ReaderAnswer>> => {
-    const metadata = locationOf({ prefix, location: head.metadata.location }, versionKey(prefix, head.version));
-    const { stdout } = await run(readersPython.path ?? '', [script, store.location(prefix), metadata], { maxBuffer: 64 * 1024 * 1024 });
-    return JSON.parse(stdout) as Record<'pyiceberg' | 'duckdb', ReaderAnswer>;
-  };
+  const read = (): Promise<Record<ReaderName, ReaderAnswer>> =>
+    readIceberg({
+      location: store.location(prefix),
+      metadata: locationOf({ prefix, location: head.metadata.location }, versionKey(prefix, head.version)),
+      aggregates: [['_key', 'count']],
+    });
 
   it('open a table without data', async () => {
     const { pyiceberg, duckdb } = await read();
@@ -153,6 +143,12 @@ describe.skipIf(readersPython.path === undefined)(`readers that are not ours${re
     expect(duckdb.error).toBeUndefined();
     expect(pyiceberg.columns).toEqual([...fields.map((field) => field.name), 'price']);
     expect(duckdb.columns).toEqual(pyiceberg.columns);
+    expect(pyiceberg.partitions.map(([partition, rows]) => [partition, rows])).toEqual([
+      [0, 140],
+      [1, 10],
+      [2, 10],
+    ]);
+    expect(duckdb.partitions).toEqual(pyiceberg.partitions);
     expect(pyiceberg.rows).toHaveLength(160);
     expect(duckdb.rows).toEqual(pyiceberg.rows);
     expect(pyiceberg.rows[3]).toEqual({ _partition_id: 0, _offset: 3, _timestamp: 1700000000003, _key: null, _headers: [], price: null });

@@ -8,7 +8,18 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { HotLog, LogConfig, PartitionLog } from '../../src/log/index.js';
 import { batchBaseOffset, walkBatches } from '../../src/wire/index.js';
-import { batch, clockAt, copyOf, looseConfig, openIn, partitionFolder, readAll, temporaryFolder, topic, topicKey } from '../unit/log/hot-world.js';
+import {
+  batch,
+  clockAt,
+  copyOf,
+  looseConfig,
+  openIn,
+  partitionFolder,
+  readAll,
+  temporaryFolder,
+  topic,
+  topicKey,
+} from '../unit/log/hot-world.js';
 
 type Step =
   | { readonly kind: 'append'; readonly count: number; readonly bytes: number; readonly timestampMs: number }
@@ -23,14 +34,30 @@ type Step =
 const timestamps = fc.integer({ min: 0, max: 500 });
 const share = fc.double({ min: 0, max: 1, noNaN: true });
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 10, arbitrary: fc.record({ kind: fc.constant('append' as const), count: fc.integer({ min: 1, max: 6 }), bytes: fc.nat(200), timestampMs: timestamps }) },
+  {
+    weight: 10,
+    arbitrary: fc.record({
+      kind: fc.constant('append' as const),
+      count: fc.integer({ min: 1, max: 6 }),
+      bytes: fc.nat(200),
+      timestampMs: timestamps,
+    }),
+  },
   { weight: 2, arbitrary: fc.constant({ kind: 'again' as const }) },
   { weight: 3, arbitrary: fc.constant({ kind: 'flush' as const }) },
   { weight: 1, arbitrary: fc.constant({ kind: 'restart' as const }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('power-cut' as const), seed: fc.nat(), isTailGarbage: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('commit' as const), share }) },
   { weight: 1, arbitrary: fc.constant({ kind: 'evict' as const }) },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant('look' as const), share, maxBytes: fc.integer({ min: 1, max: 4000 }), timestampMs: timestamps }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('look' as const),
+      share,
+      maxBytes: fc.integer({ min: 1, max: 4000 }),
+      timestampMs: timestamps,
+    }),
+  },
 );
 
 const config: LogConfig = { ...looseConfig, segmentBytes: 1500, indexIntervalBytes: 150 };
@@ -68,14 +95,19 @@ class Run {
     const spread = Array.from({ length: count }, (_none, i) => timestampMs + ((i * 7) % 5));
     const made = batch({ timestamps: spread, value, producerId, producerEpoch: 0, baseSequence: sequence });
     const { baseOffset, lastOffset, isDuplicate } = this.hot.append(Buffer.from(made), 1);
-    expect({ baseOffset, lastOffset, isDuplicate }).toEqual({ baseOffset: this.records.length, lastOffset: this.records.length + count - 1, isDuplicate: false });
+    expect({ baseOffset, lastOffset, isDuplicate }).toEqual({
+      baseOffset: this.records.length,
+      lastOffset: this.records.length + count - 1,
+      isDuplicate: false,
+    });
     for (const each of spread) this.records.push({ value, timestampMs: each });
     this.batches.push({ sequence, offset: baseOffset, count, bytes: made });
   }
 
   again(): void {
     const last = this.batches.at(-1);
-    if (last !== undefined) expect(this.hot.append(Buffer.from(last.bytes), 1)).toMatchObject({ baseOffset: last.offset, isDuplicate: true });
+    if (last !== undefined)
+      expect(this.hot.append(Buffer.from(last.bytes), 1)).toMatchObject({ baseOffset: last.offset, isDuplicate: true });
   }
 
   async powerCut(seed: number, isTailGarbage: boolean): Promise<void> {
@@ -165,7 +197,8 @@ function loseUnflushed(folder: string, flushedOffset: number, seed: number, isTa
       if (batchBaseOffset(bytes, at) < flushedOffset) flushedBytes = at + size;
     });
     const kept = flushedBytes + Math.floor(random() * (bytes.length - flushedBytes + 1));
-    const garbage = isTailGarbage && kept < bytes.length ? Buffer.alloc(Math.floor(random() * 200), Math.floor(random() * 256)) : Buffer.alloc(0);
+    const garbage =
+      isTailGarbage && kept < bytes.length ? Buffer.alloc(Math.floor(random() * 200), Math.floor(random() * 256)) : Buffer.alloc(0);
     fs.writeFileSync(path, Buffer.concat([bytes.subarray(0, kept), garbage]));
   }
 }

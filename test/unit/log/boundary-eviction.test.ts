@@ -123,6 +123,19 @@ describe('eviction', () => {
     expect([old.segmentCount, recent.segmentCount]).toEqual([1, 1]);
   });
 
+  it('keeps a segment that the boundary lies in, however short the disk is', async () => {
+    const { dir, log, partition } = await world({ segmentBytes: 800 });
+    fill(partition, 100);
+    await partition.flush();
+    const bases = (await files(dir, '.log')).map((name) => Number.parseInt(name, 10));
+    await partition.moveBoundary((bases[4] as number) - 1, 0);
+    await log.maintain(1, 0);
+    expect(partition.localStartOffset).toBe(bases[3]);
+    await partition.moveBoundary(bases[4] as number, 0);
+    await log.maintain(1, 0);
+    expect(partition.localStartOffset).toBe(bases[4]);
+  });
+
   it('of everything rolls the active segment and leaves nothing below the boundary', async () => {
     const { log, partition } = await world();
     fill(partition, 30);

@@ -279,14 +279,15 @@ describe('damage below the recovery point', () => {
 });
 
 describe('the boundary at a start', () => {
-  it('is where the log begins anew when it is shorter', async () => {
+  it.each([0, 5, 65])('is where the log begins anew when it is shorter, with %i bytes of a torn batch', async (tornBytes) => {
     const { dir, log, partition } = await world();
     for (let i = 0; i < 10; i++) partition.append(batch({ value: `value ${i}` }), 1);
     await partition.flush();
     await partition.moveBoundary(10, 0);
+    await log.maintain(1, Number.POSITIVE_INFINITY);
     const copy = await copyOf(dir);
     await log.close();
-    await fs.truncate(segmentPath(copy), batch({ value: 'value 0' }).length * 4);
+    await fs.truncate(segmentPath(copy), batch({ value: 'value 0' }).length * 4 + tornBytes);
     const again = await reopened(copy);
     expect(state(again)).toMatchObject({
       offline: undefined,

@@ -28,6 +28,16 @@ describe('a look-up by timestamp', () => {
     expect(await again.maxTimestamp()).toEqual({ offset: all.indexOf(largest), timestampMs: largest, leaderEpoch: 0 });
   });
 
+  it('finds the first of several batches with the same timestamp', async () => {
+    const { dir, log, partition } = await world();
+    partition.append(batch({ timestamps: [100] }), 1);
+    for (let i = 0; i < 3; i++) partition.append(batch({ timestamps: [300] }), 1);
+    await log.close();
+    const again = (await openIn(dir)).partition(topic, 0);
+    expect(await again?.offsetForTimestamp(300, 0)).toMatchObject({ offset: 1 });
+    expect(await again?.maxTimestamp()).toMatchObject({ offset: 1 });
+  });
+
   it('finds records whose timestamps lie before 1970', async () => {
     const { partition } = await world();
     partition.append(batch({ timestamps: [-5000, -3000] }), 1);

@@ -1,0 +1,71 @@
+import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+import { afterEach, describe, expect, it } from 'vitest';
+import { batch, copyOf, openIn, readAll, sequenced, state, topic, values, world } from './hot-world.js';
+
+const { writeSync } = fs;
+
+afterEach(() => {
+  fs.writeSync = writeSync;
+  syncBuiltinESMExports();
+});
+
+/** The next write gets `bytes` to the disk, and the one after it fails. */
+function failAfter(bytes: number, code: string): void {
+  let calls = 0;
+  fs.writeSync = ((fd: number, buffer: Buffer, offset: number, length: number, position: number) => {
+    calls++;
+    if (calls === 1 && bytes > 0) return writeSync(fd, buffer, offset, Math.min(bytes, length), position);
+    throw Object.assign(new Error(code), { code });
+  }) as typeof fs.writeSync;
+  syncBuiltinESMExports();
+}
+
+function restore(): void {
+  fs.writeSync = writeSync;
+  syncBuiltinESMExports();
+}
+
+describe('an append', () => {
+  it.each([0, 40])('that finds the disk full after %i bytes is refused, and the log goes on when there is room again', async (bytes) => {
+    const { dir, partition } = await world();
+    partition.append(sequenced(7n, 0), 1);
+    const before = state(partition);
+    failAfter(bytes, 'ENOSPC');
+    expect(() => partition.append(sequenced(7n, 1, 3), 1)).toThrow(
+      expect.objectContaining({ code: 'disk-full', kafkaCode: 56, retriable: true }),
+    );
+    restore();
+    expect(state(partition)).toEqual(before);
+    const again = (await openIn(await copyOf(dir))).partition(topic, 0);
+    expect(again?.logEndOffset).toBe(1);
+    expect(partition.append(sequenced(7n, 1, 3), 1)).toMatchObject({ baseOffset: 1, isDuplicate: false });
+    expect(await partition.flush()).toMatchObject({ flushedOffset: 4 });
+    expect(await readAll(partition)).toHaveLength(4);
+  });
+
+  it('that fails otherwise takes the partition offline', async () => {
+    const { dir, log, partition } = await world();
+    partition.append(batch({ value: 'kept' }), 1);
+    await partition.flush();
+    failAfter(40, 'EIO');
+    expect(() => partition.append(batch({ value: 'lost' }), 1)).toThrow(expect.objectContaining({ code: 'log-offline' }));
+    restore();
+    expect(() => partition.append(batch(), 1)).toThrow(expect.objectContaining({ code: 'log-offline' }));
+    await expect(partition.read(0, 100, { isMinOneBatch: true })).rejects.toMatchObject({ code: 'log-offline' });
+    await log.close();
+    const again = (await openIn(dir)).partition(topic, 0);
+    expect(state(again)).toMatchObject({ offline: undefined, logEndOffset: 1, leaderEpoch: 1 });
+    expect(again === undefined ? [] : values(await readAll(again))).toEqual(['kept']);
+  });
+
+  it('goes on after short writes', async () => {
+    const { partition } = await world();
+    fs.writeSync = ((fd: number, buffer: Buffer, offset: number, length: number, position: number) =>
+      writeSync(fd, buffer, offset, Math.min(7, length), position)) as typeof fs.writeSync;
+    syncBuiltinESMExports();
+    partition.append(batch({ value: 'in pieces' }), 1);
+    restore();
+    expect(values(await readAll(partition))).toEqual(['in pieces']);
+  });
+});

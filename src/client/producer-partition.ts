@@ -1,7 +1,8 @@
 /**
  * One partition's side of a producer: the batch that is being filled, the batches that wait, and those under way. Batches leave
- * in order. After a failure none leaves until all under way have come back, and then one at a time until one succeeds, so that an
- * idempotent producer's retry never overtakes (KIP-98).
+ * in order. At first, and after a failure, none leaves until all under way have come back, and then one at a time until one
+ * succeeds, so that an idempotent producer's retry is never overtaken (KIP-98): a broker takes whatever sequence it sees first of a
+ * producer, so where the first batch is to be sent again, one behind it must not have been there before.
  */
 import { LakeError, type TimestampMs } from '../kernel/index.js';
 import {
@@ -76,6 +77,8 @@ export class ProducerPartition {
   #underWay = 0;
   #recordWaiters: RecordWaiter[] = [];
   #lastOrder = 0;
+  /** The broker has had a batch of ours. */
+  #isKnown = false;
   #nextSequence = 0;
   /** After a batch was given up: the sequence it leaves free, at which those after it (in `order`) go on. */
   #gap: { readonly order: number; readonly sequence: number } | undefined;
@@ -136,7 +139,7 @@ export class ProducerPartition {
   /** Whether a batch may leave now. */
   canSend(nowMs: number): boolean {
     if (this.#ready.length === 0 || nowMs < this.resumeMs) return false;
-    return !this.isRecovering || this.#underWay === 0;
+    return (this.#isKnown && !this.isRecovering) || this.#underWay === 0;
   }
 
   /** The oldest waiting batch, stamped where the producer has an identity; `canSend` has said yes. */
@@ -167,6 +170,7 @@ export class ProducerPartition {
   /** A batch is appended or, with acks=0, gone. */
   succeed(batch: PlacedBatch, baseOffset: number): void {
     this.#underWay--;
+    this.#isKnown = true;
     this.failures = 0;
     batch.settle({ baseOffset });
   }

@@ -25,8 +25,9 @@ class Partition {
     if (sequence >= 0) {
       const known = this.appended.find((one) => one.sequence === sequence);
       if (known !== undefined) return { errorCode: 0, baseOffset: known.baseOffset };
-      if (sequence !== this.nextSequence) return { errorCode: 45, baseOffset: -1 };
-      this.nextSequence += batchRecordsCount(batch, 0);
+      // Of a producer it does not know, a broker takes any sequence.
+      if (this.appended.length > 0 && sequence !== this.nextSequence) return { errorCode: 45, baseOffset: -1 };
+      this.nextSequence = sequence + batchRecordsCount(batch, 0);
     }
     const baseOffset = this.records.length;
     this.appended.push({ sequence, baseOffset });
@@ -122,6 +123,16 @@ describe('the producer', () => {
       expect(log[partition]?.records).toEqual(Array.from({ length: 1_000 }, (_, i) => `v${i * 3 + partition}`));
       expect(log[partition]?.appended.length).toBeGreaterThan(10);
     }
+  });
+
+  it('lets no batch of a partition overtake its first one, which a partition without a leader yet refuses', async () => {
+    fault = (nth) => (nth === 0 ? { code: 6 } : undefined);
+    const producer = open();
+    const topic = await producer.topic('t');
+    const batches = ['a', 'b', 'c', 'd'].map((value) => encodeBatch({ records: [{ timestampMs: 1, key: null, value: bytes(value) }] }));
+    for (const batch of batches) void topic.appendBatch(0, batch);
+    await producer.flush();
+    expect(log[0]?.records).toEqual(['a', 'b', 'c', 'd']);
   });
 
   it('makes whoever appends wait when enough is buffered', async () => {

@@ -77,6 +77,9 @@ export class Segment {
   indexIntervalBytes: number;
   #indexes: SegmentIndexes | undefined;
   #areIndexesSaved = true;
+  #isRemoved = false;
+  /** While the indexes are being written. */
+  #saving: Promise<void> | undefined;
   #isSealed = false;
   #loading: Promise<SegmentIndexes> | undefined;
 
@@ -147,15 +150,21 @@ export class Segment {
   /** Writes the indexes beside the segment, whole or not at all, where they say more than their files. */
   async saveIndexes(replaceFile: (path: string, bytes: Uint8Array) => Promise<void>): Promise<void> {
     const indexes = this.#indexes;
-    if (indexes === undefined || this.#areIndexesSaved) return;
+    if (indexes === undefined || this.#areIndexesSaved || this.#isRemoved) return;
     indexes.finish();
     this.#areIndexesSaved = true;
-    try {
+    const saving = (async () => {
       await replaceFile(this.#path(suffixes.index), indexes.offsets.bytes);
       await replaceFile(this.#path(suffixes.timeIndex), indexes.times.bytes);
+    })();
+    this.#saving = saving;
+    try {
+      await saving;
     } catch (error) {
       this.#areIndexesSaved = false;
       throw error;
+    } finally {
+      this.#saving = undefined;
     }
     this.#restIndexes();
   }
@@ -247,8 +256,11 @@ export class Segment {
 
   /** Removes the files: renamed first, so that a kill midway leaves nothing that looks like a segment. */
   async remove(): Promise<void> {
+    this.#isRemoved = true;
     this.#cache.forget(this);
     this.file.giveUp();
+    // Indexes that are just being saved would come back after their removal. Their failure is the saver's.
+    await this.#saving?.catch(() => undefined);
     const paths = [suffixes.log, suffixes.index, suffixes.timeIndex].map((suffix) => this.#path(suffix));
     for (const path of paths) await renameIfThere(path);
     for (const path of paths) await fs.rm(`${path}${suffixes.deleted}`, { force: true });

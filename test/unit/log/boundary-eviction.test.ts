@@ -61,6 +61,19 @@ describe('the boundary', () => {
 });
 
 describe('eviction', () => {
+  it('right after a roll leaves no index of the segment behind', async () => {
+    const { dir, log, partition } = await world();
+    for (let round = 1; round <= 5; round++) {
+      fill(partition, 20);
+      await partition.flush();
+      await partition.moveBoundary(round * 20, 0);
+      await log.evictAll([partition]);
+    }
+    await log.close();
+    expect(await files(dir, '.index')).toEqual((await files(dir, '.log')).map((name) => name.replace('.log', '.index')));
+    expect(await files(dir, '.log')).toHaveLength(1);
+  });
+
   it('takes only whole segments below the boundary', async () => {
     const { dir, log, partition } = await world({ segmentBytes: 800, localRetentionBytes: 0 });
     fill(partition, 100);

@@ -13,9 +13,12 @@ export async function describeBroker(control: Control, topic?: string): Promise<
 
 /** One topic's state. Errors: `topic-unknown` with the nearest known name. */
 export async function describeTopic(control: Control, name: string): Promise<TopicState> {
-  const state = await describeBroker(control, name);
-  const topic = state.topics.find((candidate) => candidate.name === name);
-  if (topic !== undefined) return topic;
+  try {
+    const topic = (await describeBroker(control, name)).topics.find((candidate) => candidate.name === name);
+    if (topic !== undefined) return topic;
+  } catch (error) {
+    if (!isLakeError(error, 'topic-unknown')) throw error;
+  }
   const near = nearestName(
     name,
     (await describeBroker(control)).topics.map((candidate) => candidate.name),

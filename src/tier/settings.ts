@@ -19,6 +19,8 @@ export interface TierSettings {
   /** Partitions that are encoded, uploaded and verified at the same time. */
   readonly cutsAtOnce: number;
   readonly stagesAtOnce: number;
+  /** A bucket that has not answered the first request by then holds up nobody's start: the daemon goes on trying. */
+  readonly firstTryMs: number;
   /** Deadline of one small request to the bucket, or of a commit. */
   readonly bucketTimeoutMs: number;
   /** Slowest acceptable transfer: an upload or download may take `bucketTimeoutMs` plus its bytes at this rate. */
@@ -49,6 +51,7 @@ export const defaultTierSettings: TierSettings = {
   commitGatherMs: 10 * secondMs,
   cutsAtOnce: 2,
   stagesAtOnce: 1,
+  firstTryMs: 3 * secondMs,
   bucketTimeoutMs: 30 * secondMs,
   transferBytesPerSecondMin: MiB,
   brokerTimeoutMs: 30 * secondMs,

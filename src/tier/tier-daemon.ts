@@ -64,7 +64,7 @@ const waitingMax = 100_000;
 const topicsInDropAtOnce = 4;
 
 /**
- * Starts the daemon. Resolves after the first try to claim the bucket; where bucket or broker are merely away, it goes on trying.
+ * Starts the daemon. Resolves after the first try to claim the bucket, and soon; where bucket or broker are merely away, it goes on trying.
  * Errors: `data-dir-foreign`, `store-unsafe`.
  */
 export async function startTier(options: TierOptions): Promise<TierDaemon> {
@@ -136,7 +136,7 @@ class Daemon implements TierDaemon {
     this.#hydrator = new Hydrator(this.#ports, this.#cache);
     let firstPause = 0;
     try {
-      await this.#reconcile();
+      await withDeadline('the first look at bucket and broker', settings.firstTryMs, clock, this.#stop.signal, () => this.#reconcile());
     } catch (error) {
       if (isFatal(error)) throw error;
       firstPause = backoffMs(settings.retry, 1, random);

@@ -11,9 +11,9 @@ afterEach(async () => {
 });
 
 async function folder(): Promise<string> {
-  const { path, remove } = await temporaryFolder();
-  ending.push(remove);
-  return path;
+  const made = await temporaryFolder();
+  ending.push(() => made.remove());
+  return made.path;
 }
 
 /** Starts a service that is expected to refuse. */

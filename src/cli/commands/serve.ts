@@ -9,7 +9,10 @@ async function run(flags: ServerFlags): Promise<void> {
   const asked = stopSignal();
   const service = await serve(config, openLogger({ role: 'supervisor', level: config.get('log.level') }));
   emit({ event: 'ready', kafka: service.kafka, http: service.http, pid: process.pid });
-  const reason = await Promise.race([asked, service.failed]);
+  const reason = await Promise.race([asked, service.failed]).catch(async (error: unknown) => {
+    await service.stop();
+    throw error;
+  });
   emit({ event: 'stopping', reason });
   await service.stop();
   emit({ event: 'stopped' });

@@ -71,7 +71,10 @@ function world(answer: Partial<QueryAnswer> & { error?: LakeError } = {}): World
   const control = {
     call: async (method: string, params: { topic?: string }) => {
       if (method === 'broker.describe') {
-        return params.topic === undefined ? state : { ...state, topics: state.topics.filter((topic) => topic.name === params.topic) };
+        if (params.topic === undefined) return state;
+        const topics = state.topics.filter((topic) => topic.name === params.topic);
+        if (topics.length === 0) throw new LakeError('topic-unknown', `there is no topic ${params.topic}`);
+        return { ...state, topics };
       }
       throw new LakeError('cold-unavailable', 'no tier daemon is connected');
     },
@@ -214,7 +217,13 @@ describe('POST records', () => {
     const { produced, request } = world();
     const lines = '{"key":"a","value":{"x":1},"headers":{"h":"1"},"timestamp":"2001-03-04T05:06:07Z","partition":2}\n{"value":""}\n';
     const answer = await request('/v1/topics/t/records', post(lines, { 'content-type': 'application/x-ndjson' }));
-    expect(await answer.json()).toEqual({ records: 2, offsets: [{ partition: 0, offset: 0 }, { partition: 0, offset: 1 }] });
+    expect(await answer.json()).toEqual({
+      records: 2,
+      offsets: [
+        { partition: 0, offset: 0 },
+        { partition: 0, offset: 1 },
+      ],
+    });
     await request('/v1/topics/t/records', post([{ key_base64: '/w==', value: null }]));
     expect(produced.map(({ records }) => records)).toEqual([
       [

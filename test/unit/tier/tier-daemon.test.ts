@@ -183,6 +183,19 @@ describe('the tier daemon', () => {
     await expectLakeIsLog(broker, inner, 'orders');
   });
 
+  it('starts while the bucket hangs, and learns later that it may not use it', async () => {
+    const foreign = memory();
+    await claimBucket(foreign, new SimBroker().cluster, systemClock);
+    let answer: () => void = () => undefined;
+    const hang = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const tier = await start(new SimBroker(), faultyStore(foreign, { before: () => hang }), { settings: { firstTryMs: 20 } });
+    await expect(tier.call('tier.status', {})).rejects.toMatchObject({ code: 'cold-unavailable' });
+    answer();
+    expect(await tier.daemon.failed).toMatchObject({ code: 'data-dir-foreign' });
+  });
+
   it('commits one partition while another cannot be encoded', async () => {
     const broker = new SimBroker();
     const store = memory();

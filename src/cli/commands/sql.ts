@@ -89,7 +89,9 @@ async function copyRows(body: AsyncIterable<Uint8Array>, write: (text: string) =
   const closing = JSON.parse(held === '' ? '{}' : held) as { _end?: { stats: Record<string, number> }; _error?: object };
   if (closing._error !== undefined) throw errorOfProblem(JSON.stringify(closing._error), status);
   if (closing._end === undefined) {
-    throw new LakeError('peer-gone', `the answer broke off after ${rows} rows`, { hint: 'Ask again; look at the service if it happens again.' });
+    throw new LakeError('peer-gone', `the answer broke off after ${rows} rows`, {
+      hint: 'Ask again; look at the service if it happens again.',
+    });
   }
   process.stderr.write(`${statsLine(rows, closing._end.stats)}\n`);
 }

@@ -80,7 +80,10 @@ export function register(program: Command): void {
       if (word === undefined) return runRoleAlone('tier', flags);
       const words = tier.commands.map((command) => command.name());
       const near = nearestName(word, words);
-      throw usageError(`"${word}" is nothing that tier can do`, near === undefined ? `It can ${words.join(', ')}.` : `Did you mean ${near}?`);
+      throw usageError(
+        `"${word}" is nothing that tier can do`,
+        near === undefined ? `It can ${words.join(', ')}.` : `Did you mean ${near}?`,
+      );
     });
   addClientOptions(tier.command('status').description('boundary, lag, hot and cold bytes of each partition')).action(
     (_: unknown, command: Command) => status(command.optsWithGlobals<ClientFlags>()),

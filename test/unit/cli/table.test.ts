@@ -4,7 +4,15 @@ import { LakeError } from '../../../src/kernel/index.js';
 
 describe('tables', () => {
   it('stand numbers right and texts left, and cut what is too wide', () => {
-    const text = renderTable([{ name: 'origin' }, { name: 'n', isNumeric: true }], [['ORD', 12], ['LAX', 3], [null, 100], ['x'.repeat(80), 1]]);
+    const text = renderTable(
+      [{ name: 'origin' }, { name: 'n', isNumeric: true }],
+      [
+        ['ORD', 12],
+        ['LAX', 3],
+        [null, 100],
+        ['x'.repeat(80), 1],
+      ],
+    );
     const lines = text.split('\n');
     expect(lines[0]).toBe(`origin${' '.repeat(54)}    n`);
     expect(lines[2]).toBe(`ORD${' '.repeat(57)}   12`);

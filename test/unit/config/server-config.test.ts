@@ -38,7 +38,9 @@ describe('server configuration', () => {
   });
 
   it("leaves the client's variables alone", () => {
-    expect(codeOf(() => loadServerConfig({ environment: { THERMOCLINE_SERVER: 'http://x', THERMOCLINE_BOOTSTRAP: 'x:1' } }))).toBe('nothing thrown');
+    expect(codeOf(() => loadServerConfig({ environment: { THERMOCLINE_SERVER: 'http://x', THERMOCLINE_BOOTSTRAP: 'x:1' } }))).toBe(
+      'nothing thrown',
+    );
   });
 
   it('refuses values of the wrong type or range, naming the key', () => {

@@ -21,7 +21,9 @@ describe('topic configuration', () => {
     const set = loadServerConfig({ flags: { 'log.segment.bytes': '2097152', 'lake.commit.interval.ms': '1000' } });
     expect(resolveTopicConfig(set, {}).get('segment.bytes')).toBe(2097152);
     expect(resolveTopicConfig(set, { 'segment.bytes': '3145728' }).get('segment.bytes')).toBe(3145728);
-    const entry = resolveTopicConfig(set, {}).entries().find((one) => one.name === 'lake.commit.interval.ms');
+    const entry = resolveTopicConfig(set, {})
+      .entries()
+      .find((one) => one.name === 'lake.commit.interval.ms');
     expect(entry).toMatchObject({ text: '1000', source: 'server', serverName: 'lake.commit.interval.ms' });
   });
 

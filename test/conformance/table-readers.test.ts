@@ -127,7 +127,10 @@ describe.each(places)('a table $name', ({ skip, start }) => {
     });
 
     it('by kafkajs, out of the bucket', async () => {
-      const consumer = new Kafka({ brokers: [lake.service.kafka], logLevel: logLevel.NOTHING }).consumer({ groupId: 'readers' });
+      const consumer = new Kafka({ brokers: [lake.service.kafka], logLevel: logLevel.NOTHING }).consumer({
+        groupId: 'readers',
+        maxWaitTimeInMs: 200,
+      });
       const seen: PlacedRecord[] = [];
       try {
         await consumer.connect();

@@ -1,0 +1,66 @@
+// Apache Kafka's own command-line tools, and so its Java client, against a running service: topics, offsets, producing, consuming.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { kafkaTool } from '../support/kafka-tools.js';
+import { Lake } from '../support/lake.js';
+import { kafka44 } from '../support/outside-tools.js';
+
+const topic = 'tools';
+
+describe.skipIf(kafka44.path === undefined)(`Kafka's tools${kafka44.note}`, () => {
+  let lake: Lake;
+  /** Runs a tool against the service and gives the lines it wrote. */
+  const tool = async (main: string, args: readonly string[], input?: string): Promise<string[]> => {
+    const { code, stdout, stderr } = await kafkaTool(main, ['--bootstrap-server', lake.service.kafka, ...args], input);
+    expect([main, code, stderr.match(/ERROR.*|.*Exception.*/g)]).toEqual([main, 0, null]);
+    return stdout.split('\n').filter((line) => line !== '');
+  };
+
+  beforeAll(async () => {
+    lake = await Lake.start();
+  });
+  afterAll(async () => {
+    await lake?.[Symbol.asyncDispose]();
+  });
+
+  it('create, list and describe a topic', async () => {
+    const asked = ['--create', '--topic', topic, '--partitions', '3', '--replication-factor', '1', '--config', 'segment.bytes=1048576'];
+    expect(await tool('TopicCommand', asked)).toEqual([`Created topic ${topic}.`]);
+    expect(await tool('TopicCommand', ['--list'])).toEqual([topic]);
+    const described = await tool('TopicCommand', ['--describe', '--topic', topic]);
+    expect(described[0]).toMatch(/PartitionCount: 3\s+ReplicationFactor: 1\s+Configs: segment\.bytes=1048576/);
+    expect(described.slice(1).map((line) => /Partition: (\d)\s+Leader: (\d+)/.exec(line)?.slice(1))).toEqual([
+      ['0', '1'],
+      ['1', '1'],
+      ['2', '1'],
+    ]);
+  });
+
+  it('produce with keys and headers, also idempotently and compressed, and consume as a group', async () => {
+    const lines = Array.from({ length: 300 }, (_, i) => `h:${i},empty:\tkey ${i % 10}\t{"i":${i}}`);
+    const parse = ['parse.key=true', 'parse.headers=true'].flatMap((property) => ['--reader-property', property]);
+    const asked = ['--topic', topic, '--compression-codec', 'zstd', '--command-property', 'enable.idempotence=true', ...parse];
+    await tool('ConsoleProducer', asked, `${lines.join('\n')}\n`);
+    const shown = ['key', 'headers'].flatMap((name) => ['--formatter-property', `print.${name}=true`]);
+    const group = ['--topic', topic, '--from-beginning', '--group', 'tools', '--timeout-ms', '60000'];
+    const seen = await tool('consumer.ConsoleConsumer', [...group, '--max-messages', '300', ...shown]);
+    expect(seen.sort()).toEqual(lines.sort());
+    expect(await lake.sql(`SELECT count(*), sum(i) FROM ${topic}`)).toEqual([[300, (299 * 300) / 2]]);
+  });
+
+  it('find the offsets of both tiers', async () => {
+    const ends = (await lake.ends(topic)).map(([, end]) => end);
+    await lake.cool(topic);
+    await lake.produce(topic, [{ partition: 1, key: null, value: Buffer.from('hot') }]);
+    const at = async (time: string): Promise<string[]> => (await tool('GetOffsetShell', ['--topic', topic, '--time', time])).sort();
+    const listed = (offsets: readonly number[]): string[] => offsets.map((offset, partition) => `${topic}:${partition}:${offset}`);
+    expect(await at('earliest')).toEqual(listed([0, 0, 0]));
+    expect(await at('latest')).toEqual(listed(ends.map((end, partition) => (partition === 1 ? end + 1 : end))));
+    expect(await at('earliest-local')).toEqual(listed(ends));
+    expect(await at('latest-tiered')).toEqual(listed(ends.map((end) => end - 1)));
+  });
+
+  it('delete the topic', async () => {
+    await tool('TopicCommand', ['--delete', '--topic', topic]);
+    expect(await tool('TopicCommand', ['--list'])).toEqual(['__consumer_offsets']);
+  });
+});

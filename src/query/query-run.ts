@@ -329,9 +329,15 @@ export class QueryRun {
       const selected = selectChunks(partition, tail.chunks, ranges);
       this.stats.hot_rows += selected.rows;
       this.stats.hot_bytes += selected.bytes;
-      for (const { path, bounds } of selected.chunks) {
+      for (const { chunk, path, bounds } of selected.chunks) {
         const leased = await lease.addChunk(path, this.#signal);
-        files.push({ path: leased, partition: partition.partition, ...(bounds === undefined ? {} : { bounds }) });
+        const { typedColumns } = chunk;
+        files.push({
+          path: leased,
+          partition: partition.partition,
+          ...(bounds === undefined ? {} : { bounds }),
+          ...(typedColumns === undefined ? {} : { typedColumns }),
+        });
       }
     }
     return files;

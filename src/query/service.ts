@@ -45,6 +45,8 @@ export interface QueryServiceOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly limits: ServiceLimits;
+  /** Chunks of the tail whose raw file is smaller are never given typed columns of their own; default 1 MiB. */
+  readonly tailEncodeBytesMin?: number;
 }
 
 export interface QueryAnswer {
@@ -72,6 +74,8 @@ export interface QueryMetrics {
   readonly rows: number;
   readonly tailCacheBytes: number;
   readonly tailChunks: number;
+  /** Of them, those whose typed columns are computed. */
+  readonly tailEncodedChunks: number;
   readonly coldCacheBytes: number;
 }
 
@@ -126,7 +130,15 @@ export class QueryService {
       clock,
       logger,
     });
-    const tails = await TailCache.open({ reader, workers, directory: join(cacheDir, 'tail'), bytesMax: limits.cacheBytes, random });
+    const tails = await TailCache.open({
+      reader,
+      workers,
+      directory: join(cacheDir, 'tail'),
+      bytesMax: limits.cacheBytes,
+      random,
+      logger,
+      ...(options.tailEncodeBytesMin === undefined ? {} : { encodeBytesMin: options.tailEncodeBytesMin }),
+    });
     const cold = await LocalCache.open({ store, dir: join(cacheDir, 'cold'), maxBytes: limits.cacheBytes });
     return new QueryService(options, pool, tails, cold);
   }
@@ -324,6 +336,7 @@ export class QueryService {
       ...this.#counts,
       tailCacheBytes: this.#tails.bytes,
       tailChunks: this.#tails.chunks,
+      tailEncodedChunks: this.#tails.encodedChunks,
       coldCacheBytes: this.#cold.stats.bytes,
     };
   }

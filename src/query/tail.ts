@@ -2,12 +2,14 @@
  * The hot tail as chunk files: raw columns of a run of offsets, fetched from the broker and staged by the same code as the
  * daemon's. Chunks are kept in a bounded cache, extended by the next query, and dropped when the boundary has passed them.
  *
+ *     fetched ──stage──► raw columns ──encode, behind the queries──► typed columns       (either) ──► replaced or dropped
+ *
  * The last, small chunks of a partition are staged anew together with what follows them, so that a partition has about
  * log₂(records ÷ records per query) chunks however often it is asked about.
  */
-import { chmod, mkdir, open, rm } from 'node:fs/promises';
+import { mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ColumnPair, ColumnWorkers, Spool, ValueFormat } from '../columns/index.js';
+import type { ColumnPair, ColumnWorkers, Spool, StageResult, TypedColumn, ValueFormat } from '../columns/index.js';
 import type { LogReader } from '../client/index.js';
 import {
   LakeError,
@@ -21,12 +23,16 @@ import {
   type TopicId,
   type TopicName,
 } from '../kernel/index.js';
+import type { Logger } from '../telemetry/index.js';
 import { batchLastOffset, walkBatches } from '../wire/index.js';
+import { chunkColumns, encodeChunk, sealedBytes } from './tail-encode.js';
 
 /** Raw bytes of a chunk at most: bounds what a stage job holds, and how much is staged anew to extend it. */
 const chunkBytesMax = 64 * MiB;
 const fetchBytesMax = 8 * MiB;
 const fetchWaitMs = 500;
+/** Below this, computing typed columns at each query costs less than another file is worth. */
+const encodeBytesMinDefault = MiB;
 
 export interface TailPartition {
   readonly topic: TopicName;
@@ -51,6 +57,10 @@ export interface TailChunk {
   readonly minTimestampMs: TimestampMs;
   readonly maxTimestampMs: TimestampMs;
   readonly pairs: readonly ColumnPair[];
+  /** The file's columns once it is encoded. Without them the file has the raw columns only. */
+  readonly typedColumns?: readonly TypedColumn[];
+  /** Of a file that is still raw: what an encode job needs to know. */
+  readonly staged?: StageResult;
 }
 
 /** What one query may still fetch or find in the cache, over all its partitions. */
@@ -106,8 +116,15 @@ export class TailCache {
   readonly #directory: string;
   readonly #bytesMax: number;
   readonly #random: Random;
+  readonly #logger: Logger;
+  readonly #encodeBytesMin: number;
   /** In order of last use. */
   readonly #entries = new Map<string, Entry>();
+  /** Chunks whose encoding failed: they stay raw. */
+  readonly #unencodable = new WeakSet<TailChunk>();
+  readonly #closed = new AbortController();
+  #isEncoding = false;
+  #encoding: Promise<void> = Promise.resolve();
 
   private constructor(options: TailCacheOptions) {
     this.#reader = options.reader;
@@ -115,6 +132,8 @@ export class TailCache {
     this.#directory = options.directory;
     this.#bytesMax = options.bytesMax;
     this.#random = options.random;
+    this.#logger = options.logger;
+    this.#encodeBytesMin = options.encodeBytesMin ?? encodeBytesMinDefault;
   }
 
   /** Begins empty: what an earlier process left is removed. */
@@ -124,15 +143,22 @@ export class TailCache {
     return new TailCache(options);
   }
 
+  /** Of all files, also of those that are only kept for a query that may be about to link them. */
   get bytes(): number {
     let bytes = 0;
-    for (const entry of this.#entries.values()) for (const chunk of entry.chunks) bytes += chunk.bytes;
+    for (const entry of this.#entries.values()) for (const chunk of [...entry.chunks, ...entry.replaced]) bytes += chunk.bytes;
     return bytes;
   }
 
   get chunks(): number {
     let count = 0;
     for (const entry of this.#entries.values()) count += entry.chunks.length;
+    return count;
+  }
+
+  get encodedChunks(): number {
+    let count = 0;
+    for (const entry of this.#entries.values()) count += entry.chunks.filter((chunk) => chunk.typedColumns !== undefined).length;
     return count;
   }
 
@@ -161,6 +187,7 @@ export class TailCache {
           if (isReleased) return;
           isReleased = true;
           this.#leave(entry);
+          this.#encodeBehind();
         },
       };
     } catch (error) {
@@ -242,19 +269,21 @@ export class TailCache {
         },
         signal,
       );
-      const bytes = staged.rows === 0 ? 0 : await sealedBytes(path);
-      if (staged.rows === 0) await rm(path, { force: true });
+      const hasRows = staged.rows > 0;
+      const bytes = hasRows ? await sealedBytes(path) : 0;
+      if (!hasRows) await rm(path, { force: true });
       return {
         partition: of.partition,
         baseOffset: from,
         lastOffset: endOffset - 1,
         rows: staged.rows,
-        path: staged.rows === 0 ? undefined : path,
+        path: hasRows ? path : undefined,
         bytes,
         fetchedBytes: spool.bytes,
         minTimestampMs: staged.minTimestampMs ?? 0,
         maxTimestampMs: staged.maxTimestampMs ?? 0,
         pairs: staged.pairs,
+        ...(hasRows ? { staged } : {}),
       };
     } catch (error) {
       await rm(path, { force: true });
@@ -312,6 +341,58 @@ export class TailCache {
     return { spool: { path, bytes }, endOffset: Math.min(at, end), aborted: [...aborted.values()] };
   }
 
+  /** Encodes what is worth it, one chunk after the other; does nothing where that is under way. */
+  #encodeBehind(): void {
+    if (this.#isEncoding || this.#closed.signal.aborted) return;
+    this.#isEncoding = true;
+    this.#encoding = this.#encodeAll();
+  }
+
+  async #encodeAll(): Promise<void> {
+    try {
+      for (let next = this.#nextToEncode(); next !== undefined; next = this.#nextToEncode()) await this.#encode(next.entry, next.chunk);
+    } finally {
+      this.#isEncoding = false;
+    }
+  }
+
+  /** Of the partitions asked about last, the largest chunk. */
+  #nextToEncode(): { readonly entry: Entry; readonly chunk: TailChunk } | undefined {
+    if (this.#closed.signal.aborted) return undefined;
+    for (const entry of [...this.#entries.values()].reverse()) {
+      const chunks = entry.chunks.filter(
+        (chunk) => chunk.bytes >= this.#encodeBytesMin && !this.#unencodable.has(chunk) && chunkColumns(chunk) !== undefined,
+      );
+      if (chunks.length > 0) return { entry, chunk: chunks.reduce((largest, chunk) => (chunk.bytes > largest.bytes ? chunk : largest)) };
+    }
+    return undefined;
+  }
+
+  /** Queries that have the raw file go on with it; later ones find the encoded one in its place. */
+  async #encode(entry: Entry, chunk: TailChunk): Promise<void> {
+    // Keeps the raw file where it is.
+    entry.holders++;
+    const path = join(this.#directory, `${this.#random.uuid()}.parquet`);
+    try {
+      const encoded = await encodeChunk(this.#workers, chunk, entry.of.valueFormat, path, this.#closed.signal);
+      if (entry.chunks.includes(chunk)) {
+        entry.chunks = entry.chunks.map((old) => (old === chunk ? encoded : old));
+        entry.replaced.push(chunk);
+      } else {
+        await removeFiles([encoded]);
+      }
+    } catch (error) {
+      this.#unencodable.add(chunk);
+      await rm(path, { force: true });
+      if (!this.#closed.signal.aborted) {
+        const { topic, partition } = entry.of;
+        this.#logger.warn('a chunk of the tail stays raw: queries of it are slower', { topic, partition, error: (error as Error).message });
+      }
+    } finally {
+      this.#leave(entry);
+    }
+  }
+
   async #evict(): Promise<void> {
     let bytes = this.bytes;
     for (const [key, entry] of this.#entries) {
@@ -324,6 +405,8 @@ export class TailCache {
   }
 
   async close(): Promise<void> {
+    this.#closed.abort();
+    await this.#encoding;
     this.#entries.clear();
     await rm(this.#directory, { recursive: true, force: true });
   }
@@ -336,6 +419,9 @@ export interface TailCacheOptions {
   readonly directory: string;
   readonly bytesMax: number;
   readonly random: Random;
+  readonly logger: Logger;
+  /** Smaller chunk files stay raw; default 1 MiB. */
+  readonly encodeBytesMin?: number;
 }
 
 /**
@@ -364,17 +450,6 @@ function fetchRefused(of: TailPartition, offset: Offset, errorCode: number | und
       retriable: true,
     },
   );
-}
-
-/** Chunk files are linked into leases: nobody may write them. */
-async function sealedBytes(path: string): Promise<number> {
-  await chmod(path, 0o444);
-  const file = await open(path, 'r');
-  try {
-    return (await file.stat()).size;
-  } finally {
-    await file.close();
-  }
 }
 
 async function removeFiles(chunks: readonly TailChunk[]): Promise<void> {

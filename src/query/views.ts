@@ -1,6 +1,7 @@
 /**
- * The SQL text of a topic's view: cold files and tail chunks of one lease as one table. Cold files hold their typed columns, the
- * tail computes them by the same expression, and above both stands one presentation, so that a row looks the same on either side.
+ * The SQL text of a topic's view: cold files and tail chunks of one lease as one table. Cold files and encoded chunks hold their
+ * typed columns, raw chunks compute them by the same expression, and above all stands one presentation, so that a row looks the
+ * same wherever it lies.
  */
 import {
   baseColumns,
@@ -28,6 +29,8 @@ export interface LeasedFile {
   readonly path: string;
   readonly partition: PartitionId;
   readonly bounds?: { readonly from: Offset; readonly end: Offset };
+  /** Of an encoded chunk of the tail: its own columns. */
+  readonly typedColumns?: readonly TypedColumn[];
 }
 
 export interface ViewSource {
@@ -81,8 +84,15 @@ export function topicView(source: ViewSource): string {
   const physical = new Map(pairs.map((pair, at) => [pairKey(pair), `p${at}`]));
   const nameOf = (pair: ColumnPair): string => physical.get(pairKey(pair)) ?? 'NULL';
   const branches = [
-    ...grouped(source.cold).map((files) => coldBranch(files, source.columns.table, pairs, nameOf)),
-    ...grouped(source.tail).map((files) => tailBranch(files, pairs, nameOf, source.isTyped)),
+    ...grouped(source.cold).map((files) => typedBranch(files, source.columns.table, pairs, nameOf)),
+    ...alike(source.tail, pairs)
+      .flatMap(grouped)
+      .map((files) => {
+        const { typedColumns } = files[0] as LeasedFile;
+        return typedColumns === undefined
+          ? rawBranch(files, pairs, nameOf, source.isTyped)
+          : typedBranch(files, typedColumns, pairs, nameOf);
+      }),
   ];
   if (branches.length === 0) branches.push(emptyBranch(pairs, nameOf));
   const used = new Set(columns.map((column) => column.name));
@@ -98,10 +108,9 @@ export function topicView(source: ViewSource): string {
 
 /** The view of the records route: no typed columns, the exact timestamp. */
 export function recordsView(source: ViewSource): string {
-  const branches = [
-    ...grouped(source.cold).map((files) => coldBranch(files, [], [], () => 'NULL', true)),
-    ...grouped(source.tail).map((files) => tailBranch(files, [], () => 'NULL', false, true)),
-  ];
+  // Not as one list: a chunk that begins below the boundary must not count by the bounds of a cold file.
+  const groups = [...grouped(source.cold), ...grouped(source.tail)];
+  const branches = groups.map((files) => typedBranch(files, [], [], () => 'NULL', true));
   if (branches.length === 0) branches.push(emptyBranch([], () => 'NULL', true));
   const items = [...viewBase, 'coalesce(_timestamp_raw, epoch_ms(_timestamp)) AS _timestamp_ms'];
   return `CREATE VIEW main.${quoteName(source.name)} AS SELECT ${items.join(', ')} FROM (${branches.join(' UNION ALL ')})`;
@@ -112,6 +121,19 @@ function grouped(files: readonly LeasedFile[]): (readonly LeasedFile[])[] {
   return [files.filter((file) => file.bounds === undefined), files.filter((file) => file.bounds !== undefined)].filter(
     (group) => group.length > 0,
   );
+}
+
+/** Files of the tail by where they have the columns asked for: in most topics all encoded chunks are alike. */
+function alike(files: readonly LeasedFile[], pairs: readonly ColumnPair[]): (readonly LeasedFile[])[] {
+  const groups = new Map<string, LeasedFile[]>();
+  for (const file of files) {
+    const ids = new Map(file.typedColumns?.map((column) => [pairKey(column), column.fieldId]));
+    const key = file.typedColumns === undefined ? 'raw' : pairs.map((pair) => ids.get(pairKey(pair)) ?? '').join();
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [file]);
+    else group.push(file);
+  }
+  return [...groups.values()];
 }
 
 function baseItems(withHidden: boolean): string[] {
@@ -129,7 +151,8 @@ function boundsClause(files: readonly LeasedFile[]): string {
   return terms.length === 0 ? '' : ` WHERE ${[...new Set(terms)].join(' OR ')}`;
 }
 
-function coldBranch(
+/** Files that hold typed columns: a column that none of them has is null. */
+function typedBranch(
   files: readonly LeasedFile[],
   tableColumnList: readonly TypedColumn[],
   pairs: readonly ColumnPair[],
@@ -145,16 +168,16 @@ function coldBranch(
   return `SELECT ${items.join(', ')} FROM read_parquet(${fileList(files)}, schema = ${schema})${boundsClause(files)}`;
 }
 
-function tailBranch(
+/** Files of raw columns: typed ones are computed from the values. */
+function rawBranch(
   files: readonly LeasedFile[],
   pairs: readonly ColumnPair[],
   nameOf: (pair: ColumnPair) => string,
   isTyped: boolean,
-  withHidden = false,
 ): string {
   const from = `(SELECT * FROM read_parquet(${fileList(files)}, schema = ${readSchemaMap([...baseColumns])})${boundsClause(files)})`;
   const outputs = pairs.map((pair): TypedOutput => ({ ...pair, as: nameOf(pair) }));
-  const source = { from, value: '_value', keep: baseItems(withHidden) };
+  const source = { from, value: '_value', keep: baseItems(false) };
   return isTyped ? typedSelect(outputs, source) : untypedSelect(outputs, source);
 }
 

@@ -82,6 +82,7 @@ const cluster = clusterId('testclustertestcluster');
 export interface WorldOptions {
   readonly limits?: Partial<ServiceLimits>;
   readonly workers: (directory: string) => Promise<ColumnWorkers> | ColumnWorkers;
+  readonly tailEncodeBytesMin?: number;
 }
 
 export class QueryWorld implements AsyncDisposable {
@@ -136,6 +137,7 @@ export class QueryWorld implements AsyncDisposable {
         cacheBytes: 256 * MiB,
         ...options.limits,
       },
+      ...(options.tailEncodeBytesMin === undefined ? {} : { tailEncodeBytesMin: options.tailEncodeBytesMin }),
     });
     return new QueryWorld({ directory, store, workers, service, topics, fetches, control });
   }
@@ -254,6 +256,15 @@ export class QueryWorld implements AsyncDisposable {
     const rows: (readonly unknown[])[] = [];
     for await (const chunk of answer.rows) rows.push(...chunk);
     return { columns: answer.columns, rows, token: answer.token, stats: answer.stats() };
+  }
+
+  /** Resolves when every chunk of the tail has its typed columns. For worlds that encode all of them. */
+  async encoded(): Promise<void> {
+    for (;;) {
+      const { tailChunks, tailEncodedChunks } = this.service.metricsSnapshot();
+      if (tailEncodedChunks === tailChunks) return;
+      await systemClock.sleep(2);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,3 +1,5 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { inlineColumnWorkers } from '../../support/column-workers.js';
 import { QueryWorld } from '../../support/query-world.js';
@@ -327,6 +329,85 @@ describe('query service', () => {
     }, 100);
     await expect(dying).rejects.toMatchObject({ code: 'worker-died' });
     expect((await world.ask('SELECT count(*) FROM flights')).rows).toEqual([[300]]);
+  });
+});
+
+describe('chunks of the tail with typed columns', () => {
+  let world: QueryWorld;
+  beforeAll(async () => {
+    world = await QueryWorld.open({ workers: inlineColumnWorkers, tailEncodeBytesMin: 1 });
+  });
+  afterAll(async () => {
+    await world[Symbol.asyncDispose]();
+  });
+  const chunkFiles = (): Promise<string[]> => readdir(join(world.directory, 'cache', 'tail'));
+
+  it('take the place of raw ones behind the first query and answer the same, without a fetch', async () => {
+    await flights(world, 'flights', 60);
+    const sql = 'SELECT origin, count(*), avg(delay), max(n) FROM flights GROUP BY origin ORDER BY origin';
+    const first = await world.ask(sql);
+    expect(world.service.metricsSnapshot()).toMatchObject({ tailChunks: 3 });
+    await world.encoded();
+    world.fetches.length = 0;
+    const next = await world.ask(sql);
+    expect(next.rows).toEqual(first.rows);
+    expect(next.stats).toMatchObject({ hot_rows: 120, cache_hits: 3 });
+    expect(world.fetches).toEqual([]);
+    await expect.poll(chunkFiles).toHaveLength(3);
+  });
+
+  it('may each have other columns, at other field ids', async () => {
+    world.createTopic('mixed', 2);
+    world.append('mixed', 0, [{ timestampMs: t0, value: '{"b":1,"c":"x"}' }]);
+    world.append('mixed', 1, [{ timestampMs: t0, value: '{"a":true,"c":"y"}' }]);
+    await world.ask('SELECT * FROM mixed');
+    await world.encoded();
+    world.append('mixed', 1, [{ timestampMs: t0, value: '{"b":2.5}' }]);
+    const { rows, columns } = await world.ask('SELECT a, b, c FROM mixed ORDER BY _partition_id, _offset');
+    expect(columns.map((column) => column.type)).toEqual(['BOOLEAN', 'DOUBLE', 'VARCHAR']);
+    expect(rows).toEqual([
+      [null, 1, 'x'],
+      [true, null, 'y'],
+      [null, 2.5, null],
+    ]);
+  });
+
+  it('count for the records route as raw ones do, also where they begin below the boundary', async () => {
+    world.createTopic('read');
+    world.append(
+      'read',
+      0,
+      Array.from({ length: 20 }, (_, n) => ({ timestampMs: t0 + n, value: JSON.stringify({ n }) })),
+    );
+    await world.ask('SELECT count(*) FROM read');
+    await world.encoded();
+    await world.makeCold('read', 0, 12, 5);
+    world.partition('read', 0).logStartOffset = 2;
+    const answer = await world.service.records({ topic: 'read' }, new AbortController().signal);
+    const offsets: number[] = [];
+    for await (const chunk of answer.records) offsets.push(...chunk.map((record) => record.offset));
+    expect(offsets).toEqual(Array.from({ length: 18 }, (_, at) => at + 2));
+  });
+
+  it('stay raw where the encoder cannot do it', async () => {
+    let fails = 0;
+    await using other = await QueryWorld.open({
+      tailEncodeBytesMin: 1,
+      workers: (directory) => {
+        const workers = inlineColumnWorkers(directory);
+        const run: typeof workers.run = async (job, signal) => {
+          if (job.kind !== 'encode') return workers.run(job, signal);
+          fails++;
+          throw new Error('no room');
+        };
+        return { pids: [], run, close: () => workers.close() };
+      },
+    });
+    other.createTopic('raw');
+    other.append('raw', 0, [{ timestampMs: t0, value: '{"n":1}' }]);
+    for (let time = 0; time < 3; time++) expect((await other.ask('SELECT n FROM raw')).rows).toEqual([[1]]);
+    expect(fails).toBe(1);
+    expect(other.service.metricsSnapshot()).toMatchObject({ tailChunks: 1, tailEncodedChunks: 0 });
   });
 });
 

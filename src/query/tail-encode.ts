@@ -1,0 +1,34 @@
+/**
+ * A chunk of the tail with its typed columns computed once: the very job that makes cold files, with columns that are assigned
+ * for the chunk alone. The view reads it as it reads a cold file, by the field ids of the chunk's own columns.
+ */
+import { chmod, stat } from 'node:fs/promises';
+import { assignColumns, type ColumnWorkers, type TypedColumn, type ValueFormat } from '../columns/index.js';
+import type { TailChunk } from './tail.js';
+
+/** The columns that a raw chunk can be given; `undefined` where it is encoded already, empty, or has more fields than a table holds. */
+export function chunkColumns(chunk: TailChunk): readonly TypedColumn[] | undefined {
+  if (chunk.staged === undefined) return undefined;
+  const columns = assignColumns([], chunk.pairs);
+  return columns.length === chunk.pairs.length ? columns : undefined;
+}
+
+/** The same chunk with its encoded file at `path`. Errors: those of the column workers, `cancelled`. */
+export async function encodeChunk(
+  workers: ColumnWorkers,
+  chunk: TailChunk,
+  valueFormat: ValueFormat,
+  path: string,
+  signal: AbortSignal,
+): Promise<TailChunk> {
+  const { staged, ...rest } = chunk;
+  const typedColumns = chunkColumns(chunk) ?? [];
+  await workers.run({ kind: 'encode', staged: staged === undefined ? [] : [staged], typedColumns, valueFormat, outPath: path }, signal);
+  return { ...rest, path, bytes: await sealedBytes(path), typedColumns };
+}
+
+/** Chunk files are linked into leases: nobody may write them. */
+export async function sealedBytes(path: string): Promise<number> {
+  await chmod(path, 0o444);
+  return (await stat(path)).size;
+}

@@ -17,6 +17,8 @@ import { closeAll, helloOf, neverResolves, type RunningRole, storeOptions } from
 const tailWorkers = 1;
 /** Posted records come in small numbers; the producer need not buffer like a loader. */
 const producerBufferBytes = 32 * 1024 * 1024;
+/** Whoever posts records waits for the answer: a broker that is away or full is told of sooner than a loader would want. */
+const producerTimeoutMs = 15_000;
 
 export async function startGatewayRole(config: ServerConfig, logger: Logger): Promise<RunningRole> {
   const places = placesOf(config);
@@ -41,7 +43,13 @@ export async function startGatewayRole(config: ServerConfig, logger: Logger): Pr
     tempDir: join(places.queryDir, 'workers'),
     memoryBytes: config.get('tier.worker.memory.bytes'),
   });
-  const producer = openProducer({ bootstrap, clientId: 'thermocline-gateway', bufferBytes: producerBufferBytes, compression: 'lz4' });
+  const producer = openProducer({
+    bootstrap,
+    clientId: 'thermocline-gateway',
+    bufferBytes: producerBufferBytes,
+    deliveryTimeoutMs: producerTimeoutMs,
+    compression: 'lz4',
+  });
   const query = await openQueryService({
     store,
     reader,

@@ -245,10 +245,8 @@ describe('a bucket that is not there', () => {
   it('ends the start with what is missing, where its parent folder does not exist', async () => {
     const root = await folder();
     const bucket = pathToFileURL(join(root, 'not', 'there', 'bucket')).href;
-    const { code, stderr, stdout } = await runCommand([
-      ...['serve', '--data-dir', join(root, 'data'), '--bucket', bucket],
-      ...['--kafka-listen', '127.0.0.1:0', '--http-listen', '127.0.0.1:0'],
-    ]);
+    const listen = ['--kafka-listen', '127.0.0.1:0', '--http-listen', '127.0.0.1:0'];
+    const { code, stderr, stdout } = await runCommand(['serve', '--data-dir', join(root, 'data'), '--bucket', bucket, ...listen]);
     expect(code).toBe(1);
     expect(stderr).toMatch(/^error: the bucket directory .*not\/there\/bucket cannot be opened: its parent is not a directory$/m);
     expect(stderr).toMatch(/^hint: Create the parent directory/m);

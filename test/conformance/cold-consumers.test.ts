@@ -166,17 +166,18 @@ describe('a topic that lies in the bucket only', () => {
       await expect.poll(() => seen.length, { timeout: 120_000 }).toBeGreaterThanOrEqual(produced.length);
     } finally {
       await stream.close();
-      await consumer.close(true);
+      await new Promise<void>((resolve) => {
+        consumer.close(true, () => resolve());
+      });
     }
     expect(inOrder(seen)).toEqual(expected);
   });
 
   it.skipIf(kafka44.path === undefined)(`is read whole by Kafka's Java consumer${kafka44.note}`, async () => {
+    const asked = ['--bootstrap-server', lake.service.kafka, '--topic', topic, '--from-beginning', '--timeout-ms', '60000'];
     const shown = ['partition', 'offset', 'timestamp', 'key', 'headers'].flatMap((name) => ['--formatter-property', `print.${name}=true`]);
-    const { code, stdout, stderr } = await kafkaTool('consumer.ConsoleConsumer', [
-      ...['--bootstrap-server', lake.service.kafka, '--topic', topic, '--from-beginning'],
-      ...['--max-messages', String(produced.length), '--timeout-ms', '60000', ...shown],
-    ]);
+    const count = ['--max-messages', String(produced.length)];
+    const { code, stdout, stderr } = await kafkaTool('consumer.ConsoleConsumer', [...asked, ...count, ...shown]);
     expect([code, stderr]).toEqual([0, expect.stringContaining(`a total of ${produced.length} messages`)]);
     const lines = [...produced]
       .sort((a, b) => a.partition - b.partition || a.offset - b.offset)

@@ -49,7 +49,7 @@ function typedFields(value: Uint8Array | null): Readonly<Record<string, unknown>
 }
 
 function typedLine(row: Readonly<Record<string, unknown>>): string {
-  return typedNames.map((name) => `${name}=${String(row[name] ?? null)}`).join(' ');
+  return typedNames.map((name) => `${name}=${plain(row[name])}`).join(' ');
 }
 
 interface Place {
@@ -111,7 +111,7 @@ describe.each(places)('a table $name', ({ skip, start }) => {
 
     /** Typed columns of the records whose JSON is well-formed, whatever types a reader has for them. */
     const expectTyped = (rows: readonly Readonly<Record<string, unknown>>[]): void => {
-      const byPlace = new Map(rows.map((row) => [`${row['_partition_id']} ${row['_offset']}`, row]));
+      const byPlace = new Map(rows.map((row) => [`${plain(row['_partition_id'])} ${plain(row['_offset'])}`, row]));
       const found = wellFormed.map(({ partition, offset }) => typedLine(byPlace.get(`${partition} ${offset}`) ?? {}));
       expect(found).toEqual(wellFormed.map(({ value }) => typedLine(typedFields(value))));
     };
@@ -176,7 +176,9 @@ describe.each(places)('a table $name', ({ skip, start }) => {
     it('by DuckDB, file by file, typed columns and all', async () => {
       const connection = await (await DuckDBInstance.create(':memory:')).connect();
       try {
-        const from = `read_parquet([${dataFiles().map((path) => `'${path}'`)}], union_by_name = true)`;
+        const from = `read_parquet([${dataFiles()
+          .map((path) => `'${path}'`)
+          .join(', ')}], union_by_name = true)`;
         const raw = await connection.runAndReadAll(
           `SELECT _partition_id, _offset, coalesce(_timestamp_raw, epoch_ms(_timestamp)) AS ms, _key, _value, _headers
            FROM ${from} ORDER BY _partition_id, _offset`,
@@ -267,9 +269,13 @@ function credentialsOf({ endpoint, accessKey, secretKey }: S3Server): Pick<S3Ser
   return { endpoint, accessKey, secretKey };
 }
 
-/** Numbers as numbers, whichever way an engine or JSON carries them. */
-function numbers(rows: readonly (readonly unknown[])[]): unknown[][] {
-  return rows.map((row) => row.map((value) => (value === null ? null : String(value))));
+/** A scalar as text, whichever type an engine or JSON carries it as. */
+function plain(value: unknown): string {
+  return typeof value === 'bigint' ? value.toString() : typeof value === 'string' ? value : JSON.stringify(value ?? null);
+}
+
+function numbers(rows: readonly (readonly unknown[])[]): string[][] {
+  return rows.map((row) => row.map(plain));
 }
 
 type KafkajsHeaders = Readonly<Record<string, Buffer | string | (Buffer | string)[] | undefined>>;

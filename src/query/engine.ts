@@ -153,14 +153,17 @@ export class EnginePool {
     this.#options = options;
   }
 
-  /** Clears the folder of leases (a lease holds nothing but links and copies) and starts the engines. */
+  /** Clears the folder of leases (a lease holds nothing but links and copies). No engine is started yet. */
   static async open(options: EnginePoolOptions): Promise<EnginePool> {
     await rm(options.directory, { recursive: true, force: true });
     await mkdir(options.directory, { recursive: true, mode: 0o755 });
     await chmod(options.directory, 0o755);
-    const pool = new EnginePool(options);
-    for (let at = 0; at < options.engines; at++) pool.#addSpare();
-    return pool;
+    return new EnginePool(options);
+  }
+
+  /** Starts the engines that are missing, ahead of the queries that will need them. */
+  start(): void {
+    while (!this.#isClosed && this.#all.size < this.#options.engines) this.#addSpare();
   }
 
   get pids(): readonly number[] {
@@ -174,6 +177,7 @@ export class EnginePool {
   async claim(signal: AbortSignal): Promise<EngineSession> {
     for (let replaced = 0; ; replaced++) {
       if (this.#isClosed) throw new LakeError('cancelled', 'the query service is closing');
+      if (this.#spares.length === 0) this.start();
       const spare = this.#spares.shift();
       if (spare === undefined) throw new LakeError('internal', 'more queries than engines');
       try {

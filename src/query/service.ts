@@ -31,6 +31,8 @@ import { Tokens } from './token.js';
 const waitingMax = 32;
 /** Ended queries that `system.queries` still shows. */
 const endedKept = 100;
+/** Engines and a column worker are started so long after the service: until then the other roles start as well. */
+const warmUpDelayMs = 100;
 /** How much of a query's text the list keeps. */
 const listedSqlChars = 2000;
 
@@ -107,6 +109,10 @@ export class QueryService {
   /** Running and ended ones, oldest first. */
   readonly #listed: Listed[] = [];
   readonly #counts = { done: 0, failed: 0, cancelled: 0, rows: 0 };
+  /** Engines on their way back; as many as there are turns. */
+  readonly #givenBack = new Set<Promise<void>>();
+  readonly #closed = new AbortController();
+  #warmingUp: Promise<void> = Promise.resolve();
   #serial = 0;
   #isClosed = false;
 
@@ -140,7 +146,21 @@ export class QueryService {
       ...(options.tailEncodeBytesMin === undefined ? {} : { encodeBytesMin: options.tailEncodeBytesMin }),
     });
     const cold = await LocalCache.open({ store, dir: join(cacheDir, 'cold'), maxBytes: limits.cacheBytes });
-    return new QueryService(options, pool, tails, cold);
+    const service = new QueryService(options, pool, tails, cold);
+    service.#warmingUp = service.#warmUp();
+    return service;
+  }
+
+  /** Starts what the first query would wait for, once the service that this one is part of is up. */
+  async #warmUp(): Promise<void> {
+    const { signal } = this.#closed;
+    try {
+      await this.#options.clock.sleep(warmUpDelayMs, signal);
+      this.#pool.start();
+      await this.#tails.warmUp(signal);
+    } catch (error) {
+      if (!signal.aborted) this.#options.logger.warn('the first query will be slower', { error: (error as Error).message });
+    }
   }
 
   /**
@@ -192,21 +212,14 @@ export class QueryService {
     let freeTurn: (() => void) | undefined;
     let session: EngineSession | undefined;
     let run: QueryRun | undefined;
-    let ending: Promise<void> | undefined;
-    const end = (how: Ended): Promise<void> => {
-      ending ??= (async () => {
-        timer.abort();
-        if (run !== undefined) run.stats.elapsed_ms = Math.round(clock.monotonicMs() - startedMs);
-        this.#unlist(listed, how);
-        try {
-          await session?.release();
-        } catch (error) {
-          this.#options.logger.warn('a query engine could not be given back', { error: (error as Error).message });
-        } finally {
-          freeTurn?.();
-        }
-      })();
-      return ending;
+    let hasEnded = false;
+    const end = (how: Ended): void => {
+      if (hasEnded) return;
+      hasEnded = true;
+      timer.abort();
+      if (run !== undefined) run.stats.elapsed_ms = Math.round(clock.monotonicMs() - startedMs);
+      this.#unlist(listed, how);
+      this.#giveBack(session, freeTurn);
     };
     try {
       combined.throwIfAborted();
@@ -215,7 +228,7 @@ export class QueryService {
       run = new QueryRun(this.#runPorts(), session, range, combined);
       const started = await run.start(request, token, limits);
       // Whoever stops reading without a word still gives the engine back when the time is up.
-      combined.addEventListener('abort', () => void end(endedBy(asLakeError(combined.reason))), { once: true });
+      combined.addEventListener('abort', () => end(endedBy(asLakeError(combined.reason))), { once: true });
       if (combined.aborted) throw combined.reason;
       const { stats } = run;
       return {
@@ -226,7 +239,7 @@ export class QueryService {
       };
     } catch (error) {
       const lakeError = asLakeError(error);
-      await end(endedBy(lakeError));
+      end(endedBy(lakeError));
       throw lakeError;
     }
   }
@@ -235,7 +248,7 @@ export class QueryService {
     session: EngineSession,
     listed: Listed,
     stats: QueryStats,
-    end: (how: Ended) => Promise<void>,
+    end: (how: Ended) => void,
     asLakeError: (error: unknown) => LakeError,
   ): AsyncGenerator<readonly (readonly unknown[])[]> {
     let how: Ended = { state: 'cancelled' };
@@ -255,8 +268,23 @@ export class QueryService {
       how = endedBy(lakeError);
       throw lakeError;
     } finally {
-      await end(how);
+      end(how);
     }
+  }
+
+  /** Behind the answer, which is complete without it; the next query's turn comes when the engine is free. */
+  #giveBack(session: EngineSession | undefined, freeTurn: (() => void) | undefined): void {
+    const given = (async () => {
+      try {
+        await session?.release();
+      } catch (error) {
+        this.#options.logger.warn('a query engine could not be given back', { error: (error as Error).message });
+      } finally {
+        freeTurn?.();
+      }
+    })();
+    this.#givenBack.add(given);
+    void given.finally(() => this.#givenBack.delete(given));
   }
 
   #runPorts(): RunPorts {
@@ -344,16 +372,19 @@ export class QueryService {
   /** Cancels what runs, ends the engines and empties the caches. The reader, the workers and the store stay the caller's. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#closed.abort();
     for (const query of this.#listed)
       if (query.state === 'running') query.abort.abort(new LakeError('cancelled', 'the query service is closing'));
     this.#tables.close();
+    await this.#warmingUp;
     await this.#pool.close();
+    await Promise.all(this.#givenBack);
     await this.#tails.close();
     await this.#cold.close();
   }
 }
 
-/** Starts engines and empties the caches of an earlier process. */
+/** Empties the caches of an earlier process; engines are started a little later, or by the first query. */
 export function openQueryService(options: QueryServiceOptions): Promise<QueryService> {
   return QueryService.open(options);
 }

@@ -162,6 +162,14 @@ export class TailCache {
     return count;
   }
 
+  /** Starts a column worker, by staging nothing. Errors: those of the column workers, `cancelled`. */
+  async warmUp(signal: AbortSignal): Promise<void> {
+    const outPath = join(this.#directory, 'warm-up.parquet');
+    const nothing = { spools: [], partition: 0, baseOffset: 0, endOffset: 0, abortedTransactions: [] };
+    await this.#workers.run({ kind: 'stage', ...nothing, valueFormat: 'auto', outPath }, signal);
+    await rm(outPath, { force: true });
+  }
+
   /** Pairs seen in the chunks of a topic that are at hand. */
   knownPairs(topicId: TopicId): readonly ColumnPair[] {
     return [...this.#entries.values()]

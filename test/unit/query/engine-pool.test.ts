@@ -24,6 +24,7 @@ async function pool(): Promise<{ engines: EnginePool; directory: string }> {
     clock: systemClock,
     logger: silentLogger,
   });
+  engines.start();
   ending.push(() => engines.close());
   return { engines, directory };
 }

@@ -74,6 +74,11 @@ export interface QueryMetrics {
   readonly failed: number;
   readonly cancelled: number;
   readonly rows: number;
+  /** Failed, cancelled and refused ones by their error's code. */
+  readonly errors: Readonly<Record<string, number>>;
+  /** Rows of the tail and bytes of cold files within reach of the queries that have ended. */
+  readonly hotRows: number;
+  readonly coldBytes: number;
   readonly tailCacheBytes: number;
   readonly tailChunks: number;
   /** Of them, those whose typed columns are computed. */
@@ -108,7 +113,8 @@ export class QueryService {
   readonly #turns: Semaphore;
   /** Running and ended ones, oldest first. */
   readonly #listed: Listed[] = [];
-  readonly #counts = { done: 0, failed: 0, cancelled: 0, rows: 0 };
+  readonly #counts = { done: 0, failed: 0, cancelled: 0, rows: 0, hotRows: 0, coldBytes: 0 };
+  readonly #errors = new Map<string, number>();
   /** Engines on their way back; as many as there are turns. */
   readonly #givenBack = new Set<Promise<void>>();
   readonly #closed = new AbortController();
@@ -168,13 +174,13 @@ export class QueryService {
    * `token-invalid`, `token-gone`, `overloaded`, `timeout`, `cancelled`, `worker-died`, and those of broker and bucket.
    */
   async query(request: QueryRequest, signal: AbortSignal): Promise<QueryAnswer> {
-    requireSql(request.sql);
+    this.#admit(() => requireSql(request.sql));
     return this.#start(request, undefined, signal);
   }
 
   /** Records of one topic over both tiers, by partition and offset, or merged by time. Errors: as `query`. */
   async records(request: RecordsRequest, signal: AbortSignal): Promise<RecordsAnswer> {
-    const { topic, fromMs, toMs, partition, offset, limit, order } = requireRecordsRequest(request);
+    const { topic, fromMs, toMs, partition, offset, limit, order } = this.#admit(() => requireRecordsRequest(request));
     const where = [
       ...(partition === undefined ? [] : [`_partition_id = ${partition}`]),
       ...(offset === undefined ? [] : [`_offset >= ${offset}`]),
@@ -194,8 +200,10 @@ export class QueryService {
   async #start(request: QueryRequest, range: ScanRange | undefined, signal: AbortSignal): Promise<QueryAnswer> {
     if (this.#isClosed) throw new LakeError('cancelled', 'the query service is closing');
     const { clock } = this.#options;
-    const limits = checkedLimits(this.#options.limits, request.limits);
-    const token = request.asOf === undefined ? undefined : this.#tokens.decode(request.asOf);
+    const { limits, token } = this.#admit(() => ({
+      limits: checkedLimits(this.#options.limits, request.limits),
+      token: request.asOf === undefined ? undefined : this.#tokens.decode(request.asOf),
+    }));
     const listed = this.#list(request.sql);
     const startedMs = clock.monotonicMs();
     const timer = new AbortController();
@@ -217,7 +225,11 @@ export class QueryService {
       if (hasEnded) return;
       hasEnded = true;
       timer.abort();
-      if (run !== undefined) run.stats.elapsed_ms = Math.round(clock.monotonicMs() - startedMs);
+      if (run !== undefined) {
+        run.stats.elapsed_ms = Math.round(clock.monotonicMs() - startedMs);
+        this.#counts.hotRows += run.stats.hot_rows;
+        this.#counts.coldBytes += run.stats.cold_bytes;
+      }
       this.#unlist(listed, how);
       this.#giveBack(session, freeTurn);
     };
@@ -272,6 +284,20 @@ export class QueryService {
     }
   }
 
+  /** What is refused before it begins counts among the errors as well. */
+  #admit<T>(check: () => T): T {
+    try {
+      return check();
+    } catch (error) {
+      this.#countError(toLakeError(error));
+      throw error;
+    }
+  }
+
+  #countError({ code }: LakeError): void {
+    this.#errors.set(code, (this.#errors.get(code) ?? 0) + 1);
+  }
+
   /** Behind the answer, which is complete without it; the next query's turn comes when the engine is free. */
   #giveBack(session: EngineSession | undefined, freeTurn: (() => void) | undefined): void {
     const given = (async () => {
@@ -319,7 +345,10 @@ export class QueryService {
   #unlist(listed: Listed, how: Ended): void {
     listed.state = how.state;
     listed.endedMonotonicMs = this.#options.clock.monotonicMs();
-    if (how.error !== undefined) listed.error = `${how.error.code}: ${how.error.message}`;
+    if (how.error !== undefined) {
+      listed.error = `${how.error.code}: ${how.error.message}`;
+      this.#countError(how.error);
+    }
     if (how.state !== 'running') this.#counts[how.state]++;
     this.#counts.rows += listed.rows;
     const ended = this.#listed.filter((query) => query.state !== 'running');
@@ -362,6 +391,7 @@ export class QueryService {
       running: this.#turns.held,
       waiting: this.#turns.queued,
       ...this.#counts,
+      errors: Object.fromEntries(this.#errors),
       tailCacheBytes: this.#tails.bytes,
       tailChunks: this.#tails.chunks,
       tailEncodedChunks: this.#tails.encodedChunks,

@@ -13,8 +13,8 @@ import type { Logger, MetricSample } from '../telemetry/index.js';
 import { BrokerLink } from './broker-link.js';
 import { closeAll, helloOf, neverResolves, type RunningRole, storeOptions } from './role.js';
 
-/** Column workers of the query side: they stage hot tails, one job each at a time. */
-const tailWorkers = 1;
+/** Column workers of the query side: one may encode a chunk of the tail behind the queries while the other stages for one. */
+const tailWorkers = 2;
 /** Posted records come in small numbers; the producer need not buffer like a loader. */
 const producerBufferBytes = 32 * 1024 * 1024;
 /** Whoever posts records waits for the answer: a broker that is away or full is told of sooner than a loader would want. */
@@ -113,12 +113,13 @@ function recordSink(producer: Producer): RecordSink {
 }
 
 function querySamples(query: QueryService): MetricSample[] {
-  const { running, done, failed, cancelled, tailCacheBytes, coldCacheBytes } = query.metricsSnapshot();
+  const { running, done, errors, hotRows, coldBytes, tailCacheBytes, coldCacheBytes } = query.metricsSnapshot();
   return [
     { name: 'queries_running', value: running },
     { name: 'queries_total', value: done },
-    { name: 'query_errors_total', value: failed, labels: { code: 'failed' } },
-    { name: 'query_errors_total', value: cancelled, labels: { code: 'cancelled' } },
+    ...Object.entries(errors).map(([code, value]): MetricSample => ({ name: 'query_errors_total', value, labels: { code } })),
+    { name: 'query_hot_rows_total', value: hotRows },
+    { name: 'query_cold_bytes_total', value: coldBytes },
     { name: 'query_cache_bytes', value: tailCacheBytes + coldCacheBytes },
   ];
 }

@@ -332,6 +332,24 @@ describe('query service', () => {
   });
 });
 
+describe('numbers of the query service', () => {
+  it('count answers, errors by code, hot rows and cold bytes', async () => {
+    await using world = await QueryWorld.open({ workers: inlineColumnWorkers });
+    await flights(world, 'flights', 60);
+    const { stats } = await world.ask('SELECT count(*) FROM flights');
+    await world.ask('SELECT count(*) FROM flights');
+    for (const sql of ['SELECT nope FROM flights', 'DROP TABLE flights', '']) await expect(world.ask(sql)).rejects.toThrow();
+    await expect(world.ask({ sql: 'SELECT 1', limits: { max_rows: 0 } })).rejects.toThrow();
+    expect(world.service.metricsSnapshot()).toMatchObject({
+      done: 2,
+      failed: 2,
+      errors: { 'query-invalid': 2, 'query-forbidden': 1, 'request-invalid': 1 },
+      hotRows: 240,
+      coldBytes: 2 * stats.cold_bytes,
+    });
+  });
+});
+
 describe('chunks of the tail with typed columns', () => {
   let world: QueryWorld;
   beforeAll(async () => {

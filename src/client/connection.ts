@@ -90,7 +90,12 @@ export class KafkaConnection {
       };
       const onAbort = (): void => fail(new LakeError('cancelled', `connecting to ${name} was cancelled`, { cause: signal?.reason }));
       const onError = (error: Error): void =>
-        fail(new LakeError('peer-gone', `cannot connect to ${name}: ${error.message}`, { cause: error }));
+        fail(
+          new LakeError('peer-gone', `cannot connect to ${name}: ${error.message}`, {
+            hint: 'Start the broker with `thermocline serve`, or correct the bootstrap address.',
+            cause: error,
+          }),
+        );
       const timer = setTimeout(
         () => fail(new LakeError('timeout', `no connection to ${name} within ${connectTimeoutMs} ms`)),
         connectTimeoutMs,

@@ -49,7 +49,7 @@ describe('a service that is stopped and started again', () => {
         await admin.disconnect();
         return offsets[0]!.partitions.map(({ partition, offset }) => [partition, offset]).sort();
       };
-      const member = kafka(first).consumer({ groupId: 'billing' });
+      const member = kafka(first).consumer({ groupId: 'billing', maxWaitTimeInMs: 200 });
       await member.connect();
       await member.subscribe({ topic: 'orders', fromBeginning: true });
       let taken = 0;
@@ -88,7 +88,7 @@ describe('a service that is stopped and started again', () => {
       expect((await second.topic('orders')).id).toBe(id);
 
       // A member of the group goes on where it was committed.
-      const consumer = kafka(second).consumer({ groupId: 'billing' });
+      const consumer = kafka(second).consumer({ groupId: 'billing', maxWaitTimeInMs: 200 });
       const seen: string[] = [];
       await consumer.connect();
       await consumer.subscribe({ topic: 'orders' });

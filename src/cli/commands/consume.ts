@@ -1,6 +1,6 @@
 /** `thermocline consume TOPIC`: records of both tiers through the Kafka port, by offset or by time. */
 import { isUtf8 } from 'node:buffer';
-import { type LogReader, openLogReader, readPartition } from '../../client/index.js';
+import { type LogReader, openLogReader, readPartition, type TopicPartitions } from '../../client/index.js';
 import { LakeError, nearestName, type Offset, type PartitionId, type TimestampMs } from '../../kernel/index.js';
 import { type DecodedRecord } from '../../wire/index.js';
 import { timeOf } from '../../gateway/index.js';
@@ -26,9 +26,27 @@ type Position =
 function positionOf(text: string): { readonly isEnd: boolean; readonly position: Position } {
   if (text === 'beginning' || text === 'end') return { isEnd: false, position: { kind: text } };
   const match = /^([se])@(.+)$/.exec(text);
-  if (match !== null) return { isEnd: match[1] === 'e', position: { kind: 'time', ms: timeOf('-o', match[2])! } };
+  if (match !== null) return { isEnd: match[1] === 'e', position: { kind: 'time', ms: timeOfPosition(text, match[2]!) } };
   if (/^\d+$/.test(text)) return { isEnd: false, position: { kind: 'offset', offset: Number(text) } };
   throw usageError(`-o ${text} is not a position`, 'Write beginning, end, an offset, s@2001-03-01T00:00:00Z (from) or e@… (to).');
+}
+
+function timeOfPosition(text: string, time: string): TimestampMs {
+  try {
+    return timeOf('-o', time)!;
+  } catch {
+    throw usageError(`-o ${text} names no time`, 'Write the time as 2001-03-04T05:06:07Z or as epoch milliseconds.');
+  }
+}
+
+/** The partitions to read. Errors: `partition-unknown`. */
+function chosenPartitions(topic: TopicPartitions, text: string | undefined): readonly PartitionId[] {
+  if (text === undefined) return topic.partitions;
+  const partition = topic.partitions.find((one) => String(one) === text);
+  if (partition !== undefined) return [partition];
+  throw new LakeError('partition-unknown', `${topic.name} has no partition ${text}`, {
+    hint: `It has the partitions 0 to ${topic.partitions.length - 1}.`,
+  });
 }
 
 interface Range {
@@ -86,7 +104,7 @@ async function run(topicName: string, flags: ConsumeFlags): Promise<void> {
       );
       throw new LakeError('topic-unknown', `there is no topic "${topicName}"`, near === undefined ? {} : { hint: `Did you mean ${near}?` });
     }
-    const partitions = flags.partition === undefined ? topic.partitions : [Number(flags.partition)];
+    const partitions = chosenPartitions(topic, flags.partition);
     const earliest = await listed(reader, topic.name, partitions, -2);
     const latest = await listed(reader, topic.name, partitions, -1);
     const byTime = async (position: Position | undefined): Promise<Map<PartitionId, Offset> | undefined> =>

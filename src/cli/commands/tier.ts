@@ -25,6 +25,15 @@ interface Storage {
   }[];
 }
 
+interface Evicted {
+  readonly evicted_segments: number;
+  readonly evicted_bytes: number;
+  readonly topics: readonly {
+    readonly topic: string;
+    readonly partitions: readonly Pick<Storage['partitions'][number], 'partition' | 'local_start_offset' | 'boundary' | 'high_watermark'>[];
+  }[];
+}
+
 const onTopic = (path: string, topic: string | undefined): string =>
   topic === undefined ? path : `${path}?topic=${encodeURIComponent(topic)}`;
 
@@ -66,10 +75,19 @@ async function flush(topic: string | undefined, flags: ClientFlags): Promise<voi
 }
 
 async function evict(topic: string | undefined, flags: ClientFlags): Promise<void> {
-  const answer = await getJson<{ evicted_segments: number; evicted_bytes: number }>(flags.server, onTopic('/v1/tier/evict', topic), {
-    method: 'POST',
-  });
-  printRows([answer]);
+  const answer = await getJson<Evicted>(flags.server, onTopic('/v1/tier/evict', topic), { method: 'POST' });
+  printRows(
+    answer.topics.flatMap((one) =>
+      one.partitions.map((p) => ({
+        topic: one.topic,
+        partition: p.partition,
+        local_start: p.local_start_offset,
+        boundary: p.boundary,
+        high_watermark: p.high_watermark,
+      })),
+    ),
+  );
+  process.stderr.write(`${answer.evicted_segments} segments, ${formatBytes(answer.evicted_bytes)} evicted\n`);
 }
 
 export function register(program: Command): void {

@@ -2,6 +2,7 @@
  * A bucket on an S3 server, by the AWS SDK, which is loaded by `openS3Store` only. The SDK's own retries are off: a
  * conditional write whose answer was lost must not be sent twice behind our back, or the second try would lose to the first.
  */
+import { setMaxListeners } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { open, unlink, type FileHandle } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
@@ -345,7 +346,10 @@ class Watch {
       this.isSilent = true;
       this.#controller.abort();
     }, silenceMs);
-    outer?.addEventListener('abort', this.#onAbort, { once: true });
+    if (outer === undefined) return;
+    // As many listen as there are requests of one caller under way; each takes itself off at its end.
+    setMaxListeners(0, outer);
+    outer.addEventListener('abort', this.#onAbort, { once: true });
   }
 
   get signal(): AbortSignal {

@@ -42,10 +42,6 @@ export class BoundaryReports {
     this.#commitId = commitId;
   }
 
-  addAll(snapshot: TableSnapshot): void {
-    for (const { partition } of snapshot.partitions) this.add(partition, snapshot, loadedId(snapshot));
-  }
-
   retryNow(): void {
     this.#retryAtMs = 0;
   }

@@ -95,8 +95,13 @@ export class TopicTier {
   update(state: TopicState): void {
     this.settings = topicSettings(state.config);
     this.#isTiered = state.isTiered;
-    for (const { partition } of state.partitions) {
-      if (this.partitions.has(partition)) continue;
+    for (const told of state.partitions) {
+      const { partition } = told;
+      const known = this.partitions.get(partition);
+      if (known !== undefined) {
+        if (this.#isTiered && this.table.snapshot !== undefined) this.#tellAgain(known, told, this.table.snapshot);
+        continue;
+      }
       const folder = join(this.#folder, String(partition));
       mkdirSync(folder, { recursive: true });
       const spool = new PartitionSpool(partition, folder, pieceBytesFor(this.#ports.settings, this.settings), 0);
@@ -268,10 +273,8 @@ export class TopicTier {
     if (opening.length === 0 || !this.#isTiered || clock.monotonicMs() < this.#openAtMs) return;
     try {
       // First the table, then the log's end: so an end below a boundary is none that has merely grown since.
-      const isFirst = this.table.snapshot === undefined;
       const snapshot = await this.refresh();
       const states = await this.#describe();
-      if (isFirst) this.#reports.addAll(snapshot);
       for (const partition of opening) {
         const state = states.find((candidate) => candidate.partition === partition.partition);
         if (state !== undefined && partition.phase === 'opening') this.#openPartition(partition, state, snapshot);
@@ -313,7 +316,17 @@ export class TopicTier {
       partition.logStartOffset = state.logStartOffset;
       partition.highWatermark = state.highWatermark;
       partition.opened(opening);
+      this.#tellAgain(partition, state, snapshot);
     }
+  }
+
+  /**
+   * A commit that the broker does not know of: whoever made it died before it could tell, or the broker could not note it.
+   * Errors of the table and of the log's end are found where the partition is opened.
+   */
+  #tellAgain(partition: TieredPartition, state: PartitionState, snapshot: TableSnapshot): void {
+    const isBehind = state.boundary < boundaryOf(snapshot.partitions, partition.partition);
+    if (isBehind && partition.isFollowed) this.#reports.add(partition.partition, snapshot, loadedId(snapshot));
   }
 
   /** Loads the table and acts on what others committed. Errors: those of the store, `timeout`, `cancelled`. */

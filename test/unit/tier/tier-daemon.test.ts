@@ -82,6 +82,34 @@ describe('the tier daemon', () => {
     expect((await expectLakeIsLog(broker, store, 'orders')).partitions[0]?.boundary).toBe(20);
   });
 
+  it('tells the boundary at start although the broker was away between the first look at the table and its own', async () => {
+    const broker = new SimBroker();
+    const store = memory();
+    broker.create('orders', 1);
+    broker.append('orders', 0, records(0, 10));
+    const first = await start(broker, store);
+    await first.call('tier.flush', {});
+    await first.close();
+    broker.partition('orders', 0).boundary = 0;
+    let described = 0;
+    broker.onCall = (method) => {
+      if (method === 'broker.describe' && ++described === 2) throw new LakeError('peer-gone', 'the broker is away');
+    };
+    await start(broker, store);
+    await until(() => broker.partition('orders', 0).boundary === 10, 'the boundary is told');
+  });
+
+  it('tells a boundary again that the broker heard of and could not keep', async () => {
+    const broker = new SimBroker();
+    const store = memory();
+    broker.create('orders', 1);
+    broker.append('orders', 0, records(0, 10));
+    const tier = await start(broker, store);
+    await tier.call('tier.flush', {});
+    broker.partition('orders', 0).boundary = 0;
+    await until(() => broker.partition('orders', 0).boundary === 10, 'the boundary is told again');
+  });
+
   it('never commits what was fetched before a power cut took it', async () => {
     const broker = new SimBroker();
     const store = memory();

@@ -51,13 +51,10 @@ export function timeOf(name: string, text: string | undefined): number | undefin
   return ms;
 }
 
-async function* lines(records: AsyncIterable<readonly unknown[]>): AsyncGenerator<string> {
+/** A late error is a line of its own. */
+async function* withLateError(lines: AsyncIterable<string>): AsyncGenerator<string> {
   try {
-    for await (const chunk of records) {
-      let text = '';
-      for (const record of chunk) text += `${JSON.stringify(record)}\n`;
-      if (text !== '') yield text;
-    }
+    yield* lines;
   } catch (error) {
     yield `${JSON.stringify({ _error: problemOf(error) })}\n`;
   }
@@ -86,7 +83,7 @@ export function readRecordsRoute(query: QueryService): (c: Context) => Promise<R
     });
     const answer = await query.records(request, gone.signal);
     return new Response(
-      bodyOf(lines(answer.records), () => gone.abort(new LakeError('cancelled', 'the client stopped reading'))),
+      bodyOf(withLateError(answer.lines), () => gone.abort(new LakeError('cancelled', 'the client stopped reading'))),
       {
         headers: { 'content-type': 'application/x-ndjson', [snapshotHeader]: answer.token },
       },

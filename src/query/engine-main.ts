@@ -6,7 +6,8 @@ import { isLakeError, LakeError, type PlainError, errorToPlain } from '../kernel
 import { queryError } from './engine-errors.js';
 import { EngineInstance } from './engine-instance.js';
 import type { EngineArguments, FromEngine, RunQuery, ToEngine } from './engine-protocol.js';
-import { answerRows, type AnswerValue } from './values.js';
+import { recordOf } from './records.js';
+import { answerRows } from './values.js';
 
 /** A message of rows is sent when it holds so much text (characters). */
 const rowsMessageChars = 256 * 1024;
@@ -55,13 +56,15 @@ async function run(message: RunQuery): Promise<void> {
   const names = result.columnNames();
   const types = result.columnTypes();
   send({ type: 'columns', columns: names.map((name, at) => ({ name, type: String(types[at]) })) });
+  const isRecords = message.shape === 'records';
   let rows = 0;
   let pending: string[] = [];
   let pendingChars = 0;
   const flush = async (): Promise<void> => {
     if (pending.length === 0) return;
     await takeCredit();
-    send({ type: 'rows', json: `[${pending.join(',')}]`, count: pending.length });
+    const text = isRecords ? `${pending.join('\n')}\n` : `[${pending.join(',')}]`;
+    send({ type: 'rows', text, count: pending.length });
     pending = [];
     pendingChars = 0;
   };
@@ -75,7 +78,7 @@ async function run(message: RunQuery): Promise<void> {
       });
     }
     for (const row of answerRows(chunk)) {
-      const text = rowText(row);
+      const text = JSON.stringify(isRecords ? recordOf(row) : row);
       pending.push(text);
       pendingChars += text.length;
       if (pendingChars >= rowsMessageChars) await flush();
@@ -84,10 +87,6 @@ async function run(message: RunQuery): Promise<void> {
   await opened().finish();
   await flush();
   send({ type: 'end', rows });
-}
-
-function rowText(row: AnswerValue[]): string {
-  return JSON.stringify(row);
 }
 
 async function answer(message: ToEngine): Promise<void> {

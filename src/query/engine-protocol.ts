@@ -45,6 +45,8 @@ export interface RunQuery {
   /** Views over the leased files. */
   readonly setup: readonly string[];
   readonly parameters: readonly (readonly [string, ParameterValue])[];
+  /** How the messages of rows are written. */
+  readonly shape: 'rows' | 'records';
   readonly credits: number;
   /** More rows than this end the query with `query-too-large`. */
   readonly maxRows: number;
@@ -73,8 +75,8 @@ export type FromEngine =
       readonly error?: PlainError;
     }
   | { readonly type: 'columns'; readonly columns: readonly AnswerColumn[] }
-  /** JSON text of an array of rows. */
-  | { readonly type: 'rows'; readonly json: string; readonly count: number }
+  /** JSON text of an array of rows; of records, one JSON object a line. */
+  | { readonly type: 'rows'; readonly text: string; readonly count: number }
   | { readonly type: 'end'; readonly rows: number }
   | { readonly type: 'discarded'; readonly residentBytes: number }
   | { readonly type: 'failed'; readonly error: PlainError };

@@ -131,8 +131,17 @@ export class QueryRun {
       const { columns } = plan;
       const setup = await this.#leaseFiles(pinned, plan);
       this.stats.plan_ms = this.#ports.nowMs() - startedMs;
-      const run = { type: 'run', setup, parameters: this.#parameters, credits: rowsCredits, maxRows: limits.maxRows } as const;
-      const answer = await this.#session.ask(run, 'columns');
+      const answer = await this.#session.ask(
+        {
+          type: 'run',
+          setup,
+          parameters: this.#parameters,
+          shape: this.#recordsRange === undefined ? 'rows' : 'records',
+          credits: rowsCredits,
+          maxRows: limits.maxRows,
+        },
+        'columns',
+      );
       return {
         columns: answer.columns,
         token: tokenOf(

@@ -21,7 +21,6 @@ import {
 } from './query-limits.js';
 import { QueryRun, type QueryStats, recordsSql, type RunPorts } from './query-run.js';
 import { everything, type ScanRange } from './ranges.js';
-import { type QueryRecord, recordOf } from './records.js';
 import type { QuerySummary } from './system-tables.js';
 import { Tables } from './tables.js';
 import { TailCache } from './tail.js';
@@ -62,7 +61,8 @@ export interface QueryAnswer {
 }
 
 export interface RecordsAnswer {
-  readonly records: AsyncIterable<readonly QueryRecord[]>;
+  /** NDJSON: whole lines, each a `QueryRecord`, many in one text. To be read to its end or left by `return`, as rows are. */
+  readonly lines: AsyncIterable<string>;
   readonly token: string;
   stats(): Readonly<QueryStats>;
 }
@@ -84,6 +84,11 @@ export interface QueryMetrics {
   /** Of them, those whose typed columns are computed. */
   readonly tailEncodedChunks: number;
   readonly coldCacheBytes: number;
+}
+
+/** An answer as the engine writes it. */
+interface TextAnswer extends Omit<QueryAnswer, 'rows'> {
+  readonly texts: AsyncIterable<string>;
 }
 
 interface Listed {
@@ -175,7 +180,8 @@ export class QueryService {
    */
   async query(request: QueryRequest, signal: AbortSignal): Promise<QueryAnswer> {
     this.#admit(() => requireSql(request.sql));
-    return this.#start(request, undefined, signal);
+    const { texts, ...answer } = await this.#start(request, undefined, signal);
+    return { ...answer, rows: rowChunks(texts) };
   }
 
   /** Records of one topic over both tiers, by partition and offset, or merged by time. Errors: as `query`. */
@@ -193,11 +199,11 @@ export class QueryService {
       timestampsMs: { min: fromMs ?? Number.NEGATIVE_INFINITY, max: toMs === undefined ? Number.POSITIVE_INFINITY : toMs - 1 },
     };
     const orderBy = order === 'time' ? '_timestamp_ms, _partition_id, _offset' : '_partition_id, _offset';
-    const answer = await this.#start({ sql: recordsSql(topic, where, orderBy, limit) }, range, signal);
-    return { records: recordChunks(answer.rows), token: answer.token, stats: () => answer.stats() };
+    const { texts, token, stats } = await this.#start({ sql: recordsSql(topic, where, orderBy, limit) }, range, signal);
+    return { lines: texts, token, stats };
   }
 
-  async #start(request: QueryRequest, range: ScanRange | undefined, signal: AbortSignal): Promise<QueryAnswer> {
+  async #start(request: QueryRequest, range: ScanRange | undefined, signal: AbortSignal): Promise<TextAnswer> {
     if (this.#isClosed) throw new LakeError('cancelled', 'the query service is closing');
     const { clock } = this.#options;
     const { limits, token } = this.#admit(() => ({
@@ -246,7 +252,7 @@ export class QueryService {
       return {
         columns: started.columns,
         token: this.#tokens.encode(started.token),
-        rows: this.#rows(session, listed, stats, end, asLakeError),
+        texts: this.#texts(session, listed, stats, end, asLakeError),
         stats: () => stats,
       };
     } catch (error) {
@@ -256,13 +262,13 @@ export class QueryService {
     }
   }
 
-  async *#rows(
+  async *#texts(
     session: EngineSession,
     listed: Listed,
     stats: QueryStats,
     end: (how: Ended) => void,
     asLakeError: (error: unknown) => LakeError,
-  ): AsyncGenerator<readonly (readonly unknown[])[]> {
+  ): AsyncGenerator<string> {
     let how: Ended = { state: 'cancelled' };
     try {
       for (;;) {
@@ -271,7 +277,7 @@ export class QueryService {
         if (message.type !== 'rows') continue;
         listed.rows += message.count;
         stats.rows = listed.rows;
-        yield JSON.parse(message.json) as unknown[][];
+        yield message.text;
         session.tell({ type: 'credit', credits: 1 });
       }
       how = { state: 'done' };
@@ -419,8 +425,8 @@ export function openQueryService(options: QueryServiceOptions): Promise<QuerySer
   return QueryService.open(options);
 }
 
-async function* recordChunks(rows: QueryAnswer['rows']): AsyncGenerator<readonly QueryRecord[]> {
-  for await (const chunk of rows) yield chunk.map(recordOf);
+async function* rowChunks(texts: AsyncIterable<string>): AsyncGenerator<readonly (readonly unknown[])[]> {
+  for await (const text of texts) yield JSON.parse(text) as unknown[][];
 }
 
 function endedBy(error: LakeError): Ended {

@@ -2,10 +2,18 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { inlineColumnWorkers } from '../../support/column-workers.js';
+import type { QueryRecord } from '../../../src/query/index.js';
 import { QueryWorld } from '../../support/query-world.js';
 
 const t0 = Date.parse('2001-01-01T00:00:00Z');
 const hour = 3_600_000;
+
+function recordsOf(lines: string): QueryRecord[] {
+  return lines
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as QueryRecord);
+}
 
 /** 300 flights, one an hour, in three partitions; offsets below `cold` of each are in the table. */
 async function flights(world: QueryWorld, name: string, cold: number, fileRows = 20): Promise<void> {
@@ -248,7 +256,7 @@ describe('query service', () => {
     const read = async (request: Parameters<typeof world.service.records>[0]) => {
       const answer = await world.service.records(request, new AbortController().signal);
       const records = [];
-      for await (const chunk of answer.records) records.push(...chunk);
+      for await (const text of answer.lines) records.push(...recordsOf(text));
       return { records, stats: answer.stats() };
     };
     const all = await read({ topic: 'flights' });
@@ -403,7 +411,7 @@ describe('chunks of the tail with typed columns', () => {
     world.partition('read', 0).logStartOffset = 2;
     const answer = await world.service.records({ topic: 'read' }, new AbortController().signal);
     const offsets: number[] = [];
-    for await (const chunk of answer.records) offsets.push(...chunk.map((record) => record.offset));
+    for await (const text of answer.lines) offsets.push(...recordsOf(text).map((record) => record.offset));
     expect(offsets).toEqual(Array.from({ length: 18 }, (_, at) => at + 2));
   });
 

@@ -9,7 +9,7 @@ import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StageResult } from '../columns/index.js';
 import { invariant, LakeError, type LeaderEpoch, type Offset, type PartitionId } from '../kernel/index.js';
-import { batchBaseOffset, batchLastOffset, batchLeaderEpoch, walkBatches } from '../wire/index.js';
+import { batchBaseOffset, batchLastOffset, batchLeaderEpoch, batchRecordsCount, walkBatches } from '../wire/index.js';
 
 export interface Piece {
   readonly path: string;
@@ -19,6 +19,8 @@ export interface Piece {
   endOffset: Offset;
   /** Of the spool file. */
   bytes: number;
+  /** As the batches say, markers and aborted ones included. */
+  records: number;
   /** When its first batch arrived, monotonic. */
   readonly sinceMs: number;
   readonly aborted: Map<string, AbortedTransaction>;
@@ -84,6 +86,12 @@ export class PartitionSpool {
     return this.rawBytesOf(this.#pieces);
   }
 
+  /** Mean uncompressed size of a record of what is not committed; 0 where there is none. */
+  get meanRecordBytes(): number {
+    const records = this.#pieces.reduce((sum, piece) => sum + piece.records, 0);
+    return records === 0 ? 0 : this.rawBytes / records;
+  }
+
   rawBytesOf(pieces: readonly Piece[]): number {
     return Math.ceil(pieces.reduce((sum, piece) => sum + (piece.staged?.rawBytes ?? piece.bytes * this.#inflation), 0));
   }
@@ -97,6 +105,7 @@ export class PartitionSpool {
     let from = -1;
     let next = this.#nextOffset;
     let epoch = this.#lastLeaderEpoch;
+    let count = 0;
     const end = walkBatches(records, (at) => {
       const last = batchLastOffset(records, at);
       // A fetch begins with the batch that covers the offset asked for; what lies wholly below it is known already.
@@ -108,6 +117,7 @@ export class PartitionSpool {
       }
       if (from < 0) from = at;
       next = last + 1;
+      count += batchRecordsCount(records, at);
       epoch = Math.max(epoch, batchLeaderEpoch(records, at));
     });
     if (from < 0) return 0;
@@ -118,6 +128,7 @@ export class PartitionSpool {
     // in the file behind the piece's bytes is not part of it.
     if (piece.isClosed || this.#pieces.at(-1) !== piece) return 0;
     piece.bytes += bytes.length;
+    piece.records += count;
     piece.endOffset = next;
     for (const { producerId, firstOffset } of fetched.abortedTransactions) {
       piece.aborted.set(`${producerId}:${firstOffset}`, { producerId: producerId.toString(), firstOffset });
@@ -138,6 +149,7 @@ export class PartitionSpool {
       baseOffset: this.#nextOffset,
       endOffset: this.#nextOffset,
       bytes: 0,
+      records: 0,
       sinceMs: nowMs,
       aborted: new Map(),
       isClosed: false,

@@ -99,3 +99,15 @@ export function topicSettings(config: Readonly<Record<string, string>>): TopicSe
 export function pieceBytesFor(settings: TierSettings, topic: TopicSettings): number {
   return Math.max(pieceBytesMin, Math.min(settings.pieceBytes, Math.floor(topic.fileBytes / 4)));
 }
+
+/**
+ * DuckDB writes no row group of fewer than 2,048 records, and whoever reads one has it in memory. Of records above 8 KiB that is
+ * more than 16 MiB, so their files are cut as soon as they have that much: a piece of at most 32 MiB is one.
+ */
+const largeRecordBytes = 8 * KiB;
+const largeRecordFileBytes = 16 * MiB;
+
+/** Raw bytes after which a file of such records is cut. */
+export function fileBytesFor(topic: TopicSettings, meanRecordBytes: number): number {
+  return meanRecordBytes > largeRecordBytes ? Math.min(topic.fileBytes, largeRecordFileBytes) : topic.fileBytes;
+}

@@ -31,7 +31,7 @@ import { FlushWaiters } from './flush-waiters.js';
 import { openingOf } from './open-partition.js';
 import { PartitionSpool } from './partition-spool.js';
 import type { TierPorts } from './ports.js';
-import { pieceBytesFor, type TopicSettings, topicSettings } from './settings.js';
+import { fileBytesFor, pieceBytesFor, type TopicSettings, topicSettings } from './settings.js';
 import { TieredPartition } from './tiered-partition.js';
 
 /** The loop looks at least so often, though everything it waits for wakes it. */
@@ -384,13 +384,17 @@ export class TopicTier {
       return since !== undefined && now - since >= this.settings.commitIntervalMs;
     };
     const isWaitedFor = (p: TieredPartition): boolean =>
-      p.cutTarget > p.boundary && (p.spool.nextOffset >= p.cutTarget || p.spool.rawBytes >= this.settings.fileBytes);
+      p.cutTarget > p.boundary && (p.spool.nextOffset >= p.cutTarget || p.spool.rawBytes >= this.#fileBytes(p));
     const isAnyOld = candidates.some(isOld);
-    const isAnyFull = candidates.some((p) => p.spool.rawBytes >= this.settings.fileBytes);
+    const isAnyFull = candidates.some((p) => p.spool.rawBytes >= this.#fileBytes(p));
     for (const partition of candidates) {
-      const joins = isAnyFull && partition.spool.rawBytes >= this.settings.fileBytes * joinsCutAt;
+      const joins = isAnyFull && partition.spool.rawBytes >= this.#fileBytes(partition) * joinsCutAt;
       if (isAnyOld || joins || isWaitedFor(partition)) this.#track(this.#cut(partition));
     }
+  }
+
+  #fileBytes({ spool }: TieredPartition): number {
+    return fileBytesFor(this.settings, spool.meanRecordBytes);
   }
 
   async #cut(partition: TieredPartition): Promise<void> {
@@ -401,7 +405,7 @@ export class TopicTier {
       const prepared = await this.#ports.cutSlots.run(async () => {
         await this.refresh();
         if (partition.cutAbort !== abort) return null;
-        const pieces = partition.spool.take(this.settings.fileBytes);
+        const pieces = partition.spool.take(this.#fileBytes(partition));
         const to = pieces.at(-1)?.endOffset ?? partition.spool.nextOffset;
         if (!(await this.#isFlushed(partition, to, signal))) return null;
         return prepareCut(this.#ports, {

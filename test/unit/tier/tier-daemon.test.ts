@@ -1,5 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
-import { isLakeError, LakeError, systemClock } from '../../../src/kernel/index.js';
+import { isLakeError, LakeError, MiB, systemClock } from '../../../src/kernel/index.js';
 import { claimBucket } from '../../../src/lake/index.js';
 import { faultyStore, MemoryStore, type ObjectStore, unavailable } from '../../../src/objects/index.js';
 import { SimBroker } from '../../support/sim-broker.js';
@@ -64,6 +65,23 @@ describe('the tier daemon', () => {
     for (let n = 0; n < 200; n += 10) broker.append('orders', 0, records(n, 10));
     await until(() => broker.partition('orders', 0).boundary >= 150, 'files');
     expect((await expectLakeIsLog(broker, store, 'orders')).files.length).toBeGreaterThan(0);
+  });
+
+  it('cuts files of large records at a row group, so that reading one record never means reading a whole file of them', async () => {
+    const broker = new SimBroker();
+    const store = memory();
+    broker.create('images', 1, { 'lake.file.bytes': String(1024 * MiB) });
+    const value = randomBytes(256 * 1024);
+    for (let n = 0; n < 192; n++) broker.append('images', 0, [{ timestampMs: n, key: null, value }]);
+    const sizes: number[] = [];
+    const workers = simWorkers((job) => {
+      if (job.kind === 'encode') sizes.push(job.staged.reduce((sum, staged) => sum + staged.rawBytes, 0));
+    });
+    const tier = await start(broker, store, { workers });
+    await tier.call('tier.flush', {});
+    expect(sizes.length).toBeGreaterThan(1);
+    // A piece, and the fetch that filled it.
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(36 * MiB);
   });
 
   it('goes on after a restart where the table says', async () => {

@@ -309,18 +309,30 @@ export class HotPartition implements PartitionLog {
     if (offset < this.localStartOffset || offset > this.#logEndOffset) throw this.#outOfRange(offset);
     if (offset === this.#logEndOffset) this.#places.note(this.#segments.active, offset, this.#segments.active.bytes);
     const endOffset = Math.min(options.endOffset ?? this.#logEndOffset, this.#logEndOffset);
-    return readBatches(this.#segments, this.#places, { offset, endOffset, maxBytes, isMinOneBatch: options.isMinOneBatch });
+    const request = { offset, endOffset, maxBytes, isMinOneBatch: options.isMinOneBatch };
+    return this.#reading(readBatches(this.#segments, this.#places, request));
+  }
+
+  /** A read that the partition's end overtook fails for that reason. */
+  async #reading<T>(read: Promise<T>): Promise<T> {
+    try {
+      return await read;
+    } catch (error) {
+      throw this.#offline ?? error;
+    }
   }
 
   async offsetForTimestamp(timestampMs: TimestampMs, fromOffset: Offset): ReturnType<PartitionLog['offsetForTimestamp']> {
     this.#assertOnline();
-    const found = await findByTimestamp(this.#segments, timestampMs, Math.max(fromOffset, this.localStartOffset), this.#logEndOffset);
+    const found = await this.#reading(
+      findByTimestamp(this.#segments, timestampMs, Math.max(fromOffset, this.localStartOffset), this.#logEndOffset),
+    );
     return found === null ? null : { ...found, leaderEpoch: this.epochForOffset(found.offset) };
   }
 
   async maxTimestamp(): ReturnType<PartitionLog['maxTimestamp']> {
     this.#assertOnline();
-    const found = await findMaxTimestamp(this.#segments, this.localStartOffset, this.#logEndOffset);
+    const found = await this.#reading(findMaxTimestamp(this.#segments, this.localStartOffset, this.#logEndOffset));
     return found === null ? null : { ...found, leaderEpoch: this.epochForOffset(found.offset) };
   }
 

@@ -61,9 +61,9 @@ export class SegmentFile {
     return new SegmentFile(path, 0, openFiles);
   }
 
-  /** The descriptor, held open until `release`. */
+  /** The descriptor, held open until `release`. Errors: `log-offline` where the file was given up before a reader came to it. */
   retain(): number {
-    invariant(!(this.#isGivenUp && this.#uses === 0), 'a removed segment is not used again', { path: this.path });
+    if (this.#isGivenUp && this.#uses === 0) throw new LakeError('log-offline', `${this.path} is closed`, { facts: { path: this.path } });
     if (this.#fd < 0) this.#fd = fs.openSync(this.path, 'r+');
     if (this.#uses === 0) this.#openFiles.use(this);
     this.#uses++;

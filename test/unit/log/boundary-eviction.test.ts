@@ -1,6 +1,7 @@
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { isLakeError } from '../../../src/kernel/index.js';
 import type { PartitionLog } from '../../../src/log/index.js';
 import {
   batch,
@@ -247,5 +248,25 @@ describe('partitions', () => {
     await log.createPartition(long, topicKey, 12, looseConfig);
     await log.deletePartition(long, 12);
     expect(log.partitions.size).toBe(0);
+  });
+
+  it('that are deleted or closed while they are read end the read with an error, also where it goes on to the next segment', async () => {
+    for (const end of ['delete', 'close'] as const) {
+      const { dir, log, partition } = await world({ segmentBytes: 300 });
+      for (let i = 0; i < 30; i++) partition.append(batch({ timestampMs: 1000 + i, valueBytes: 200 }), 1);
+      // Saving indexes would hold up the end until the reads are over.
+      await vi.waitFor(async () => expect(await files(dir, '.timeindex')).toHaveLength(partition.segmentCount - 1));
+      const read = partition.read(0, 1 << 20, { isMinOneBatch: true });
+      const lookup = partition.offsetForTimestamp(1029, 0);
+      const ended = end === 'delete' ? log.deletePartition(topic, 0) : log.close();
+      for (const reader of [read, lookup]) {
+        const outcome = await reader.then(
+          () => 'done',
+          (error: unknown) => (isLakeError(error) ? error.code : String(error)),
+        );
+        expect(['done', 'partition-unknown', 'log-offline']).toContain(outcome);
+      }
+      await ended;
+    }
   });
 });

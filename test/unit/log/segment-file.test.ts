@@ -36,7 +36,7 @@ describe('a segment file', () => {
     expect(isOpen(fd)).toBe(true);
     file.release();
     expect(isOpen(fd)).toBe(false);
-    expect(() => file.retain()).toThrow('a removed segment is not used again');
+    expect(() => file.retain()).toThrow(expect.objectContaining({ code: 'log-offline' }));
   });
 
   it('stays open while idle, up to a number in all', async () => {

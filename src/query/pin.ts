@@ -51,7 +51,7 @@ export function findTopic(broker: BrokerState, name: string, position?: number):
     name,
     broker.topics.filter((topic) => !topic.isInternal).map((topic) => topic.name),
   );
-  throw new LakeError('query-invalid', `there is no topic ${name}`, {
+  throw new LakeError('topic-unknown', `there is no topic ${name}`, {
     hint: near === undefined ? 'Ask system.topics for the names.' : `Did you mean ${near}?`,
     facts: { topic: name, position },
   });

@@ -175,8 +175,9 @@ export class QueryService {
   }
 
   /**
-   * Resolves when the first rows can be read. Errors: `query-invalid`, `query-forbidden`, `query-too-large`, `request-invalid`,
-   * `token-invalid`, `token-gone`, `overloaded`, `timeout`, `cancelled`, `worker-died`, and those of broker and bucket.
+   * Resolves when the first rows can be read. Errors: `topic-unknown`, `query-invalid`, `query-forbidden`, `query-too-large`,
+   * `request-invalid`, `token-invalid`, `token-gone`, `overloaded`, `timeout`, `cancelled`, `worker-died`, and those of broker
+   * and bucket.
    */
   async query(request: QueryRequest, signal: AbortSignal): Promise<QueryAnswer> {
     this.#admit(() => requireSql(request.sql));

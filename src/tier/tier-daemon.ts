@@ -64,7 +64,8 @@ const waitingMax = 100_000;
 const topicsInDropAtOnce = 4;
 
 /**
- * Starts the daemon. Resolves after the first try to claim the bucket, and soon; where bucket or broker are merely away, it goes on trying.
+ * Starts the daemon. Resolves after the first try to claim the bucket, and soon; where bucket or broker are merely away, it
+ * goes on trying.
  * Errors: `data-dir-foreign`, `store-unsafe`.
  */
 export async function startTier(options: TierOptions): Promise<TierDaemon> {

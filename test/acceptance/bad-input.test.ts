@@ -182,7 +182,7 @@ describe('a running service', () => {
 
   it('names the nearest topic or column where the one asked for is not there', async () => {
     const notFound = await refusal(lake.ask('SELECT * FROM flihgts'));
-    expect(notFound).toMatchObject({ status: 400, code: 'query-invalid' });
+    expect(notFound).toMatchObject({ status: 404, code: 'topic-unknown' });
     expect(notFound.hint).toMatch(/Did you mean "?flights"?\?/);
     expect(await refusal(lake.http('/v1/topics/flihgts'))).toMatchObject({ status: 404, hint: 'Did you mean flights?' });
     expect(await refusal(lake.http('/v1/topics/flihgts/records'))).toMatchObject({ status: 404, code: 'topic-unknown' });

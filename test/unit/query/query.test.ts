@@ -204,7 +204,7 @@ describe('query service', () => {
 
   it('names the nearest topic, and the place of a mistake', async () => {
     await expect(world.ask('SELECT * FROM flihgts')).rejects.toMatchObject({
-      code: 'query-invalid',
+      code: 'topic-unknown',
       hint: 'Did you mean flights?',
       facts: { position: 14 },
     });

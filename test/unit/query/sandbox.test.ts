@@ -127,7 +127,7 @@ describe('sandbox of query engines', () => {
       (answer) => ({ code: 'answered', rows: answer.rows }),
       (error: { code: string; hint?: string; message: string }) => error,
     );
-    expect(['query-forbidden', 'query-invalid', 'unsupported']).toContain(outcome.code);
+    expect(['query-forbidden', 'query-invalid', 'topic-unknown', 'unsupported']).toContain(outcome.code);
     expect(outcome).not.toHaveProperty('rows');
   });
 

@@ -6,7 +6,7 @@ import { isLakeError, LakeError, type PlainError, errorToPlain } from '../kernel
 import { queryError } from './engine-errors.js';
 import { EngineInstance } from './engine-instance.js';
 import type { EngineArguments, FromEngine, RunQuery, ToEngine } from './engine-protocol.js';
-import { recordOf } from './records.js';
+import { recordLine } from './records.js';
 import { answerRows } from './values.js';
 
 /** A message of rows is sent when it holds so much text (characters). */
@@ -78,7 +78,7 @@ async function run(message: RunQuery): Promise<void> {
       });
     }
     for (const row of answerRows(chunk)) {
-      const text = JSON.stringify(isRecords ? recordOf(row) : row);
+      const text = isRecords ? recordLine(row) : JSON.stringify(row);
       pending.push(text);
       pendingChars += text.length;
       if (pendingChars >= rowsMessageChars) await flush();

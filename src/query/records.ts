@@ -1,4 +1,4 @@
-/** Records of the log as JSON: bytes are text where they are UTF-8, else base64 under a name that says so. */
+/** Records of the log as lines of JSON: bytes are text where they are UTF-8, else base64 under a name that says so. */
 import { blobMark } from './blob-mark.js';
 
 /** What is not UTF-8 stands under `…_base64` instead. */
@@ -30,8 +30,14 @@ interface WireHeader {
 
 const dateMsMax = 8.64e15;
 
-/** From a row of the statement in `query-run.ts`. */
-export function recordOf(row: readonly unknown[]): QueryRecord {
+const dayMs = 86_400_000;
+const twoDigits = Array.from({ length: 60 }, (_, n) => String(n).padStart(2, '0'));
+
+/** The day that was asked for last: records of one time lie together, and a `Date` for each would cost more than the rest. */
+const lastDay = { number: Number.NaN, text: '' };
+
+/** The JSON text of a `QueryRecord`, from a row of the statement in `query-run.ts`. */
+export function recordLine(row: readonly unknown[]): string {
   const [partition, offset, timestampMs, key, value, headers] = row as [
     number,
     number,
@@ -40,16 +46,30 @@ export function recordOf(row: readonly unknown[]): QueryRecord {
     string | null,
     readonly WireHeader[] | null,
   ];
-  return {
-    partition,
-    offset,
-    timestamp: Math.abs(timestampMs) <= dateMsMax ? new Date(timestampMs).toISOString() : timestampMs,
-    ...named('key', key),
-    ...named('value', value),
-    headers: (headers ?? []).map((header) => ({ ...named('key', header.key_raw ?? header.key), ...named('value', header.value) })),
-  };
+  const headersText = headers === null || headers.length === 0 ? '' : headers.map(headerText).join(',');
+  return `{"partition":${partition},"offset":${offset},"timestamp":${timestampText(timestampMs)},${field('key', key)},${field('value', value)},"headers":[${headersText}]}`;
 }
 
-function named(name: 'key' | 'value', text: string | null): Record<string, string | null> {
-  return text?.startsWith(blobMark) === true ? { [`${name}_base64`]: text.slice(blobMark.length) } : { [name]: text };
+function headerText(header: WireHeader): string {
+  return `{${field('key', header.key_raw ?? header.key)},${field('value', header.value)}}`;
+}
+
+function field(name: 'key' | 'value', text: string | null): string {
+  if (text === null) return `"${name}":null`;
+  return text.startsWith(blobMark)
+    ? `"${name}_base64":${JSON.stringify(text.slice(blobMark.length))}`
+    : `"${name}":${JSON.stringify(text)}`;
+}
+
+function timestampText(ms: number): string {
+  if (Math.abs(ms) > dateMsMax) return String(ms);
+  const day = Math.floor(ms / dayMs);
+  if (day !== lastDay.number) {
+    lastDay.number = day;
+    lastDay.text = new Date(day * dayMs).toISOString().slice(0, -'00:00:00.000Z'.length);
+  }
+  const rest = ms - day * dayMs;
+  const seconds = Math.floor(rest / 1000);
+  const [hour, minute, second] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
+  return `"${lastDay.text}${twoDigits[hour]}:${twoDigits[minute]}:${twoDigits[second]}.${String(rest % 1000).padStart(3, '0')}Z"`;
 }

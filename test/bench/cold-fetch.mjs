@@ -22,7 +22,7 @@ export async function run({ work, quick, rounds, note }) {
     note('preparing batches');
     const sets = {
       flights: await load.ask('prepareFlights', { name: 'flights', records: quick ? 200_000 : 1_000_000, partitions }),
-      notes: await load.ask('prepareNotes', { name: 'notes', records: quick ? 30_000 : 150_000, partitions }),
+      events: await load.ask('prepareMade', { name: 'events', records: quick ? 30_000 : 150_000, partitions }),
     };
     const bootstrap = service.kafka;
     const { broker, tier } = service.roles();

@@ -100,20 +100,72 @@ async function prepareFlights({ name, records, partitions }) {
 }
 
 const syllables = 'ba ce di fo gu la me ni po ru sa te vi xo zu'.split(' ');
+const firstMs = Date.UTC(2001, 0, 1);
 
-/** JSON of about 1 KB with five scalar fields, the longest a text of words out of some hundreds; lz4. */
-function prepareNotes({ name, records, partitions }) {
-  const next = numbers(7);
+/** Some hundred made-up words, and texts of them. */
+function vocabulary(next) {
   const words = Array.from({ length: 400 }, () => Array.from({ length: 1 + next(4) }, () => syllables[next(syllables.length)]).join(''));
-  const firstMs = Date.UTC(2001, 0, 1);
+  return (characters) => {
+    let text = '';
+    while (text.length < characters) text += `${words[next(words.length)]} `;
+    return text;
+  };
+}
+
+/** JSON of about 1 KB in many fields, as a service's access log has them: numbers, ids, names out of a few, nested ones. */
+function accessLog(next) {
+  const text = vocabulary(next);
+  const hex = (digits) => Array.from({ length: digits }, () => next(16).toString(16)).join('');
+  const agents = Array.from({ length: 40 }, () => `Mozilla/5.0 (${text(40)}) ${text(30)}/${next(140)}.0.${next(9000)}`);
+  const some = (prefix, count) => `${prefix}-${next(count)}`;
+  return (i) => ({
+    id: i,
+    at: new Date(firstMs + i * 1000).toISOString(),
+    level: next(50) === 0 ? 'error' : 'info',
+    service: some('service', 30),
+    host: some('host', 200),
+    region: some('region', 6),
+    method: next(4) === 0 ? 'POST' : 'GET',
+    path: `/api/v1/${some('things', 100)}/${next(100_000)}`,
+    status: next(20) === 0 ? 500 : 200,
+    duration_ms: (next(100_000) + 0.5) / 100,
+    bytes_in: next(4000),
+    bytes_out: next(400_000),
+    user_id: next(1_000_000),
+    session: hex(32),
+    ip: `10.${next(256)}.${next(256)}.${next(256)}`,
+    agent: agents[next(agents.length)],
+    referrer: `https://example.org/${some('page', 1000)}`,
+    is_retry: next(10) === 0,
+    score: (next(1_000_000) + 0.5) / 1_000_000,
+    trace: { id: hex(32), span: hex(16), sampled: next(2) === 0 },
+    tags: [some('tag', 20), some('tag', 20)],
+    message: text(330),
+  });
+}
+
+/** JSON of about 1 KB with five scalar fields, one of them a long text: as a typed column it is stored once more. */
+function note(next) {
+  const text = vocabulary(next);
+  return (i) => ({
+    id: i,
+    at: new Date(firstMs + i * 1000).toISOString(),
+    delay: next(180) - 20,
+    ratio: (next(1_000_000) + 0.5) / 1000,
+    note: text(900),
+  });
+}
+
+const shapes = { events: accessLog, notes: note };
+/** Values made; then they come again, far behind what compression looks back. */
+const distinctMax = 50_000;
+
+/** Values of one of the shapes without keys, by turns over the partitions, lz4. */
+function prepareMade({ name, records, partitions }) {
+  const make = shapes[name](numbers(7));
+  const values = Array.from({ length: Math.min(records, distinctMax) }, (_, i) => Buffer.from(JSON.stringify(make(i))));
   const batches = new Batches(partitions, 'lz4');
-  for (let i = 0; i < records; i++) {
-    let note = '';
-    while (note.length < 900) note += `${words[next(words.length)]} `;
-    const timestampMs = firstMs + i * 1000;
-    const value = { id: i, at: new Date(timestampMs).toISOString(), delay: next(180) - 20, ratio: (next(1_000_000) + 0.5) / 1000, note };
-    batches.append(i % partitions, timestampMs, null, Buffer.from(JSON.stringify(value)));
-  }
+  for (let i = 0; i < records; i++) batches.append(i % partitions, firstMs + i * 1000, null, values[i % values.length]);
   prepared.set(name, batches.finish());
   return summed(batches.all);
 }
@@ -192,4 +244,4 @@ async function consume({ bootstrap, topic }) {
   }
 }
 
-answer({ prepareFixed, prepareFlights, prepareNotes, create, remove, produce, consume });
+answer({ prepareFixed, prepareFlights, prepareMade, create, remove, produce, consume });

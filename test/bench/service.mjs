@@ -43,7 +43,7 @@ export function startService({ dataDir, command = ['serve'], set = {} }) {
       child.kill('SIGKILL');
       reject(new Error(`${command[0]} was not ready within ${readyDeadlineMs} ms:\n${log}`));
     }, readyDeadlineMs);
-    ended.then((how) => {
+    void ended.then((how) => {
       clearTimeout(timer);
       reject(new Error(`${command[0]} ended with ${how} before it was ready:\n${log}`));
     });

@@ -65,7 +65,7 @@ async function rest(service, memory) {
   await sleep(restMs);
   const idleShare = (treeCpuSeconds(service.pid) - before) / (restMs / 1000);
   const processes = namedProcesses(service.pid);
-  for (const name of [...new Set(processes.map((one) => one.name))]) {
+  for (const name of new Set(processes.map((one) => one.name))) {
     memory.add(name, residentOf(processes.filter((one) => one.name === name).map((one) => one.pid)));
   }
   memory.add('all of serve', { ...residentOf(processes.map((one) => one.pid)), idleShare });

@@ -30,6 +30,8 @@ export interface BrokerLinkOptions {
   readonly logger: Logger;
   /** Told of each connection after the first. */
   readonly onReconnected?: () => void;
+  /** How long a call waits for a connection; default `waitForBrokerMs`. */
+  readonly waitMs?: number;
 }
 
 export class BrokerLink {
@@ -103,10 +105,34 @@ export class BrokerLink {
             hint: 'Start the broker, or look at its log lines.',
           }),
         );
-      }, waitForBrokerMs);
+      }, this.#options.waitMs ?? waitForBrokerMs);
       signal?.addEventListener('abort', onAbort, { once: true });
-      this.#waiting.push(arrived);
+      if (signal?.aborted === true) onAbort();
+      else this.#waiting.push(arrived);
     });
+  }
+
+  /**
+   * Resolves once the broker is there, however long that takes: after a crash it reads its logs before it answers.
+   * Errors: `peer-refused` (another version), `cancelled` where the link is closed first.
+   */
+  async arrived(): Promise<void> {
+    const { address, logger } = this.#options;
+    for (;;) {
+      try {
+        await Promise.race([this.#connected(this.#closing.signal), this.refused]);
+        return;
+      } catch (error) {
+        if (!isLakeError(error, 'peer-gone')) throw error;
+        logger.warn('no broker answers yet, waiting for it', { address });
+      }
+    }
+  }
+
+  /** The Kafka address the broker gives to roles. Waits as `arrived` does. */
+  async kafkaAddress(): Promise<string> {
+    await this.arrived();
+    return (await this.call('broker.describe', {})).kafka;
   }
 
   /** As `ControlPeer.call`. Errors also: `peer-gone` when no broker is there in time. */

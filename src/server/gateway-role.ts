@@ -36,7 +36,7 @@ export async function startGatewayRole(config: ServerConfig, logger: Logger): Pr
   });
   const failed = neverResolves();
   link.refused.catch(failed.reject);
-  const bootstrap = config.get('bootstrap') || (await link.call('broker.describe', {})).kafka;
+  const bootstrap = config.get('bootstrap') || (await link.kafkaAddress());
   const reader = openLogReader({ bootstrap, clientId: 'thermocline-gateway' });
   const workers = openColumnWorkers({
     count: tailWorkers,

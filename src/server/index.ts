@@ -5,7 +5,7 @@
  * dies is started again; a refusal at start ends the service with its reason; a clean stop takes at most ten seconds.
  * Test: `npx vitest run --config test/vitest.config.ts --project acceptance`.
  */
-export { emit, type LifecycleEvent, stopDeadlineMs, stopSignal } from './lifecycle.js';
+export { emit, type LifecycleEvent, outliveReaders, stopDeadlineMs, stopSignal } from './lifecycle.js';
 export type { RoleName, RunningRole } from './role.js';
 export { runRole } from './roles.js';
 export { serve, type Service } from './supervisor.js';

@@ -43,6 +43,12 @@ export function emit(event: LifecycleEvent, out: NodeJS.WriteStream = process.st
   }
 }
 
+/** From here on a reader of stdout that goes away (`| head -1`) is no reason to end: a service is not run for what it prints. */
+export function outliveReaders(out: NodeJS.WriteStream = process.stdout): void {
+  out.removeAllListeners('error');
+  out.on('error', () => undefined);
+}
+
 /** Longest that a clean stop may take; after it the process ends anyway. */
 export const stopDeadlineMs = 10_000;
 

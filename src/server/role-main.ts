@@ -27,9 +27,17 @@ async function main(): Promise<void> {
   };
   // Ctrl-C in a terminal goes to the supervisor, which stops the roles in order.
   process.on('SIGINT', () => undefined);
+  // Asked while it starts, it just ends: nothing that a role does at start suffers from that. That the supervisor is gone is told once.
+  let stop = (): void => process.exit(0);
+  process.on('disconnect', () => stop());
+  if (!process.connected) return;
+  process.on('SIGTERM', () => stop());
+  process.on('message', (message: { type: string }) => {
+    if (message.type === 'stop') stop();
+  });
   try {
     const running = await runRole(role, config, logger);
-    const stop = (): void => {
+    stop = () => {
       running.close().then(
         () => process.exit(0),
         (error: unknown) => {
@@ -38,11 +46,6 @@ async function main(): Promise<void> {
         },
       );
     };
-    process.on('message', (message: { type: string }) => {
-      if (message.type === 'stop') stop();
-    });
-    process.on('SIGTERM', stop);
-    process.on('disconnect', stop);
     running.failed.catch((error: unknown) => {
       logger.error('role ends', { error });
       send({ type: 'refused', error: errorToPlain(error) });

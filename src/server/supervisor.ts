@@ -15,7 +15,10 @@ import type { RoleMessage, RoleName, RoleReady } from './role-main.js';
 const restartFirstMs = 100;
 const restartMaxMs = 10_000;
 const livedLongMs = 60_000;
-/** A role that has not said it is ready by then is taken for stuck at start. */
+/**
+ * A role that has not said it is ready by then is taken for stuck at start. Not the broker, which after a crash reads all that was
+ * not flushed and would begin anew each time, nor one that waits for it.
+ */
 const readyDeadlineMs = 60_000;
 
 export interface Service {
@@ -31,14 +34,23 @@ export interface Service {
 interface Supervised {
   child: ChildProcess | undefined;
   deaths: number;
+  /** Whether the child has said that it is ready. */
+  isUp: boolean;
+  /** What the role said when it was ready first or last. */
   ready: RoleReady | undefined;
+}
+
+/** The `host:port` behind a base URL, which leaves out its scheme's own port. */
+export function listenAddressOf(url: string): string {
+  const { hostname, port } = new URL(url);
+  return `${hostname}:${port === '' ? 80 : port}`;
 }
 
 /**
  * Starts broker, tier and gateway and resolves when all answer. Errors: whatever refuses a role at its first start
- * (`data-dir-foreign`, `data-dir-locked`, `store-unsafe`, a port in use …).
+ * (`data-dir-foreign`, `data-dir-locked`, `store-unsafe`, a port in use …), `cancelled` where `asked` resolves before.
  */
-export async function serve(config: ServerConfig, logger: Logger): Promise<Service> {
+export async function serve(config: ServerConfig, logger: Logger, asked?: Promise<string>): Promise<Service> {
   const places = placesOf(config);
   mkdirSync(places.dataDir, { recursive: true });
   const roles = new Map<RoleName, Supervised>();
@@ -51,7 +63,7 @@ export async function serve(config: ServerConfig, logger: Logger): Promise<Servi
   failed.catch(() => undefined);
 
   const start = (role: RoleName): Promise<RoleReady> => {
-    const supervised: Supervised = roles.get(role) ?? { child: undefined, deaths: 0, ready: undefined };
+    const supervised: Supervised = roles.get(role) ?? { child: undefined, deaths: 0, isUp: false, ready: undefined };
     roles.set(role, supervised);
     const child = fork(entryPath('server/role-main'), [role, JSON.stringify(settings)], {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
@@ -61,27 +73,34 @@ export async function serve(config: ServerConfig, logger: Logger): Promise<Servi
       detached: true,
     });
     supervised.child = child;
+    supervised.isUp = false;
     const upSince = process.hrtime.bigint();
     return new Promise<RoleReady>((resolve, reject) => {
-      const timer = setTimeout(() => {
+      const onSlow = (): void => {
+        if (role === 'broker' || roles.get('broker')?.isUp !== true) {
+          logger.warn('still starting', { startingRole: role });
+          timer = setTimeout(onSlow, readyDeadlineMs);
+          return;
+        }
         reject(
           new LakeError('timeout', `${role} did not become ready within ${readyDeadlineMs / 1000} s`, { hint: 'See its log lines above.' }),
         );
         child.kill('SIGKILL');
-      }, readyDeadlineMs);
+      };
+      let timer = setTimeout(onSlow, readyDeadlineMs);
       let refusal: PlainError | undefined;
       child.on('message', (message: RoleMessage) => {
         if (message.type === 'ready') {
           clearTimeout(timer);
           supervised.ready = message;
+          supervised.isUp = true;
           resolve(message);
         } else if (message.type === 'refused') refusal = message.error;
       });
-      child.on('error', reject);
-      child.on('exit', (code, signal) => {
+      const onEnd = (reason: string): void => {
         clearTimeout(timer);
         supervised.child = undefined;
-        const reason = signal ?? `exit ${code}`;
+        supervised.isUp = false;
         if (isStopping) return;
         const isFirstStart = supervised.ready === undefined;
         if (refusal !== undefined && !errorFromPlain(refusal).retriable) {
@@ -106,6 +125,11 @@ export async function serve(config: ServerConfig, logger: Logger): Promise<Servi
             (error: unknown) => logger.error('role did not start', { endedRole: role, error }),
           );
         }, pauseMs);
+      };
+      child.on('exit', (code, signal) => onEnd(signal ?? `exit ${code}`));
+      child.on('error', (error) => {
+        // Where there was no room for a process, nothing has begun and nothing will end.
+        if (child.pid === undefined) onEnd(error.message);
       });
     });
   };
@@ -128,8 +152,12 @@ export async function serve(config: ServerConfig, logger: Logger): Promise<Servi
   };
 
   try {
+    const cancelled = asked?.then((reason): never => {
+      throw new LakeError('cancelled', `asked to stop (${reason}) before all roles were ready`);
+    });
+    cancelled?.catch(() => undefined);
     // All three at once: tier and gateway wait for the broker's control socket by themselves.
-    const [broker, , gateway] = await Promise.all([
+    const started = Promise.all([
       start('broker').then((ready) => {
         // A broker that is started again must come back where its clients look for it.
         settings = { ...settings, 'kafka.listen': ready.kafka! };
@@ -137,10 +165,11 @@ export async function serve(config: ServerConfig, logger: Logger): Promise<Servi
       }),
       start('tier'),
       start('gateway').then((ready) => {
-        settings = { ...settings, 'http.listen': new URL(ready.http!).host };
+        settings = { ...settings, 'http.listen': listenAddressOf(ready.http!) };
         return ready;
       }),
     ]);
+    const [broker, , gateway] = await (cancelled === undefined ? started : Promise.race([started, cancelled]));
     return {
       kafka: broker.kafka!,
       http: gateway.http!,

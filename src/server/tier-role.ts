@@ -27,7 +27,7 @@ export async function startTierRole(config: ServerConfig, logger: Logger): Promi
   });
   const failed = neverResolves();
   link.refused.catch(failed.reject);
-  const bootstrap = config.get('bootstrap') || (await link.call('broker.describe', {})).kafka;
+  const bootstrap = config.get('bootstrap') || (await link.kafkaAddress());
   const reader = openLogReader({ bootstrap, clientId: 'thermocline-tier' });
   const workers = openColumnWorkers({
     count: config.get('tier.workers'),

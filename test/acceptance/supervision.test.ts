@@ -68,7 +68,10 @@ describe.skipIf(process.platform !== 'linux')('the supervisor', () => {
       service.stdout?.destroy();
       const gateway = processesWith(folder.path).find(({ args }) => args.includes('role-main.js gateway'));
       process.kill(gateway!.pid, 'SIGKILL');
-      const isAlive = () => fetch(`${http}/livez`).then(({ ok }) => ok).catch(() => false);
+      const isAlive = () =>
+        fetch(`${http}/livez`)
+          .then(({ ok }) => ok)
+          .catch(() => false);
       await until(async () => !(await isAlive()), 'the gateway is away');
       await until(isAlive, 'the gateway is back');
       service.kill('SIGTERM');
@@ -92,7 +95,13 @@ describe.skipIf(process.platform !== 'linux')('the supervisor', () => {
       await systemClock.sleep(500);
       process.execPath = node;
       await until(() => service.pids().gateway !== undefined, 'the gateway is back');
-      await until(() => fetch(`${service.http}/livez`).then(({ ok }) => ok).catch(() => false), 'it answers');
+      await until(
+        () =>
+          fetch(`${service.http}/livez`)
+            .then(({ ok }) => ok)
+            .catch(() => false),
+        'it answers',
+      );
     } finally {
       process.execPath = node;
       await service.stop();

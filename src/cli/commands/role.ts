@@ -1,6 +1,6 @@
 /** `thermocline broker` and `thermocline gateway`: one role alone, in this process. */
 import { openLogger } from '../../telemetry/index.js';
-import { emit, type RoleName, runRole, stopSignal } from '../../server/index.js';
+import { emit, outliveReaders, type RoleName, runRole, stopSignal } from '../../server/index.js';
 import type { Command } from 'commander';
 import { addServerOptions, type ServerFlags, serverConfigOf } from '../server-options.js';
 
@@ -8,7 +8,10 @@ import { addServerOptions, type ServerFlags, serverConfigOf } from '../server-op
 export async function runRoleAlone(role: RoleName, flags: ServerFlags): Promise<void> {
   const config = serverConfigOf(flags);
   const asked = stopSignal();
-  const running = await runRole(role, config, openLogger({ role, level: config.get('log.level') }));
+  outliveReaders();
+  const running = await Promise.race([runRole(role, config, openLogger({ role, level: config.get('log.level') })), asked]);
+  // Asked while it starts, it just ends: nothing that a role does at start suffers from that.
+  if (typeof running === 'string') process.exit(0);
   emit({ event: 'ready', ...running.addresses, pid: process.pid });
   const reason = await Promise.race([asked, running.failed]);
   emit({ event: 'stopping', reason });

@@ -96,8 +96,10 @@ const retryBackoff: BackoffPolicy = { firstMs: 50, maxMs: 1_000, tries: Number.P
 /** A topic that is just being created is unknown for a moment. */
 const metadataBackoff: BackoffPolicy = { firstMs: 50, maxMs: 500, tries: 8 };
 
-/** Codes after which it is not known whether the batch was appended. */
+/** Codes after which it is not known whether the batch was appended: a flush fails after the append, and a start may find the batch. */
 const unknownOutcomes: ReadonlySet<number> = new Set([
+  kafkaErrors.UNKNOWN_SERVER_ERROR,
+  kafkaErrors.KAFKA_STORAGE_ERROR,
   kafkaErrors.REQUEST_TIMED_OUT,
   kafkaErrors.NETWORK_EXCEPTION,
   kafkaErrors.NOT_ENOUGH_REPLICAS_AFTER_APPEND,

@@ -52,6 +52,9 @@ function open(options: Partial<ProducerOptions> = {}): Producer {
   return producer;
 }
 
+/** The last failure, or the deadline itself, whichever comes to it. */
+const atDeadline = expect.stringMatching(/^(peer-gone|log-offline|timeout)$/) as string;
+
 const bytes = (text: string): Buffer => Buffer.from(text);
 
 beforeEach(async () => {
@@ -197,11 +200,27 @@ describe('the producer', () => {
   it('gives up at the deadline, and does not go on where it cannot know what was appended', async () => {
     fault = () => 'lose';
     const producer = open({ deliveryTimeoutMs: 150 });
-    await expect(producer.send('t', { key: null, value: bytes('x'), partition: 0 })).rejects.toMatchObject({ code: 'peer-gone' });
+    await expect(producer.send('t', { key: null, value: bytes('x'), partition: 0 })).rejects.toMatchObject({ code: atDeadline });
     await expect(producer.send('t', { key: null, value: bytes('y'), partition: 0 })).rejects.toMatchObject({
       code: 'peer-gone',
       hint: 'Open a new producer.',
     });
+  });
+
+  it('reuses no sequence of a batch that the broker could not put on disk: it may come back with the log', async () => {
+    const producer = open({ deliveryTimeoutMs: 300 });
+    await producer.send('t', { key: null, value: bytes('first'), partition: 0 });
+    let isFailing = true;
+    // A broker whose flush fails after the append answers KAFKA_STORAGE_ERROR.
+    fault = (_count, batch) => {
+      if (!isFailing) return undefined;
+      (log[0] as Partition).append(batch);
+      return { code: 56 };
+    };
+    await expect(producer.send('t', { key: null, value: bytes('lost'), partition: 0 })).rejects.toMatchObject({ code: atDeadline });
+    isFailing = false;
+    await expect(producer.send('t', { key: null, value: bytes('other'), partition: 0 })).rejects.toMatchObject({ code: 'peer-gone' });
+    expect(log[0]?.records).toEqual(['first', 'lost']);
   });
 
   it('gives up where no broker is', async () => {

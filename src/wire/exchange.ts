@@ -41,12 +41,13 @@ export function decodeRequestHeader(frame: Buffer): RequestHeader {
 }
 
 /**
- * Reads the body of a request. Bytes behind it are tolerated: librdkafka leaves three after some Metadata requests. Byte fields are
- * views into the frame. Throws `unsupported-version` or `message-invalid`.
+ * Reads the body of a request. Bytes behind it are tolerated: librdkafka leaves three after some Metadata requests. Clients ask for
+ * times and offsets such as 2^63−1 to mean "the end": what lies beyond ±(2^53−1), where no log has anything, is taken as that
+ * bound. Byte fields are views into the frame. Throws `unsupported-version` or `message-invalid`.
  */
 export function decodeRequest<Req, Res>(api: Api<Req, Res>, version: number, frame: Buffer, bodyAt: number): Req {
   const codec = codecOf(api, api.request, served(api, version));
-  return codec.read(new MessageReader(frame, bodyAt, codec.name)) as Req;
+  return codec.read(new MessageReader(frame, bodyAt, codec.name, true)) as Req;
 }
 
 /**

@@ -24,9 +24,12 @@ export class MessageReader {
   at: number;
   /** What is being read, for messages: `FetchRequest v12`. */
   what: string;
+  private readonly isSaturating: boolean;
 
-  constructor(buffer: Buffer, at: number, what: string) {
+  /** `isSaturating`: numbers beyond ±(2^53−1) are taken as the bound, otherwise refused. */
+  constructor(buffer: Buffer, at: number, what: string, isSaturating = false) {
     this.buffer = buffer;
+    this.isSaturating = isSaturating;
     this.at = at;
     this.end = buffer.length;
     this.what = what;
@@ -48,12 +51,13 @@ export class MessageReader {
     return this.buffer.readInt32BE(this.take(4));
   }
 
-  /** A number within ±(2^53−1), or `message-invalid`. */
+  /** A number within ±(2^53−1); one beyond is `message-invalid`, or that bound. */
   int64(): number {
     const at = this.take(8);
     const value = this.buffer.readInt32BE(at) * twoTo32 + this.buffer.readUInt32BE(at + 4);
-    if (!Number.isSafeInteger(value)) this.fail('a 64-bit number is beyond ±(2^53−1)');
-    return value;
+    if (Number.isSafeInteger(value)) return value;
+    if (!this.isSaturating) this.fail('a 64-bit number is beyond ±(2^53−1)');
+    return value > 0 ? Number.MAX_SAFE_INTEGER : Number.MIN_SAFE_INTEGER;
   }
 
   producerId(): bigint {

@@ -105,7 +105,7 @@ export const bool = scalar<boolean>('bool');
 export const int8 = scalar<number>('int8');
 export const int16 = scalar<number>('int16');
 export const int32 = scalar<number>('int32');
-/** An offset, an epoch or a time in ms as a number; values beyond ±(2^53−1) are refused in both directions. */
+/** An offset, an epoch or a time in ms as a number; values beyond ±(2^53−1) are refused, but in requests that are read. */
 export const int64 = scalar<number>('int64');
 /** An int64 that spans all 64 bits. */
 export const producerId = scalar<bigint>('producerId');

@@ -127,26 +127,39 @@ function isAllLocal(log: PartitionLog): boolean {
 }
 
 async function findFirst(core: BrokerCore, log: PartitionLog, timestampMs: number, signal: AbortSignal): Promise<FoundOffset | null> {
-  if (!isAllLocal(log)) {
-    const { topicId, partition } = log;
-    const place = { topicId, partition, timestampMs, fromOffset: log.logStartOffset };
-    const cold = await withDeadline(core, signal, (limited) => core.coldTier.offsetForTimestamp(place, limited));
-    if (cold !== null) return cold;
-    // Nothing below the boundary: what is still local below it need not be looked at again.
-    return log.offsetForTimestamp(timestampMs, Math.max(log.boundary, log.localStartOffset));
+  const { topicId, partition } = log;
+  for (;;) {
+    let hotFrom = log.logStartOffset;
+    if (!isAllLocal(log)) {
+      const place = { topicId, partition, timestampMs, fromOffset: log.logStartOffset };
+      // The cold side knows at least what lies below the boundary as it is now: local copies of that need not be looked at.
+      hotFrom = Math.max(log.boundary, log.localStartOffset);
+      const cold = await withDeadline(core, signal, (limited) => core.coldTier.offsetForTimestamp(place, limited));
+      if (cold !== null) return cold;
+    }
+    const hot = await log.offsetForTimestamp(timestampMs, hotFrom);
+    if (!hasLost(log, hotFrom)) return hot;
   }
-  return log.offsetForTimestamp(timestampMs, log.logStartOffset);
 }
 
 async function findLargest(core: BrokerCore, log: PartitionLog, signal: AbortSignal): Promise<FoundOffset | null> {
   const { topicId, partition } = log;
-  const cold = isAllLocal(log)
-    ? null
-    : await withDeadline(core, signal, (limited) => core.coldTier.maxTimestamp({ topicId, partition }, limited));
-  const hot = await log.maxTimestamp();
-  if (cold === null || hot === null) return cold ?? hot;
-  if (hot.timestampMs !== cold.timestampMs) return hot.timestampMs > cold.timestampMs ? hot : cold;
-  return hot.offset < cold.offset ? hot : cold;
+  for (;;) {
+    const hotFrom = log.localStartOffset;
+    const cold = isAllLocal(log)
+      ? null
+      : await withDeadline(core, signal, (limited) => core.coldTier.maxTimestamp({ topicId, partition }, limited));
+    const hot = await log.maxTimestamp();
+    if (hasLost(log, hotFrom)) continue;
+    if (cold === null || hot === null) return cold ?? hot;
+    if (hot.timestampMs !== cold.timestampMs) return hot.timestampMs > cold.timestampMs ? hot : cold;
+    return hot.offset < cold.offset ? hot : cold;
+  }
+}
+
+/** Whether records at or above `from` were evicted, or deleted, while they were looked for: neither side may have seen them. */
+function hasLost(log: PartitionLog, from: number): boolean {
+  return log.localStartOffset > from;
 }
 
 /** The cold side has as long as a fetch would give it. */

@@ -42,13 +42,14 @@ class RememberedTier implements ColdTier {
 
   offsetForTimestamp: ColdTier['offsetForTimestamp'] = async ({ timestampMs, fromOffset }) => {
     if (this.isAway) throw new LakeError('cold-unavailable', 'the bucket is away');
-    for (const [offset, at] of this.#times())
-      if (offset >= fromOffset && at >= timestampMs) return { offset, timestampMs: at, leaderEpoch: 0 };
-    return null;
+    const found = this.#times().find(([offset, at]) => offset >= fromOffset && at >= timestampMs);
+    await this.gate;
+    return found === undefined ? null : { offset: found[0], timestampMs: found[1], leaderEpoch: 0 };
   };
 
   maxTimestamp: ColdTier['maxTimestamp'] = async () => {
     const [offset, timestampMs] = this.#times().reduce((best, one) => (one[1] > best[1] ? one : best));
+    await this.gate;
     return { offset, timestampMs, leaderEpoch: 0 };
   };
 
@@ -217,6 +218,30 @@ describe('ListOffsets over both tiers', () => {
     cold.isAway = true;
     expect(await client.listOffset('a', firstMs)).toMatchObject({ errorCode: 7 });
     expect(await client.listOffset('a', -1)).toMatchObject({ errorCode: 0, offset: 20 });
+  });
+
+  it('misses no record that goes cold while the cold side answers', async () => {
+    const { broker, client, cold, topicId } = await evicted(12);
+    await client.produce('a', batchOf(['early'], firstMs));
+    let open = (): void => undefined;
+    cold.gate = new Promise((resolve) => (open = resolve));
+    const other = await WireClient.open(broker);
+    const first = client.listOffset('a', firstMs + 13_000);
+    const largest = other.listOffset('a', -3);
+    // Both have asked the cold side before what follows on this connection is answered.
+    await (await WireClient.open(broker)).listOffset('a', -1);
+    const { records } = await (await WireClient.open(broker)).fetch(topicId, 12);
+    walkBatches(
+      records!,
+      (at, bytes) => void (batchLastOffset(records!, at) < 20 && cold.batches.push(Buffer.from(records!.subarray(at, at + bytes)))),
+    );
+    await control(broker, 'broker.flush', { topicId, partitions: [{ partition: 0, upTo: 'end' }] });
+    const partitions = [{ partition: 0, boundary: 20, logStartOffset: 0, leaderEpoch: 0 }];
+    await control(broker, 'broker.boundary-moved', { topicId, commitId: 'd', partitions });
+    await control(broker, 'broker.evict', { topic: 'a' });
+    open();
+    expect(await first).toMatchObject({ errorCode: 0, offset: 13 });
+    expect(await largest).toMatchObject({ errorCode: 0, offset: 19 });
   });
 });
 

@@ -3,7 +3,8 @@
  * Behaviour: one broker, which leads every partition. Topics null (v0: empty) lists all, internal ones too; a named topic that
  * is not there is created if `auto.create.topics.enable` and the request allow it, and answered in full at once.
  * Ignored: the authorized-operations flags (nobody is restricted; "not asked" is answered).
- * Errors, by topic: UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_TOPIC_EXCEPTION (17), UNKNOWN_TOPIC_ID (100), those of creating one;
+ * Errors, by topic: UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_TOPIC_EXCEPTION (17), UNKNOWN_TOPIC_ID (100), INVALID_REQUEST (42, by id
+ * below v12), those of creating one;
  * by partition: KAFKA_STORAGE_ERROR (56) while it is offline.
  */
 import { isTopicName, toLakeError, zeroTopicId } from '../../kernel/index.js';
@@ -14,13 +15,16 @@ import { type Handler, handlerOf } from './handler.js';
 
 type TopicAnswer = MessageInput<MetadataResponseTopic>;
 
+/** Topics may be asked for by id from here on: below, an answer cannot say that a topic has no name. */
+const nullNameSince = 12;
+
 export function metadataHandler(core: BrokerCore): Handler {
   return handlerOf(metadataApi, async (request, { version }) => {
     const isAll = request.topics === null || (version === 0 && request.topics.length === 0);
     const mayCreate = !isAll && request.allowAutoTopicCreation && core.config.get('auto.create.topics.enable');
     const topics: TopicAnswer[] = [];
     if (isAll) for (const topic of core.topics.all) topics.push(describe(core, topic));
-    else for (const asked of request.topics ?? []) topics.push(await answerTopic(core, asked, mayCreate));
+    else for (const asked of request.topics ?? []) topics.push(await answerTopic(core, asked, mayCreate, version));
     const { host, port } = core.advertised();
     return {
       brokers: [{ nodeId: core.nodeId, host, port, rack: null }],
@@ -31,8 +35,9 @@ export function metadataHandler(core: BrokerCore): Handler {
   });
 }
 
-async function answerTopic(core: BrokerCore, asked: MetadataRequestTopic, mayCreate: boolean): Promise<TopicAnswer> {
+async function answerTopic(core: BrokerCore, asked: MetadataRequestTopic, mayCreate: boolean, version: number): Promise<TopicAnswer> {
   if (asked.name === null) {
+    if (version < nullNameSince) return { errorCode: kafkaErrors.INVALID_REQUEST, name: '', topicId: asked.topicId, partitions: [] };
     const topic = core.topics.byId(asked.topicId);
     if (topic !== undefined) return describe(core, topic);
     return { errorCode: kafkaErrors.UNKNOWN_TOPIC_ID, name: null, topicId: asked.topicId, partitions: [] };

@@ -118,6 +118,9 @@ describe('Metadata', () => {
     expect((await client.call(metadataApi, 12, { topics: [{ name: null, topicId: id }] })).topics[0]).toMatchObject({ name: 'a' });
     const unknown = await client.call(metadataApi, 12, { topics: [{ name: null, topicId: zeroTopicId }] });
     expect(unknown.topics[0]).toMatchObject({ errorCode: 100, name: null });
+    // Below v12 an answer has no way to say that there is no name.
+    const early = await client.call(metadataApi, 10, { topics: [{ name: null, topicId: zeroTopicId }] });
+    expect(early.topics[0]).toMatchObject({ errorCode: 42, name: '' });
   });
 });
 

@@ -111,7 +111,7 @@ async function readPartition(core: BrokerCore, log: PartitionLog, offset: Offset
   for (;;) {
     if (offset < log.logStartOffset || offset > log.logEndOffset) return outOfRange;
     const endOffset = limits.isCommittedOnly ? log.lastStableOffset : log.highWatermark;
-    if (offset >= endOffset || limits.bytes <= 0) return noRecords;
+    if (offset >= endOffset || (limits.bytes <= 0 && !limits.isMinOneBatch)) return noRecords;
     if (offset < log.localStartOffset) {
       const chunk = await core.cold.read(log, offset, limits.bytes, limits.isMinOneBatch);
       if (chunk === undefined) return { kind: 'pending' };

@@ -64,7 +64,7 @@ export class SegmentFile {
   /** The descriptor, held open until `release`. Errors: `log-offline` where the file was given up before a reader came to it. */
   retain(): number {
     if (this.#isGivenUp && this.#uses === 0) throw new LakeError('log-offline', `${this.path} is closed`, { facts: { path: this.path } });
-    if (this.#fd < 0) this.#fd = fs.openSync(this.path, 'r+');
+    if (this.#fd < 0) this.#fd = openFile(this.path);
     if (this.#uses === 0) this.#openFiles.use(this);
     this.#uses++;
     return this.#fd;
@@ -108,13 +108,13 @@ export class SegmentFile {
     }
   }
 
-  /** Fills `into` from `position`. Errors: `log-damaged` where the file is shorter than it was. */
+  /** Fills `into` from `position`. Errors: `log-damaged` where the file is shorter than it was, `log-offline` where the disk fails. */
   async readInto(into: Buffer, position: number): Promise<void> {
     const fd = this.retain();
     try {
       let filled = 0;
       while (filled < into.length) {
-        const count = await readAt(fd, into, filled, position + filled);
+        const count = await readAt(this.path, fd, into, filled, position + filled);
         if (count === 0) throw damagedAt(this.path, position + filled, 'the file ends');
         filled += count;
       }
@@ -132,11 +132,23 @@ export function damagedAt(path: string, position: number, what: string): LakeErr
   });
 }
 
-function readAt(fd: number, into: Buffer, at: number, position: number): Promise<number> {
+function openFile(path: string): number {
+  try {
+    return fs.openSync(path, 'r+');
+  } catch (error) {
+    throw unusable(path, error);
+  }
+}
+
+function readAt(path: string, fd: number, into: Buffer, at: number, position: number): Promise<number> {
   return new Promise((resolve, reject) => {
     fs.read(fd, into, at, into.length - at, position, (error, count) => {
       if (error === null) resolve(count);
-      else reject(error);
+      else reject(unusable(path, error));
     });
   });
+}
+
+function unusable(path: string, cause: unknown): LakeError {
+  return new LakeError('log-offline', `${path} cannot be read`, { cause, hint: 'Look at the disk and its messages.', facts: { path } });
 }

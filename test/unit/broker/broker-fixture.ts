@@ -114,6 +114,14 @@ export class WireClient {
     return decodeResponse(api, version, await answered).body;
   }
 
+  /** Sends a frame as it is, with its size, and answers the frame that comes back. */
+  exchange(frame: Buffer): Promise<Buffer> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      this.#socket.write(frame);
+    });
+  }
+
   /** Sends without waiting for an answer. */
   send<Req, Res>(api: Api<Req, Res>, version: number, body: MessageInput<NoInfer<Req>>, clientId = 'test'): void {
     this.#socket.write(Buffer.concat(encodeRequest(api, version, ++this.#correlationId, clientId, body)));

@@ -1,17 +1,38 @@
+import fs from 'node:fs';
 import { statfs } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import {
   batchBaseOffset,
   compressionCodecs,
+  decodeResponse,
   deleteTopicsApi,
   encodeBatch,
+  encodeRequest,
   fetchApi,
   initProducerIdApi,
+  listOffsetsApi,
   metadataApi,
   produceApi,
 } from '../../../src/wire/index.js';
 import { batchOf, temporaryFolder, testBroker, valuesOf, WireClient } from './broker-fixture.js';
+
+const { read } = fs;
+
+afterEach(() => {
+  fs.read = read;
+  syncBuiltinESMExports();
+});
+
+/** From now on the disk cannot give the bytes of some files. */
+function failReads(isBad: (path: string) => boolean): void {
+  fs.read = ((fd: number, buffer: Buffer, offset: number, length: number, position: number, done: (...answer: never[]) => void) => {
+    if (!isBad(fs.readlinkSync(`/proc/self/fd/${fd}`))) return read(fd, buffer, offset, length, position, done);
+    queueMicrotask(() => (done as (error: Error) => void)(Object.assign(new Error('EIO'), { code: 'EIO' })));
+  }) as typeof fs.read;
+  syncBuiltinESMExports();
+}
 
 describe('Produce', () => {
   it.each([-1, 1])('appends and answers the offsets with acks=%i', async (acks) => {
@@ -219,6 +240,32 @@ describe('Fetch', () => {
     expect((await waiting).errorCode).toBe(100);
   });
 
+  it('answers a partition whose file cannot be read with its own error, and the others in full', async () => {
+    const dataDir = await temporaryFolder();
+    const producing = await testBroker({ dataDir });
+    const before = await WireClient.open(producing);
+    const topicId = await before.createTopic('a', 2);
+    for (const partition of [0, 1]) await before.produce('a', batchOf(['x']), { partition });
+    await producing.close();
+    const client = await WireClient.open(await testBroker({ dataDir }));
+    failReads((path) => path.includes('a-0'));
+    const { responses } = await client.call(fetchApi, 13, {
+      maxWaitMs: 0,
+      minBytes: 1,
+      topics: [{ topicId, partitions: [0, 1].map((partition) => ({ partition, fetchOffset: 0, partitionMaxBytes: 1 << 20 })) }],
+    });
+    expect(responses[0]!.partitions[0]).toMatchObject({ errorCode: 56 });
+    expect(valuesOf(responses[0]!.partitions[1]!.records)).toEqual([[0, 'x']]);
+  });
+
+  it('gives at least one batch also to who asks for no bytes', async () => {
+    const client = await WireClient.open(await testBroker());
+    const topicId = await client.createTopic('a');
+    await client.produce('a', batchOf(['x']));
+    await client.produce('a', batchOf(['y']));
+    expect(valuesOf((await client.fetch(topicId, 0, { maxBytes: 0 })).records)).toEqual([[0, 'x']]);
+  });
+
   it('declines sessions', async () => {
     const client = await WireClient.open(await testBroker());
     const ask = (sessionId: number, sessionEpoch: number): Promise<{ errorCode: number; sessionId: number }> =>
@@ -258,5 +305,21 @@ describe('ListOffsets', () => {
     expect(await client.listOffset('a', -3, 6)).toMatchObject({ errorCode: 35 });
     expect(await client.listOffset('a', -9)).toMatchObject({ errorCode: 35 });
     expect(await client.listOffset('none', -1)).toMatchObject({ errorCode: 3 });
+  });
+
+  it('answers numbers that no log has, such as the largest of 64 bits', async () => {
+    const client = await WireClient.open(await testBroker());
+    const id = await client.createTopic('a');
+    await client.produce('a', batchOf(['0']));
+    const ask = async (timestamp: bigint): Promise<unknown> => {
+      // Version 1: the timestamp is the last field.
+      const body = { replicaId: -1, topics: [{ name: 'a', partitions: [{ partitionIndex: 0, timestamp: 0 }] }] };
+      const frame = Buffer.concat(encodeRequest(listOffsetsApi, 1, 1, 'test', body));
+      frame.writeBigInt64BE(timestamp, frame.length - 8);
+      return decodeResponse(listOffsetsApi, 1, await client.exchange(frame)).body.topics[0]!.partitions[0];
+    };
+    expect(await ask(2n ** 63n - 1n)).toMatchObject({ errorCode: 0, offset: -1, timestamp: -1 });
+    expect(await ask(-(2n ** 63n))).toMatchObject({ errorCode: 35, offset: -1 });
+    expect(await client.fetch(id, Number.MAX_SAFE_INTEGER)).toMatchObject({ errorCode: 1 });
   });
 });

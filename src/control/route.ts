@@ -40,3 +40,14 @@ export function routeTierCalls(peers: () => readonly ControlPeer[]): ControlHand
   };
   return Object.fromEntries((Object.keys(tierMethods) as TierMethod[]).map((method) => [method, forward(method)]));
 }
+
+/**
+ * Answers for a tier daemon that has connected and is not started yet, so that nobody takes it for one that cannot do what
+ * it is asked. Errors: `cold-unavailable`.
+ */
+export function tierCallsAtStart(): ControlHandlers {
+  const refuse = async (): Promise<never> => {
+    throw new LakeError('cold-unavailable', 'the tier daemon is starting', { hint: 'Try again in a moment.' });
+  };
+  return Object.fromEntries((Object.keys(tierMethods) as TierMethod[]).map((method) => [method, refuse]));
+}

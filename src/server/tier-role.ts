@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { openLogReader } from '../client/index.js';
 import { openColumnWorkers } from '../columns/index.js';
 import { placesOf, type ServerConfig } from '../config/index.js';
-import type { ControlHandlers } from '../control/index.js';
+import { type ControlHandlers, tierCallsAtStart } from '../control/index.js';
 import { systemClock, systemRandom } from '../kernel/index.js';
 import { openObjectStore } from '../objects/index.js';
 import { type Logger, processSamples } from '../telemetry/index.js';
@@ -16,7 +16,7 @@ export async function startTierRole(config: ServerConfig, logger: Logger): Promi
   const places = placesOf(config);
   await mkdir(places.spoolDir, { recursive: true });
   const store = await openObjectStore(places.bucketUrl, storeOptions(config));
-  const handlers: { -readonly [M in keyof ControlHandlers]: ControlHandlers[M] } = {};
+  const handlers: { -readonly [M in keyof ControlHandlers]: ControlHandlers[M] } = tierCallsAtStart();
   const link = new BrokerLink({
     address: places.controlAddress,
     hello: helloOf('tier'),

@@ -3,7 +3,7 @@
  * Prometheus text. Rooms therefore need no metrics library, and a number nobody declared is a programmer error.
  */
 import { invariant } from '../kernel/index.js';
-import { Counter, Gauge, Registry } from 'prom-client';
+import type { Counter, Gauge } from 'prom-client';
 
 interface MetricSpec {
   readonly type: 'gauge' | 'counter';
@@ -70,9 +70,10 @@ export interface MetricSample {
 
 const prefix = 'thermocline_';
 
-/** Prometheus text format of the samples of all roles. */
+/** Prometheus text format of the samples of all roles. The library is loaded at the first question: no start waits for it. */
 export async function renderMetrics(samples: readonly MetricSample[]): Promise<string> {
-  const registry = new Registry();
+  const prometheus = await import('prom-client');
+  const registry = new prometheus.Registry();
   const made = new Map<MetricName, Gauge | Counter>();
   for (const sample of samples) {
     const spec: MetricSpec = metricSpecs[sample.name];
@@ -80,10 +81,10 @@ export async function renderMetrics(samples: readonly MetricSample[]): Promise<s
     let metric = made.get(sample.name);
     if (metric === undefined) {
       const settings = { name: prefix + sample.name, help: spec.help, labelNames: [...spec.labels], registers: [registry] };
-      metric = spec.type === 'gauge' ? new Gauge(settings) : new Counter(settings);
+      metric = spec.type === 'gauge' ? new prometheus.Gauge(settings) : new prometheus.Counter(settings);
       made.set(sample.name, metric);
     }
-    if (metric instanceof Gauge) metric.set(sample.labels ?? {}, sample.value);
+    if (metric instanceof prometheus.Gauge) metric.set(sample.labels ?? {}, sample.value);
     else metric.inc(sample.labels ?? {}, sample.value);
   }
   return registry.metrics();

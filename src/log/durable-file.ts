@@ -3,7 +3,7 @@
  * because it runs in flush workers and at start, never on the thread that answers.
  */
 import * as fs from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { suffixes } from './log-files.js';
 
 /** Makes names in a folder (new files, renames, removals) survive a power cut. */
@@ -33,6 +33,26 @@ export function replaceFileSync(path: string, bytes: Uint8Array): void {
     fs.closeSync(fd);
   }
   fs.renameSync(temporary, path);
+  fsyncDirectorySync(dirname(path));
+}
+
+/**
+ * Makes a folder with its files so that after any kill it is there as a whole or not at all: filled under a passing name, then
+ * renamed. The passing name must not be there.
+ */
+export function makeFolderSync(path: string, passing: string, files: readonly (readonly [name: string, bytes: Uint8Array])[]): void {
+  fs.mkdirSync(passing);
+  for (const [name, bytes] of files) {
+    const fd = fs.openSync(join(passing, name), 'wx', 0o644);
+    try {
+      writeWholeSync(fd, bytes, 0);
+      fs.fsyncSync(fd);
+    } finally {
+      fs.closeSync(fd);
+    }
+  }
+  fsyncDirectorySync(passing);
+  fs.renameSync(passing, path);
   fsyncDirectorySync(dirname(path));
 }
 

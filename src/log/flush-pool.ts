@@ -69,6 +69,11 @@ export class FlushPool {
     await this.#thread().run({ kind: 'replace', path, bytes });
   }
 
+  /** `makeFolderSync` in a worker. Errors: `log-offline`, `disk-full`. */
+  async makeFolder(path: string, passing: string, files: readonly (readonly [name: string, bytes: Uint8Array])[]): Promise<void> {
+    await this.#thread().run({ kind: 'make-folder', path, passing, files });
+  }
+
   #thread(): FlushThread {
     const living = this.#threads.filter((thread) => !thread.isGone);
     if (living.length !== this.#threads.length) this.#threads.splice(0, this.#threads.length, ...living);

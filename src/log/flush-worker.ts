@@ -4,11 +4,17 @@
  */
 import * as fs from 'node:fs';
 import { parentPort } from 'node:worker_threads';
-import { fsyncDirectorySync, replaceFileSync } from './durable-file.js';
+import { fsyncDirectorySync, makeFolderSync, replaceFileSync } from './durable-file.js';
 
 export type FlushJob =
   | { readonly kind: 'flush'; readonly fds: readonly number[]; readonly directories: readonly string[] }
-  | { readonly kind: 'replace'; readonly path: string; readonly bytes: Uint8Array };
+  | { readonly kind: 'replace'; readonly path: string; readonly bytes: Uint8Array }
+  | {
+      readonly kind: 'make-folder';
+      readonly path: string;
+      readonly passing: string;
+      readonly files: readonly (readonly [name: string, bytes: Uint8Array])[];
+    };
 
 export interface FlushOrder {
   readonly id: number;
@@ -29,6 +35,9 @@ function run(job: FlushJob): void {
       return;
     case 'replace':
       replaceFileSync(job.path, job.bytes);
+      return;
+    case 'make-folder':
+      makeFolderSync(job.path, job.passing, job.files);
   }
 }
 

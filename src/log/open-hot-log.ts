@@ -19,7 +19,7 @@ import {
 import { type Logger, silentLogger } from '../telemetry/index.js';
 import { encodeEpochs, encodePartitionMetadata } from './checkpoint-text.js';
 import { type DirectoryLock, lockDirectory } from './directory-lock.js';
-import { fsyncDirectorySync, replaceFileSync } from './durable-file.js';
+import { fsyncDirectorySync } from './durable-file.js';
 import { DurableOffsets } from './durable-offsets.js';
 import { FlushPool } from './flush-pool.js';
 import type { EvictResult, HotLog, HotLogOptions, LogConfig, PartitionLog } from './hot-log.js';
@@ -29,16 +29,18 @@ import {
   isPassingDirectory,
   leaderEpochFile,
   logStartFile,
+  offsetFile,
   partitionDirectory,
   partitionMetadataFile,
   partitionOfDirectory,
   passingDirectory,
   recoveryPointFile,
+  suffixes,
 } from './log-files.js';
 import { HotPartition, type PartitionPorts } from './partition-log.js';
 import { recoverPartition } from './recovery.js';
 import { OpenFiles } from './segment-file.js';
-import { IndexCache, Segment } from './segment.js';
+import { IndexCache } from './segment.js';
 
 export interface HotLogPorts {
   readonly clock: Clock;
@@ -194,13 +196,11 @@ class HotLogDirectory implements HotLog {
   async #makeDirectory(topic: TopicName, topicId: TopicId, partition: PartitionId): Promise<void> {
     const { dir } = this.#options;
     const making = join(dir, passingDirectory(topic, partition, this.#random.bytes(16).toString('hex'), 'creating'));
-    await fs.mkdir(making);
-    replaceFileSync(join(making, partitionMetadataFile), Buffer.from(encodePartitionMetadata(topicId)));
-    replaceFileSync(join(making, leaderEpochFile), Buffer.from(encodeEpochs([{ epoch: 0, startOffset: 0 }])));
-    Segment.createSync(making, 0, this.#ports, { nowMs: this.#clock.nowMs(), indexIntervalBytes: configAtStart.indexIntervalBytes });
-    fsyncDirectorySync(making);
-    await fs.rename(making, join(dir, partitionDirectory(topic, partition)));
-    fsyncDirectorySync(dir);
+    await this.#ports.pool.makeFolder(join(dir, partitionDirectory(topic, partition)), making, [
+      [partitionMetadataFile, Buffer.from(encodePartitionMetadata(topicId))],
+      [leaderEpochFile, Buffer.from(encodeEpochs([{ epoch: 0, startOffset: 0 }]))],
+      [offsetFile(0, suffixes.log), Buffer.alloc(0)],
+    ]);
   }
 
   deletePartition(topic: TopicName, partition: PartitionId): Promise<void> {
@@ -214,7 +214,7 @@ class HotLogDirectory implements HotLog {
       await known.giveUp(new LakeError('partition-unknown', `${key} was deleted`, { facts: { topic, partition } }));
       const passing = join(dir, passingDirectory(topic, partition, this.#random.bytes(16).toString('hex'), 'delete'));
       await fs.rename(join(dir, key), passing);
-      fsyncDirectorySync(dir);
+      await this.#ports.pool.flush([], [dir]);
       const { boundaries, logStarts, recoveryPoints } = this.#ports;
       await Promise.all([boundaries.remove(key), logStarts.remove(key), recoveryPoints.remove(key)]);
       await fs.rm(passing, { recursive: true, force: true });

@@ -8,11 +8,18 @@ export interface Seeded {
   whole(from: number, to: number): number;
   pick<T>(from: readonly T[]): T;
   shuffled<T>(list: readonly T[]): T[];
+  /** A stream of its own, for what runs at the same time: its draws do not shift those of others. */
+  apart(): Seeded;
 }
 
 /** Takes the seed of the environment where there is one. */
-export function seeded(what: string, seed: number = seedOfRun()): Seeded {
+export function seeded(what: string): Seeded {
+  const seed = seedOfRun();
   process.stderr.write(`${what}: THERMOCLINE_TEST_SEED=${seed}\n`);
+  return stream(seed);
+}
+
+function stream(seed: number): Seeded {
   let state = seed >>> 0;
   // mulberry32
   const float = (): number => {
@@ -26,7 +33,7 @@ export function seeded(what: string, seed: number = seedOfRun()): Seeded {
     const left = [...list];
     return list.map(() => left.splice(whole(0, left.length), 1)[0]!);
   };
-  return { seed, float, whole, pick: (from) => from[whole(0, from.length)]!, shuffled };
+  return { seed, float, whole, pick: (from) => from[whole(0, from.length)]!, shuffled, apart: () => stream(whole(1, 2 ** 31)) };
 }
 
 function seedOfRun(): number {

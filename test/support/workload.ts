@@ -38,7 +38,7 @@ export class Workload {
 
   private constructor(lake: Lake, options: WorkloadOptions, random: Seeded) {
     this.#options = options;
-    this.#random = random;
+    this.#random = random.apart();
     this.acknowledged = Array.from({ length: options.partitions }, () => new Map<number, Name>());
     this.#producers = Array.from({ length: options.producers }, () =>
       openProducer({ ...lake.client, acks: -1, idempotent: true, compression: 'lz4', batchBytes: 32 * 1024, deliveryTimeoutMs: 120_000 }),

@@ -1,11 +1,14 @@
 /**
  * query: SQL and record reads over both tiers as one log, exact at the boundary. Pin, analyze, stage the tail, lease, run.
  *
+ * The first query of a tail reads raw chunks and computes typed columns from JSON; behind it larger chunks are encoded by the job that
+ * makes cold files. Engines and a column worker start shortly after the service, or with the first query.
+ *
  * Owns: query engines (child processes that DuckDB runs in), leases, the tail's chunk files, the cold cache: all under one
  * folder that may be deleted at any time.
  * Invariants: an answer holds every record acknowledged before the query began, once; pruning never changes an answer; a query
  * reaches the files of its lease and nothing else, and cannot write; what is running, waiting, staged, cached or sent
- * ahead of its reader is bounded; an engine's death ends its own query only.
+ * ahead of its reader is bounded; an engine's death ends its own query only; a chunk gives the same rows in either form.
  * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/query test/property/query`.
  */
 export type { AnswerColumn } from './engine-protocol.js';

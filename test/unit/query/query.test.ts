@@ -340,6 +340,26 @@ describe('query service', () => {
   });
 });
 
+describe('the start of the query service', () => {
+  it('does not wait for engines and a column worker, which come by themselves a little later', async () => {
+    const jobs: string[] = [];
+    await using world = await QueryWorld.open({
+      limits: { concurrency: 2 },
+      workers: (directory) => {
+        const workers = inlineColumnWorkers(directory);
+        const run: typeof workers.run = (job, signal) => {
+          jobs.push(job.kind);
+          return workers.run(job, signal);
+        };
+        return { pids: [], run, close: () => workers.close() };
+      },
+    });
+    expect(world.service.pids).toEqual([]);
+    await expect.poll(() => world.service.pids.length, { timeout: 10_000 }).toBe(2);
+    await expect.poll(() => jobs, { timeout: 10_000 }).toEqual(['stage']);
+  });
+});
+
 describe('numbers of the query service', () => {
   it('count answers, errors by code, hot rows and cold bytes', async () => {
     await using world = await QueryWorld.open({ workers: inlineColumnWorkers });

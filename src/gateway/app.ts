@@ -47,6 +47,11 @@ export function gatewayApp(options: GatewayOptions): Hono {
     ),
   );
   app.use(guard(options.listen.host));
+  app.use(async (c, next) => {
+    await next();
+    // Hono answers HEAD by GET's route and drops the body: whatever would have filled it is told.
+    if (c.req.method === 'HEAD') await c.res.body?.cancel();
+  });
   app.get('/livez', livezRoute());
   app.get('/readyz', readyzRoute(control));
   app.get('/metrics', metricsRoute(control, options.samples));

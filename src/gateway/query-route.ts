@@ -3,7 +3,7 @@ import { LakeError } from '../kernel/index.js';
 import type { QueryAnswer, QueryRequest, QueryService } from '../query/index.js';
 import type { Context } from 'hono';
 import { problemOf } from './problem.js';
-import { bodyOf } from './stream.js';
+import { bodyOf, textOf } from './stream.js';
 
 export const snapshotHeader = 'X-Thermocline-Snapshot';
 /** A query's text and parameters; results are streamed and have no such bound. */
@@ -26,12 +26,7 @@ function formatOf(text: string | undefined): Format {
 const known = new Set(['sql', 'params', 'as_of', 'format', 'limits']);
 
 async function readRequest(c: Context): Promise<{ request: QueryRequest; format: Format }> {
-  const body = await c.req.text();
-  if (body.length > maxBodyBytes) {
-    throw new LakeError('request-invalid', `the request has ${body.length} characters; ${maxBodyBytes} are allowed`, {
-      hint: 'Shorten the query; pass long lists as parameters of fewer queries.',
-    });
-  }
+  const body = await textOf(c.req.raw, maxBodyBytes, 'Shorten the query; pass long lists as parameters of fewer queries.');
   const type = (c.req.header('content-type') ?? '').split(';')[0]!.trim().toLowerCase();
   if (type !== 'application/json') {
     const asOf = c.req.query('as_of');

@@ -2,9 +2,10 @@
 import { LakeError } from '../kernel/index.js';
 import type { QueryService, RecordsRequest } from '../query/index.js';
 import type { Context } from 'hono';
+import { compactJson, jsonElements, jsonMembers } from './json-source.js';
 import { problemOf } from './problem.js';
 import { snapshotHeader } from './query-route.js';
-import { bodyOf } from './stream.js';
+import { bodyOf, textOf } from './stream.js';
 
 /** What a produce call may carry; larger loads go through Kafka's port. */
 const maxProduceBytes = 16 * 1024 * 1024;
@@ -40,7 +41,7 @@ function whole(c: Context, name: string): number | undefined {
 /** ISO 8601 (with a zone; without one it is UTC) or epoch milliseconds. */
 export function timeOf(name: string, text: string | undefined): number | undefined {
   if (text === undefined || text === '') return undefined;
-  if (/^-?\d+$/.test(text)) return Number(text);
+  if (/^-?\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text);
   const hasZone = /(?:[zZ]|[+-]\d{2}:?\d{2})$/.test(text);
   const ms = Date.parse(hasZone || !text.includes('T') ? text : `${text}Z`);
   if (Number.isNaN(ms) || !/^\d{4}-\d{2}/.test(text)) {
@@ -100,41 +101,66 @@ function refuse(at: number, message: string): LakeError {
   });
 }
 
-/** Text as UTF-8, null as null, anything else as its JSON text; `base64` wins where given. */
-function bytesOf(at: number, name: string, value: unknown, base64: unknown): Buffer | null {
-  if (base64 !== undefined && base64 !== null) {
-    if (typeof base64 !== 'string') throw refuse(at, `${name}_base64 is not a text`);
-    return Buffer.from(base64, 'base64');
+/** Text as UTF-8, null as null, anything else as its JSON text (`source`); `base64` wins where given. */
+function bytesOf(at: number, name: string, value: unknown, source: string | undefined, base64: unknown): Buffer | null {
+  if (base64 !== undefined && base64 !== null) return base64Bytes(at, name, base64);
+  if (value === undefined || value === null || source === undefined) return null;
+  return Buffer.from(typeof value === 'string' ? value : compactJson(source));
+}
+
+/** Node's decoder skips what it does not know, so its result is compared with what was sent. */
+function base64Bytes(at: number, name: string, text: unknown): Buffer {
+  if (typeof text === 'string') {
+    const bytes = Buffer.from(text, 'base64');
+    const sent = text
+      .replaceAll('-', '+')
+      .replaceAll('_', '/')
+      .replace(/={1,2}$/, '');
+    if (bytes.toString('base64').replace(/=+$/, '') === sent) return bytes;
   }
-  if (value === undefined || value === null) return null;
-  return Buffer.from(typeof value === 'string' ? value : JSON.stringify(value));
+  throw refuse(at, `${name}_base64 is not a base64 text`);
 }
 
-function headersOf(at: number, value: unknown): RecordInput['headers'] {
-  if (value === undefined || value === null) return [];
-  const pairs: [string, unknown][] = Array.isArray(value)
-    ? value.map((item: unknown) => {
-        const header = item as { key?: unknown; value?: unknown } | null;
-        if (typeof header !== 'object' || header === null || typeof header.key !== 'string') throw refuse(at, 'a header has no "key"');
-        return [header.key, header.value];
-      })
-    : Object.entries(value);
-  return pairs.map(([key, inner]) => ({ key: Buffer.from(key), value: bytesOf(at, 'header', inner, undefined) }));
+function headersOf(at: number, value: unknown, source: string | undefined): RecordInput['headers'] {
+  if (value === undefined || value === null || source === undefined) return [];
+  if (typeof value !== 'object') throw refuse(at, 'its headers are neither an object nor an array');
+  if (!Array.isArray(value)) {
+    const sources = jsonMembers(source);
+    return Object.entries(value).map(([key, inner]) => headerOf(at, key, inner, sources.get(key)));
+  }
+  const elements = jsonElements(source);
+  return value.map((item: unknown, index) => {
+    const header = item as { key?: unknown; value?: unknown } | null;
+    if (typeof header !== 'object' || header === null || typeof header.key !== 'string') throw refuse(at, 'a header has no "key"');
+    return headerOf(at, header.key, header.value, jsonMembers(elements[index] ?? '{}').get('value'));
+  });
 }
 
-function recordOf(at: number, item: unknown): RecordInput {
+function headerOf(at: number, key: string, value: unknown, source: string | undefined): RecordInput['headers'][number] {
+  return { key: Buffer.from(key), value: bytesOf(at, 'header', value, source, undefined) };
+}
+
+function timestampOf(at: number, value: unknown): number | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== 'string' && typeof value !== 'number') throw refuse(at, 'its timestamp is neither a text nor a number');
+  return timeOf('timestamp', String(value));
+}
+
+function recordOf(at: number, source: string): RecordInput {
+  const item = JSON.parse(source) as unknown;
   if (typeof item !== 'object' || item === null || Array.isArray(item)) throw refuse(at, 'it is not an object');
   const fields = item as Record<string, unknown>;
   for (const name of Object.keys(fields)) if (!recordFields.has(name)) throw refuse(at, `"${name}" is not a field of a record`);
-  const { timestamp, partition } = fields;
+  const { partition } = fields;
   if (partition !== undefined && (typeof partition !== 'number' || !Number.isInteger(partition) || partition < 0)) {
     throw refuse(at, 'its partition is not a whole number');
   }
+  const sources = jsonMembers(source);
   return {
-    key: bytesOf(at, 'key', fields['key'], fields['key_base64']),
-    value: bytesOf(at, 'value', fields['value'], fields['value_base64']),
-    headers: headersOf(at, fields['headers']),
-    timestampMs: typeof timestamp === 'string' || typeof timestamp === 'number' ? timeOf('timestamp', String(timestamp)) : undefined,
+    key: bytesOf(at, 'key', fields['key'], sources.get('key'), fields['key_base64']),
+    value: bytesOf(at, 'value', fields['value'], sources.get('value'), fields['value_base64']),
+    headers: headersOf(at, fields['headers'], sources.get('headers')),
+    timestampMs: timestampOf(at, fields['timestamp']),
     partition,
   };
 }
@@ -142,33 +168,23 @@ function recordOf(at: number, item: unknown): RecordInput {
 /** Reads a JSON array, one JSON object, or NDJSON. Errors: `request-invalid` naming the record. */
 export function parseRecords(body: string): RecordInput[] {
   const text = body.trim();
-  let items: unknown[];
+  let items: string[];
   try {
-    const isArray = text.startsWith('[');
-    items = isArray
-      ? (JSON.parse(text) as unknown[])
-      : text
-          .split('\n')
-          .filter((line) => line.trim() !== '')
-          .map((line) => JSON.parse(line) as unknown);
+    items = text.startsWith('[') ? [text] : text.split('\n').filter((line) => line.trim() !== '');
+    for (const item of items) JSON.parse(item);
   } catch (error) {
     throw new LakeError('request-invalid', 'the body is neither NDJSON nor a JSON array', {
       hint: 'Send one record a line, or an array of records.',
       cause: error,
     });
   }
-  return items.map((item, at) => recordOf(at, item));
+  const sources = text.startsWith('[') ? jsonElements(text) : items;
+  return sources.map((source, at) => recordOf(at, source));
 }
 
 export function produceRecordsRoute(sink: RecordSink): (c: Context) => Promise<Response> {
   return async (c) => {
-    const body = await c.req.text();
-    if (body.length > maxProduceBytes) {
-      throw new LakeError('request-invalid', `the body has ${body.length} characters; ${maxProduceBytes} are allowed`, {
-        hint: 'Send fewer records a call, or use the Kafka port.',
-      });
-    }
-    const records = parseRecords(body);
+    const records = parseRecords(await textOf(c.req.raw, maxProduceBytes, 'Send fewer records a call, or use the Kafka port.'));
     const offsets = await sink.send(c.req.param('topic')!, records, c.req.raw.signal);
     return c.json({ records: offsets.length, offsets });
   };

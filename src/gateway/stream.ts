@@ -1,4 +1,5 @@
-/** Turns lines made one chunk at a time into a response body that waits for a slow reader and stops with a gone one. */
+/** Bodies both ways: a request's within a bound, a response's at the pace of its reader. */
+import { LakeError } from '../kernel/index.js';
 
 /** Bytes gathered before they are handed to the socket. */
 const flushBytes = 64 * 1024;
@@ -35,4 +36,24 @@ export function bodyOf(chunks: AsyncIterable<string>, onCancel: () => void): Rea
     },
     { highWaterMark: 1 },
   );
+}
+
+/** A request's body as text; no more than `maxBytes` of it are ever in memory. Errors: `request-invalid`. */
+export async function textOf(request: Request, maxBytes: number, hint: string): Promise<string> {
+  const tooLarge = (bytes: string): LakeError =>
+    new LakeError('request-invalid', `the body has ${bytes} bytes; ${maxBytes} are allowed`, { hint, facts: { maxBytes } });
+  const announced = request.headers.get('content-length');
+  if (Number(announced) > maxBytes) throw tooLarge(String(announced));
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of request.body ?? []) {
+    bytes += chunk.length;
+    if (bytes > maxBytes) throw tooLarge(`more than ${maxBytes}`);
+    chunks.push(chunk);
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks));
+  } catch (cause) {
+    throw new LakeError('request-invalid', 'the body is not UTF-8', { hint: 'Send bytes that are no text as base64.', cause });
+  }
 }

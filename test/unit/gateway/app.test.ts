@@ -67,6 +67,7 @@ function world(answer: Partial<QueryAnswer> & { error?: LakeError } = {}): World
         ...answer,
       };
     },
+    records: async () => ({ lines: answer.rows, token: 't1.token' }),
   } as unknown as QueryService;
   const control = {
     call: async (method: string, params: { topic?: string }) => {
@@ -240,11 +241,79 @@ describe('POST records', () => {
     ]);
   });
 
+  it('keeps the digits of JSON values as they came', async () => {
+    const { produced, request } = world();
+    const value = '{"id":9007199254740993,"x":1.0,"y":1e400,"t":" a\\" ] b ","n":[1 , {"z":-0}]}';
+    const header = '12345678901234567890';
+    const record = `{ "value" : ${value.replaceAll(',', ' ,\t')} , "key":1.50, "headers":{"h":${header}} }`;
+    await request('/v1/topics/t/records', post(`[${record},\n ${record}]`));
+    await request('/v1/topics/t/records', post(`${record}\n${record}\n`));
+    await request('/v1/topics/t/records', post(`{"headers":[{"key":"h","value":${header}}]}`));
+    const records = produced.flatMap((call) => call.records);
+    expect(records).toHaveLength(5);
+    for (const one of records) expect(one.headers[0]?.value?.toString()).toBe(header);
+    for (const one of records.slice(0, 4)) {
+      expect([one.key?.toString(), one.value?.toString()]).toEqual(['1.50', value.replace(' , ', ',')]);
+    }
+  });
+
+  it('reads no more of a body than it takes', async () => {
+    const { request } = world();
+    let sent = 0;
+    const endless = new ReadableStream<Uint8Array>({
+      pull: (controller) => {
+        sent += 1;
+        if (sent > 1000) controller.error(new Error('all of it was read'));
+        else controller.enqueue(new Uint8Array(1024 * 1024).fill(0x20));
+      },
+    });
+    const response = await request('/v1/topics/t/records', { method: 'POST', headers: json, body: endless, duplex: 'half' } as RequestInit);
+    expect([response.status, ((await response.json()) as { code: string }).code]).toEqual([400, 'request-invalid']);
+    expect(sent).toBeLessThan(20);
+  });
+
+  it('takes no text that is not UTF-8', async () => {
+    const body = Buffer.from('[{"value":"\xff"}]', 'latin1');
+    const response = await world().request('/v1/topics/t/records', { method: 'POST', headers: json, body });
+    expect([response.status, ((await response.json()) as { code: string }).code]).toEqual([400, 'request-invalid']);
+  });
+
   it('names the record that cannot be understood', async () => {
-    for (const body of ['[1]', '[{"kye":"a"}]', '[{"partition":-1}]', '[{"timestamp":"soon"}]', '{"a"']) {
+    for (const body of [
+      '[{"timestamp":true}]',
+      '[{"timestamp":1.5}]',
+      '[{"timestamp":99999999999999999999}]',
+      '[{"value_base64":"@@@@"}]',
+      '[{"value_base64":"AAA"}, {"key_base64":"A A="}]',
+      '[{"headers":"a"}]',
+      '[1]',
+      '[{"kye":"a"}]',
+      '[{"partition":-1}]',
+      '[{"timestamp":"soon"}]',
+      '{"a"',
+    ]) {
       const response = await world().request('/v1/topics/t/records', post(body));
       expect([response.status, ((await response.json()) as { code: string }).code], body).toEqual([400, 'request-invalid']);
     }
+  });
+});
+
+describe('HEAD', () => {
+  it('leaves nothing running behind its answer', async () => {
+    let isRunning = false;
+    const rows = (async function* () {
+      isRunning = true;
+      try {
+        for (;;) yield 'x'.repeat(100_000);
+      } finally {
+        isRunning = false;
+      }
+    })();
+    const { request } = world({ rows: rows as never });
+    const response = await request('/v1/topics/flights/records', { method: 'HEAD' });
+    expect([response.status, response.body]).toEqual([200, null]);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(isRunning).toBe(false);
   });
 });
 

@@ -175,9 +175,9 @@ function openGroups({ config, clock, random, logger }: BrokerOptions, topics: To
       ensureTopic: () => topics.ensureOffsetsTopic(),
       isFlushed: config.get('flush.policy') === 'group-commit',
     }),
-    isCurrent: (name, partition, committedMs) => {
+    createdMs: (name, partition) => {
       const topic = topics.byName(name);
-      return topic !== undefined && topic.partitions.has(partition) && committedMs >= topic.record.createdMs;
+      return topic?.partitions.has(partition) === true ? topic.record.createdMs : undefined;
     },
   });
 }

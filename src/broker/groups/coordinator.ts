@@ -25,8 +25,8 @@ export interface CoordinatorPorts {
   readonly logger: Logger;
   readonly settings: GroupSettings;
   readonly log: GroupLog;
-  /** Whether an offset committed then can belong to the topic as it is now (not to a deleted one of the same name). */
-  readonly isCurrent: (topic: string, partition: PartitionId, committedMs: TimestampMs) => boolean;
+  /** When the topic that is there now was created; `undefined` where there is no such partition. */
+  readonly createdMs: (topic: string, partition: PartitionId) => TimestampMs | undefined;
 }
 
 export interface OffsetToCommit extends Omit<CommittedOffset, 'committedMs'> {
@@ -81,14 +81,21 @@ export class GroupCoordinator {
   /** Writes a group's positions; they are seen once they are durable. Errors: those of the log. */
   async commit(groupId: string, offsets: readonly OffsetToCommit[]): Promise<void> {
     if (offsets.length === 0) return;
-    const committedMs = this.#ports.clock.nowMs();
-    const records: KeyValue[] = offsets.map((entry) => ({
+    const nowMs = this.#ports.clock.nowMs();
+    // Never older than its topic, whatever the clock does: by that a start tells it from what is left of a former topic.
+    const dated = offsets.map((entry) => ({
+      ...entry,
+      committedMs: Math.max(nowMs, this.#ports.createdMs(entry.topic, entry.partition) ?? nowMs),
+    }));
+    const records: KeyValue[] = dated.map((entry) => ({
       key: encodeOffsetKey({ group: groupId, topic: entry.topic, partition: entry.partition }),
-      value: encodeOffsetValue({ ...entry, committedMs }),
+      value: encodeOffsetValue(entry),
     }));
     await this.#ports.log.append(groupId, records);
-    for (const { topic, partition, offset, leaderEpoch, metadata } of offsets) {
-      this.#put(groupId, topic, partition, { offset, leaderEpoch, metadata, committedMs });
+    for (const { topic, partition, offset, leaderEpoch, metadata, committedMs } of dated) {
+      // A topic that was deleted meanwhile took its positions along.
+      if (this.#isCurrent(topic, partition, committedMs))
+        this.#put(groupId, topic, partition, { offset, leaderEpoch, metadata, committedMs });
     }
   }
 
@@ -103,16 +110,20 @@ export class GroupCoordinator {
 
   /** Forgets all positions in a deleted topic, in memory at once and in the log. */
   async topicDeleted(topic: string): Promise<void> {
+    const appended: Promise<void>[] = [];
     for (const [groupId, topics] of this.#offsets) {
       const partitions = topics.get(topic);
       if (partitions === undefined) continue;
       topics.delete(topic);
       if (topics.size === 0) this.#offsets.delete(groupId);
-      await this.#ports.log.append(
-        groupId,
-        [...partitions.keys()].map((partition) => ({ key: encodeOffsetKey({ group: groupId, topic, partition }), value: null })),
-      );
+      const records = [...partitions.keys()].map((partition) => ({
+        key: encodeOffsetKey({ group: groupId, topic, partition }),
+        value: null,
+      }));
+      // All before the first wait: what is committed to another topic of the name comes after them.
+      appended.push(this.#ports.log.append(groupId, records));
     }
+    await Promise.all(appended);
   }
 
   /** Ends every timer and answers every held request. */
@@ -159,7 +170,7 @@ export class GroupCoordinator {
       return;
     }
     const { group, topic, partition } = record.key;
-    if (record.value !== null && this.#ports.isCurrent(topic, partition, record.value.committedMs)) {
+    if (record.value !== null && this.#isCurrent(topic, partition, record.value.committedMs)) {
       this.#put(group, topic, partition, record.value);
       return;
     }
@@ -168,6 +179,12 @@ export class GroupCoordinator {
     partitions?.delete(partition);
     if (partitions?.size === 0) topics?.delete(topic);
     if (topics?.size === 0) this.#offsets.delete(group);
+  }
+
+  /** Whether an offset committed then can belong to the topic as it is now, not to a deleted one of the same name. */
+  #isCurrent(topic: string, partition: PartitionId, committedMs: TimestampMs): boolean {
+    const createdMs = this.#ports.createdMs(topic, partition);
+    return createdMs !== undefined && committedMs >= createdMs;
   }
 
   #put(groupId: string, topic: string, partition: PartitionId, offset: CommittedOffset): void {

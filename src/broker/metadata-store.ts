@@ -77,8 +77,9 @@ export class MetadataStore {
     return this.#content.dropped;
   }
 
+  /** Adds a topic in the place of one of its name, which is there only where it could not be struck out after a failed creation. */
   addTopic(topic: TopicRecord): Promise<void> {
-    return this.#change((content) => ({ ...content, topics: [...content.topics, topic] }));
+    return this.#change((content) => ({ ...content, topics: [...content.topics.filter(({ name }) => name !== topic.name), topic] }));
   }
 
   /** Forgets a topic; `isKeptAsDropped` keeps its name and id until its table is gone. */

@@ -152,10 +152,11 @@ export class Topics {
     try {
       topic = await this.#open(record);
     } catch (error) {
-      await store.removeTopic(id, false);
+      // Files first: where they cannot all be removed, a start opens the topic instead of finding files that nobody owns.
       for (let partition = 0; partition < partitions; partition++) {
         if (this.#ports.log.partition(name, partition) !== undefined) await this.#ports.log.deletePartition(name, partition);
       }
+      await store.removeTopic(id, false);
       throw error;
     }
     logger.info('topic created', { topic: name, topicId: id, partitions });

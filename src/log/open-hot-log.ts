@@ -15,6 +15,7 @@ import {
   type TimestampMs,
   type TopicId,
   type TopicName,
+  zeroTopicId,
 } from '../kernel/index.js';
 import { type Logger, silentLogger } from '../telemetry/index.js';
 import { encodeEpochs, encodePartitionMetadata } from './checkpoint-text.js';
@@ -178,7 +179,9 @@ class HotLogDirectory implements HotLog {
       const key = partitionDirectory(topic, partition);
       const known = this.#partitions.get(key);
       if (known !== undefined) {
-        if (known.topicId !== topicId) throw anotherTopic(key, known.topicId, topicId);
+        // A damaged folder that does not say whose it is belongs to the topic of its name: offline, until that is deleted.
+        const isUnnamed = known.topicId === zeroTopicId && known.offline !== undefined;
+        if (known.topicId !== topicId && !isUnnamed) throw anotherTopic(key, known.topicId, topicId);
         known.updateConfig(config);
         return known;
       }

@@ -50,6 +50,14 @@ describe('the metadata store', () => {
     expect(seen.size).toBe(3600);
   });
 
+  it('has one topic of a name, also where one that was not created could not be struck out', async () => {
+    const store = await open();
+    await store.addTopic(record('a'));
+    const second = record('a');
+    await store.addTopic(second);
+    expect((await open()).topics).toEqual([second]);
+  });
+
   it('shows nothing that is not on disk', async () => {
     const store = await open();
     await rm(dir, { recursive: true });

@@ -1,3 +1,5 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { zeroTopicId } from '../../../src/kernel/index.js';
 import { apiVersionsApi, createTopicsApi, deleteTopicsApi, describeConfigsApi, metadataApi } from '../../../src/wire/index.js';
@@ -152,6 +154,22 @@ describe('DeleteTopics', () => {
     expect((await describe_({}, undefined as never)).dropped).toEqual([{ name: 'a', id }]);
     await later.controlHandlers['broker.topic-dropped']!({ topicId: id }, undefined as never);
     expect((await describe_({}, undefined as never)).dropped).toEqual([]);
+  });
+
+  it('are served after a start where one has a damaged folder', async () => {
+    const dataDir = await temporaryFolder();
+    const broker = await testBroker({ dataDir });
+    const client = await WireClient.open(broker);
+    await client.createTopic('a');
+    await client.createTopic('b');
+    await broker.close();
+    await rm(join(dataDir, 'log', 'a-0', 'partition.metadata'));
+    const again = await WireClient.open(await testBroker({ dataDir }));
+    expect(await again.produce('a', batchOf(['x']))).toMatchObject({ errorCode: 56 });
+    expect(await again.produce('b', batchOf(['x']))).toMatchObject({ errorCode: 0 });
+    expect((await again.call(deleteTopicsApi, 1, { topicNames: ['a'], timeoutMs: 1 })).responses[0]).toMatchObject({ errorCode: 0 });
+    await again.createTopic('a');
+    expect(await again.produce('a', batchOf(['x']))).toMatchObject({ errorCode: 0, baseOffset: 0 });
   });
 
   it('has topics, ids, configuration and records after a restart', async () => {

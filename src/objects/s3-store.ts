@@ -8,7 +8,7 @@ import { open, unlink, type FileHandle } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type * as Sdk from '@aws-sdk/client-s3';
-import { invariant, LakeError, MiB, retry, Semaphore, type BackoffPolicy, type Clock, type Random } from '../kernel/index.js';
+import { invariant, LakeError, MiB, retry, secondMs, Semaphore, type BackoffPolicy, type Clock, type Random } from '../kernel/index.js';
 import { isOutcomeUnknown } from './errors.js';
 import { checkKey, checkPrefix } from './keys.js';
 import type { ByteRange, ObjectBody, ObjectInfo, ObjectStore, PutOptions } from './object-store.js';
@@ -36,6 +36,8 @@ const backoff: BackoffPolicy = { firstMs: 200, maxMs: 4_000, tries: 6 };
 const partBytesMin = 16 * MiB;
 const partsMax = 10_000;
 const partsAtOnce = 3;
+/** Slowest upload that is not given up: a request that sends a body has that much longer, while others share its line. */
+const uploadBytesPerSecondMin = MiB;
 /** Connections of one store: more requests wait in the SDK's agent. */
 const socketsMax = 64;
 
@@ -203,7 +205,7 @@ class S3Store implements ObjectStore {
   }
 
   async #putBytes(key: string, bytes: number, read: ReadRange, options: PutOptions): Promise<void> {
-    const call = { what: `writing ${key}`, key, isWrite: true };
+    const call = { what: `writing ${key}`, key, isWrite: true, sentBytes: bytes };
     const condition = options.ifAbsent === true ? { IfNoneMatch: '*' } : {};
     if (bytes > partBytesMin) return this.#putParts(key, bytes, read, options, condition);
     const body = await read(0, bytes);
@@ -240,7 +242,7 @@ class S3Store implements ObjectStore {
     const putPart = async (number: number): Promise<Sdk.CompletedPart> => {
       const start = (number - 1) * partBytes;
       const body = await read(start, Math.min(bytes, start + partBytes));
-      const answer = await this.#call(call, partSignal, (abort) =>
+      const answer = await this.#call({ ...call, sentBytes: body.length }, partSignal, (abort) =>
         this.#client.send(new this.#sdk.UploadPartCommand({ ...upload, PartNumber: number, Body: body, ChecksumAlgorithm: 'CRC32' }), {
           abortSignal: abort,
         }),
@@ -291,20 +293,22 @@ class S3Store implements ObjectStore {
    * Unless `mayRepeat`, a write whose answer was lost is not sent again.
    */
   async #call<T>(
-    call: Omit<S3Call, 'url'>,
+    call: Omit<S3Call, 'url'> & { readonly sentBytes?: number },
     signal: AbortSignal | undefined,
     work: (abort: AbortSignal, isAlive: () => void) => Promise<T>,
     mayRepeat = true,
   ): Promise<T> {
+    // What an upload has sent is not seen from here, so its silence is counted from when all should be there.
+    const limitMs = this.#silenceMs + ((call.sentBytes ?? 0) * partsAtOnce * secondMs) / uploadBytesPerSecondMin;
     const outcome = await retry<{ readonly value: T } | { readonly error: LakeError }>(
       async () => {
         signal?.throwIfAborted();
-        const watch = new Watch(this.#silenceMs, signal);
+        const watch = new Watch(limitMs, signal);
         try {
           return { value: await work(watch.signal, watch.isAlive) };
         } catch (error) {
           if (signal?.aborted === true) throw signal.reason;
-          const mapped = s3Error(watch.isSilent ? new Error(`no answer within ${this.#silenceMs} ms`) : error, { ...call, url: this.url });
+          const mapped = s3Error(watch.isSilent ? new Error(`no answer within ${limitMs} ms`) : error, { ...call, url: this.url });
           if (!mayRepeat && isOutcomeUnknown(mapped)) return { error: mapped };
           throw mapped;
         } finally {

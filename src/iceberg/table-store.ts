@@ -113,15 +113,15 @@ export class TableStore {
     // What cannot be read back must never become the table; and so the result is the same as `load` would give.
     const metadata = parseTableMetadata(bytes);
     const ports = { clock: this.#clock, random: this.#random };
-    const isOurs = await retry(() => this.#putVersion(version, bytes, commitId, signal), commitBackoff, ports, signal);
-    if (!isOurs) throw this.#lost(version, 'another writer wrote it');
+    const written = await retry(() => this.#putVersion({ version, metadata }, bytes, commitId, signal), commitBackoff, ports, signal);
+    if (written === null) throw this.#lost(version, 'another writer wrote it');
     const reason = await retry(() => this.#voidReason(base, version, commitId, signal), commitBackoff, ports, signal);
     if (reason !== null) {
       await this.store.delete(versionKey(this.prefix, version), signal);
       throw this.#lost(version, reason);
     }
     const hintError = await this.#raiseHint(version, signal);
-    return { version, metadata, ...(hintError === null ? {} : { hintError }) };
+    return { ...written, ...(hintError === null ? {} : { hintError }) };
   }
 
   /** Whether a commit of this id is part of the table, looking back as far as `sinceVersion` (exclusive). */
@@ -196,15 +196,18 @@ export class TableStore {
     };
   }
 
-  /** Whether `v<version>` now holds our commit: written by this call, or by an earlier one whose answer was lost. */
-  async #putVersion(version: number, bytes: Buffer, commitId: string, signal?: AbortSignal): Promise<boolean> {
+  /**
+   * What `v<version>` now holds, if it is our commit: written by this call, or by an earlier one whose answer was lost, and that
+   * one may have named its snapshot, or the table, differently. `null` where it is another's.
+   */
+  async #putVersion(own: TableVersion, bytes: Buffer, commitId: string, signal?: AbortSignal): Promise<TableVersion | null> {
     try {
-      await this.store.put(versionKey(this.prefix, version), bytes, { ifAbsent: true, signal });
-      return true;
+      await this.store.put(versionKey(this.prefix, own.version), bytes, { ifAbsent: true, signal });
+      return own;
     } catch (error) {
       if (!isLakeError(error, 'object-exists')) throw error;
-      const found = await this.#read(version, signal);
-      return found !== null && commitIds(found.metadata)[0] === commitId;
+      const found = await this.#read(own.version, signal);
+      return found !== null && commitIds(found.metadata)[0] === commitId ? found : null;
     }
   }
 

@@ -43,6 +43,14 @@ describe('a commit', () => {
     expect(two.metadata.metadataLog.map((entry) => entry.metadataFile)).toEqual([`memory:/${prefix}/metadata/v1.metadata.json`]);
   });
 
+  it('is what was stored, where an earlier try of it turns out to have come through', async () => {
+    const { table } = world();
+    const late = await table.commit(null, { ...emptyMetadata(), tableUuid: '00000000-0000-4000-8000-00000000000a' }, 'first');
+    const again = await table.commit(null, { ...emptyMetadata(), tableUuid: '00000000-0000-4000-8000-00000000000b' }, 'first');
+    expect(again.metadata).toEqual(late.metadata);
+    expect(await table.load()).toEqual({ version: again.version, metadata: again.metadata });
+  });
+
   it('reads nothing again while the table is where the caller knows it', async () => {
     const store = new MemoryStore({ clock });
     const calls: string[] = [];

@@ -115,7 +115,7 @@ async function start(options: BrokerOptions, undo: Undo): Promise<Broker> {
     counters,
     disk: upkeep,
     advertised: () => advertised ?? address,
-    answerBytesMax: () => listener.answerBytesMax(),
+    reserveAnswer: (wantedBytes) => listener.reserveAnswer(wantedBytes),
   };
   const listener = new Listener({
     listen,

@@ -25,6 +25,12 @@ export interface DiskState {
   readonly isBelowReserve: boolean;
 }
 
+export interface AnswerRoom {
+  readonly bytes: number;
+  /** To be called once. */
+  release(): void;
+}
+
 export interface BrokerCore {
   readonly config: ServerConfig;
   readonly clock: Clock;
@@ -43,6 +49,6 @@ export interface BrokerCore {
   readonly disk: DiskState;
   /** What clients are told to connect to; known once the listener is up. */
   readonly advertised: () => HostPort;
-  /** Most bytes a fetch answer should carry now. */
-  readonly answerBytesMax: () => number;
+  /** Room for a fetch answer of at most so many bytes: fewer, while many are read or not yet taken by their clients. */
+  readonly reserveAnswer: (wantedBytes: number) => AnswerRoom;
 }

@@ -21,9 +21,10 @@ export function fetchHandler(core: BrokerCore): Handler {
   return handlerOf(fetchApi, async (request, { version, signal }): Promise<MessageInput<FetchResponse>> => {
     if (request.sessionEpoch > 0) return { errorCode: kafkaErrors.FETCH_SESSION_ID_NOT_FOUND, responses: [] };
     const startMs = core.clock.monotonicMs();
+    const wantedBytes = Math.min(Math.max(0, request.maxBytes), answerBytesMax, partitionBytesMax(request));
     for (;;) {
-      const maxBytes = Math.min(request.maxBytes, answerBytesMax, core.answerBytesMax());
-      const round = await fetchRound(core, request, version, maxBytes);
+      const room = core.reserveAnswer(wantedBytes);
+      const round = await fetchRound(core, request, version, room.bytes).finally(() => room.release());
       const isColdAwaited = round.bytes === 0 && round.watched.some(({ coldOffset }) => coldOffset !== undefined);
       const waitMs = isColdAwaited ? remoteWaitMs : request.maxWaitMs;
       const leftMs = startMs + waitMs - core.clock.monotonicMs();
@@ -32,6 +33,14 @@ export function fetchHandler(core: BrokerCore): Handler {
       await change(core, round, request.minBytes, leftMs, signal);
     }
   });
+}
+
+/** What all partitions asked for may give together. */
+function partitionBytesMax({ topics }: FetchRequest): number {
+  return topics.reduce(
+    (sum, { partitions }) => partitions.reduce((bytes, { partitionMaxBytes }) => bytes + Math.max(0, partitionMaxBytes), sum),
+    0,
+  );
 }
 
 function answerOf(core: BrokerCore, request: FetchRequest, round: FetchRound): MessageInput<FetchResponse> {

@@ -3,11 +3,12 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { type HostPort } from '../../config/index.js';
 import { LakeError, MiB } from '../../kernel/index.js';
 import type { Logger } from '../../telemetry/index.js';
+import type { AnswerRoom } from '../core.js';
 import type { Handler } from '../handlers/handler.js';
 import { Connection, type ConnectionPorts } from './connection.js';
 import { RequestBudget } from './request-budget.js';
 
-/** Bytes of answers in all connections that clients have not taken; near it, fetch answers become small. */
+/** Bytes of answers that are read, or that clients have not taken, in all connections; near it, fetch answers become small. */
 const unsentBytesMax = 256 * MiB;
 /** A fetch answer may always carry this much, however slow other clients are. */
 const answerBytesMin = MiB;
@@ -30,6 +31,7 @@ export class Listener {
   readonly #connections = new Set<Connection>();
   readonly #budget: RequestBudget;
   #unsentBytes = 0;
+  #reservedBytes = 0;
   /** Requests answered, by API name. */
   readonly answered = new Map<string, number>();
   refused = 0;
@@ -64,9 +66,16 @@ export class Listener {
     });
   }
 
-  /** Most bytes a fetch answer should carry now. */
-  answerBytesMax(): number {
-    return Math.max(answerBytesMin, unsentBytesMax - this.#unsentBytes);
+  /** Room for an answer that is to be read: as many bytes as it may carry, held until it is handed to its connection. */
+  reserveAnswer(wantedBytes: number): AnswerRoom {
+    const bytes = Math.min(wantedBytes, Math.max(answerBytesMin, unsentBytesMax - this.#unsentBytes - this.#reservedBytes));
+    this.#reservedBytes += bytes;
+    return {
+      bytes,
+      release: () => {
+        this.#reservedBytes -= bytes;
+      },
+    };
   }
 
   /** Stops accepting and ends every connection; resolves when all are closed. */

@@ -95,6 +95,13 @@ function heldHandler<Req, Res>(
 
 const answered = handlerOf(heartbeatApi, () => ({ errorCode: 0 }));
 
+/** What an answer might carry now. */
+function roomOf(listener: Listener): number {
+  const room = listener.reserveAnswer(Number.POSITIVE_INFINITY);
+  room.release();
+  return room.bytes;
+}
+
 describe('a connection', () => {
   it('starts a request only when the one before is answered', async () => {
     const { handler, started, release } = heldHandler(heartbeatApi, false);
@@ -210,13 +217,25 @@ describe('a connection', () => {
     slow.socket.pause();
     const fetch = Buffer.concat(encodeRequest(fetchApi, 4, 1, 'c', { maxWaitMs: 0, minBytes: 0, topics: [] }));
     slow.socket.write(Buffer.concat([fetch, fetch, fetch, fetch]));
-    await expect.poll(() => listener.answerBytesMax()).toBeLessThan(256 * MiB);
+    await expect.poll(() => roomOf(listener)).toBeLessThan(256 * MiB);
     good.socket.write(heartbeat(1));
     await expect.poll(() => good.frames.length).toBe(1);
     expect(fetches).toBeLessThan(4);
     slow.socket.resume();
     await expect.poll(() => slow.frames.length).toBe(4);
-    expect(listener.answerBytesMax()).toBe(256 * MiB);
+    expect(roomOf(listener)).toBe(256 * MiB);
+  });
+
+  it('gives room to many answers that are read at once only as far as their bound goes', async () => {
+    const { listener } = await serve([answered]);
+    const first = listener.reserveAnswer(200 * MiB);
+    expect(first.bytes).toBe(200 * MiB);
+    const second = listener.reserveAnswer(100 * MiB);
+    expect(second.bytes).toBe(56 * MiB);
+    const third = listener.reserveAnswer(50 * MiB);
+    expect(third.bytes).toBe(MiB);
+    for (const room of [first, second, third]) room.release();
+    expect(roomOf(listener)).toBe(256 * MiB);
   });
 
   it('is closed after silence, but not while its request is held', async () => {

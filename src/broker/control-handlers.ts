@@ -31,8 +31,9 @@ export function brokerControlHandlers(core: BrokerCore): ControlHandlers {
       const topic = known(core, topicId);
       const accepted: PartitionId[] = [];
       const alarms: string[] = [];
-      for (const move of partitions) {
-        const alarm = await moveBoundary(topic, move);
+      // At once: all that are noted together share one write of the checkpoint.
+      const outcomes = await Promise.all(partitions.map(async (move) => ({ move, alarm: await moveBoundary(topic, move) })));
+      for (const { move, alarm } of outcomes) {
         if (alarm === undefined) {
           accepted.push(move.partition);
         } else {

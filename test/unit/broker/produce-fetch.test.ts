@@ -27,10 +27,18 @@ afterEach(() => {
 
 /** From now on the disk cannot give the bytes of some files. */
 function failReads(isBad: (path: string) => boolean): void {
-  fs.read = ((fd: number, buffer: Buffer, offset: number, length: number, position: number, done: (...answer: never[]) => void) => {
-    if (!isBad(fs.readlinkSync(`/proc/self/fd/${fd}`))) return read(fd, buffer, offset, length, position, done);
-    queueMicrotask(() => (done as (error: Error) => void)(Object.assign(new Error('EIO'), { code: 'EIO' })));
-  }) as typeof fs.read;
+  const replaced = (
+    fd: number,
+    buffer: Buffer,
+    at: number,
+    length: number,
+    position: number,
+    done: (error: Error | null) => void,
+  ): void => {
+    if (isBad(fs.readlinkSync(`/proc/self/fd/${fd}`))) queueMicrotask(() => done(Object.assign(new Error('EIO'), { code: 'EIO' })));
+    else read(fd, buffer, at, length, position, done);
+  };
+  fs.read = replaced as unknown as typeof fs.read;
   syncBuiltinESMExports();
 }
 

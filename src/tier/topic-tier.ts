@@ -517,6 +517,7 @@ export class TopicTier {
   #cutAgain(partition: TieredPartition): void {
     partition.cutTarget = Math.max(partition.cutTarget, partition.prepared?.move.to ?? 0);
     partition.cutFailed();
+    this.#wakeup.wake();
   }
 
   #settle(pending: PendingCommit, snapshot: TableSnapshot): void {

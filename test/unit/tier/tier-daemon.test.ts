@@ -376,6 +376,43 @@ describe('the tier daemon', () => {
     }
   });
 
+  it('encodes again at once where the columns of all that waits to be committed have other places by now', async () => {
+    const broker = new SimBroker();
+    const store = memory();
+    const { id } = broker.create('orders', 3);
+    const ends: (() => void)[] = [];
+    const held = (): Promise<void> => new Promise((resolve) => void ends.push(resolve));
+    let isHeld = true;
+    const workers = simWorkers((job) =>
+      isHeld && job.kind === 'encode' && job.footer['thermocline.partition'] !== '0' ? held() : undefined,
+    );
+    const tier = await start(broker, store, { workers, settings: { commitGatherMs: 60_000, cutsAtOnce: 3, describeIntervalMs: 60_000 } });
+    for (let p = 0; p < 2; p++)
+      broker.append(
+        'orders',
+        p,
+        records(0, 5, (n) => ({ a: n })),
+      );
+    broker.append(
+      'orders',
+      2,
+      records(0, 5, (n) => ({ b: n })),
+    );
+    const flushed = tier.call('tier.flush', {});
+    await until(() => ends.length === 2, 'one is ready, two are encoded');
+    const slow = simWorkers((job) => (job.kind === 'stage' && job.partition !== 2 ? new Promise<void>(() => undefined) : undefined));
+    const other = await start(broker, store, { workers: slow, settings: { stagesAtOnce: 3, cutsAtOnce: 3 } });
+    other.call('tier.flush', {}).catch(() => undefined);
+    await until(() => broker.partition('orders', 2).boundary === 5, 'the other daemon commits its column');
+    await tier.hydrate({ topicId: id, partition: 2, offset: 0, maxBytes: 1 });
+    isHeld = false;
+    for (const end of ends) end();
+    await flushed;
+    const snapshot = await expectLakeIsLog(broker, store, 'orders');
+    expect(snapshot.columns.map((column) => column.columnName)).toEqual(['b', 'a']);
+    expect(snapshot.partitions.map((partition) => partition.boundary)).toEqual([5, 5, 5]);
+  });
+
   it('serves and flushes a topic that is no longer tiered without tiering more of it', async () => {
     const broker = new SimBroker();
     const store = memory();

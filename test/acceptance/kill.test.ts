@@ -119,7 +119,14 @@ describe.skipIf(!canSeeProcesses)('a service whose processes are killed', () => 
     expect(workload.acked).toBe(workload.sent);
 
     const answered = asking.done;
-    await eventually('answers to SQL again', () => asking.done > answered + 2 || undefined, backWithinMs);
+    await eventually(
+      'answers to SQL again',
+      () => {
+        expect(asking.wrong).toEqual([]);
+        return asking.done > answered + 2 || undefined;
+      },
+      backWithinMs,
+    );
     await eventually(
       'the follower at the end',
       () => followed.every((found, p) => found.length >= workload.acknowledged[p]!.size) || undefined,

@@ -30,7 +30,7 @@ describe('a service that is stopped and started again', () => {
   it('finds topics, offsets, committed group offsets, table and boundary as they were', async () => {
     const { path, remove } = await dataDir();
     try {
-      const first = await Lake.start({ dataDir: path });
+      await using first = await Lake.start({ dataDir: path });
       const id = await first.createTopic('orders', 3, { 'max.message.bytes': '2000000', 'lake.value.format': 'json' });
       await first.produce(
         'orders',
@@ -83,7 +83,7 @@ describe('a service that is stopped and started again', () => {
         ],
       });
       expect(await terminate(first)).toBe(0);
-      const second = await Lake.start({ dataDir: path });
+      await using second = await Lake.start({ dataDir: path });
       expect(await look(second)).toEqual(before);
       expect((await second.topic('orders')).id).toBe(id);
 
@@ -107,7 +107,7 @@ describe('a service that is stopped and started again', () => {
   it('has every record it acknowledged while it was being stopped', async () => {
     const { path, remove } = await dataDir();
     try {
-      const first = await Lake.start({ dataDir: path });
+      await using first = await Lake.start({ dataDir: path });
       await first.createTopic('t');
       const producer = openProducer({ ...first.client, deliveryTimeoutMs: 1500, batchBytes: 2000, lingerMs: 0 });
       const acknowledged = new Map<number, number>();
@@ -135,7 +135,7 @@ describe('a service that is stopped and started again', () => {
   it.skipIf(!canSeeProcesses)('leaves no process behind when its supervisor is killed, and starts again', async () => {
     const { path, remove } = await dataDir();
     try {
-      const first = await Lake.start({ dataDir: path, set: { 'lake.commit.interval.ms': '200' } });
+      await using first = await Lake.start({ dataDir: path, set: { 'lake.commit.interval.ms': '200' } });
       await first.createTopic('t');
       await first.worksFor('t');
       await first.flush('t');
@@ -208,7 +208,7 @@ describe('records that have left the local disk', () => {
     const random = seeded('cold records');
     const { path, remove } = await dataDir();
     try {
-      const first = await Lake.start({ dataDir: path });
+      await using first = await Lake.start({ dataDir: path });
       await first.createTopic('t');
       const sent: ProducerRecord[] = [];
       for (const compression of compressionCodecs) {

@@ -38,9 +38,18 @@ export interface ServiceOptions {
 }
 
 const running = new Set<ChildProcess>();
-process.on('exit', () => {
+function killAll(): void {
   for (const child of running) child.kill('SIGKILL');
-});
+}
+process.on('exit', killAll);
+// The runner ends its workers by a signal, after which there is no `exit`.
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+  process.once(signal, () => {
+    killAll();
+    process.kill(process.pid, signal);
+  });
+}
+process.once('disconnect', killAll);
 
 /** Spawns the command and resolves at its first `ready` event. Rejects with what it wrote when it ends before. */
 export function startService(options: ServiceOptions): Promise<RunningService> {

@@ -3,7 +3,10 @@
  * killed when a job is cancelled.
  */
 import { type ChildProcess, fork } from 'node:child_process';
+import { readdirSync, rmSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { setPriority } from 'node:os';
+import { join } from 'node:path';
 import { entryPath, errorFromPlain, GiB, LakeError, MiB, Semaphore } from '../kernel/index.js';
 import type { ColumnJob, ColumnJobKind, ColumnJobs, ColumnWorkers } from './jobs.js';
 import type { WorkerAnswer, WorkerRequest } from './worker-protocol.js';
@@ -18,7 +21,10 @@ const closeMs = 2000;
 export interface ColumnWorkersOptions {
   /** Children at most. */
   readonly count: number;
-  /** For spill files and read-back files; made where it is missing. */
+  /**
+   * For spill files and read-back files; made where it is missing. Each worker has a folder of its own in it, which is removed when
+   * the worker ends, or by the next pool there.
+   */
   readonly tempDir: string;
   /** DuckDB's memory bound per child; default 1 GiB. */
   readonly memoryBytes?: number;
@@ -37,6 +43,35 @@ interface PendingJob {
   readonly reject: (error: unknown) => void;
 }
 
+const folderPattern = /^worker-(\d+)$/;
+
+function workerFolder(tempDir: string, pid: number): string {
+  return join(tempDir, `worker-${pid}`);
+}
+
+/** Another pool, of another process, may be at work in the same folder. */
+function removeFoldersOfDead(tempDir: string): void {
+  let names: readonly string[];
+  try {
+    names = readdirSync(tempDir);
+  } catch {
+    return;
+  }
+  for (const name of names) {
+    const pid = folderPattern.exec(name)?.[1];
+    if (pid !== undefined && !isAlive(Number(pid))) rmSync(join(tempDir, name), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
 /** One child and the job it is at. */
 class Worker {
   readonly #child: ChildProcess;
@@ -47,6 +82,7 @@ class Worker {
 
   constructor(options: Required<ColumnWorkersOptions>) {
     this.#child = fork(entryPath('columns/worker-main'), [], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], execArgv: [] });
+    const tempDir = workerFolder(options.tempDir, this.#child.pid ?? 0);
     this.exited = new Promise((resolve) => {
       const onEnd = (why: string): void => {
         this.#hasExited = true;
@@ -56,7 +92,8 @@ class Worker {
           }),
         );
         this.#pending = undefined;
-        resolve();
+        // A read-back file is as large as what it was read from, and a killed worker leaves its own.
+        rm(tempDir, { recursive: true, force: true }).then(resolve, () => resolve());
       };
       this.#child.once('exit', (code, signal) => onEnd(signal ?? `exit code ${String(code)}`));
       this.#child.once('error', (error) => onEnd(error.message));
@@ -69,7 +106,7 @@ class Worker {
         // It has ended already, or the system does not let us: either way the job goes on as it is.
       }
     }
-    this.#send({ kind: 'setup', tempDir: options.tempDir, memoryBytes: options.memoryBytes });
+    this.#send({ kind: 'setup', tempDir, memoryBytes: options.memoryBytes });
   }
 
   get pid(): number | undefined {
@@ -121,6 +158,7 @@ class ForkedColumnWorkers implements ColumnWorkers {
 
   constructor(options: ColumnWorkersOptions) {
     this.#options = { memoryBytes: GiB, niceness: 5, ...options };
+    removeFoldersOfDead(options.tempDir);
     this.#slots = new Semaphore(this.#options.count, queuedJobsMax);
   }
 

@@ -75,6 +75,9 @@ const places: readonly Place[] = [
       const lake = await Lake.start({
         set: { 'bucket.url': 's3://lake/some/prefix', 'bucket.endpoint': server.endpoint },
         environment: { AWS_ACCESS_KEY_ID: server.accessKey, AWS_SECRET_ACCESS_KEY: server.secretKey },
+      }).catch(async (error: unknown) => {
+        await server.stop();
+        throw error;
       });
       return { lake, bucket: join(server.folder, 'lake', 'some', 'prefix'), server };
     },

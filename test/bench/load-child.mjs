@@ -226,8 +226,8 @@ async function consume({ bootstrap, topic }) {
       const answers = await reader.fetch(wanted, { maxWaitMs: 500, minBytes: 1, maxBytes: fetchBytes, isolation: 'uncommitted' });
       fetches++;
       for (const { partition, errorCode, records: fetched } of answers) {
-        if (errorCode !== 0) throw new Error(`${topic}-${partition}: error ${errorCode}`);
         const place = left.get(partition);
+        if (errorCode !== 0) throw new Error(`${topic}-${partition} at ${place.next} of ${place.end}: error ${errorCode}`);
         const end = walkBatches(fetched, (at) => {
           place.next = batchLastOffset(fetched, at) + 1;
         });

@@ -16,7 +16,7 @@ import * as tier from './tier.mjs';
 
 const benches = { 'produce-consume': produceConsume, tier, query, 'cold-fetch': coldFetch, start };
 /** Whatever hangs, it ends: all benches together. */
-const deadlineMinutes = { quick: 4, full: 15 };
+const deadlineMinutes = { quick: 3, full: 12 };
 const tmpfs = 0x01021994;
 
 const help = `Usage: npm run bench -- [options]

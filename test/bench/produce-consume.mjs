@@ -26,6 +26,9 @@ const perfTimeoutMs = 120_000;
 
 const labelOf = ({ partitions, valueBytes }) => `${partitions} part. ${valueBytes === 1024 ? '1 KiB' : `${valueBytes} B`}`;
 
+/** Deleted topics leave the disk soon; the made-up timestamps are no reason to drop anything before. */
+const topicConfig = { 'file.delete.delay.ms': '1000', 'retention.ms': '-1' };
+
 async function startTargets(work, kafka) {
   const targets = [];
   for (const policy of ['group-commit', 'os']) {
@@ -35,11 +38,11 @@ async function startTargets(work, kafka) {
       name: `thermocline ${policy}`,
       broker,
       acks: policy === 'os' ? [-1, 1] : [-1],
-      config: { 'remote.storage.enable': 'false' },
+      config: { ...topicConfig, 'remote.storage.enable': 'false' },
     });
   }
   if (kafka.missing === undefined)
-    targets.push({ name: 'kafka', broker: await startKafka(kafka, join(work, 'kafka')), acks: [-1, 1], config: {} });
+    targets.push({ name: 'kafka', broker: await startKafka(kafka, join(work, 'kafka')), acks: [-1, 1], config: topicConfig });
   return targets;
 }
 
@@ -64,7 +67,7 @@ async function measure({ load, target, workload, topic, figures }) {
       bootstrap,
       topic: named,
       partitions: workload.partitions,
-      config: { ...config, 'file.delete.delay.ms': '1000' },
+      config,
     });
     try {
       await timed(`produce acks=${ack === -1 ? 'all' : ack}`, () =>
@@ -97,7 +100,7 @@ async function measureWithLibrdkafka({ load, perf, target, workload, topic, figu
     });
   };
   const each = Array.from({ length: workload.partitions }, (_, partition) => ['-p', String(partition)]).flat();
-  await load.ask('create', { bootstrap, topic, partitions: workload.partitions, config: { ...config, 'file.delete.delay.ms': '1000' } });
+  await load.ask('create', { bootstrap, topic, partitions: workload.partitions, config });
   try {
     const place = workload.partitions === 1 ? each : [];
     await run('produce acks=all', ['-P', ...place, '-s', String(workload.valueBytes), '-c', String(count), '-a', '-1']);

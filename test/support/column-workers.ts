@@ -9,7 +9,8 @@ export function inlineColumnWorkers(directory: string): ColumnWorkers {
     pids: [],
     run: async (job, signal) => {
       signal?.throwIfAborted();
-      return await runColumnJob(job, engine);
+      // The generic of the port and that of the function are the same, which TypeScript cannot see through the mapped type.
+      return (await runColumnJob(job as never, engine)) as never;
     },
     close: async () => engine.close(),
   };

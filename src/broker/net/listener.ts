@@ -50,7 +50,7 @@ export class Listener {
   listen(): Promise<HostPort> {
     const { host, port } = this.#options.listen;
     return new Promise((resolve, reject) => {
-      this.#server.once('error', (cause) => {
+      const refused = (cause: Error): void => {
         reject(
           new LakeError('internal', `the broker cannot listen on ${host}:${port}: ${cause.message}`, {
             hint: 'Set kafka.listen to a free address; port 0 picks one.',
@@ -58,8 +58,11 @@ export class Listener {
             cause,
           }),
         );
-      });
+      };
+      this.#server.once('error', refused);
       this.#server.listen({ host, port, backlog }, () => {
+        this.#server.off('error', refused);
+        this.#server.on('error', ({ message }) => this.#options.logger.warn('a connection could not be accepted', { error: message }));
         const address = this.#server.address();
         resolve(typeof address === 'object' && address !== null ? { host, port: address.port } : { host, port });
       });

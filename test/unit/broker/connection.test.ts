@@ -1,5 +1,5 @@
-import { connect, type Socket } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { connect, Server, type Socket } from 'node:net';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type Handler, handlerOf, noAnswer, type RequestContext } from '../../../src/broker/handlers/handler.js';
 import { Listener, type ListenerOptions } from '../../../src/broker/net/listener.js';
 import { MiB } from '../../../src/kernel/index.js';
@@ -267,6 +267,18 @@ describe('a connection', () => {
 });
 
 describe('the listener', () => {
+  it('goes on being accepted after the system could not accept some', async () => {
+    const listen = vi.spyOn(Server.prototype, 'listen');
+    const { port, warnings } = await serve([answered]);
+    const [server] = listen.mock.contexts as Server[];
+    listen.mockRestore();
+    for (const code of ['EMFILE', 'ENOBUFS']) server!.emit('error', Object.assign(new Error(`accept ${code}`), { code }));
+    expect(warnings).toHaveLength(2);
+    const { socket, frames } = await open(port);
+    socket.write(heartbeat(1));
+    await expect.poll(() => frames.length).toBe(1);
+  });
+
   it('refuses connections above max.connections', async () => {
     const { port, warnings } = await serve([answered], { connectionsMax: 1 });
     await open(port);

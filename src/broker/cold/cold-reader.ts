@@ -11,6 +11,8 @@ import type { ChunkCache, ChunkRead } from './chunk-cache.js';
 
 /** Bytes asked for at a time: about sixteen of the largest rebuilt batches. */
 export const hydrateBytes = 16 * MiB;
+/** How much smaller than its first records the further ones of a hydration may be. */
+const reachSlack = 2;
 /** Hydrations under way at once; each may keep one column worker busy. */
 const hydrationsMax = 4;
 /** Further ones that wait; beyond, readers are answered empty and come again. */
@@ -27,6 +29,8 @@ interface Hydration {
   readonly fromOffset: Offset;
   /** Offset after the last batch in the cache. */
   nextOffset: Offset;
+  /** Of the batches in the cache. */
+  bytes: number;
   readonly controller: AbortController;
   readonly done: Promise<void>;
 }
@@ -109,14 +113,14 @@ export class ColdReader {
   #start(log: PartitionLog, offset: Offset): void {
     const key = keyOf(log);
     const running = this.#running.get(key) ?? [];
-    // One that began at or before this offset and has not passed it will either bring it or end, and then be asked again.
-    if (this.#isClosed || running.some((one) => one.fromOffset <= offset && one.nextOffset <= offset)) return;
+    if (this.#isClosed || running.some((one) => mayBring(one, offset))) return;
     if (this.#slots.queued >= hydrationsQueuedMax) return;
     if ((this.#restUntilMs.get(key) ?? 0) > this.#ports.clock.monotonicMs()) return;
     const controller = new AbortController();
     const hydration: Hydration = {
       fromOffset: offset,
       nextOffset: offset,
+      bytes: 0,
       controller,
       done: Promise.resolve().then(() => this.#run(log, hydration)),
     };
@@ -172,6 +176,7 @@ export class ColdReader {
         signal.throwIfAborted();
         await writer.append(batches);
         hydration.nextOffset = Math.max(hydration.nextOffset, nextOffset);
+        hydration.bytes += batches.length;
         this.#tell(keyOf(log));
       },
       signal,
@@ -197,6 +202,16 @@ export class ColdReader {
   #tell(key: string): void {
     for (const listener of this.#waiting.get(key) ?? []) listener();
   }
+}
+
+/**
+ * Whether a hydration will either bring an offset or end soon, and then be asked again: it began at or before the offset, has not
+ * passed it, and at the rate of what has come so far it comes as far, or nearly.
+ */
+function mayBring({ fromOffset, nextOffset, bytes }: Hydration, offset: Offset): boolean {
+  if (offset < fromOffset || offset < nextOffset) return false;
+  const reach = bytes === 0 ? Number.POSITIVE_INFINITY : ((nextOffset - fromOffset) * hydrateBytes * reachSlack) / bytes;
+  return offset < fromOffset + reach;
 }
 
 /** A cold side that does not hear the signal is not waited for. */

@@ -99,7 +99,12 @@ describe.skipIf(!canSeeProcesses)('two tier daemons on one bucket', () => {
       const workload = Workload.start(lake, { topic, partitions, producers: 2, recordsPerSecond: 1200 }, random);
       const supervised = (): Promise<number> =>
         eventually('the supervised daemon', () => processesBelow(lake.service.pid).find(({ kind }) => kind === 'tier')?.pid);
-      await sleep(4000);
+      const logs = [lake.service.log, second.log];
+      await eventually(
+        'both to have committed, and to have met',
+        () => (logs.every((log) => commits(log()) > 0) && logs.some((log) => losses(log()) > 0)) || undefined,
+        60_000,
+      );
 
       // Each sleeps for a while, in the middle of whatever it does, and goes on with what it believed.
       for (let round = 0; round < 4; round++) {
@@ -124,19 +129,15 @@ describe.skipIf(!canSeeProcesses)('two tier daemons on one bucket', () => {
       expect(await selectedDifferences(lake, topic, workload)).toEqual([]);
       expect(await consumedDifferences(lake, topic, workload)).toEqual([]);
 
-      // Both took part, and met.
-      const [first, other] = [lake.service.log(), second.log()];
-      expect(commits(first)).toBeGreaterThan(0);
-      expect(commits(other)).toBeGreaterThan(0);
-      expect(losses(first) + losses(other)).toBeGreaterThan(0);
-
       watch.stop();
       const objects = watch.look();
       expect(watch.overwritten).toEqual([]);
       const { versions, problems } = chainProblems(objects);
       expect(problems).toEqual([]);
       expect(versions).toBeGreaterThan(5);
-      expect(versions).toBe(commits(first) + commits(other));
+      // A daemon may die between its write and its word about it: twice one was killed.
+      const told = logs.reduce((sum, log) => sum + commits(log()), 0);
+      expect(versions - told).toBeOneOf([0, 1, 2]);
 
       // The files of the table stand side by side, from the first offset to the boundary, and each is there.
       const files = await lake.sql('SELECT partition, base_offset, last_offset, rows, key FROM system.cold_files ORDER BY 1, 2');

@@ -131,8 +131,7 @@ export async function prepareCut(ports: TierPorts, order: CutOrder): Promise<Pre
       lastOffset,
       unique,
     });
-    await upload(ports, order, key, encoded);
-    await verifyOrRemove(ports, order, key, { columns, rows, digest, bytes: encoded.bytes, baseOffset, lastOffset });
+    await storeOrRemove(ports, order, key, encoded, { columns, rows, digest, bytes: encoded.bytes, baseOffset, lastOffset });
     const withRows = staged.filter((result) => result.rows > 0);
     const file: NewColdFile = {
       key,
@@ -189,8 +188,9 @@ interface Expected {
 }
 
 /** An object that is not to be committed is removed where that is quick; else it is swept later. Nobody else knows its name. */
-async function verifyOrRemove(ports: TierPorts, order: CutOrder, key: string, expected: Expected): Promise<void> {
+async function storeOrRemove(ports: TierPorts, order: CutOrder, key: string, encoded: EncodeResult, expected: Expected): Promise<void> {
   try {
+    await upload(ports, order, key, encoded);
     await verify(ports, order, key, expected);
   } catch (error) {
     try {

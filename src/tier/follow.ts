@@ -76,11 +76,13 @@ export class Follower {
     return taken.reduce((sum, bytes) => sum + bytes, 0);
   }
 
-  /** Over its bound the fullest topic is cut early; until space is free nothing is fetched. */
+  /** Over its bound what cannot be cut is let go, else the fullest topic is cut early; until space is free nothing is fetched. */
   #isSpoolFull(): boolean {
     const topics = [...this.#topics()];
     const bytes = topics.reduce((sum, topic) => sum + topic.spoolBytes, 0);
-    if (bytes < this.#ports.settings.spoolBytesMax) return false;
+    const { spoolBytesMax } = this.#ports.settings;
+    if (bytes < spoolBytesMax) return false;
+    if (bytes - topics.reduce((sum, topic) => sum + topic.shedFailing(), 0) < spoolBytesMax) return false;
     if (!topics.some((topic) => topic.isCutting)) {
       const [fullest] = [...topics].sort((a, b) => b.spoolBytes - a.spoolBytes);
       fullest?.cutEarly();

@@ -206,6 +206,16 @@ export class TieredPartition {
     return backoffMs(policy, this.failures, random);
   }
 
+  /** Gives up its spool until it is tried again, and answers the bytes; all of it can be fetched once more. */
+  shed(): number {
+    const bytes = this.spool.diskBytes;
+    if (this.#phase !== 'following' || bytes === 0) return 0;
+    this.#generation++;
+    this.spool.restart(this.boundary);
+    this.fetchAtMs = this.retryAtMs;
+    return bytes;
+  }
+
   /** A fetch was answered: whatever was wrong with fetching is over. */
   fetched(highWatermark: Offset): void {
     this.highWatermark = highWatermark;

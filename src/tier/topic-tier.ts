@@ -40,6 +40,8 @@ const idleMs = 60_000;
 const filesAhead = 2;
 /** A partition that has this part of a file joins the cut of one that has a whole. */
 const joinsCutAt = 0.75;
+/** So often may a partition fail before its spool makes room for others. */
+const shedAfterFailures = 3;
 
 interface PendingCommit {
   readonly change: TableChange;
@@ -361,17 +363,16 @@ export class TopicTier {
 
   /** Removes the object of a range that is lost, only where the table shows that it is not in it and can no longer come. */
   #discard(partition: TieredPartition, snapshot: TableSnapshot): void {
-    const { clock, settings, store } = this.#ports;
     const move = partition.prepared?.move;
     if (move === undefined || boundaryOf(snapshot.partitions, partition.partition) <= move.from) return;
     const committed = new Set(filesOfPartition(snapshot, partition.partition).map((file) => file.key));
-    for (const { key } of move.files) {
-      if (committed.has(key)) continue;
-      const removal = withDeadline(`removing ${key}`, settings.bucketTimeoutMs, clock, this.#signal, (signal) => store.delete(key, signal));
-      this.#track(
-        removal.catch((error: unknown) => this.#logger.warn('an object nobody refers to stays until it is swept', { key, error })),
-      );
-    }
+    for (const { key } of move.files) if (!committed.has(key)) this.#removeObject(key);
+  }
+
+  #removeObject(key: string): void {
+    const { clock, settings, store } = this.#ports;
+    const removal = withDeadline(`removing ${key}`, settings.bucketTimeoutMs, clock, this.#signal, (signal) => store.delete(key, signal));
+    this.#track(removal.catch((error: unknown) => this.#logger.warn('an object nobody refers to stays until it is swept', { key, error })));
   }
 
   #beginCuts(): void {
@@ -422,7 +423,11 @@ export class TopicTier {
           signal,
         });
       }, signal);
-      if (partition.cutAbort !== abort) return;
+      if (partition.cutAbort !== abort) {
+        // Somebody else has the range; no commit has named this object.
+        for (const { key } of prepared?.move.files ?? []) this.#removeObject(key);
+        return;
+      }
       if (prepared === null) this.#rewind(partition);
       else partition.verified(prepared, this.#ports.clock.monotonicMs());
     } catch (error) {
@@ -597,6 +602,18 @@ export class TopicTier {
     this.#wakeup.wake();
     await done;
     return boundaryMoves(this.table.snapshot ?? (await this.refresh()));
+  }
+
+  /**
+   * Gives up the spools of partitions that fail again and again for a reason of their own (not the bucket's), so that they do not
+   * keep the room that others need. Answers the bytes.
+   */
+  shedFailing(): number {
+    const now = this.#ports.clock.monotonicMs();
+    const failing = [...this.partitions.values()].filter(
+      (p) => p.failures >= shedAfterFailures && p.error?.retriable === false && p.retryAtMs > now,
+    );
+    return failing.reduce((bytes, partition) => bytes + partition.shed(), 0);
   }
 
   /** Cuts what is spooled now, because its space is needed. */

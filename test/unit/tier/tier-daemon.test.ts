@@ -262,6 +262,24 @@ describe('the tier daemon', () => {
     await expectLakeIsLog(broker, store, 'orders');
   });
 
+  it('goes on with other topics while one that cannot be encoded fills the spools', async () => {
+    const broker = new SimBroker();
+    const store = memory();
+    broker.create('bad', 4);
+    broker.create('good', 1);
+    const bad = broker.topicsByName.get('bad')?.id ?? '';
+    const workers = simWorkers((job) => {
+      if (job.kind === 'encode' && job.footer['thermocline.table']?.includes(bad)) throw new LakeError('internal', 'cannot encode');
+    });
+    const tier = await start(broker, store, { workers, settings: { spoolBytesMax: 40_000 } });
+    for (let p = 0; p < 4; p++) broker.append('bad', p, records(0, 2000));
+    await expect(tier.call('tier.flush', { topic: 'bad' })).rejects.toMatchObject({ message: 'cannot encode' });
+    broker.append('good', 0, records(0, 50));
+    await tier.call('tier.flush', { topic: 'good' });
+    expect((await expectLakeIsLog(broker, store, 'good')).partitions[0]?.boundary).toBe(50);
+    expect((await tier.call('tier.status', { topic: 'bad' })).topics[0]?.partitions[0]?.error).toBe('cannot encode');
+  });
+
   it('commits nothing that reads back differently from what the log said', async () => {
     const broker = new SimBroker();
     const inner = memory();
@@ -333,6 +351,28 @@ describe('the tier daemon', () => {
       const data = await keys(store, `topics/orders/${snapshot.topicId}/data/`);
       return data.length === snapshot.files.length;
     }, 'objects that lost are removed');
+  });
+
+  it('removes an object that was uploaded just when another daemon had committed its range', async () => {
+    const broker = new SimBroker();
+    const bucket = memory();
+    const { id } = broker.create('orders', 1);
+    broker.append('orders', 0, records(0, 10));
+    let first: Running | undefined;
+    let isOnce = true;
+    const store = faultyStore(bucket, {
+      after: async ({ operation, key }) => {
+        if (operation !== 'put' || !key.includes('/data/') || !isOnce) return;
+        isOnce = false;
+        await (await start(broker, bucket)).call('tier.flush', {});
+        // It learns of it by a read, before the answer to its upload.
+        await first?.hydrate({ topicId: id, partition: 0, offset: 0, maxBytes: 1 });
+      },
+    });
+    first = await start(broker, store);
+    await first.call('tier.flush', {});
+    const { files } = await expectLakeIsLog(broker, bucket, 'orders');
+    await until(async () => (await keys(bucket, `topics/orders/${id}/data/`)).length === files.length, 'the object that lost is removed');
   });
 
   it('encodes again where another daemon has given its columns other places', async () => {

@@ -30,9 +30,11 @@ interface Refusal {
 export function createTopicsHandler(core: BrokerCore): Handler {
   return handlerOf(createTopicsApi, async (request) => {
     const topics: TopicAnswer[] = [];
+    const seen = new Set<string>();
+    const twice = new Set<string>();
+    for (const { name } of request.topics) (seen.has(name) ? twice : seen).add(name);
     for (const asked of request.topics) {
-      const isTwice = request.topics.filter(({ name }) => name === asked.name).length > 1;
-      const refusal = isTwice
+      const refusal = twice.has(asked.name)
         ? { errorCode: kafkaErrors.INVALID_REQUEST, errorMessage: `topic ${asked.name} is listed more than once` }
         : checkPlacement(core, asked);
       topics.push(

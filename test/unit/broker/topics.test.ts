@@ -69,6 +69,13 @@ describe('CreateTopics', () => {
     expect(twice.topics.map(({ errorCode }) => errorCode)).toEqual([42, 42, 0]);
   });
 
+  it('answers a request of very many topics in time', async () => {
+    const client = await WireClient.open(await testBroker());
+    const names = Array.from({ length: 60_000 }, (_none, i) => `not legal ${i}`);
+    const { topics } = await client.call(createTopicsApi, 5, { topics: names.map((name) => ({ ...shape, name })), validateOnly: true });
+    expect(topics).toHaveLength(names.length);
+  });
+
   it('refuses finite retention of a tiered topic with a hint', async () => {
     const client = await WireClient.open(await testBroker());
     const configs = [{ name: 'retention.ms', value: '1000' }];

@@ -29,8 +29,8 @@ const labelOf = ({ partitions, valueBytes }) => `${partitions} part. ${valueByte
 /** Deleted topics leave the disk soon; the made-up timestamps are no reason to drop anything before. */
 const topicConfig = { 'file.delete.delay.ms': '1000', 'retention.ms': '-1' };
 
-async function startTargets(work, kafka) {
-  const targets = [];
+/** Adds each broker to `targets` as it is there, so that what was started is stopped whatever fails. */
+async function startTargets(targets, work, kafka) {
   for (const policy of ['group-commit', 'os']) {
     const broker = await startService({ dataDir: join(work, policy), command: ['broker'], set: { 'flush.policy': policy } });
     // Topics are not tiered, so that only the broker is at work.
@@ -43,7 +43,6 @@ async function startTargets(work, kafka) {
   }
   if (kafka.missing === undefined)
     targets.push({ name: 'kafka', broker: await startKafka(kafka, join(work, 'kafka')), acks: [-1, 1], config: topicConfig });
-  return targets;
 }
 
 /** One workload on one broker: produce with each acks, consume what the first wrote. Rows: `workload | what | broker`. */
@@ -118,9 +117,9 @@ export async function run({ work, quick, rounds, note }) {
   if (perf === undefined) skipped.push('librdkafka as generator: THERMOCLINE_TEST_RDKAFKA_PERFORMANCE names no rdkafka_performance');
   const figures = new Figures();
   const load = openChild('load-child.mjs');
-  let targets = [];
+  const targets = [];
   try {
-    targets = await startTargets(work, kafka);
+    await startTargets(targets, work, kafka);
     const bytesOf = ({ valueBytes }) => (valueBytes === 1024 ? 400e6 : 200e6) / (quick ? 4 : 1);
     for (const workload of workloads)
       await load.ask('prepareFixed', { ...workload, name: labelOf(workload), totalBytes: bytesOf(workload) });

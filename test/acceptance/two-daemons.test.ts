@@ -14,7 +14,7 @@ const topic = 'events';
 const partitions = 2;
 const settings = {
   'lake.file.bytes': '1048576',
-  'lake.commit.interval.ms': '300',
+  'lake.commit.interval.ms': '100',
   'log.segment.bytes': '1048576',
   'log.local.retention.ms': '1000',
   'log.retention.check.interval.ms': '500',
@@ -100,11 +100,7 @@ describe.skipIf(!canSeeProcesses)('two tier daemons on one bucket', () => {
       const supervised = (): Promise<number> =>
         eventually('the supervised daemon', () => processesBelow(lake.service.pid).find(({ kind }) => kind === 'tier')?.pid);
       const logs = [lake.service.log, second.log];
-      await eventually(
-        'both to have committed, and to have met',
-        () => (logs.every((log) => commits(log()) > 0) && logs.some((log) => losses(log()) > 0)) || undefined,
-        60_000,
-      );
+      await eventually('the two to have met', () => logs.some((log) => losses(log()) > 0) || undefined, 60_000);
 
       // Each sleeps for a while, in the middle of whatever it does, and goes on with what it believed.
       for (let round = 0; round < 4; round++) {
@@ -135,6 +131,7 @@ describe.skipIf(!canSeeProcesses)('two tier daemons on one bucket', () => {
       const { versions, problems } = chainProblems(objects);
       expect(problems).toEqual([]);
       expect(versions).toBeGreaterThan(5);
+      for (const log of logs) expect(commits(log())).toBeGreaterThan(0);
       // A daemon may die between its write and its word about it: twice one was killed.
       const told = logs.reduce((sum, log) => sum + commits(log()), 0);
       expect(versions - told).toBeOneOf([0, 1, 2]);

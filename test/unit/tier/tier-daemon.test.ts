@@ -269,7 +269,7 @@ describe('the tier daemon', () => {
     broker.create('good', 1);
     const bad = broker.topicsByName.get('bad')?.id ?? '';
     const workers = simWorkers((job) => {
-      if (job.kind === 'encode' && job.footer['thermocline.table']?.includes(bad)) throw new LakeError('internal', 'cannot encode');
+      if (job.kind === 'encode' && job.footer?.['thermocline.table']?.includes(bad)) throw new LakeError('internal', 'cannot encode');
     });
     const tier = await start(broker, store, { workers, settings: { spoolBytesMax: 40_000 } });
     for (let p = 0; p < 4; p++) broker.append('bad', p, records(0, 2000));
@@ -424,7 +424,7 @@ describe('the tier daemon', () => {
     const held = (): Promise<void> => new Promise((resolve) => void ends.push(resolve));
     let isHeld = true;
     const workers = simWorkers((job) =>
-      isHeld && job.kind === 'encode' && job.footer['thermocline.partition'] !== '0' ? held() : undefined,
+      isHeld && job.kind === 'encode' && job.footer?.['thermocline.partition'] !== '0' ? held() : undefined,
     );
     const tier = await start(broker, store, { workers, settings: { commitGatherMs: 60_000, cutsAtOnce: 3, describeIntervalMs: 60_000 } });
     for (let p = 0; p < 2; p++)

@@ -72,8 +72,8 @@ export async function claimBucket(
     `${store.url} belongs to cluster ${found.clusterId}; this data directory is of cluster ${cluster}`,
     {
       hint:
-        `Point --data-dir at the data of cluster ${found.clusterId}, or use another bucket prefix; ` +
-        'after the loss of that data, restore it from the bucket with "thermocline recover".',
+        `Point --data-dir at the data of cluster ${found.clusterId}, or use another bucket prefix. ` +
+        'Restoring lost data from the bucket ("thermocline recover") is not there yet.',
       facts: { url: store.url, bucketCluster: found.clusterId, dataDirCluster: cluster },
     },
   );

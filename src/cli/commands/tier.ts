@@ -87,7 +87,8 @@ async function evict(topic: string | undefined, flags: ClientFlags): Promise<voi
       })),
     ),
   );
-  process.stderr.write(`${answer.evicted_segments} segments, ${formatBytes(answer.evicted_bytes)} evicted\n`);
+  const { evicted_segments: segments, evicted_bytes: bytes } = answer;
+  process.stderr.write(`${segments} ${segments === 1 ? 'segment' : 'segments'}, ${formatBytes(bytes)} evicted\n`);
 }
 
 export function register(program: Command): void {

@@ -1,7 +1,7 @@
 /** The gateway with its connections: the query service, a producer for posted records, the broker's control socket. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openLogReader, openProducer, type Producer } from '../client/index.js';
+import { openProducer, type Producer } from '../client/index.js';
 import { openColumnWorkers } from '../columns/index.js';
 import { parseHostPort, placesOf, type ServerConfig } from '../config/index.js';
 import { type RecordSink, startGateway } from '../gateway/index.js';
@@ -10,8 +10,8 @@ import { lockDirectory } from '../log/index.js';
 import { openObjectStore } from '../objects/index.js';
 import { openQueryService, type QueryService } from '../query/index.js';
 import type { Logger, MetricSample } from '../telemetry/index.js';
-import { BrokerLink } from './broker-link.js';
-import { closeAll, helloOf, neverResolves, type RunningRole, storeOptions } from './role.js';
+import { connectToBroker } from './broker-connection.js';
+import { closeAll, type RunningRole, storeOptions } from './role.js';
 
 /** Column workers of the query side: one may encode a chunk of the tail behind the queries while the other stages for one. */
 const tailWorkers = 2;
@@ -26,18 +26,7 @@ export async function startGatewayRole(config: ServerConfig, logger: Logger): Pr
   // A second gateway would clear the caches that the first one's queries read from.
   const lock = await lockDirectory(places.queryDir, { clock: systemClock, random: systemRandom });
   const store = await openObjectStore(places.bucketUrl, storeOptions(config));
-  const link = new BrokerLink({
-    address: places.controlAddress,
-    hello: helloOf('gateway'),
-    handlers: {},
-    clock: systemClock,
-    random: systemRandom,
-    logger,
-  });
-  const failed = neverResolves();
-  link.refused.catch(failed.reject);
-  const bootstrap = config.get('bootstrap') || (await link.kafkaAddress());
-  const reader = openLogReader({ bootstrap, clientId: 'thermocline-gateway' });
+  const { link, reader, bootstrap, failed } = await connectToBroker('gateway', config, logger, {});
   const workers = openColumnWorkers({
     count: tailWorkers,
     tempDir: join(places.queryDir, 'workers'),

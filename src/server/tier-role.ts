@@ -1,7 +1,6 @@
 /** The tier daemon with its connections: the broker's control socket, its Kafka port, the bucket, the column workers. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openLogReader } from '../client/index.js';
 import { openColumnWorkers } from '../columns/index.js';
 import { placesOf, type ServerConfig } from '../config/index.js';
 import { type ControlHandlers, tierCallsAtStart } from '../control/index.js';
@@ -9,26 +8,15 @@ import { systemClock, systemRandom } from '../kernel/index.js';
 import { openObjectStore } from '../objects/index.js';
 import { type Logger, processSamples } from '../telemetry/index.js';
 import { startTier } from '../tier/index.js';
-import { BrokerLink } from './broker-link.js';
-import { closeAll, helloOf, neverResolves, type RunningRole, storeOptions } from './role.js';
+import { connectToBroker } from './broker-connection.js';
+import { closeAll, type RunningRole, storeOptions } from './role.js';
 
 export async function startTierRole(config: ServerConfig, logger: Logger): Promise<RunningRole> {
   const places = placesOf(config);
   await mkdir(places.spoolDir, { recursive: true });
   const store = await openObjectStore(places.bucketUrl, storeOptions(config));
   const handlers: { -readonly [M in keyof ControlHandlers]: ControlHandlers[M] } = tierCallsAtStart();
-  const link = new BrokerLink({
-    address: places.controlAddress,
-    hello: helloOf('tier'),
-    handlers,
-    clock: systemClock,
-    random: systemRandom,
-    logger,
-  });
-  const failed = neverResolves();
-  link.refused.catch(failed.reject);
-  const bootstrap = config.get('bootstrap') || (await link.kafkaAddress());
-  const reader = openLogReader({ bootstrap, clientId: 'thermocline-tier' });
+  const { link, reader, bootstrap, failed } = await connectToBroker('tier', config, logger, handlers);
   const workers = openColumnWorkers({
     count: config.get('tier.workers'),
     tempDir: join(places.spoolDir, 'workers'),

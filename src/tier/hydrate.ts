@@ -12,6 +12,7 @@ import type { CacheLease, LocalCache } from '../objects/index.js';
 import { batchBytes, batchLastOffset, walkBatches } from '../wire/index.js';
 import { transferMs } from './cut.js';
 import { throwIfStopped, withDeadline } from './deadline.js';
+import { holeBatches } from './hole-batches.js';
 import type { TierPorts } from './ports.js';
 import type { TopicTier } from './topic-tier.js';
 
@@ -36,8 +37,8 @@ export class Hydrator {
   }
 
   /**
-   * Streams record batches from the one that covers `offset`, until `maxBytes` or the boundary. Holes between files are spanned: by
-   * the last batch before them, or by the first part's base.
+   * Streams record batches from the one that covers `offset`, until `maxBytes` or the boundary. Holes between files, and behind the
+   * last, come as markers that every client steps over.
    * Errors: `offset-out-of-range` at or above the boundary, `cold-unavailable`, `cold-corrupt`, `overloaded`, `cancelled`.
    */
   async hydrate(
@@ -78,14 +79,16 @@ export class Hydrator {
     let bytes = 0;
     while (next < boundary && bytes < asked.maxBytes) {
       throwIfStopped(signal, 'a hydration');
-      const span = coveringSpan(snapshot, asked.partition, next, boundary);
-      if (span === null) {
-        // Nothing has rows up to the boundary: there is only to say so.
-        await sendPart({ baseOffset: next, nextOffset: boundary }, new Uint8Array());
-        next = boundary;
-        break;
+      const file = findFile(snapshot, asked.partition, next);
+      if (file === null || file.baseOffset > next) {
+        for (const hole of holeBatches(next, file?.baseOffset ?? boundary)) {
+          await sendPart({ baseOffset: next, nextOffset: hole.nextOffset }, hole.bytes);
+          next = hole.nextOffset;
+          bytes += hole.bytes.length;
+        }
+        continue;
       }
-      const sent = await this.#sendFrom(topic, span, next, asked.maxBytes - bytes, sendPart, signal);
+      const sent = await this.#sendFrom(topic, file, next, asked.maxBytes - bytes, sendPart, signal);
       invariant(sent.nextOffset > next, 'a hydration moves on', { next, nextOffset: sent.nextOffset });
       next = sent.nextOffset;
       bytes += sent.bytes;
@@ -93,10 +96,10 @@ export class Hydrator {
     return { nextOffset: next, bytes };
   }
 
-  /** Rebuilds batches of one file and sends them in parts; `next` may lie in a hole before the file. */
+  /** Rebuilds batches of one file, which stands for `next`, and sends them in parts. */
   async #sendFrom(
     topic: TopicTier,
-    span: FileSpan,
+    file: ColdFile,
     next: Offset,
     maxBytes: number,
     sendPart: SendPart,
@@ -104,16 +107,16 @@ export class Hydrator {
   ): Promise<{ readonly nextOffset: Offset; readonly bytes: number }> {
     const outPath = join(this.#ports.spoolDir, `${this.#ports.random.uuid()}.hydrated`);
     try {
-      const rebuilt = await this.#withLocal(span.file, signal, (path) =>
+      const rebuilt = await this.#withLocal(file, signal, (path) =>
         withDeadline('rebuilding batches', this.#ports.settings.jobTimeoutMs, this.#ports.clock, signal, (inner) =>
           this.#ports.workers.run(
             {
               kind: 'rebuild',
               path,
-              partition: span.file.partition,
-              fromOffset: Math.max(next, span.file.baseOffset),
-              baseOffset: span.file.baseOffset,
-              lastOffset: span.lastOffset,
+              partition: file.partition,
+              fromOffset: next,
+              baseOffset: file.baseOffset,
+              lastOffset: file.lastOffset,
               maxBytes,
               maxBatchBytes: Math.min(batchBytesMax, topic.settings.maxMessageBytes),
               outPath,
@@ -240,20 +243,6 @@ export class Hydrator {
       });
     }
   }
-}
-
-interface FileSpan {
-  readonly file: ColdFile;
-  /** Last offset its last batch stands for: up to the next file or the boundary. */
-  readonly lastOffset: Offset;
-}
-
-/** The file whose batches cover an offset, or the next above it; for a hole below the boundary the last, whose last batch spans it. */
-export function coveringSpan(snapshot: TableSnapshot, partition: PartitionId, offset: Offset, boundary: Offset): FileSpan | null {
-  const file = findFile(snapshot, partition, offset) ?? filesOfPartition(snapshot, partition).at(-1);
-  if (file === undefined) return null;
-  const after = findFile(snapshot, partition, file.lastOffset + 1);
-  return { file, lastOffset: (after?.baseOffset ?? boundary) - 1 };
 }
 
 async function readFully(file: Awaited<ReturnType<typeof open>>, buffer: Buffer, at: number, path: string): Promise<void> {

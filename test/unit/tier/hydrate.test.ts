@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/kernel/index.js';
 import { faultyStore, MemoryStore, unavailable } from '../../../src/objects/index.js';
-import { batchBaseOffset, batchLastOffset, decodeBatch, walkBatches } from '../../../src/wire/index.js';
+import { batchBaseOffset, batchLastOffset, decodeBatch, isControl, walkBatches } from '../../../src/wire/index.js';
 import { SimBroker } from '../../support/sim-broker.js';
 import { records, type Running, startDaemon, until } from './daemon-fixture.js';
 
@@ -99,7 +99,7 @@ describe('hydration', () => {
     expect(parts.flatMap((part) => read(part.payload))).toEqual(read(broker.bytesOf('orders', 0)));
   });
 
-  it('spans holes that have no file', async () => {
+  it('gives holes that have no file as markers, which a client steps over', async () => {
     const broker = new SimBroker();
     const { id } = broker.create('orders', 1);
     const tier = await start(broker, memory());
@@ -111,12 +111,33 @@ describe('hydration', () => {
     broker.append('orders', 0, records(5, 2), marker);
     await tier.call('tier.flush', {});
     expect(broker.partition('orders', 0).boundary).toBe(7);
-    const fromStart = await tier.hydrate({ topicId: id, partition: 0, offset: 0, maxBytes: 1e9 });
-    expect(fromStart.parts.map((part) => [part.baseOffset, part.nextOffset])).toEqual([[0, 7]]);
-    expect(fromStart.parts.flatMap((part) => read(part.payload)).map((record) => record.offset)).toEqual([2, 3, 4]);
-    const fromHole = await tier.hydrate({ topicId: id, partition: 0, offset: 6, maxBytes: 1e9 });
-    expect(fromHole.result.nextOffset).toBe(7);
-    expect(batchLastOffset(fromHole.parts[0]?.payload as Buffer, 0)).toBe(6);
+    const hydrated = async (offset: number): Promise<string[]> => {
+      const { parts, result } = await tier.hydrate({ topicId: id, partition: 0, offset, maxBytes: 1e9 });
+      expect(result.nextOffset).toBe(7);
+      const told: string[] = [];
+      for (const { payload } of parts) {
+        walkBatches(payload, (at) => {
+          const kind = isControl(payload, at) ? 'marker' : 'record';
+          const last = batchLastOffset(payload, at);
+          told.push(...decodeBatch(payload, at).map((record) => `${kind} ${record.offset}${record.offset === last ? '' : `…${last}`}`));
+        });
+      }
+      return told;
+    };
+    expect(await hydrated(0)).toEqual(['marker 1', 'record 2', 'record 3', 'record 4', 'marker 6']);
+    expect(await hydrated(5)).toEqual(['marker 6']);
+    expect(await hydrated(6)).toEqual(['marker 6']);
+  });
+
+  it('says of a partition without any file that there is nothing up to its boundary', async () => {
+    const broker = new SimBroker();
+    const { id } = broker.create('orders', 1);
+    const tier = await start(broker, memory());
+    broker.append('orders', 0, records(0, 2), { isControl: true, isTransactional: true });
+    await tier.call('tier.flush', {});
+    const { parts, result } = await tier.hydrate({ topicId: id, partition: 0, offset: 0, maxBytes: 1e9 });
+    expect(result.nextOffset).toBe(2);
+    expect(parts.map(({ payload }) => [isControl(payload, 0), batchLastOffset(payload, 0)])).toEqual([[true, 1]]);
   });
 
   it('refuses an offset at the boundary, and finds what another daemon committed', async () => {

@@ -85,6 +85,14 @@ describe('the house', () => {
     expect(wrong).toEqual([]);
   });
 
+  it('stores nothing of log, broker and tier but through the disk port', () => {
+    const homes = new Set(['src/log/directory-lock.ts']);
+    const wrong = files.filter(
+      (file) => ['log', 'broker', 'tier'].includes(file.room) && !homes.has(file.name) && /'node:fs/.test(file.text),
+    );
+    expect(wrong.map((file) => file.name)).toEqual([]);
+  });
+
   it('keeps DuckDB out of every process that must answer quickly', () => {
     const wrong = files.filter((file) => /from '@duckdb\//.test(file.text) && !['columns', 'query', 'cli'].includes(file.room));
     expect(wrong.map((file) => file.name)).toEqual([]);

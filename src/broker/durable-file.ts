@@ -1,27 +1,27 @@
 /** Small files that survive any kill: whole new content, or the old one. */
-import { open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import type { Disk } from '../kernel/index.js';
 
 /**
  * Replaces a file: temporary file, fsync, rename, fsync of the directory. One write of a path at a time. Errors are the operating
  * system's.
  */
-export async function writeDurably(path: string, content: string): Promise<void> {
+export async function writeDurably(disk: Disk, path: string, content: string): Promise<void> {
   const temporary = `${path}.tmp`;
   try {
-    const file = await open(temporary, 'w', 0o644);
+    const file = await disk.open(temporary, 'w', 0o644);
     try {
       await file.writeFile(content);
       await file.sync();
     } finally {
       await file.close();
     }
-    await rename(temporary, path);
+    await disk.rename(temporary, path);
   } catch (error) {
-    await rm(temporary, { force: true });
+    await disk.rm(temporary, { force: true });
     throw error;
   }
-  const directory = await open(dirname(path), 'r');
+  const directory = await disk.open(dirname(path), 'r');
   try {
     await directory.sync();
   } finally {
@@ -30,9 +30,9 @@ export async function writeDurably(path: string, content: string): Promise<void>
 }
 
 /** The file's text, `undefined` where there is none. */
-export async function readIfThere(path: string): Promise<string | undefined> {
+export async function readIfThere(disk: Disk, path: string): Promise<string | undefined> {
   try {
-    return await readFile(path, 'utf8');
+    return (await disk.readFile(path)).toString('utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;

@@ -8,5 +8,6 @@
  * or above the end; offsets are committed durably before the answer.
  * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/broker`; real clients in `test/conformance`.
  */
-export { type Broker, type BrokerOptions, startBroker } from './broker.js';
+export { type Broker, startBroker } from './broker.js';
+export type { BrokerOptions } from './open-core.js';
 export type { ColdPartition, ColdTier, FoundOffset } from './cold-tier.js';

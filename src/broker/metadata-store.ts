@@ -11,12 +11,14 @@ import { join } from 'node:path';
 import {
   type ClusterId,
   clusterId,
+  type Disk,
   freshId,
   isTopicId,
   isTopicName,
   LakeError,
   Mutex,
   type Random,
+  systemDisk,
   type TimestampMs,
   type TopicId,
   type TopicName,
@@ -50,23 +52,25 @@ const formatVersion = 1;
 
 export class MetadataStore {
   readonly clusterId: ClusterId;
+  readonly #disk: Disk;
   readonly #path: string;
   readonly #writing = new Mutex();
   #content: Content;
 
-  private constructor(path: string, cluster: ClusterId, content: Content) {
+  private constructor(disk: Disk, path: string, cluster: ClusterId, content: Content) {
+    this.#disk = disk;
     this.#path = path;
     this.clusterId = cluster;
     this.#content = content;
   }
 
   /** Opens or creates the store in a data directory that exists. Errors: `internal` naming the file that cannot be read. */
-  static async open(dataDir: string, nodeId: number, random: Random): Promise<MetadataStore> {
-    const cluster = await openClusterId(join(dataDir, 'meta.properties'), nodeId, random);
+  static async open(dataDir: string, nodeId: number, random: Random, disk: Disk = systemDisk): Promise<MetadataStore> {
+    const cluster = await openClusterId(disk, join(dataDir, 'meta.properties'), nodeId, random);
     const path = join(dataDir, 'metadata.json');
-    const text = await readIfThere(path);
+    const text = await readIfThere(disk, path);
     const content = text === undefined ? { topics: [], dropped: [], nextProducerId: 0n } : parseContent(path, text);
-    return new MetadataStore(path, cluster, content);
+    return new MetadataStore(disk, path, cluster, content);
   }
 
   get topics(): readonly TopicRecord[] {
@@ -110,7 +114,7 @@ export class MetadataStore {
     return this.#writing.run(async () => {
       const content = next(this.#content);
       try {
-        await writeDurably(this.#path, formatContent(content));
+        await writeDurably(this.#disk, this.#path, formatContent(content));
       } catch (error) {
         throw toLakeError(error, isNoSpace(error) ? 'disk-full' : 'internal', `metadata cannot be written to ${this.#path}`);
       }
@@ -123,11 +127,11 @@ function isNoSpace(error: unknown): boolean {
   return (error as NodeJS.ErrnoException).code === 'ENOSPC';
 }
 
-async function openClusterId(path: string, nodeId: number, random: Random): Promise<ClusterId> {
-  const text = await readIfThere(path);
+async function openClusterId(disk: Disk, path: string, nodeId: number, random: Random): Promise<ClusterId> {
+  const text = await readIfThere(disk, path);
   if (text === undefined) {
     const id = freshId((length) => random.bytes(length));
-    await writeDurably(path, `version=1\ncluster.id=${id}\nnode.id=${nodeId}\n`);
+    await writeDurably(disk, path, `version=1\ncluster.id=${id}\nnode.id=${nodeId}\n`);
     return clusterId(id);
   }
   const id = /^cluster\.id=(\S+)$/m.exec(text)?.[1];

@@ -2,9 +2,8 @@
  * What the broker does by the clock: rolls, retains and evicts segments, and watches the free space of its disk, whose two
  * floors decide when caches are dropped and when produce is refused.
  */
-import { statfs } from 'node:fs/promises';
 import type { ServerConfig } from '../config/index.js';
-import { type Clock, InvariantError, secondMs, toLakeError } from '../kernel/index.js';
+import { type Clock, type Disk, InvariantError, secondMs, toLakeError } from '../kernel/index.js';
 import type { HotLog } from '../log/index.js';
 import type { Logger } from '../telemetry/index.js';
 import type { ChunkCache } from './cold/chunk-cache.js';
@@ -17,6 +16,7 @@ export interface UpkeepPorts {
   readonly dataDir: string;
   readonly config: ServerConfig;
   readonly clock: Clock;
+  readonly disk: Disk;
   readonly logger: Logger;
   readonly log: HotLog;
   readonly cache: ChunkCache;
@@ -84,8 +84,8 @@ export class Upkeep implements DiskState {
 
   async #checkDisk(): Promise<void> {
     const { dataDir, config, logger, cache } = this.#ports;
-    const disk = await statfs(dataDir);
-    this.#freeBytes = disk.bavail * disk.bsize;
+    const { bavail, bsize } = await this.#ports.disk.statfs(dataDir);
+    this.#freeBytes = bavail * bsize;
     const isBelowReserve = this.#freeBytes < config.get('disk.reserve.bytes');
     if (isBelowReserve !== this.#isBelowReserve) {
       this.#isBelowReserve = isBelowReserve;

@@ -10,12 +10,12 @@
  */
 import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
-import { deflateRaw, inflateRaw } from 'node:zlib';
+import { deflateRaw, deflateRawSync, inflateRaw, inflateRawSync } from 'node:zlib';
 import avro from 'avsc';
 import { LakeError, MiB } from '../kernel/index.js';
 
-const deflate = promisify(deflateRaw);
-const inflate = promisify(inflateRaw);
+const deflateBeside = promisify(deflateRaw);
+const inflateBeside = promisify(inflateRaw);
 
 export type AvroSchema = string | readonly AvroSchema[] | { readonly [key: string]: unknown };
 
@@ -26,6 +26,8 @@ export interface AvroFile {
   readonly records: readonly unknown[];
 }
 
+/** Smaller blocks take less time at once (about a millisecond) than a thread's turn may take. */
+const atOnceBytesMax = 64 * 1024;
 /** Records go into blocks of about this many bytes before compression, so that a reader never inflates much at once. */
 const blockBytes = 256 * 1024;
 /** A foreign writer's block may be larger; beyond this it is refused, as 1 MiB of deflate can hold a thousand. */
@@ -105,10 +107,23 @@ export async function writeAvroFile(schema: AvroSchema, header: ReadonlyMap<stri
   for (const [key, value] of header) meta[key] = Buffer.from(value);
   const parts = [headerType.toBuffer({ magic, meta, sync })];
   for (const block of blocks) {
-    const bytes = await deflate(Buffer.concat(block.parts));
+    const plain = Buffer.concat(block.parts);
+    const bytes = plain.length <= atOnceBytesMax ? deflateRawSync(plain) : await deflateBeside(plain);
     parts.push(blockType.toBuffer({ count: block.count, bytes, sync }));
   }
   return Buffer.concat(parts);
+}
+
+/** What is small before and after is inflated at once; what turns out to be large is begun anew beside the event loop. */
+async function inflated(bytes: Buffer): Promise<Buffer> {
+  if (bytes.length <= atOnceBytesMax) {
+    try {
+      return inflateRawSync(bytes, { maxOutputLength: atOnceBytesMax });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ERR_BUFFER_TOO_LARGE') throw error;
+    }
+  }
+  return inflateBeside(bytes, { maxOutputLength: inflatedBlockBytesMax });
 }
 
 /** Reads a whole container file (codec null or deflate). Errors: `table-corrupt`, also for a file that ends early. */
@@ -128,7 +143,7 @@ export async function readAvroFile(file: Buffer, name: string): Promise<AvroFile
       const block = blockType.decode(file, at) as { value: { count: number; bytes: Buffer; sync: Buffer }; offset: number };
       if (block.offset < 0) throw new Error('the file ends inside a block');
       if (!block.value.sync.equals(value.sync)) throw new Error('a block ends without the sync marker');
-      const bytes = codec === 'null' ? block.value.bytes : await inflate(block.value.bytes, { maxOutputLength: inflatedBlockBytesMax });
+      const bytes = codec === 'null' ? block.value.bytes : await inflated(block.value.bytes);
       let position = 0;
       for (let i = 0; i < block.value.count; i++) {
         const record = type.decode(bytes, position);

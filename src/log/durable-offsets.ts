@@ -3,7 +3,7 @@
  * under way shares the next one.
  */
 import { join } from 'node:path';
-import { LakeError, type Offset, toLakeError } from '../kernel/index.js';
+import { type Disk, LakeError, type Offset, toLakeError } from '../kernel/index.js';
 import { decodeOffsets, encodeOffsets } from './checkpoint-text.js';
 import { readFileIfThereSync } from './durable-file.js';
 
@@ -14,10 +14,10 @@ export class DurableOffsets {
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
 
-  constructor(directory: string, name: string, replaceFile: (path: string, bytes: Uint8Array) => Promise<void>) {
+  constructor(disk: Disk, directory: string, name: string, replaceFile: (path: string, bytes: Uint8Array) => Promise<void>) {
     this.#path = join(directory, name);
     this.#replaceFile = replaceFile;
-    const bytes = readFileIfThereSync(this.#path);
+    const bytes = readFileIfThereSync(disk, this.#path);
     this.#offsets = bytes === undefined ? new Map() : decodeOffsets(bytes.toString(), this.#path);
   }
 

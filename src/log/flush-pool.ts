@@ -4,7 +4,21 @@
  */
 import { Worker } from 'node:worker_threads';
 import { entryPath, LakeError } from '../kernel/index.js';
-import type { FlushAnswer, FlushJob, FlushOrder } from './flush-worker.js';
+import type { FlushJob } from './flush-jobs.js';
+import type { FlushAnswer, FlushOrder } from './flush-worker.js';
+
+/** Makes things durable beside the event loop. A port: threads in service, the simulated disk's own time in a simulation. */
+export interface Flusher {
+  /** Waits until the content of open files, then the names in folders, are on disk. Errors: `log-offline`, `disk-full`. */
+  flush(fds: readonly number[], directories: readonly string[]): Promise<void>;
+  /** `replaceFileSync`. Errors: `log-offline`, `disk-full`. */
+  replaceFile(path: string, bytes: Uint8Array): Promise<void>;
+  /** `makeFolderSync`. Errors: `log-offline`, `disk-full`. */
+  makeFolder(path: string, passing: string, files: readonly (readonly [name: string, bytes: Uint8Array])[]): Promise<void>;
+  /** Calls back after this turn of the event loop. */
+  afterTurn(work: () => void): void;
+  close(): Promise<void>;
+}
 
 interface Waiting {
   readonly resolve: () => void;
@@ -51,7 +65,7 @@ class FlushThread {
   }
 }
 
-export class FlushPool {
+export class FlushPool implements Flusher {
   readonly #size: number;
   readonly #threads: FlushThread[] = [];
 
@@ -59,19 +73,20 @@ export class FlushPool {
     this.#size = Math.max(1, size);
   }
 
-  /** Waits until the content of open files, then the names in folders, are on disk. Errors: `log-offline`, `disk-full`. */
   async flush(fds: readonly number[], directories: readonly string[]): Promise<void> {
     await this.#thread().run({ kind: 'flush', fds, directories });
   }
 
-  /** `replaceFileSync` in a worker. Errors: `log-offline`, `disk-full`. */
   async replaceFile(path: string, bytes: Uint8Array): Promise<void> {
     await this.#thread().run({ kind: 'replace', path, bytes });
   }
 
-  /** `makeFolderSync` in a worker. Errors: `log-offline`, `disk-full`. */
   async makeFolder(path: string, passing: string, files: readonly (readonly [name: string, bytes: Uint8Array])[]): Promise<void> {
     await this.#thread().run({ kind: 'make-folder', path, passing, files });
+  }
+
+  afterTurn(work: () => void): void {
+    setImmediate(work);
   }
 
   #thread(): FlushThread {

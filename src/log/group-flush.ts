@@ -26,11 +26,13 @@ interface Waiter {
 
 export class GroupFlush {
   readonly #prepare: () => FlushWork;
+  readonly #afterTurn: (work: () => void) => void;
   #waiting: Waiter[] = [];
   #state: 'idle' | 'due' | 'running' = 'idle';
 
-  constructor(prepare: () => FlushWork) {
+  constructor(prepare: () => FlushWork, afterTurn: (work: () => void) => void) {
     this.#prepare = prepare;
+    this.#afterTurn = afterTurn;
   }
 
   /** Resolves once a flush that covers everything below `upTo` is through. */
@@ -45,7 +47,7 @@ export class GroupFlush {
   #becomeDue(): void {
     if (this.#state !== 'idle' || this.#waiting.length === 0) return;
     this.#state = 'due';
-    setImmediate(() => {
+    this.#afterTurn(() => {
       void this.#run();
     });
   }

@@ -9,5 +9,6 @@
  */
 export { type DirectoryLock, lockDirectory } from './directory-lock.js';
 export type { AppendResult, EvictResult, HotLog, HotLogOptions, LogConfig, LogRead, PartitionLog } from './hot-log.js';
+export type { Flusher } from './flush-pool.js';
 export { type HotLogPorts, openHotLog } from './open-hot-log.js';
 export { type ProduceRules, validateProduceBatch } from './validate-produce.js';

@@ -1,9 +1,9 @@
 /** All partitions of a log folder: found and recovered at start, made, deleted, kept within their bounds, and closed. */
-import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type Clock,
   dayMs,
+  type Disk,
   GiB,
   LakeError,
   MiB,
@@ -11,6 +11,7 @@ import {
   type PartitionId,
   type Random,
   Semaphore,
+  systemDisk,
   systemRandom,
   type TimestampMs,
   type TopicId,
@@ -22,7 +23,7 @@ import { encodeEpochs, encodePartitionMetadata } from './checkpoint-text.js';
 import { type DirectoryLock, lockDirectory } from './directory-lock.js';
 import { fsyncDirectorySync } from './durable-file.js';
 import { DurableOffsets } from './durable-offsets.js';
-import { FlushPool } from './flush-pool.js';
+import { type Flusher, FlushPool } from './flush-pool.js';
 import type { EvictResult, HotLog, HotLogOptions, LogConfig, PartitionLog } from './hot-log.js';
 import {
   boundaryFile,
@@ -40,13 +41,18 @@ import {
 } from './log-files.js';
 import { HotPartition, type PartitionPorts } from './partition-log.js';
 import { recoverPartition } from './recovery.js';
-import { OpenFiles } from './segment-file.js';
+import { idleFilesMax, OpenFiles } from './segment-file.js';
 import { IndexCache } from './segment.js';
 
 export interface HotLogPorts {
   readonly clock: Clock;
   readonly random?: Random;
   readonly logger?: Logger;
+  readonly disk?: Disk;
+  /** Default: `flushWorkers` threads, which work on the system's own disk. Closed with the log. */
+  readonly flusher?: Flusher;
+  /** Default: `lockDirectory`, which works on the system's own disk. */
+  readonly lock?: (directory: string) => Promise<DirectoryLock>;
 }
 
 /** What holds for a partition that was found at start until its topic's configuration is known: nothing is deleted. */
@@ -74,9 +80,10 @@ const cleanShutdownText = '{"version":0,"brokerEpoch":-1}';
  * Errors: `data-dir-locked`, `log-damaged` where a checkpoint of the folder cannot be used.
  */
 export async function openHotLog(options: HotLogOptions, ports: HotLogPorts): Promise<HotLog> {
-  await fs.mkdir(options.dir, { recursive: true });
-  const lock = await lockDirectory(options.dir, { clock: ports.clock, random: ports.random ?? systemRandom });
-  const pool = new FlushPool(options.flushWorkers);
+  await (ports.disk ?? systemDisk).mkdir(options.dir, { recursive: true });
+  const lockOnce = ports.lock ?? ((dir) => lockDirectory(dir, { clock: ports.clock, random: ports.random ?? systemRandom }));
+  const lock = await lockOnce(options.dir);
+  const pool = ports.flusher ?? new FlushPool(options.flushWorkers);
   try {
     const log = new HotLogDirectory(options, ports, lock, pool);
     await log.recover();
@@ -92,6 +99,7 @@ class HotLogDirectory implements HotLog {
   readonly #options: HotLogOptions;
   readonly #clock: Clock;
   readonly #random: Random;
+  readonly #disk: Disk;
   readonly #lock: DirectoryLock;
   readonly #ports: PartitionPorts;
   readonly #partitions = new Map<string, HotPartition>();
@@ -99,20 +107,23 @@ class HotLogDirectory implements HotLog {
   readonly #changes = new Mutex();
   #isClosed = false;
 
-  constructor(options: HotLogOptions, ports: HotLogPorts, lock: DirectoryLock, pool: FlushPool) {
+  constructor(options: HotLogOptions, ports: HotLogPorts, lock: DirectoryLock, pool: Flusher) {
     this.#options = options;
     this.#clock = ports.clock;
     this.#random = ports.random ?? systemRandom;
+    this.#disk = ports.disk ?? systemDisk;
     this.#lock = lock;
+    const disk = this.#disk;
     const replaceFile = (path: string, bytes: Uint8Array): Promise<void> => pool.replaceFile(path, bytes);
     this.#ports = {
+      disk,
       pool,
       logger: ports.logger ?? silentLogger,
-      openFiles: new OpenFiles(),
+      openFiles: new OpenFiles(idleFilesMax, disk),
       indexCache: new IndexCache(),
-      boundaries: new DurableOffsets(options.dir, boundaryFile, replaceFile),
-      logStarts: new DurableOffsets(options.dir, logStartFile, replaceFile),
-      recoveryPoints: new DurableOffsets(options.dir, recoveryPointFile, replaceFile),
+      boundaries: new DurableOffsets(disk, options.dir, boundaryFile, replaceFile),
+      logStarts: new DurableOffsets(disk, options.dir, logStartFile, replaceFile),
+      recoveryPoints: new DurableOffsets(disk, options.dir, recoveryPointFile, replaceFile),
     };
   }
 
@@ -133,9 +144,9 @@ class HotLogDirectory implements HotLog {
   /** Called once, before anybody else has the log. */
   async recover(): Promise<void> {
     const { dir } = this.#options;
-    const names = await fs.readdir(dir);
+    const names = await this.#disk.readdir(dir);
     const isClean = names.includes(cleanShutdownFile);
-    for (const name of names) if (isPassingDirectory(name)) await fs.rm(join(dir, name), { recursive: true, force: true });
+    for (const name of names) if (isPassingDirectory(name)) await this.#disk.rm(join(dir, name), { recursive: true, force: true });
     const found = names.filter((name) => partitionOfDirectory(name) !== undefined).sort();
     const slots = new Semaphore(recoveriesAtOnce, Number.POSITIVE_INFINITY);
     const recovered = await Promise.all(found.map((name) => slots.run(() => this.#recoverOne(name, isClean))));
@@ -145,8 +156,8 @@ class HotLogDirectory implements HotLog {
       if (offsets.keepOnly((key) => this.#partitions.has(key))) await offsets.write();
     }
     // From here on a stop is clean only if `close` says so.
-    await fs.rm(join(dir, cleanShutdownFile), { force: true });
-    fsyncDirectorySync(dir);
+    await this.#disk.rm(join(dir, cleanShutdownFile), { force: true });
+    fsyncDirectorySync(this.#disk, dir);
   }
 
   async #recoverOne(name: string, isClean: boolean): Promise<HotPartition> {
@@ -216,11 +227,11 @@ class HotLogDirectory implements HotLog {
       this.#partitions.delete(key);
       await known.giveUp(new LakeError('partition-unknown', `${key} was deleted`, { facts: { topic, partition } }));
       const passing = join(dir, passingDirectory(topic, partition, this.#random.bytes(16).toString('hex'), 'delete'));
-      await fs.rename(join(dir, key), passing);
+      await this.#disk.rename(join(dir, key), passing);
       await this.#ports.pool.flush([], [dir]);
       const { boundaries, logStarts, recoveryPoints } = this.#ports;
       await Promise.all([boundaries.remove(key), logStarts.remove(key), recoveryPoints.remove(key)]);
-      await fs.rm(passing, { recursive: true, force: true });
+      await this.#disk.rm(passing, { recursive: true, force: true });
     });
   }
 

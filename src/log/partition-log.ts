@@ -2,9 +2,9 @@
  * One partition: the order of its segments, who may append what, and which offsets mean what. Appends are synchronous, so
  * that the producer check, the write and the new log end are one step of the event loop.
  */
-import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import {
+  type Disk,
   invariant,
   LakeError,
   type LeaderEpoch,
@@ -20,7 +20,7 @@ import { batchBytes, batchLastOffsetDelta, batchMaxTimestamp, patchBatch } from 
 import { ReadPlaces, readBatches } from './batch-reads.js';
 import { encodeEpochs } from './checkpoint-text.js';
 import type { DurableOffsets } from './durable-offsets.js';
-import { type FlushPool, storageError } from './flush-pool.js';
+import { type Flusher, storageError } from './flush-pool.js';
 import { type FlushWork, GroupFlush } from './group-flush.js';
 import type { AppendResult, EvictResult, LogConfig, LogRead, PartitionLog } from './hot-log.js';
 import type { LeaderEpochs } from './leader-epochs.js';
@@ -37,7 +37,8 @@ import { findByTimestamp, findMaxTimestamp } from './timestamp-lookup.js';
 const asTotalRetention = -2;
 
 export interface PartitionPorts extends SegmentPorts {
-  readonly pool: FlushPool;
+  readonly disk: Disk;
+  readonly pool: Flusher;
   readonly boundaries: DurableOffsets;
   readonly logStarts: DurableOffsets;
   readonly recoveryPoints: DurableOffsets;
@@ -54,7 +55,7 @@ export class HotPartition implements PartitionLog {
   readonly #segments: SegmentList;
   readonly #epochs: LeaderEpochs;
   readonly #producers: ProducerStates;
-  readonly #flusher = new GroupFlush(() => this.#prepareFlush());
+  readonly #flusher: GroupFlush;
   readonly #places = new ReadPlaces();
   readonly #listeners = new Set<() => void>();
   #config: LogConfig;
@@ -83,6 +84,10 @@ export class HotPartition implements PartitionLog {
     this.key = partitionDirectory(name.topic, name.partition);
     this.#directory = name.directory;
     this.#ports = ports;
+    this.#flusher = new GroupFlush(
+      () => this.#prepareFlush(),
+      (work) => ports.pool.afterTurn(work),
+    );
     this.#segments = recovered.segments;
     this.#epochs = recovered.epochs;
     this.#producers = recovered.producers;
@@ -440,10 +445,11 @@ export class HotPartition implements PartitionLog {
 
   /** Snapshots of segments that are gone; the newest always stays. */
   async #removeSnapshotsBelow(offset: Offset): Promise<void> {
-    const offsets = (await fs.readdir(this.#directory)).flatMap((name) => offsetOfFile(name, suffixes.snapshot) ?? []);
+    const offsets = (await this.#ports.disk.readdir(this.#directory)).flatMap((name) => offsetOfFile(name, suffixes.snapshot) ?? []);
     const newest = Math.max(...offsets);
     for (const old of offsets) {
-      if (old < offset && old !== newest) await fs.rm(join(this.#directory, offsetFile(old, suffixes.snapshot)), { force: true });
+      if (old < offset && old !== newest)
+        await this.#ports.disk.rm(join(this.#directory, offsetFile(old, suffixes.snapshot)), { force: true });
     }
   }
 

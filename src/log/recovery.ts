@@ -13,9 +13,8 @@
  * Every start that is not clean begins a new leader epoch, also where nothing was cut: after a power cut a file may simply be
  * shorter, at the end of a batch, and an offset must not be used twice in one epoch.
  */
-import * as fs from 'node:fs';
 import { join } from 'node:path';
-import { isLakeError, LakeError, MiB, type Offset, type TopicId, toLakeError, zeroTopicId } from '../kernel/index.js';
+import { type Disk, isLakeError, LakeError, MiB, type Offset, type TopicId, toLakeError, zeroTopicId } from '../kernel/index.js';
 import type { Logger } from '../telemetry/index.js';
 import { batchBaseOffset, batchHeaderBytes, batchLastOffset, batchLeaderEpoch } from '../wire/index.js';
 import { farWindowBytes, walkSegment } from './batch-walk.js';
@@ -62,12 +61,13 @@ export interface RecoveredPartition {
 /** Never throws for what is wrong with one partition: that is its `damage`. */
 export async function recoverPartition(request: RecoveryRequest): Promise<RecoveredPartition> {
   const { directory } = request;
+  const { disk } = request.ports.openFiles;
   const producers = new ProducerStates(request.producerIdExpirationMs);
   let topicId = zeroTopicId;
   let segments: Segment[] = [];
   try {
-    topicId = readTopicId(directory);
-    removeLeftovers(directory);
+    topicId = readTopicId(disk, directory);
+    removeLeftovers(disk, directory);
     segments = openSegments(request);
     return { topicId, ...(await recover(request, segments, producers)), producers, damage: undefined };
   } catch (error) {
@@ -130,32 +130,34 @@ function segmentOptions(request: RecoveryRequest): { nowMs: number; indexInterva
   return { nowMs: request.nowMs, indexIntervalBytes: defaultIndexIntervalBytes };
 }
 
-function readTopicId(directory: string): TopicId {
+function readTopicId(disk: Disk, directory: string): TopicId {
   const path = join(directory, partitionMetadataFile);
-  const bytes = readFileIfThereSync(path);
+  const bytes = readFileIfThereSync(disk, path);
   if (bytes === undefined) throw damage(directory, `it has no ${partitionMetadataFile}`, 0);
   return decodePartitionMetadata(bytes.toString(), path);
 }
 
 /** What a kill left half removed or half written, and indexes without their segment. */
-function removeLeftovers(directory: string): void {
-  const names = fs.readdirSync(directory);
+function removeLeftovers(disk: Disk, directory: string): void {
+  const names = disk.readdirSync(directory);
   const bases = new Set(names.map((name) => offsetOfFile(name, suffixes.log)));
   for (const name of names) {
     const indexed = offsetOfFile(name, suffixes.index) ?? offsetOfFile(name, suffixes.timeIndex);
     const isOrphan = indexed !== undefined && !bases.has(indexed);
-    if (isOrphan || name.endsWith(suffixes.deleted) || name.endsWith(suffixes.temporary)) fs.rmSync(join(directory, name), { force: true });
+    if (isOrphan || name.endsWith(suffixes.deleted) || name.endsWith(suffixes.temporary))
+      disk.rmSync(join(directory, name), { force: true });
   }
 }
 
 function openSegments(request: RecoveryRequest): Segment[] {
   const { directory, ports } = request;
-  const bases = fs.readdirSync(directory).flatMap((name) => offsetOfFile(name, suffixes.log) ?? []);
+  const { disk } = ports.openFiles;
+  const bases = disk.readdirSync(directory).flatMap((name) => offsetOfFile(name, suffixes.log) ?? []);
   return bases
     .sort((a, b) => a - b)
     .map((base) => {
       const path = join(directory, offsetFile(base, suffixes.log));
-      const { size, mtimeMs, birthtimeMs } = fs.statSync(path);
+      const { size, mtimeMs, birthtimeMs } = disk.statSync(path);
       const lastAppendMs = Math.min(Math.floor(mtimeMs), request.nowMs);
       const segment = new Segment(directory, base, new SegmentFile(path, size, ports.openFiles), ports, {
         ...segmentOptions(request),
@@ -202,14 +204,15 @@ async function findEnd(request: RecoveryRequest, segments: Segment[], floor: Off
 
 async function recoverEpochs(request: RecoveryRequest, segments: SegmentList): Promise<LeaderEpochs> {
   const path = join(request.directory, leaderEpochFile);
-  const bytes = readFileIfThereSync(path);
+  const { disk } = request.ports.openFiles;
+  const bytes = readFileIfThereSync(disk, path);
   const epochs = bytes === undefined ? await epochsOfBatches(segments) : new LeaderEpochs(decodeEpochs(bytes.toString(), path));
   const { latest } = epochs;
   const endOffset = segments.active.nextOffset;
   // Epochs above the end are forgotten only once the next one is known to be newer than they were.
   const isCut = epochs.cutAbove(endOffset);
   const isNew = (!request.isClean || isCut || latest < 0) && epochs.assign(latest + 1, endOffset);
-  if (isCut || isNew || bytes === undefined) replaceFileSync(path, Buffer.from(encodeEpochs(epochs.entries)));
+  if (isCut || isNew || bytes === undefined) replaceFileSync(disk, path, Buffer.from(encodeEpochs(epochs.entries)));
   return epochs;
 }
 
@@ -223,8 +226,9 @@ async function epochsOfBatches(segments: SegmentList): Promise<LeaderEpochs> {
 
 async function recoverProducers(request: RecoveryRequest, segments: SegmentList, producers: ProducerStates): Promise<void> {
   const { directory, nowMs } = request;
+  const { disk } = request.ports.openFiles;
   const endOffset = segments.active.nextOffset;
-  const offsets = fs
+  const offsets = disk
     .readdirSync(directory)
     .flatMap((name) => offsetOfFile(name, suffixes.snapshot) ?? [])
     .sort((a, b) => b - a);
@@ -234,7 +238,7 @@ async function recoverProducers(request: RecoveryRequest, segments: SegmentList,
     const path = join(directory, offsetFile(offset, suffixes.snapshot));
     if (offset <= endOffset && !isLoaded) {
       try {
-        producers.load(decodeProducerSnapshot(fs.readFileSync(path), path), nowMs);
+        producers.load(decodeProducerSnapshot(disk.readFileSync(path), path), nowMs);
         isLoaded = true;
         from = Math.max(from, offset);
         continue;
@@ -244,7 +248,8 @@ async function recoverProducers(request: RecoveryRequest, segments: SegmentList,
       }
     }
     // Above the end, damaged, or neither a segment's own nor the newest.
-    if (offset > endOffset || !isLoaded || !segments.all.some((segment) => segment.baseOffset === offset)) fs.rmSync(path, { force: true });
+    if (offset > endOffset || !isLoaded || !segments.all.some((segment) => segment.baseOffset === offset))
+      disk.rmSync(path, { force: true });
   }
   if (isLoaded && producers.count > 0) await refillBefore(segments, from, producers);
   await eachBatch(segments, from, (window, at) => {

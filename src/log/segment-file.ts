@@ -2,8 +2,7 @@
  * One file of record batches: synchronous appends at a tracked end, asynchronous reads, and a descriptor that stays open as
  * long as anybody uses it, so that a read is safe against eviction of what it reads.
  */
-import * as fs from 'node:fs';
-import { invariant, LakeError } from '../kernel/index.js';
+import { type Disk, invariant, LakeError, systemDisk } from '../kernel/index.js';
 import { writeWholeSync } from './durable-file.js';
 
 /** Descriptors of idle segments kept open in all: they cost the process's limit, not memory. Segments in use come on top. */
@@ -11,11 +10,13 @@ export const idleFilesMax = 512;
 
 /** Keeps idle descriptors open up to a bound and closes the longest unused beyond it. */
 export class OpenFiles {
+  readonly disk: Disk;
   readonly #limit: number;
   readonly #idle = new Set<SegmentFile>();
 
-  constructor(limit = idleFilesMax) {
+  constructor(limit = idleFilesMax, disk: Disk = systemDisk) {
     this.#limit = limit;
+    this.disk = disk;
   }
 
   get idleCount(): number {
@@ -39,6 +40,7 @@ export class OpenFiles {
 export class SegmentFile {
   readonly path: string;
   readonly #openFiles: OpenFiles;
+  readonly #disk: Disk;
   #fd = -1;
   #uses = 0;
   #isGivenUp = false;
@@ -49,6 +51,7 @@ export class SegmentFile {
     this.path = path;
     this.#bytes = bytes;
     this.#openFiles = openFiles;
+    this.#disk = openFiles.disk;
   }
 
   get bytes(): number {
@@ -57,14 +60,15 @@ export class SegmentFile {
 
   /** Makes the file, which must not be there. */
   static createSync(path: string, openFiles: OpenFiles): SegmentFile {
-    fs.closeSync(fs.openSync(path, 'wx', 0o644));
+    const { disk } = openFiles;
+    disk.closeSync(disk.openSync(path, 'wx', 0o644));
     return new SegmentFile(path, 0, openFiles);
   }
 
   /** The descriptor, held open until `release`. Errors: `log-offline` where the file was given up before a reader came to it. */
   retain(): number {
     if (this.#isGivenUp && this.#uses === 0) throw new LakeError('log-offline', `${this.path} is closed`, { facts: { path: this.path } });
-    if (this.#fd < 0) this.#fd = openFile(this.path);
+    if (this.#fd < 0) this.#fd = openFile(this.#disk, this.path);
     if (this.#uses === 0) this.#openFiles.use(this);
     this.#uses++;
     return this.#fd;
@@ -87,13 +91,13 @@ export class SegmentFile {
 
   closeIdle(): void {
     if (this.#fd < 0) return;
-    fs.closeSync(this.#fd);
+    this.#disk.closeSync(this.#fd);
     this.#fd = -1;
   }
 
   /** Appends all of `batch`; after an error the end is where it was. The caller holds the file by `retain`. */
   appendSync(batch: Buffer): void {
-    writeWholeSync(this.#fd, batch, this.#bytes);
+    writeWholeSync(this.#disk, this.#fd, batch, this.#bytes);
     this.#bytes += batch.length;
   }
 
@@ -101,7 +105,7 @@ export class SegmentFile {
   cutSync(bytes: number): void {
     const fd = this.retain();
     try {
-      fs.ftruncateSync(fd, bytes);
+      this.#disk.ftruncateSync(fd, bytes);
       this.#bytes = bytes;
     } finally {
       this.release();
@@ -114,7 +118,7 @@ export class SegmentFile {
     try {
       let filled = 0;
       while (filled < into.length) {
-        const count = await readAt(this.path, fd, into, filled, position + filled);
+        const count = await readAt(this.#disk, this.path, fd, into, filled, position + filled);
         if (count === 0) throw damagedAt(this.path, position + filled, 'the file ends');
         filled += count;
       }
@@ -132,17 +136,17 @@ export function damagedAt(path: string, position: number, what: string): LakeErr
   });
 }
 
-function openFile(path: string): number {
+function openFile(disk: Disk, path: string): number {
   try {
-    return fs.openSync(path, 'r+');
+    return disk.openSync(path, 'r+');
   } catch (error) {
     throw unusable(path, error);
   }
 }
 
-function readAt(path: string, fd: number, into: Buffer, at: number, position: number): Promise<number> {
+function readAt(disk: Disk, path: string, fd: number, into: Buffer, at: number, position: number): Promise<number> {
   return new Promise((resolve, reject) => {
-    fs.read(fd, into, at, into.length - at, position, (error, count) => {
+    disk.read(fd, into, at, into.length - at, position, (error, count) => {
       if (error === null) resolve(count);
       else reject(unusable(path, error));
     });

@@ -3,9 +3,8 @@
  * that are still written live in memory; of all others they are read when asked for, and rebuilt from the batches where
  * the file is missing or not plausible.
  */
-import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
-import { LakeError, MiB, none, type Offset, type TimestampMs } from '../kernel/index.js';
+import { type Disk, LakeError, MiB, none, type Offset, type TimestampMs } from '../kernel/index.js';
 import { batchBytes, batchLastOffset, batchMaxTimestamp } from '../wire/index.js';
 import { farWindowBytes, nearWindowBytes, type WalkEnd, walkSegment } from './batch-walk.js';
 import type { LogConfig } from './hot-log.js';
@@ -73,6 +72,7 @@ export class Segment {
   /** Whether bytes were written that no flush has covered; the file is held open for as long. */
   isDirty = false;
   readonly #cache: IndexCache;
+  readonly #disk: Disk;
   /** `index.interval.bytes`, which may change while the segment is written. */
   indexIntervalBytes: number;
   #indexes: SegmentIndexes | undefined;
@@ -90,6 +90,7 @@ export class Segment {
     this.file = file;
     this.lastAppendMs = options.nowMs;
     this.#cache = ports.indexCache;
+    this.#disk = ports.openFiles.disk;
     this.indexIntervalBytes = options.indexIntervalBytes;
   }
 
@@ -205,8 +206,8 @@ export class Segment {
   }
 
   async #read(): Promise<SegmentIndexes> {
-    const offsets = await readIfThere(this.#path(suffixes.index));
-    return new SegmentIndexes(this.baseOffset, { offsets, times: await readIfThere(this.#path(suffixes.timeIndex)) });
+    const offsets = await readIfThere(this.#disk, this.#path(suffixes.index));
+    return new SegmentIndexes(this.baseOffset, { offsets, times: await readIfThere(this.#disk, this.#path(suffixes.timeIndex)) });
   }
 
   async #walkAll(isCrcChecked: boolean): Promise<{ readonly indexes: SegmentIndexes; readonly end: WalkEnd }> {
@@ -262,8 +263,8 @@ export class Segment {
     // Indexes that are just being saved would come back after their removal. Their failure is the saver's.
     await this.#saving?.catch(() => undefined);
     const paths = [suffixes.log, suffixes.index, suffixes.timeIndex].map((suffix) => this.#path(suffix));
-    for (const path of paths) await renameIfThere(path);
-    for (const path of paths) await fs.rm(`${path}${suffixes.deleted}`, { force: true });
+    for (const path of paths) await renameIfThere(this.#disk, path);
+    for (const path of paths) await this.#disk.rm(`${path}${suffixes.deleted}`, { force: true });
   }
 
   #path(suffix: string): string {
@@ -271,9 +272,9 @@ export class Segment {
   }
 }
 
-async function readIfThere(path: string): Promise<Buffer> {
+async function readIfThere(disk: Disk, path: string): Promise<Buffer> {
   try {
-    return await fs.readFile(path);
+    return await disk.readFile(path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return Buffer.alloc(0);
     throw new LakeError('log-damaged', `${path} cannot be read`, {
@@ -284,9 +285,9 @@ async function readIfThere(path: string): Promise<Buffer> {
   }
 }
 
-async function renameIfThere(path: string): Promise<void> {
+async function renameIfThere(disk: Disk, path: string): Promise<void> {
   try {
-    await fs.rename(path, `${path}${suffixes.deleted}`);
+    await disk.rename(path, `${path}${suffixes.deleted}`);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }

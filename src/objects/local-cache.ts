@@ -2,9 +2,8 @@
  * Whole objects on local disk, under a bound. Whoever uses a file holds a lease; a leased file counts against the bound
  * and is not deleted. Nothing in the folder outlives a start.
  */
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { formatBytes, LakeError, Semaphore } from '../kernel/index.js';
+import { type Disk, formatBytes, LakeError, Semaphore, systemDisk } from '../kernel/index.js';
 import { objectMissing } from './errors.js';
 import type { ObjectStore } from './object-store.js';
 
@@ -42,6 +41,7 @@ export class LocalCache {
   readonly #store: ObjectStore;
   readonly #folder: string;
   readonly #bytesMax: number;
+  readonly #disk: Disk;
   /** Whether the store's own files lie where hard links from beside the cache can reach them. */
   readonly #isDirect: boolean;
   /** Least recently used first. */
@@ -54,19 +54,25 @@ export class LocalCache {
   #hits = 0;
   #misses = 0;
 
-  private constructor(store: ObjectStore, folder: string, bytesMax: number, isDirect: boolean) {
+  private constructor(store: ObjectStore, folder: string, bytesMax: number, disk: Disk, isDirect: boolean) {
     this.#store = store;
     this.#folder = folder;
     this.#bytesMax = bytesMax;
+    this.#disk = disk;
     this.#isDirect = isDirect;
   }
 
   /** Empties the folder `dir`, which is this cache's alone, and opens it. */
-  static async open(options: { readonly store: ObjectStore; readonly dir: string; readonly maxBytes: number }): Promise<LocalCache> {
-    const { store, dir, maxBytes } = options;
-    await mkdir(dir, { recursive: true });
-    for (const name of await readdir(dir)) await rm(join(dir, name), { recursive: true, force: true });
-    return new LocalCache(store, dir, maxBytes, await isSameFileSystem(store, dir));
+  static async open(options: {
+    readonly store: ObjectStore;
+    readonly dir: string;
+    readonly maxBytes: number;
+    readonly disk?: Disk;
+  }): Promise<LocalCache> {
+    const { store, dir, maxBytes, disk = systemDisk } = options;
+    await disk.mkdir(dir, { recursive: true });
+    for (const name of await disk.readdir(dir)) await disk.rm(join(dir, name), { recursive: true, force: true });
+    return new LocalCache(store, dir, maxBytes, disk, await isSameFileSystem(disk, store, dir));
   }
 
   get stats(): CacheStats {
@@ -112,7 +118,7 @@ export class LocalCache {
 
   /** Drops files without a lease, least recently used first, until at most `bytes` are kept. */
   async shrinkTo(bytes: number): Promise<void> {
-    await removeFiles(this.#evict(bytes));
+    await removeFiles(this.#disk, this.#evict(bytes));
   }
 
   /** Ends downloads under way and empties the folder. Leased files go as well: links to them stay. */
@@ -122,7 +128,10 @@ export class LocalCache {
     this.#entries.clear();
     this.#bytes = 0;
     await Promise.allSettled(entries.map((entry) => entry.ready));
-    await removeFiles(entries.map((entry) => entry.path));
+    await removeFiles(
+      this.#disk,
+      entries.map((entry) => entry.path),
+    );
   }
 
   async #sizeOf(key: string, signal: AbortSignal | undefined): Promise<number> {
@@ -138,7 +147,7 @@ export class LocalCache {
     const path = join(this.#folder, String(this.#files++));
     const entry: Entry = { path, bytes, leases: 0, isComplete: false, ready: Promise.resolve() };
     if (this.#bytes + bytes > this.#bytesMax) {
-      void removeFiles(evicted);
+      void removeFiles(this.#disk, evicted);
       throw new LakeError('overloaded', `${key} (${formatBytes(bytes)}) does not fit the cache: ${this.#describe()}`, {
         hint: 'Try again when less is running, or give the cache more bytes.',
         facts: { key, bytes, cached: this.#bytes, bound: this.#bytesMax },
@@ -155,7 +164,7 @@ export class LocalCache {
 
   async #fill(key: string, entry: Entry, evicted: readonly string[]): Promise<void> {
     try {
-      await removeFiles(evicted);
+      await removeFiles(this.#disk, evicted);
       const { signal } = this.#closed;
       const bytes = await this.#downloads.run(() => this.#store.download(key, entry.path, signal), signal);
       if (this.#entries.get(key) === entry) this.#bytes += bytes - entry.bytes;
@@ -196,15 +205,15 @@ export class LocalCache {
   }
 }
 
-async function isSameFileSystem(store: ObjectStore, folder: string): Promise<boolean> {
+async function isSameFileSystem(disk: Disk, store: ObjectStore, folder: string): Promise<boolean> {
   const path = store.localPath('x');
   if (path === null) return false;
-  const [a, b] = await Promise.all([stat(dirname(path)), stat(folder)]);
+  const [a, b] = await Promise.all([disk.stat(dirname(path)), disk.stat(folder)]);
   return a.dev === b.dev;
 }
 
-async function removeFiles(paths: readonly string[]): Promise<void> {
-  for (const path of paths) await rm(path, { force: true });
+async function removeFiles(disk: Disk, paths: readonly string[]): Promise<void> {
+  for (const path of paths) await disk.rm(path, { force: true });
 }
 
 /** Waits for work that others wait for too: a signal ends this wait, not the work. */

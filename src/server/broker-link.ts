@@ -32,6 +32,8 @@ export interface BrokerLinkOptions {
   readonly onReconnected?: () => void;
   /** How long a call waits for a connection; default `waitForBrokerMs`. */
   readonly waitMs?: number;
+  /** Default: over the control socket. */
+  readonly connect?: typeof connectControl;
 }
 
 export class BrokerLink {
@@ -54,12 +56,12 @@ export class BrokerLink {
   }
 
   async #keepConnected(): Promise<void> {
-    const { address, hello, handlers, clock, random, logger } = this.#options;
+    const { address, hello, handlers, clock, random, logger, connect = connectControl } = this.#options;
     const { signal } = this.#closing;
     let connections = 0;
     for (let attempt = 1; !signal.aborted; attempt++) {
       try {
-        const peer = await connectControl(address, hello, handlers, { signal });
+        const peer = await connect(address, hello, handlers, { signal });
         attempt = 0;
         connections++;
         this.#peer = peer;
@@ -85,8 +87,9 @@ export class BrokerLink {
   async #connected(signal: AbortSignal | undefined): Promise<ControlPeer> {
     if (this.#peer !== undefined) return this.#peer;
     return new Promise<ControlPeer>((resolve, reject) => {
+      const over = new AbortController();
       const settle = (): void => {
-        clearTimeout(timer);
+        over.abort();
         signal?.removeEventListener('abort', onAbort);
         this.#waiting = this.#waiting.filter((one) => one !== arrived);
       };
@@ -98,14 +101,15 @@ export class BrokerLink {
         settle();
         reject(new LakeError('cancelled', 'waiting for the broker was cancelled', { cause: signal?.reason }));
       };
-      const timer = setTimeout(() => {
+      const onLate = (): void => {
         settle();
         reject(
           new LakeError('peer-gone', `no broker answers at ${this.#options.address}`, {
             hint: 'Start the broker, or look at its log lines.',
           }),
         );
-      }, this.#options.waitMs ?? waitForBrokerMs);
+      };
+      this.#options.clock.sleep(this.#options.waitMs ?? waitForBrokerMs, over.signal).then(onLate, () => undefined);
       signal?.addEventListener('abort', onAbort, { once: true });
       if (signal?.aborted === true) onAbort();
       else this.#waiting.push(arrived);

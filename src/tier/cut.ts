@@ -4,7 +4,6 @@
  *
  *     pieces ──stage──► raw columns ──encode──► Parquet ──upload──► bucket ──read back──► digests equal ──► prepared
  */
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ColumnPair, composeDigests, type EncodeResult, pairKey, type StageResult, type TypedColumn } from '../columns/index.js';
 import { invariant, isLakeError, LakeError, type LeaderEpoch, type Offset, type PartitionId, retry, secondMs } from '../kernel/index.js';
@@ -113,7 +112,7 @@ export async function prepareCut(ports: TierPorts, order: CutOrder): Promise<Pre
   const outPath = join(ports.spoolDir, `${unique}.parquet`);
   try {
     const encoded = await runJob(ports, order.signal, 'encoding', async (signal) => {
-      await rm(outPath, { force: true });
+      await ports.disk.rm(outPath, { force: true });
       const footer = { 'thermocline.table': order.tablePrefix, 'thermocline.partition': String(order.partition) };
       return ports.workers.run(
         { kind: 'encode', staged, typedColumns: columns, valueFormat: order.topic.valueFormat, footer, outPath },
@@ -150,7 +149,7 @@ export async function prepareCut(ports: TierPorts, order: CutOrder): Promise<Pre
     };
     return { move: { ...move, files: [file] }, columns, rows, rawBytes, fileBytes: encoded.bytes };
   } finally {
-    await rm(outPath, { force: true });
+    await ports.disk.rm(outPath, { force: true });
   }
 }
 
@@ -210,7 +209,7 @@ async function verify(ports: TierPorts, order: CutOrder, key: string, expected: 
     if (local === null) {
       await retry(
         async () => {
-          await rm(path, { force: true });
+          await ports.disk.rm(path, { force: true });
           await withDeadline(`reading back ${key}`, transferMs(ports, expected.bytes), ports.clock, order.signal, (signal) =>
             ports.store.download(key, path, signal),
           );
@@ -240,7 +239,7 @@ async function verify(ports: TierPorts, order: CutOrder, key: string, expected: 
     ports.counters.verifyCpuMs += verified.cpuMs;
     if (verified.rows !== expected.rows || verified.digest !== expected.digest) throw differs(order, key, expected, verified);
   } finally {
-    if (local === null) await rm(path, { force: true });
+    if (local === null) await ports.disk.rm(path, { force: true });
   }
 }
 

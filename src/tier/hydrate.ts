@@ -2,11 +2,10 @@
  * Answers from cold files: record batches for a consumer, offsets for times. A throttled class of work, so that a consumer that
  * reads years of log takes neither the bucket nor the workers from the commits.
  */
-import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TimestampResult } from '../columns/index.js';
 import type { ControlParams, ControlResult, HydratedPart } from '../control/index.js';
-import { invariant, LakeError, MiB, type Offset, type PartitionId, Semaphore, SingleFlight } from '../kernel/index.js';
+import { type DiskFile, invariant, LakeError, MiB, type Offset, type PartitionId, Semaphore, SingleFlight } from '../kernel/index.js';
 import { boundaryOf, type ColdFile, filesOfPartition, findFile, type TableSnapshot } from '../lake/index.js';
 import type { CacheLease, LocalCache } from '../objects/index.js';
 import { batchBytes, batchLastOffset, walkBatches } from '../wire/index.js';
@@ -128,13 +127,13 @@ export class Hydrator {
       await this.#sendFile(outPath, rebuilt.bytes, Math.min(next, rebuilt.baseOffset), sendPart, signal);
       return { nextOffset: rebuilt.nextOffset, bytes: rebuilt.bytes };
     } finally {
-      await rm(outPath, { force: true });
+      await this.#ports.disk.rm(outPath, { force: true });
     }
   }
 
   /** Sends a file of whole batches in runs of whole batches of about `hydratePartBytes`. */
   async #sendFile(path: string, bytes: number, baseOffset: Offset, sendPart: SendPart, signal: AbortSignal): Promise<void> {
-    const file = await open(path, 'r');
+    const file = await this.#ports.disk.open(path, 'r');
     try {
       let at = 0;
       let base = baseOffset;
@@ -245,7 +244,7 @@ export class Hydrator {
   }
 }
 
-async function readFully(file: Awaited<ReturnType<typeof open>>, buffer: Buffer, at: number, path: string): Promise<void> {
+async function readFully(file: DiskFile, buffer: Buffer, at: number, path: string): Promise<void> {
   let read = 0;
   while (read < buffer.length) {
     const { bytesRead } = await file.read(buffer, read, buffer.length - read, at + read);

@@ -5,10 +5,9 @@
  *     boundary                                              next offset to fetch
  *        │  piece (staged)  │  piece (closed)  │  piece (open)  │
  */
-import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StageResult } from '../columns/index.js';
-import { invariant, LakeError, type LeaderEpoch, type Offset, type PartitionId } from '../kernel/index.js';
+import { type Disk, invariant, LakeError, type LeaderEpoch, type Offset, type PartitionId } from '../kernel/index.js';
 import { batchBaseOffset, batchLastOffset, batchLeaderEpoch, batchRecordsCount, walkBatches } from '../wire/index.js';
 
 export interface Piece {
@@ -44,6 +43,7 @@ export interface FetchedRecords {
 
 export class PartitionSpool {
   readonly partition: PartitionId;
+  readonly #disk: Disk;
   readonly #folder: string;
   readonly #pieceBytes: number;
   #pieces: Piece[] = [];
@@ -55,8 +55,9 @@ export class PartitionSpool {
   readonly #removals = new Set<Promise<void>>();
 
   /** `pieceBytes` is uncompressed, as estimated. `folder` is this spool's own; it is made by the caller and holds nothing else. */
-  constructor(partition: PartitionId, folder: string, pieceBytes: number, startOffset: Offset) {
+  constructor(disk: Disk, partition: PartitionId, folder: string, pieceBytes: number, startOffset: Offset) {
     this.partition = partition;
+    this.#disk = disk;
     this.#folder = folder;
     this.#pieceBytes = pieceBytes;
     this.#nextOffset = startOffset;
@@ -123,7 +124,7 @@ export class PartitionSpool {
     if (from < 0) return 0;
     const bytes = records.subarray(from, end);
     const piece = this.#openPiece(nowMs);
-    await write(piece, bytes);
+    await write(this.#disk, piece, bytes);
     // While it was written the piece may have been taken for a cut, or dropped: then these batches are fetched again, and what stands
     // in the file behind the piece's bytes is not part of it.
     if (piece.isClosed || this.#pieces.at(-1) !== piece) return 0;
@@ -183,7 +184,7 @@ export class PartitionSpool {
     piece.staged = result;
     if (piece.bytes > 0 && result.rawBytes > 0) this.#inflation = result.rawBytes / piece.bytes;
     piece.bytes = 0;
-    await rm(piece.path, { force: true });
+    await this.#disk.rm(piece.path, { force: true });
   }
 
   /**
@@ -219,8 +220,8 @@ export class PartitionSpool {
   #remove(piece: Piece): void {
     const removal = (async () => {
       await piece.staging?.catch(() => undefined);
-      await rm(piece.path, { force: true });
-      await rm(piece.stagedPath, { force: true });
+      await this.#disk.rm(piece.path, { force: true });
+      await this.#disk.rm(piece.stagedPath, { force: true });
     })();
     this.#removals.add(removal);
     removal.then(
@@ -231,9 +232,9 @@ export class PartitionSpool {
 }
 
 /** Writes at the piece's end; what an earlier failed try left behind it is overwritten. */
-async function write(piece: Piece, bytes: Buffer): Promise<void> {
+async function write(disk: Disk, piece: Piece, bytes: Buffer): Promise<void> {
   try {
-    const file = await open(piece.path, piece.bytes === 0 ? 'w' : 'r+');
+    const file = await disk.open(piece.path, piece.bytes === 0 ? 'w' : 'r+');
     try {
       let written = 0;
       while (written < bytes.length) {

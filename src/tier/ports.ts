@@ -2,7 +2,7 @@
 import type { ColumnWorkers } from '../columns/index.js';
 import type { LogReader } from '../client/index.js';
 import type { ControlPeer } from '../control/index.js';
-import type { Clock, Random, Semaphore } from '../kernel/index.js';
+import type { Clock, Disk, Random, Semaphore } from '../kernel/index.js';
 import type { ObjectStore } from '../objects/index.js';
 import type { Logger } from '../telemetry/index.js';
 import type { TierSettings } from './settings.js';
@@ -27,6 +27,8 @@ export interface TierPorts {
   readonly workers: ColumnWorkers;
   readonly clock: Clock;
   readonly random: Random;
+  /** Where `spoolDir` lies. */
+  readonly disk: Disk;
   readonly logger: Logger;
   readonly settings: TierSettings;
   /** This daemon's own folder for spools, staged and encoded files. */

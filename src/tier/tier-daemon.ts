@@ -12,11 +12,13 @@ import {
   backoffMs,
   type Clock,
   type ClusterId,
+  type Disk,
   isLakeError,
   LakeError,
   Mutex,
   type Random,
   Semaphore,
+  systemDisk,
   type TopicId,
 } from '../kernel/index.js';
 import { claimBucket, openTopicTable, type TopicTable } from '../lake/index.js';
@@ -27,7 +29,7 @@ import { Follower } from './follow.js';
 import { Hydrator } from './hydrate.js';
 import type { TierPorts } from './ports.js';
 import { defaultTierSettings, type TierSettings } from './settings.js';
-import { openSpoolDir, type SpoolDir } from './spool-dir.js';
+import { openSpoolDir, type Processes, type SpoolDir } from './spool-dir.js';
 import { statusOf } from './topic-status.js';
 import { TopicTier } from './topic-tier.js';
 
@@ -41,6 +43,8 @@ export interface TierOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly disk?: Disk;
+  readonly processes?: Processes;
   readonly settings?: Partial<TierSettings>;
 }
 
@@ -69,7 +73,7 @@ const topicsInDropAtOnce = 4;
  * Errors: `data-dir-foreign`, `store-unsafe`.
  */
 export async function startTier(options: TierOptions): Promise<TierDaemon> {
-  const spool = await openSpoolDir(options.spoolDir, options.random);
+  const spool = await openSpoolDir(options.spoolDir, options.random, options.disk ?? systemDisk, options.processes);
   try {
     const daemon = new Daemon(options, spool);
     await daemon.start();
@@ -112,6 +116,7 @@ class Daemon implements TierDaemon {
       workers: options.workers,
       clock: options.clock,
       random: options.random,
+      disk: options.disk ?? systemDisk,
       logger: options.logger,
       settings,
       spoolDir: spool.path,
@@ -132,8 +137,8 @@ class Daemon implements TierDaemon {
   }
 
   async start(): Promise<void> {
-    const { store, spoolDir, settings, logger, clock, random } = this.#ports;
-    this.#cache = await LocalCache.open({ store, dir: join(spoolDir, 'cold'), maxBytes: settings.coldCacheBytes });
+    const { store, spoolDir, settings, logger, clock, random, disk } = this.#ports;
+    this.#cache = await LocalCache.open({ store, dir: join(spoolDir, 'cold'), maxBytes: settings.coldCacheBytes, disk });
     this.#hydrator = new Hydrator(this.#ports, this.#cache);
     let firstPause = 0;
     try {

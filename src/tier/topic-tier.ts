@@ -4,8 +4,6 @@
  * up another.
  */
 import { setMaxListeners } from 'node:events';
-import { mkdirSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { FetchedPartition, FetchPartition } from '../client/index.js';
 import type { BoundaryMove, PartitionState, TopicState } from '../control/index.js';
@@ -105,8 +103,8 @@ export class TopicTier {
         continue;
       }
       const folder = join(this.#folder, String(partition));
-      mkdirSync(folder, { recursive: true });
-      const spool = new PartitionSpool(partition, folder, pieceBytesFor(this.#ports.settings, this.settings), 0);
+      this.#ports.disk.mkdirSync(folder, { recursive: true });
+      const spool = new PartitionSpool(this.#ports.disk, partition, folder, pieceBytesFor(this.#ports.settings, this.settings), 0);
       this.partitions.set(partition, new TieredPartition(partition, spool));
     }
     this.#wakeup.wake();
@@ -124,7 +122,7 @@ export class TopicTier {
     await this.#loop;
     await Promise.allSettled(this.#tasks);
     await Promise.allSettled([...this.partitions.values()].map(({ spool }) => spool.settled()));
-    await rm(this.#folder, { recursive: true, force: true });
+    await this.#ports.disk.rm(this.#folder, { recursive: true, force: true });
   }
 
   get spoolBytes(): number {

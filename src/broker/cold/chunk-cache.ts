@@ -2,9 +2,17 @@
  * Hydrated cold data on local disk: files of whole record batches, each with the positions of its batches in memory. It is
  * a cache: bounded, least recently read first out, empty after a start, and free to be deleted at any time.
  */
-import { mkdir, open, rm, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { invariant, LakeError, type Offset, type PartitionId, type TopicId } from '../../kernel/index.js';
+import {
+  type Disk,
+  type DiskFile,
+  invariant,
+  LakeError,
+  type Offset,
+  type PartitionId,
+  systemDisk,
+  type TopicId,
+} from '../../kernel/index.js';
 import type { LogRead } from '../../log/index.js';
 import { batchBaseOffset, batchLastOffset, walkBatches } from '../../wire/index.js';
 
@@ -17,7 +25,7 @@ export interface ChunkRead extends LogRead {
 interface Chunk {
   readonly partitionKey: string;
   readonly path: string;
-  readonly file: FileHandle;
+  readonly file: DiskFile;
   /** Base offset and position of each batch, ascending. */
   readonly baseOffsets: Offset[];
   readonly positions: number[];
@@ -31,10 +39,12 @@ interface Chunk {
 export interface ChunkCacheOptions {
   readonly dir: string;
   readonly maxBytes: number;
+  readonly disk?: Disk;
 }
 
 export class ChunkCache {
   readonly #options: ChunkCacheOptions;
+  readonly #disk: Disk;
   readonly #chunks = new Map<string, Chunk[]>();
   #bytes = 0;
   #files = 0;
@@ -43,13 +53,15 @@ export class ChunkCache {
 
   private constructor(options: ChunkCacheOptions) {
     this.#options = options;
+    this.#disk = options.disk ?? systemDisk;
   }
 
   /** Empties the directory: what it held belongs to an earlier run, whose index is gone. */
   static async open(options: ChunkCacheOptions): Promise<ChunkCache> {
-    await rm(options.dir, { recursive: true, force: true });
-    await mkdir(options.dir, { recursive: true });
-    return new ChunkCache(options);
+    const cache = new ChunkCache(options);
+    await cache.#disk.rm(options.dir, { recursive: true, force: true });
+    await cache.#disk.mkdir(options.dir, { recursive: true });
+    return cache;
   }
 
   get bytes(): number {
@@ -105,7 +117,7 @@ export class ChunkCache {
     const chunk: Chunk = {
       partitionKey: key,
       path,
-      file: await open(path, 'wx+'),
+      file: await this.#disk.open(path, 'wx+'),
       baseOffsets: [],
       positions: [],
       nextOffset: -1,
@@ -157,7 +169,7 @@ export class ChunkCache {
 
   async close(): Promise<void> {
     this.drop();
-    await rm(this.#options.dir, { recursive: true, force: true });
+    await this.#disk.rm(this.#options.dir, { recursive: true, force: true });
   }
 
   #find(key: string, offset: Offset): Chunk | undefined {
@@ -198,7 +210,7 @@ export class ChunkCache {
   #closeIfUnused(chunk: Chunk): void {
     if (!chunk.isDropped || chunk.users > 0) return;
     void chunk.file.close().then(
-      () => rm(chunk.path, { force: true }),
+      () => this.#disk.rm(chunk.path, { force: true }),
       () => undefined,
     );
   }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach } from 'vitest';
 import { type Broker, type ColdTier, startBroker } from '../../../src/broker/index.js';
 import { loadServerConfig } from '../../../src/config/index.js';
-import { LakeError, systemClock, systemRandom, type TopicId } from '../../../src/kernel/index.js';
+import { type Disk, LakeError, systemClock, systemRandom, type TopicId } from '../../../src/kernel/index.js';
 import { silentLogger } from '../../../src/telemetry/index.js';
 import {
   type Api,
@@ -44,6 +44,7 @@ export interface TestBrokerOptions {
   readonly coldTier?: ColdTier;
   readonly dataDir?: string;
   readonly warnings?: string[];
+  readonly disk?: Disk;
 }
 
 export async function temporaryFolder(): Promise<string> {
@@ -73,6 +74,7 @@ export async function testBroker(options: TestBrokerOptions = {}): Promise<Broke
     random: systemRandom,
     logger,
     coldTier: options.coldTier ?? noColdTier,
+    storage: options.disk === undefined ? {} : { disk: options.disk },
   });
   closing.push(() => broker.close());
   return broker;

@@ -1,8 +1,8 @@
-import fs from 'node:fs';
+import { readlinkSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
-import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { type Disk, systemDisk } from '../../../src/kernel/index.js';
 import {
   batchBaseOffset,
   compressionCodecs,
@@ -18,28 +18,12 @@ import {
 } from '../../../src/wire/index.js';
 import { batchOf, temporaryFolder, testBroker, valuesOf, WireClient } from './broker-fixture.js';
 
-const { read } = fs;
-
-afterEach(() => {
-  fs.read = read;
-  syncBuiltinESMExports();
-});
-
-/** From now on the disk cannot give the bytes of some files. */
-function failReads(isBad: (path: string) => boolean): void {
-  const replaced = (
-    fd: number,
-    buffer: Buffer,
-    at: number,
-    length: number,
-    position: number,
-    done: (error: Error | null) => void,
-  ): void => {
-    if (isBad(fs.readlinkSync(`/proc/self/fd/${fd}`))) queueMicrotask(() => done(Object.assign(new Error('EIO'), { code: 'EIO' })));
-    else read(fd, buffer, at, length, position, done);
+/** The read of a disk that cannot give the bytes of some files. */
+function readWithout(isBad: (path: string) => boolean): Disk['read'] {
+  return (fd, into, at, length, position, done) => {
+    if (isBad(readlinkSync(`/proc/self/fd/${fd}`))) queueMicrotask(() => done(Object.assign(new Error('EIO'), { code: 'EIO' }), 0));
+    else systemDisk.read(fd, into, at, length, position, done);
   };
-  fs.read = replaced as unknown as typeof fs.read;
-  syncBuiltinESMExports();
 }
 
 describe('Produce', () => {
@@ -249,14 +233,15 @@ describe('Fetch', () => {
   });
 
   it('answers a partition whose file cannot be read with its own error, and the others in full', async () => {
+    const disk = { ...systemDisk };
     const dataDir = await temporaryFolder();
     const producing = await testBroker({ dataDir });
     const before = await WireClient.open(producing);
     const topicId = await before.createTopic('a', 2);
     for (const partition of [0, 1]) await before.produce('a', batchOf(['x']), { partition });
     await producing.close();
-    const client = await WireClient.open(await testBroker({ dataDir }));
-    failReads((path) => path.includes('a-0'));
+    const client = await WireClient.open(await testBroker({ dataDir, disk }));
+    disk.read = readWithout((path) => path.includes('a-0'));
     const { responses } = await client.call(fetchApi, 13, {
       maxWaitMs: 0,
       minBytes: 1,

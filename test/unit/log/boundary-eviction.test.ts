@@ -1,9 +1,7 @@
-import ambientFs from 'node:fs';
 import * as fs from 'node:fs/promises';
-import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import { isLakeError } from '../../../src/kernel/index.js';
+import { isLakeError, systemDisk } from '../../../src/kernel/index.js';
 import type { PartitionLog } from '../../../src/log/index.js';
 import {
   batch,
@@ -253,26 +251,20 @@ describe('partitions', () => {
   });
 
   it('are made, rolled and deleted without waiting for the disk on the thread that answers', async () => {
-    const { log, partition } = await world({ segmentBytes: 300 });
-    const { fsyncSync, fdatasyncSync } = ambientFs;
+    const disk = { ...systemDisk };
+    const { log, partition } = await world({ segmentBytes: 300 }, undefined, { disk });
     const refuse = (): never => {
       throw new Error('an fsync on the thread that answers');
     };
-    Object.assign(ambientFs, { fsyncSync: refuse, fdatasyncSync: refuse });
-    syncBuiltinESMExports();
-    try {
-      const other = await log.createPartition(topic, topicKey, 1, looseConfig);
-      other.append(batch(), 1);
-      await other.flush();
-      fill(partition, 20);
-      await partition.flush();
-      await partition.moveBoundary(10, 0);
-      await log.evictAll([partition]);
-      await log.deletePartition(topic, 1);
-    } finally {
-      Object.assign(ambientFs, { fsyncSync, fdatasyncSync });
-      syncBuiltinESMExports();
-    }
+    Object.assign(disk, { fsyncSync: refuse, fdatasyncSync: refuse });
+    const other = await log.createPartition(topic, topicKey, 1, looseConfig);
+    other.append(batch(), 1);
+    await other.flush();
+    fill(partition, 20);
+    await partition.flush();
+    await partition.moveBoundary(10, 0);
+    await log.evictAll([partition]);
+    await log.deletePartition(topic, 1);
   });
 
   it('that are deleted or closed while they are read end the read with an error, also where it goes on to the next segment', async () => {

@@ -30,10 +30,11 @@ describe('a flush', () => {
   it('is shared by all who wait, and covers only what was there before it began', async () => {
     let endOffset = 0;
     const runs: { endOffset: number; end: () => void }[] = [];
-    const flusher = new GroupFlush(() => {
+    const prepare = () => {
       const mine = endOffset;
-      return { endOffset: mine, run: () => new Promise((resolve) => runs.push({ endOffset: mine, end: resolve })) };
-    });
+      return { endOffset: mine, run: () => new Promise<void>((resolve) => runs.push({ endOffset: mine, end: resolve })) };
+    };
+    const flusher = new GroupFlush(prepare, (work) => void setImmediate(work));
     const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(() => setImmediate(resolve)));
     const done: string[] = [];
     const ask = (name: string): void => {

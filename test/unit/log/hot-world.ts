@@ -4,7 +4,7 @@ import * as fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { afterEach } from 'vitest';
-import { type Clock, systemClock, topicId, topicName } from '../../../src/kernel/index.js';
+import { type Clock, type Disk, systemClock, topicId, topicName } from '../../../src/kernel/index.js';
 import { type HotLog, type HotLogOptions, type LogConfig, openHotLog, type PartitionLog } from '../../../src/log/index.js';
 import { type BatchFields, decodeBatch, encodeBatch, walkBatches } from '../../../src/wire/index.js';
 
@@ -62,11 +62,17 @@ export function clockAt(start: number): Clock & { nowIs: number } {
   return clock;
 }
 
-export async function openIn(dir: string, options: Partial<HotLogOptions> & { readonly clock?: Clock } = {}): Promise<HotLog> {
-  const { clock = systemClock, ...rest } = options;
+export interface WorldPorts {
+  readonly clock?: Clock;
+  /** Flush workers have the system's own all the same. */
+  readonly disk?: Disk;
+}
+
+export async function openIn(dir: string, options: Partial<HotLogOptions> & WorldPorts = {}): Promise<HotLog> {
+  const { clock = systemClock, disk, ...rest } = options;
   const log = await openHotLog(
     { dir, flushPolicy: 'group-commit', flushWorkers: 1, producerIdExpirationMs: 86_400_000, ...rest },
-    { clock },
+    { clock, ...(disk === undefined ? {} : { disk }) },
   );
   logs.push(log);
   return log;
@@ -82,7 +88,7 @@ export interface World {
 export async function world(
   config: Partial<LogConfig> = {},
   dir?: string,
-  options: Partial<HotLogOptions> & { readonly clock?: Clock } = {},
+  options: Partial<HotLogOptions> & WorldPorts = {},
 ): Promise<World> {
   const folder = dir ?? join(await temporaryFolder(), 'log');
   const log = await openIn(folder, options);

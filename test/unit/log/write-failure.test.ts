@@ -1,34 +1,29 @@
-import fs from 'node:fs';
-import { syncBuiltinESMExports } from 'node:module';
 import { afterEach, describe, expect, it } from 'vitest';
+import { type Disk, systemDisk } from '../../../src/kernel/index.js';
 import { batch, copyOf, openIn, readAll, sequenced, state, topic, values, world } from './hot-world.js';
 
-const { writeSync } = fs;
+const writeSync: Disk['writeSync'] = (...call) => systemDisk.writeSync(...call);
+const disk: { -readonly [Member in keyof Disk]: Disk[Member] } = { ...systemDisk };
 
-afterEach(() => {
-  fs.writeSync = writeSync;
-  syncBuiltinESMExports();
-});
+afterEach(restore);
 
 /** The next write gets `bytes` to the disk, and the one after it fails. */
 function failAfter(bytes: number, code: string): void {
   let calls = 0;
-  fs.writeSync = ((fd: number, buffer: Buffer, offset: number, length: number, position: number) => {
+  disk.writeSync = (fd, buffer, offset, length, position) => {
     calls++;
     if (calls === 1 && bytes > 0) return writeSync(fd, buffer, offset, Math.min(bytes, length), position);
     throw Object.assign(new Error(code), { code });
-  }) as typeof fs.writeSync;
-  syncBuiltinESMExports();
+  };
 }
 
 function restore(): void {
-  fs.writeSync = writeSync;
-  syncBuiltinESMExports();
+  disk.writeSync = writeSync;
 }
 
 describe('an append', () => {
   it.each([0, 40])('that finds the disk full after %i bytes is refused, and the log goes on when there is room again', async (bytes) => {
-    const { dir, partition } = await world();
+    const { dir, partition } = await world({}, undefined, { disk });
     partition.append(sequenced(7n, 0), 1);
     const before = state(partition);
     failAfter(bytes, 'ENOSPC');
@@ -45,7 +40,7 @@ describe('an append', () => {
   });
 
   it('that fails otherwise takes the partition offline', async () => {
-    const { dir, log, partition } = await world();
+    const { dir, log, partition } = await world({}, undefined, { disk });
     partition.append(batch({ value: 'kept' }), 1);
     await partition.flush();
     failAfter(40, 'EIO');
@@ -60,10 +55,8 @@ describe('an append', () => {
   });
 
   it('goes on after short writes', async () => {
-    const { partition } = await world();
-    fs.writeSync = ((fd: number, buffer: Buffer, offset: number, length: number, position: number) =>
-      writeSync(fd, buffer, offset, Math.min(7, length), position)) as typeof fs.writeSync;
-    syncBuiltinESMExports();
+    const { partition } = await world({}, undefined, { disk });
+    disk.writeSync = (fd, buffer, offset, length, position) => writeSync(fd, buffer, offset, Math.min(7, length), position);
     partition.append(batch({ value: 'in pieces' }), 1);
     restore();
     expect(values(await readAll(partition))).toEqual(['in pieces']);

@@ -1,0 +1,128 @@
+/** A broker without its network: the data directory opened, the log recovered, the groups loaded, upkeep running. */
+import { join } from 'node:path';
+import type { HostPort, ServerConfig } from '../config/index.js';
+import { type Clock, type Random, systemDisk } from '../kernel/index.js';
+import { type HotLogPorts, openHotLog } from '../log/index.js';
+import type { Logger } from '../telemetry/index.js';
+import { ChunkCache } from './cold/chunk-cache.js';
+import { ColdReader } from './cold/cold-reader.js';
+import type { ColdTier } from './cold-tier.js';
+import type { AnswerRoom, BrokerCore, BrokerCounters } from './core.js';
+import { GroupCoordinator } from './groups/coordinator.js';
+import { GroupLog, offsetsTopic } from './groups/group-log.js';
+import { MetadataStore } from './metadata-store.js';
+import { ProducerIds } from './producer-ids.js';
+import { Topics } from './topics.js';
+import { Upkeep } from './upkeep.js';
+
+/** Threads that flush: fsyncs of different files overlap on most disks, and two keep a slow one from holding up the rest. */
+const flushWorkers = 2;
+
+export interface BrokerOptions {
+  readonly config: ServerConfig;
+  /** The service's data directory; the broker owns `log/`, `cache/chunks/`, `meta.properties` and `metadata.json` in it. */
+  readonly dataDir: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly coldTier: ColdTier;
+  /** Default: the system's disk. */
+  readonly storage?: Pick<HotLogPorts, 'disk' | 'flusher' | 'lock'>;
+}
+
+/** What the listener gives to the handlers. */
+export interface CoreNetwork {
+  /** What clients are told to connect to. */
+  readonly advertised: () => HostPort;
+  readonly reserveAnswer: (wantedBytes: number) => AnswerRoom;
+}
+
+/** What undoes each step of a start, in the order of the steps. */
+export type Undo = (() => Promise<void> | void)[];
+
+export async function undoAll(undo: Undo): Promise<void> {
+  for (const step of undo.splice(0).reverse()) await step();
+}
+
+/** Adds to `undo` what closes it again, the groups last. Errors: those of `startBroker`. */
+export async function openCore(
+  options: BrokerOptions,
+  network: CoreNetwork,
+  undo: Undo,
+): Promise<{ readonly core: BrokerCore; readonly cache: ChunkCache }> {
+  const { config, dataDir, clock, random, logger, coldTier, storage = {} } = options;
+  const { disk = systemDisk } = storage;
+  const nodeId = config.get('node.id');
+  await disk.mkdir(dataDir, { recursive: true });
+  const log = await openHotLog(
+    {
+      dir: join(dataDir, 'log'),
+      flushPolicy: config.get('flush.policy'),
+      flushWorkers,
+      producerIdExpirationMs: config.get('producer.id.expiration.ms'),
+    },
+    { clock, random, logger, ...storage },
+  );
+  undo.push(() => log.close());
+  const store = await MetadataStore.open(dataDir, nodeId, random, disk);
+  const topics = await Topics.open({ config, store, log, clock, random, logger });
+  const cache = await ChunkCache.open({ dir: join(dataDir, 'cache', 'chunks'), maxBytes: config.get('chunk.cache.bytes'), disk });
+  undo.push(() => cache.close());
+  const cold = new ColdReader({ clock, logger, coldTier, cache });
+  undo.push(() => cold.close());
+  const groups = openGroups(options, topics);
+  await groups.load();
+  const counters: BrokerCounters = { producedBytes: 0, producedRecords: 0, fetchedBytes: 0, fetchedColdBytes: 0, evictedBytes: 0 };
+  const upkeep = await Upkeep.start({ dataDir, config, clock, disk, logger, log, cache, counters });
+  undo.push(() => upkeep.close());
+  topics.onChange((removed) => {
+    if (removed !== undefined) {
+      for (const partition of removed.partitions.values()) cold.forget(partition);
+      cache.drop(removed.record.id);
+    }
+    coldTier.topicsChanged();
+  });
+  undo.push(() => groups.close());
+  const core: BrokerCore = {
+    config,
+    clock,
+    random,
+    logger,
+    nodeId,
+    clusterId: store.clusterId,
+    store,
+    topics,
+    log,
+    groups,
+    producerIds: new ProducerIds(store),
+    cold,
+    coldTier,
+    counters,
+    disk: upkeep,
+    ...network,
+  };
+  return { core, cache };
+}
+
+function openGroups({ config, clock, random, logger }: BrokerOptions, topics: Topics): GroupCoordinator {
+  return new GroupCoordinator({
+    clock,
+    random,
+    logger,
+    settings: {
+      initialRebalanceDelayMs: config.get('group.initial.rebalance.delay.ms'),
+      maxSize: config.get('group.max.size'),
+    },
+    log: new GroupLog({
+      clock,
+      logger,
+      partitions: () => topics.byName(offsetsTopic)?.partitions ?? new Map(),
+      ensureTopic: () => topics.ensureOffsetsTopic(),
+      isFlushed: config.get('flush.policy') === 'group-commit',
+    }),
+    createdMs: (name, partition) => {
+      const topic = topics.byName(name);
+      return topic?.partitions.has(partition) === true ? topic.record.createdMs : undefined;
+    },
+  });
+}

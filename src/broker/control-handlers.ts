@@ -32,7 +32,8 @@ export function brokerControlHandlers(core: BrokerCore): ControlHandlers {
       const accepted: PartitionId[] = [];
       const alarms: string[] = [];
       // At once: all that are noted together share one write of the checkpoint.
-      const outcomes = await Promise.all(partitions.map(async (move) => ({ move, alarm: await moveBoundary(topic, move) })));
+      const outcomes = await Promise.all(partitions.map((move) => moveBoundary(topic, move)));
+      if (outcomes.some(({ hasRaisedLogStart }) => hasRaisedLogStart)) core.disk.maintainSoon();
       for (const { move, alarm } of outcomes) {
         if (alarm === undefined) {
           accepted.push(move.partition);
@@ -72,18 +73,17 @@ export function topicState(topic: Topic): TopicState {
 }
 
 function partitionState(log: PartitionLog): PartitionState {
-  const { partition, logStartOffset, localStartOffset, boundary, flushedOffset, highWatermark, lastStableOffset, leaderEpoch, hotBytes } =
-    log;
   return {
-    partition,
-    logStartOffset,
-    localStartOffset,
-    boundary,
-    flushedOffset,
-    highWatermark,
-    lastStableOffset,
-    leaderEpoch,
-    hotBytes,
+    partition: log.partition,
+    logStartOffset: log.logStartOffset,
+    localStartOffset: log.localStartOffset,
+    boundary: log.boundary,
+    flushedOffset: log.flushedOffset,
+    highWatermark: log.highWatermark,
+    lastStableOffset: log.lastStableOffset,
+    leaderEpoch: log.leaderEpoch,
+    hotBytes: log.hotBytes,
+    tailBytes: log.tailBytes,
     segments: log.segmentCount,
     ...(log.offline === undefined ? {} : { offline: log.offline.message }),
   };
@@ -113,10 +113,27 @@ function partitionOf(topic: Topic, partition: PartitionId): PartitionLog {
   });
 }
 
-/** The alarm where the boundary was not applied. A boundary above the log's end means another log's table, or a lost log. */
-async function moveBoundary(topic: Topic, { partition, boundary, logStartOffset }: BoundaryMove): Promise<string | undefined> {
+interface Moved {
+  readonly move: BoundaryMove;
+  /** Why the boundary was not applied. */
+  readonly alarm?: string;
+  readonly hasRaisedLogStart: boolean;
+}
+
+async function moveBoundary(topic: Topic, move: BoundaryMove): Promise<Moved> {
+  const log = topic.partitions.get(move.partition);
+  const before = log?.logStartOffset ?? 0;
+  const alarm = await alarmOf(topic, log, move);
+  return { move, hasRaisedLogStart: (log?.logStartOffset ?? 0) > before, ...(alarm === undefined ? {} : { alarm }) };
+}
+
+/** Applies a move, or answers why it was not. A boundary above the log's end means another log's table, or a lost log. */
+async function alarmOf(
+  topic: Topic,
+  log: PartitionLog | undefined,
+  { partition, boundary, logStartOffset }: BoundaryMove,
+): Promise<string | undefined> {
   const where = `${topic.record.name}-${partition}`;
-  const log = topic.partitions.get(partition);
   if (log === undefined) return `${where}: there is no such partition`;
   if (!topic.isTiered) return `${where}: the topic is not tiered`;
   if (boundary > log.logEndOffset) return `${where}: boundary ${boundary} is above the log end ${log.logEndOffset}`;

@@ -23,6 +23,8 @@ export interface DiskState {
   readonly freeBytes: number;
   /** Below `disk.reserve.bytes`: produce is refused. */
   readonly isBelowReserve: boolean;
+  /** Asks for a round of upkeep behind whatever is under way: a log start has moved, and segments below it can go. */
+  maintainSoon(): void;
 }
 
 export interface AnswerRoom {

@@ -28,6 +28,9 @@ export class Upkeep implements DiskState {
   readonly #stop = new AbortController();
   #running: Promise<unknown> = Promise.resolve();
   #freeBytes = Number.POSITIVE_INFINITY;
+  /** Rounds that were asked for, one after the other; never rejects. */
+  #asked: Promise<void> = Promise.resolve();
+  #isAsked = false;
   #isBelowReserve = false;
   #isBelowLow = false;
 
@@ -55,9 +58,19 @@ export class Upkeep implements DiskState {
     return this.#isBelowReserve;
   }
 
+  /** Many calls share one round: at most one is waiting. */
+  maintainSoon(): void {
+    if (this.#isAsked || this.#stop.signal.aborted) return;
+    this.#isAsked = true;
+    this.#asked = this.#asked.then(async () => {
+      this.#isAsked = false;
+      if (!this.#stop.signal.aborted) await this.#try(() => this.#maintain());
+    });
+  }
+
   async close(): Promise<void> {
     this.#stop.abort();
-    await this.#running;
+    await Promise.all([this.#running, this.#asked]);
   }
 
   async #repeat(everyMs: number, round: () => Promise<void>): Promise<void> {
@@ -65,13 +78,17 @@ export class Upkeep implements DiskState {
     while (!signal.aborted) {
       await this.#ports.clock.sleep(everyMs, signal).catch(() => undefined);
       if (signal.aborted) return;
-      try {
-        await round();
-      } catch (error) {
-        // An operating error of one round is this round's alone: the next one tries again.
-        if (error instanceof InvariantError) throw error;
-        this.#ports.logger.error('a round of upkeep failed', { error: toLakeError(error).message });
-      }
+      await this.#try(round);
+    }
+  }
+
+  /** An operating error of one round is this round's alone: the next one tries again. */
+  async #try(round: () => Promise<void>): Promise<void> {
+    try {
+      await round();
+    } catch (error) {
+      if (error instanceof InvariantError) throw error;
+      this.#ports.logger.error('a round of upkeep failed', { error: toLakeError(error).message });
     }
   }
 

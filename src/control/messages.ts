@@ -27,6 +27,8 @@ export interface PartitionState {
   readonly lastStableOffset: Offset;
   readonly leaderEpoch: LeaderEpoch;
   readonly hotBytes: number;
+  /** Of them at or above the boundary: what is not in the table too. Within a segment by the share of its offsets. */
+  readonly tailBytes: number;
   readonly segments: number;
   /** Why the partition is offline, where it is. */
   readonly offline?: string;

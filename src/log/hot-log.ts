@@ -60,6 +60,8 @@ export interface PartitionLog {
   readonly lastStableOffset: Offset;
   readonly leaderEpoch: LeaderEpoch;
   readonly hotBytes: number;
+  /** Of them at or above the boundary; of the segment that it falls into, by the share of its offsets. */
+  readonly tailBytes: number;
   readonly segmentCount: number;
   /** Set after a failed write or flush: the partition refuses everything with this until the next start. */
   readonly offline: Error | undefined;
@@ -101,6 +103,13 @@ export interface PartitionLog {
    * back. A boundary above the flushed end is refused with `log-damaged`: an alarm, never a reason to evict.
    */
   moveBoundary(boundary: Offset, logStartOffset: Offset): Promise<void>;
+
+  /**
+   * Deletes records below an offset: what lies below it is flushed and the log start is on disk before this resolves, to the
+   * log start. Never goes back: a lower offset changes nothing. Segments wholly below it go with the next `maintain`.
+   * Errors: `offset-out-of-range` above the high watermark, `log-offline`, `disk-full`.
+   */
+  raiseLogStart(logStartOffset: Offset): Promise<Offset>;
 
   /** Called after each append and whenever offsets, start or state change. Returns its own removal. */
   onChange(listener: () => void): () => void;

@@ -142,6 +142,16 @@ export class HotPartition implements PartitionLog {
     return this.#segments.bytes;
   }
 
+  get tailBytes(): number {
+    const { boundary } = this;
+    let bytes = 0;
+    for (const { baseOffset, nextOffset, bytes: segmentBytes } of this.#segments.all) {
+      if (baseOffset >= boundary) bytes += segmentBytes;
+      else if (nextOffset > boundary) bytes += Math.round((segmentBytes * (nextOffset - boundary)) / (nextOffset - baseOffset));
+    }
+    return bytes;
+  }
+
   get segmentCount(): number {
     return this.#segments.count;
   }
@@ -364,6 +374,21 @@ export class HotPartition implements PartitionLog {
     this.#changed();
   }
 
+  async raiseLogStart(logStartOffset: Offset): Promise<Offset> {
+    this.#assertOnline();
+    if (logStartOffset > this.highWatermark) throw this.#outOfRange(logStartOffset);
+    if (logStartOffset > this.#logStartOffset) {
+      // Else a power cut could leave a log that ends below its start.
+      await this.flush(logStartOffset);
+      // Not for a partition that was deleted meanwhile: another may have its name.
+      this.#assertOnline();
+      await this.#ports.logStarts.set(this.key, logStartOffset);
+      this.#logStartOffset = Math.max(this.#logStartOffset, logStartOffset);
+      this.#changed();
+    }
+    return this.#logStartOffset;
+  }
+
   onChange(listener: () => void): () => void {
     const own = (): void => listener();
     this.#listeners.add(own);
@@ -382,6 +407,21 @@ export class HotPartition implements PartitionLog {
     this.#producers.expire(nowMs);
     const config = this.#config;
     if (this.#segments.active.isOlderThan(config.segmentMs, nowMs)) this.roll(nowMs);
+    const deleted = await this.#dropDeleted(nowMs);
+    const expired = await this.#dropExpired(config, nowMs);
+    return { segments: deleted.segments + expired.segments, bytes: deleted.bytes + expired.bytes };
+  }
+
+  /** Segments wholly below the log start, which is on disk: nobody may read them, whether they were tiered or not. */
+  async #dropDeleted(nowMs: TimestampMs): Promise<EvictResult> {
+    const { active } = this.#segments;
+    if (active.bytes > 0 && active.nextOffset <= this.#logStartOffset) this.roll(nowMs);
+    this.#forgetOldEpochs();
+    const first = this.#segments.all.findIndex((segment) => segment.nextOffset > this.#logStartOffset);
+    return this.#drop(first < 0 ? this.#segments.count - 1 : first);
+  }
+
+  async #dropExpired(config: LogConfig, nowMs: TimestampMs): Promise<EvictResult> {
     if (config.isTiered) {
       const ms = config.localRetentionMs === asTotalRetention ? config.retentionMs : config.localRetentionMs;
       const bytes = config.localRetentionBytes === asTotalRetention ? config.retentionBytes : config.localRetentionBytes;
@@ -391,7 +431,7 @@ export class HotPartition implements PartitionLog {
     const first = this.#segments.all[count] as Segment;
     if (count > 0 && first.baseOffset > this.#logStartOffset) {
       await this.#ports.logStarts.set(this.key, first.baseOffset);
-      this.#logStartOffset = first.baseOffset;
+      this.#logStartOffset = Math.max(this.#logStartOffset, first.baseOffset);
       this.#forgetOldEpochs();
     }
     return this.#drop(count);
@@ -407,7 +447,7 @@ export class HotPartition implements PartitionLog {
   /** Segments that lie wholly below the boundary and are not written any more. */
   get evictableCount(): number {
     if (this.#offline !== undefined || !this.#config.isTiered) return 0;
-    const first = this.#segments.all.findIndex((segment) => segment.nextOffset > this.#boundary);
+    const first = this.#segments.all.findIndex((segment) => segment.nextOffset > this.boundary);
     return Math.min(first < 0 ? this.#segments.count : first, this.#segments.count - 1);
   }
 
@@ -424,7 +464,7 @@ export class HotPartition implements PartitionLog {
   async evictAll(nowMs: TimestampMs): Promise<EvictResult> {
     this.#assertOnline();
     const { active } = this.#segments;
-    if (active.bytes > 0 && active.baseOffset < this.#boundary) this.roll(nowMs);
+    if (active.bytes > 0 && active.baseOffset < this.boundary) this.roll(nowMs);
     return this.evict(this.evictableCount);
   }
 

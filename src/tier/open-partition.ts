@@ -19,7 +19,8 @@ export function openingOf(where: string, boundary: Offset, state: PartitionState
     });
     return { kind: 'alarm', error };
   }
-  if (boundary < state.boundary) {
+  // Below the log start nothing needs to be in the table: the broker serves it from nowhere.
+  if (Math.max(boundary, state.logStartOffset) < state.boundary) {
     const error = new LakeError(
       'table-corrupt',
       `${where}: the table's boundary ${boundary} is below ${state.boundary}, which was committed`,

@@ -2,6 +2,7 @@
 import type { Api } from './notation.js';
 import { apiVersionsApi } from './apis/api-versions.js';
 import { createTopicsApi } from './apis/create-topics.js';
+import { deleteRecordsApi } from './apis/delete-records.js';
 import { deleteTopicsApi } from './apis/delete-topics.js';
 import { describeConfigsApi } from './apis/describe-configs.js';
 import { fetchApi } from './apis/fetch.js';
@@ -33,6 +34,7 @@ export const apis: readonly Api[] = [
   apiVersionsApi,
   createTopicsApi,
   deleteTopicsApi,
+  deleteRecordsApi,
   initProducerIdApi,
   describeConfigsApi,
 ];

@@ -11,6 +11,7 @@
 export * from './api-table.js';
 export * from './apis/api-versions.js';
 export * from './apis/create-topics.js';
+export * from './apis/delete-records.js';
 export * from './apis/delete-topics.js';
 export * from './apis/describe-configs.js';
 export * from './apis/fetch.js';

@@ -28,6 +28,7 @@ type Step =
   | { readonly kind: 'restart' }
   | { readonly kind: 'power-cut'; readonly seed: number; readonly isTailGarbage: boolean }
   | { readonly kind: 'commit'; readonly share: number }
+  | { readonly kind: 'delete-records'; readonly share: number }
   | { readonly kind: 'evict' }
   | { readonly kind: 'look'; readonly share: number; readonly maxBytes: number; readonly timestampMs: number };
 
@@ -48,6 +49,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ kind: 'restart' as const }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('power-cut' as const), seed: fc.nat(), isTailGarbage: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('commit' as const), share }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('delete-records' as const), share }) },
   { weight: 1, arbitrary: fc.constant({ kind: 'evict' as const }) },
   {
     weight: 4,
@@ -76,6 +78,7 @@ class Run {
   /** Sequence and offset of each of the producer's batches. */
   batches: { sequence: number; offset: number; count: number; bytes: Buffer }[] = [];
   boundary = 0;
+  logStart = 0;
   appended = 0;
 
   get hot(): PartitionLog {
@@ -128,8 +131,13 @@ class Run {
   async check(): Promise<void> {
     const { hot, records } = this;
     expect(hot.logEndOffset).toBe(records.length);
-    expect(hot.boundary).toBe(this.boundary);
-    expect(hot.localStartOffset).toBeLessThanOrEqual(Math.max(this.boundary, 0));
+    expect(hot.boundary).toBe(Math.max(this.boundary, this.logStart));
+    expect(hot.logStartOffset).toBe(this.logStart);
+    expect(hot.localStartOffset).toBeGreaterThanOrEqual(this.logStart);
+    expect(hot.localStartOffset).toBeLessThanOrEqual(Math.max(this.boundary, this.logStart));
+    const wholeBelow = hot.hotBytes - hot.tailBytes;
+    expect(hot.tailBytes).toBeGreaterThanOrEqual(0);
+    if (hot.boundary === 0) expect(wholeBelow).toBe(0);
     const from = hot.localStartOffset;
     expect(await readAll(hot)).toEqual(records.slice(from).map(({ value }, i) => ({ offset: from + i, value })));
   }
@@ -169,6 +177,12 @@ class Run {
         const boundary = Math.floor(step.share * this.hot.flushedOffset);
         await this.hot.moveBoundary(boundary, 0);
         this.boundary = Math.max(this.boundary, boundary);
+        return;
+      }
+      case 'delete-records': {
+        const offset = Math.floor(step.share * this.records.length);
+        this.logStart = Math.max(this.logStart, offset);
+        expect(await this.hot.raiseLogStart(offset)).toBe(this.logStart);
         return;
       }
       case 'evict':

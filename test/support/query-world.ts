@@ -363,6 +363,7 @@ function controlOf(topics: ReadonlyMap<string, Topic>) {
             lastStableOffset: log.endOffset,
             leaderEpoch: log.leaderEpoch,
             hotBytes: log.hotBytes,
+            tailBytes: 0,
             segments: 1,
           }),
         ),

@@ -49,6 +49,11 @@ const topicConfig = {
   'max.message.bytes': '1048588',
 };
 
+function tailBytesOf({ batches, boundary, logStart }: SimPartition): number {
+  const from = Math.max(boundary, logStart);
+  return batches.reduce((sum, batch) => sum + (batchLastOffset(batch, 0) >= from ? batch.length : 0), 0);
+}
+
 export class SimBroker implements LogReader {
   readonly cluster: ClusterId;
   readonly topicsByName = new Map<string, SimTopic>();
@@ -203,12 +208,13 @@ export class SimBroker implements LogReader {
         partition,
         logStartOffset: log.logStart,
         localStartOffset: log.batches[0] === undefined ? log.end : batchBaseOffset(log.batches[0], 0),
-        boundary: log.boundary,
+        boundary: Math.max(log.boundary, log.logStart),
         flushedOffset: log.flushed,
         highWatermark: log.end,
         lastStableOffset: log.end,
         leaderEpoch: log.leaderEpoch,
         hotBytes: 0,
+        tailBytes: tailBytesOf(log),
         segments: 1,
       })),
     };
@@ -257,7 +263,10 @@ export class SimBroker implements LogReader {
           const log = topic.partitions[move.partition] as SimPartition;
           log.moves.push(move);
           if (move.boundary > log.flushed) alarms.push(`partition ${move.partition}: boundary ${move.boundary} above ${log.flushed}`);
-          else log.boundary = Math.max(log.boundary, move.boundary);
+          else {
+            log.boundary = Math.max(log.boundary, move.boundary);
+            log.logStart = Math.max(log.logStart, move.logStartOffset);
+          }
         }
         return { accepted: partitions.map((move) => move.partition), alarms };
       }

@@ -2,6 +2,7 @@
 import type { BrokerCore } from '../core.js';
 import { apiVersionsHandler } from './api-versions.js';
 import { createTopicsHandler } from './create-topics.js';
+import { deleteRecordsHandler } from './delete-records.js';
 import { deleteTopicsHandler } from './delete-topics.js';
 import { describeConfigsHandler } from './describe-configs.js';
 import { fetchHandler } from './fetch.js';
@@ -33,6 +34,7 @@ export function handlerTable(core: BrokerCore): ReadonlyMap<number, Handler> {
     syncGroupHandler(core),
     createTopicsHandler(core),
     deleteTopicsHandler(core),
+    deleteRecordsHandler(core),
     initProducerIdHandler(core),
     describeConfigsHandler(core),
   ];

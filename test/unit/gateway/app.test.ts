@@ -30,6 +30,7 @@ const state: BrokerState = {
           lastStableOffset: 30,
           leaderEpoch: 0,
           hotBytes: 500,
+          tailBytes: 300,
           segments: 1,
         },
       ],

@@ -101,6 +101,7 @@ it('serves the versions that are promised', () => {
     OffsetFetch: '1-9',
     CreateTopics: '2-7',
     DeleteTopics: '1-6',
+    DeleteRecords: '0-2',
     DescribeConfigs: '1-4',
   });
   expect(apis.filter((api) => api.advertisedMinVersion !== api.minVersion).map((api) => [api.name, api.advertisedMinVersion])).toEqual([

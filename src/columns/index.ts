@@ -1,6 +1,6 @@
 /**
  * columns: record batches ⇄ columns ⇄ Parquet. Stages batches as raw columns, encodes them with DuckDB into cold files with
- * typed columns, reads cold files back to compare them, and turns their rows into record batches again.
+ * typed columns, makes one file of several, reads files back to compare them, and turns their rows into record batches again.
  *
  * Owns: the columns and their field ids, the one definition of a typed column, the digest, the worker children that do the
  * jobs of `jobs.ts`. Writes only the paths a job gives it and its own temporary folder.
@@ -25,6 +25,7 @@ export * from './schema.js';
 export { type TypedOutput, typedSelect, type TypedSource, untypedSelect } from './typed-sql.js';
 export { ValueScanner } from './scanner.js';
 export { ColumnEngine, type ColumnEngineOptions } from './engine.js';
-export { footerKeys } from './encode.js';
+export { type ColdFileFooter, footerKeys, readFileFooter } from './cold-file.js';
+export { compactInputsMax } from './compact.js';
 export { runColumnJob } from './run-column-job.js';
 export { type ColumnWorkersOptions, openColumnWorkers } from './workers.js';

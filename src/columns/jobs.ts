@@ -93,6 +93,46 @@ export interface EncodeResult {
   readonly cpuMs: number;
 }
 
+/** A cold file as a compaction takes it in; what is said here is what its footer says. */
+export interface CompactInput {
+  readonly path: string;
+  readonly digest: string;
+  readonly baseOffset: Offset;
+  readonly lastOffset: Offset;
+}
+
+/**
+ * Cold files of one partition, in offset order, into one of the same records. Typed columns are taken over by field id, not
+ * computed again; what a file lacks is null. With `fromOffset` only the rows at or above it.
+ */
+export interface CompactJob {
+  readonly kind: 'compact';
+  /** At most `compactInputsMax`. */
+  readonly inputs: readonly CompactInput[];
+  readonly partition: PartitionId;
+  readonly fromOffset?: Offset;
+  /** All that any input has. */
+  readonly typedColumns: readonly TypedColumn[];
+  readonly footer?: Readonly<Record<string, string>>;
+  readonly outPath: string;
+}
+
+/**
+ * `rows` may be 0 where all lie below `fromOffset`: then no file is written. The digest is the composition of the inputs' own,
+ * not read from the output: a `verify` job of the output, as of any other file, shows that it holds their records.
+ */
+export interface CompactResult extends EncodeResult {
+  /** `fromOffset` where it lies above the first input's. */
+  readonly baseOffset: Offset;
+  readonly lastOffset: Offset;
+  readonly minTimestampMs: TimestampMs | undefined;
+  readonly maxTimestampMs: TimestampMs | undefined;
+  /** Of the inputs; of one that is cut, in proportion to its rows. */
+  readonly rawBytes: number;
+  /** Over the typed columns of the inputs' rows, for the `verify` job. */
+  readonly typedDigest: string;
+}
+
 /** Reads a Parquet file back (the very object, downloaded) and compares it with what the raw batches said. */
 export interface VerifyJob {
   readonly kind: 'verify';
@@ -106,6 +146,8 @@ export interface VerifyJob {
   readonly valueFormat: ValueFormat;
   /** Row groups whose typed columns are compared with DuckDB's own JSON functions; `all` in tests and scrub. */
   readonly typedRowGroups: number | 'all';
+  /** Of a compaction: its typed columns are compared with those of its inputs, all of them, and not with the values. */
+  readonly typedDigest?: string;
 }
 
 export interface VerifyResult {
@@ -157,6 +199,7 @@ export interface TimestampResult {
 export interface ColumnJobs {
   stage: { job: StageJob; result: StageResult };
   encode: { job: EncodeJob; result: EncodeResult };
+  compact: { job: CompactJob; result: CompactResult };
   verify: { job: VerifyJob; result: VerifyResult };
   rebuild: { job: RebuildJob; result: RebuildResult };
   timestamp: { job: TimestampJob; result: TimestampResult };

@@ -1,5 +1,6 @@
 /** Does any column job in this process: what a worker child runs, and what tests call directly. */
 import type { ColumnJob, ColumnJobKind, ColumnJobs } from './jobs.js';
+import { compact } from './compact.js';
 import { encode } from './encode.js';
 import type { ColumnEngine } from './engine.js';
 import { rebuild } from './rebuild.js';
@@ -27,6 +28,8 @@ async function dispatch(job: ColumnJob, engine: ColumnEngine): Promise<WithoutCp
       return stage(job);
     case 'encode':
       return await encode(job, engine);
+    case 'compact':
+      return await compact(job, engine);
     case 'verify':
       return await verify(job, engine);
     case 'rebuild':

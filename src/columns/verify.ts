@@ -2,13 +2,13 @@
  * Reads a cold file back and compares it with what the raw batches said: the digest over every record, the range, and, for
  * some or all row groups, each typed column with what DuckDB's own JSON functions find in the value.
  */
-import { LakeError, type Offset } from '../kernel/index.js';
-import { RecordDigest } from './digest.js';
+import { LakeError } from '../kernel/index.js';
 import type { ColumnEngine } from './engine.js';
 import type { ColumnKind, TypedColumn, VerifyJob, VerifyResult } from './jobs.js';
 import { readFooter, type RowGroupSpan, rowGroupSpans } from './parquet-footer.js';
-import { type ReadRows, readBack } from './read-back.js';
+import { digestOfFile } from './read-digest.js';
 import { firstTypedFieldId, quoteText, readSchemaMap, tableColumns } from './schema.js';
+import { typedDigest } from './typed-digest.js';
 
 /** Typed columns compared in one statement: the statement's size is bounded, not the table's width. */
 const columnsPerCheck = 50;
@@ -16,15 +16,14 @@ const columnsPerCheck = 50;
 /** Does a `verify` job. Errors: `verify-failed` where the file holds something else, `cold-corrupt` where it cannot be read. */
 export async function verify(job: VerifyJob, engine: ColumnEngine): Promise<Omit<VerifyResult, 'cpuMs'>> {
   const spans = rowGroupSpans(job.path, readFooter(job.path));
-  const digest = new RecordDigest();
-  let previous: Offset = job.baseOffset - 1;
-  await readBack(job.path, engine, {}, (rows) => {
-    previous = digestRows(job, rows, digest, previous);
-    return true;
-  });
+  const digest = await digestOfFile({ ...job, differs: (what) => failed(job, what) }, engine);
   if (digest.count !== job.rows) throw failed(job, `it has ${digest.count} rows, not ${job.rows}`);
   if (digest.toString() !== job.digest) throw failed(job, `its digest is ${digest.toString()}, not ${job.digest}`);
-  await checkTyped(job, engine, spans);
+  if (job.typedDigest === undefined) await checkTyped(job, engine, spans);
+  else {
+    const found = await typedDigest([job.path], job.typedColumns, job.baseOffset, engine);
+    if (found !== job.typedDigest) throw failed(job, `the digest of its typed columns is ${found}, not ${job.typedDigest}`);
+  }
   return { rows: digest.count, digest: digest.toString() };
 }
 
@@ -33,50 +32,6 @@ function failed(job: VerifyJob, what: string): LakeError {
     facts: { path: job.path, partition: job.partition, baseOffset: job.baseOffset, lastOffset: job.lastOffset },
     hint: 'Nothing was committed or evicted. Check the bucket and the disk for damage; the range is cut again.',
   });
-}
-
-/** Takes in the rows; answers the last offset. */
-function digestRows(job: VerifyJob, rows: ReadRows, digest: RecordDigest, lastOffset: Offset): Offset {
-  const { key, value, headerValue } = rows;
-  let previous = lastOffset;
-  let entry = 0;
-  for (let row = 0; row < rows.rows; row++) {
-    const offset = rows.offset(row);
-    const entriesEnd = rows.headersEnd(entry);
-    if (offset <= previous || offset > job.lastOffset) throw failed(job, `offset ${offset} follows ${previous}`);
-    if (rows.partition(row) !== job.partition) throw failed(job, `partition ${rows.partition(row)} at offset ${offset}`);
-    if (!rows.isTimestampWhole(row)) throw failed(job, `the timestamp at offset ${offset} is not whole`);
-    previous = offset;
-    if (rows.isRawBatch(row)) {
-      digest.beginRawBatch(offset);
-      digest.bytes(rows.rawBatch.view, rows.rawBatch.starts[row] as number, rows.rawBatch.lengths[row] as number);
-      digest.end();
-      entry = entriesEnd;
-      continue;
-    }
-    digest.begin(
-      offset,
-      rows.timestampMs(row),
-      rows.timestampType(row),
-      rows.leaderEpoch(row),
-      rows.producerIdHigh(row),
-      rows.producerIdLow(row),
-      rows.producerEpoch(row),
-      rows.sequence(row),
-    );
-    digest.bytes(key.view, key.starts[row] as number, key.lengths[row] as number);
-    digest.bytes(value.view, value.starts[row] as number, value.lengths[row] as number);
-    const headersEnd = rows.isHeader(entry) ? entriesEnd : entry;
-    digest.word(headersEnd - entry);
-    for (; entry < headersEnd; entry++) {
-      const keys = rows.headerKeyRows(entry);
-      digest.bytes(keys.view, keys.starts[entry] as number, keys.lengths[entry] as number);
-      digest.bytes(headerValue.view, headerValue.starts[entry] as number, headerValue.lengths[entry] as number);
-    }
-    entry = entriesEnd;
-    digest.end();
-  }
-  return previous;
 }
 
 /** The row groups to look at: all, or so many spread evenly from a start that differs from file to file. */

@@ -11,8 +11,11 @@ const ownKeys = {
   'bootstrap': text('', 'Kafka address of the broker, for `tier` and `gateway` alone; empty asks the control socket.'),
   'bucket.url': text('', '`file:///path` or `s3://bucket/prefix`; empty is the folder `bucket` in data.dir.'),
   'bucket.endpoint': text('', 'S3 endpoint other than AWS.'),
-  'bucket.region': text('us-east-1', 'S3 region.'),
-  'bucket.force-path-style': bool(false, 'Put the bucket in the path of S3 requests instead of the host name.'),
+  'bucket.region': text('', 'S3 region; empty is `AWS_REGION`, else the one of the profile, and with `bucket.endpoint` `us-east-1`.'),
+  'bucket.force-path-style': bool(
+    false,
+    'Put the bucket in the path of S3 requests instead of the host name; not set, it is in the path wherever `bucket.endpoint` is set.',
+  ),
   'node.id': int(1, 'Id of this broker.', { min: 0 }),
   'advertised.listeners': text('', '`HOST:PORT` that clients are told; empty is the address listened on.'),
   'auto.create.topics.enable': bool(true, 'Create a topic when a client asks for one that is not there.'),

@@ -36,11 +36,11 @@ const objectMode = 0o444;
 export class DirectoryStore implements ObjectStore {
   readonly url: string;
   readonly #root: string;
-  readonly #random: Random;
+  readonly #ports: { readonly clock: Clock; readonly random: Random };
 
-  private constructor(root: string, random: Random) {
+  private constructor(root: string, ports: { readonly clock: Clock; readonly random: Random }) {
     this.#root = root;
-    this.#random = random;
+    this.#ports = ports;
     this.url = pathToFileURL(root).href;
   }
 
@@ -53,8 +53,8 @@ export class DirectoryStore implements ObjectStore {
       const root = await realpath(path);
       await mkdir(join(root, hiddenFolder), { recursive: true });
       await access(root, constants.R_OK | constants.W_OK | constants.X_OK);
-      const store = new DirectoryStore(root, ports.random);
-      await store.#removeStale(ports.clock.nowMs() - staleTemporaryMs);
+      const store = new DirectoryStore(root, ports);
+      await store.removeUnfinished(staleTemporaryMs);
       return store;
     } catch (error) {
       if (isErrno(error, 'ENOENT', 'ENOTDIR')) {
@@ -72,7 +72,7 @@ export class DirectoryStore implements ObjectStore {
     checkKey(key);
     options.signal?.throwIfAborted();
     const path = this.#path(key);
-    const temporary = join(this.#root, hiddenFolder, this.#random.uuid());
+    const temporary = join(this.#root, hiddenFolder, this.#ports.random.uuid());
     let isPlaced = false;
     try {
       await writeDurably(temporary, body);
@@ -152,6 +152,24 @@ export class DirectoryStore implements ObjectStore {
     await this.#removeEmptyFolders(dirname(path));
   }
 
+  async removeUnfinished(olderThanMs: number, signal?: AbortSignal): Promise<number> {
+    const beforeMs = this.#ports.clock.nowMs() - olderThanMs;
+    const folder = join(this.#root, hiddenFolder);
+    let removed = 0;
+    for (const name of await readdir(folder)) {
+      signal?.throwIfAborted();
+      const path = join(folder, name);
+      const found = await stat(path).catch(() => null);
+      if (found === null || found.mtimeMs >= beforeMs) continue;
+      // Its writer may be alive after all and quicker: then it is gone already.
+      removed += await unlink(path).then(
+        () => 1,
+        () => 0,
+      );
+    }
+    return removed;
+  }
+
   localPath(key: string): string | null {
     checkKey(key);
     return this.#path(key);
@@ -226,15 +244,6 @@ export class DirectoryStore implements ObjectStore {
         // Not empty, or somebody else was quicker: either way it is not ours to remove.
         return;
       }
-    }
-  }
-
-  async #removeStale(beforeMs: number): Promise<void> {
-    const folder = join(this.#root, hiddenFolder);
-    for (const name of await readdir(folder)) {
-      const path = join(folder, name);
-      const found = await stat(path).catch(() => null);
-      if (found !== null && found.mtimeMs < beforeMs) await unlink(path).catch(() => {});
     }
   }
 }

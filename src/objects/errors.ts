@@ -1,5 +1,5 @@
 /** The errors every adapter shares, so that they read alike whatever the store is. */
-import { LakeError } from '../kernel/index.js';
+import { type ErrorFacts, LakeError } from '../kernel/index.js';
 
 export function objectExists(url: string, key: string): LakeError {
   return new LakeError('object-exists', `${key} is in ${url} already`, { facts: { key, store: url } });
@@ -10,11 +10,11 @@ export function objectMissing(url: string, key: string, cause?: unknown): LakeEr
 }
 
 /** The store may or may not have done what it was asked: nobody knows before looking. */
-export function outcomeUnknown(url: string, what: string, cause: unknown): LakeError {
+export function outcomeUnknown(url: string, what: string, cause: unknown, facts: ErrorFacts = {}): LakeError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new LakeError('store-unavailable', `${what} in ${url}: the answer was lost (${reason}), it may have been done`, {
     hint: 'Look whether the object is there before trying again.',
-    facts: { store: url, outcome: 'unknown' },
+    facts: { ...facts, store: url, outcome: 'unknown' },
     cause,
   });
 }

@@ -56,6 +56,7 @@ export function faultyStore(inner: ObjectStore, plan: FaultPlan): ObjectStore {
       await plan.after?.(call);
     },
     delete: (key: string, signal?: AbortSignal) => around('delete', key, false, () => inner.delete(key, signal)),
+    removeUnfinished: (olderThanMs: number, signal?: AbortSignal) => inner.removeUnfinished(olderThanMs, signal),
     localPath: (key: string) => inner.localPath(key),
     location: (key: string) => inner.location(key),
     close: () => inner.close(),

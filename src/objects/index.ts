@@ -4,7 +4,8 @@
  *
  * Owns: nothing in the bucket but `cluster/probe/…` while probing; a directory store owns its hidden folder.
  * Invariants: a put is durable and whole or not there; with `ifAbsent` one writer wins; a lost answer is never taken for
- * a failure (`isOutcomeUnknown`); one contract suite holds for all adapters.
+ * a failure (`isOutcomeUnknown`); every call on S3 ends within `callLimitMs`, and retries of all callers share one budget; every
+ * request is counted (`RequestCounters`); one contract suite holds for all adapters.
  * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/objects test/contract/object-store`, and with a
  * real server `THERMOCLINE_TEST_VERSITYGW=<binary> … --project conformance test/conformance/object-store-s3`.
  */
@@ -15,3 +16,4 @@ export { MemoryStore } from './memory-store.js';
 export type { ByteRange, ObjectBody, ObjectInfo, ObjectStore, PutOptions } from './object-store.js';
 export { openObjectStore, type OpenStoreOptions } from './open.js';
 export { probeConditionalWrites, type ProbeOptions } from './probe.js';
+export { RequestCounters, type RequestOperation, type RequestOutcome } from './request-counters.js';

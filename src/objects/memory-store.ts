@@ -66,6 +66,10 @@ export class MemoryStore implements ObjectStore {
     this.#objects.delete(key);
   }
 
+  async removeUnfinished(): Promise<number> {
+    return 0;
+  }
+
   localPath(key: string): string | null {
     checkKey(key);
     return null;

@@ -1,5 +1,5 @@
 /**
- * The object store port: nine calls, which a directory, S3 and memory answer alike (one contract suite for all).
+ * The object store port: ten calls, which a directory, S3 and memory answer alike (one contract suite for all).
  * Keys are relative, `/`-separated, without a leading slash; the store's prefix is already applied.
  */
 
@@ -16,6 +16,8 @@ export type ObjectBody = Uint8Array | { readonly path: string };
 export interface PutOptions {
   /** Store only if no object of that key is there (`If-None-Match: *`); else `object-exists`. */
   readonly ifAbsent?: boolean;
+  /** Take the way of a large object (on S3 an upload in parts), however small this one is: for the probe. */
+  readonly inParts?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -25,6 +27,10 @@ export interface ByteRange {
   readonly end: number;
 }
 
+/**
+ * Every call ends: on S3 within a bound that its module states (`callLimitMs`), on a directory as soon as the file system
+ * answers. A signal ends any of them at once.
+ */
 export interface ObjectStore {
   /** How people name this place, without secrets: `file:///…`, `s3://bucket/prefix`, `memory:`. */
   readonly url: string;
@@ -49,6 +55,12 @@ export interface ObjectStore {
 
   /** Removing what is not there is no error. */
   delete(key: string, signal?: AbortSignal): Promise<void>;
+
+  /**
+   * Removes what writers that died have begun and never finished, and nobody can see (parts of uploads, temporary files), where
+   * it is older than `olderThanMs`. Resolves to how many; a store that cannot list such things finds none.
+   */
+  removeUnfinished(olderThanMs: number, signal?: AbortSignal): Promise<number>;
 
   /** The object as a local file that may be hard-linked and read, where the store is a local directory; else `null`. */
   localPath(key: string): string | null;

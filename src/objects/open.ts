@@ -2,9 +2,11 @@
 import { fileURLToPath } from 'node:url';
 import { LakeError, systemClock, systemRandom, type Clock, type Random } from '../kernel/index.js';
 import { DirectoryStore } from './directory-store.js';
+import { countingStore } from './counting-store.js';
 import { checkKey } from './keys.js';
 import { MemoryStore } from './memory-store.js';
 import type { ObjectStore } from './object-store.js';
+import type { RequestCounters } from './request-counters.js';
 
 export interface OpenStoreOptions {
   /** Of an S3 server that is not Amazon's, for example `http://127.0.0.1:9000`. */
@@ -12,6 +14,8 @@ export interface OpenStoreOptions {
   readonly region?: string | undefined;
   /** Bucket in the path, not in the host name; the default where an endpoint is given. */
   readonly forcePathStyle?: boolean | undefined;
+  /** Told of every request; on a directory and in memory of every call. */
+  readonly counters?: RequestCounters;
   readonly clock?: Clock;
   readonly random?: Random;
 }
@@ -22,7 +26,9 @@ export interface OpenStoreOptions {
  */
 export async function openObjectStore(url: string, options: OpenStoreOptions = {}): Promise<ObjectStore> {
   const ports = { clock: options.clock ?? systemClock, random: options.random ?? systemRandom };
-  if (url === 'memory:') return new MemoryStore(ports);
+  const counted = (store: ObjectStore): ObjectStore =>
+    options.counters === undefined ? store : countingStore(store, options.counters, ports.clock);
+  if (url === 'memory:') return counted(new MemoryStore(ports));
   let parsed: URL;
   try {
     parsed = new URL(url);
@@ -40,7 +46,7 @@ export async function openObjectStore(url: string, options: OpenStoreOptions = {
         throw badUrl(url, 'its path cannot be decoded', cause);
       }
       if (path === '/') throw badUrl(url, 'the root of the file system cannot be a bucket');
-      return DirectoryStore.open(path.replace(/\/+$/, ''), ports);
+      return counted(await DirectoryStore.open(path.replace(/\/+$/, ''), ports));
     }
     case 's3:': {
       if (parsed.username !== '' || parsed.password !== '') throw badUrl('s3://…', 'credentials do not belong into it');

@@ -7,7 +7,7 @@ import { parseHostPort, placesOf, type ServerConfig } from '../config/index.js';
 import { type RecordSink, startGateway } from '../gateway/index.js';
 import { LakeError, systemClock, systemRandom } from '../kernel/index.js';
 import { lockDirectory } from '../log/index.js';
-import { openObjectStore } from '../objects/index.js';
+import { openObjectStore, RequestCounters } from '../objects/index.js';
 import { openQueryService, type QueryService } from '../query/index.js';
 import type { Logger, MetricSample } from '../telemetry/index.js';
 import { connectToBroker } from './broker-connection.js';
@@ -25,7 +25,8 @@ export async function startGatewayRole(config: ServerConfig, logger: Logger): Pr
   await mkdir(places.queryDir, { recursive: true });
   // A second gateway would clear the caches that the first one's queries read from.
   const lock = await lockDirectory(places.queryDir, { clock: systemClock, random: systemRandom });
-  const store = await openObjectStore(places.bucketUrl, storeOptions(config));
+  const counters = new RequestCounters();
+  const store = await openObjectStore(places.bucketUrl, { ...storeOptions(config), counters });
   const { link, reader, bootstrap, failed } = await connectToBroker('gateway', config, logger, {});
   const workers = openColumnWorkers({
     count: tailWorkers,
@@ -71,7 +72,7 @@ export async function startGatewayRole(config: ServerConfig, logger: Logger): Pr
     query,
     control: link,
     records: recordSink(producer),
-    samples: () => querySamples(query),
+    samples: () => [...querySamples(query), ...counters.samples('gateway')],
     logger,
   }).catch(async (error: unknown) => {
     await closeConnections();

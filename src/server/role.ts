@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { ServerConfig } from '../config/index.js';
 import type { Hello, Role } from '../control/index.js';
 import { packageRoot, systemClock, systemRandom } from '../kernel/index.js';
-import type { openObjectStore } from '../objects/index.js';
+import type { OpenStoreOptions } from '../objects/index.js';
 import type { Logger } from '../telemetry/index.js';
 
 export type RoleName = Role;
@@ -48,10 +48,10 @@ export async function closeAll(...steps: readonly (() => Promise<unknown> | void
 }
 
 /** Where the bucket is, as the configuration says. */
-export function storeOptions(config: ServerConfig): Parameters<typeof openObjectStore>[1] {
+export function storeOptions(config: ServerConfig): OpenStoreOptions {
   return {
     endpoint: config.get('bucket.endpoint') || undefined,
-    region: config.get('bucket.region'),
+    region: config.get('bucket.region') || undefined,
     // Unset, the store decides: path style wherever an endpoint is named.
     forcePathStyle: config.entry('bucket.force-path-style')?.source === 'default' ? undefined : config.get('bucket.force-path-style'),
     clock: systemClock,

@@ -5,7 +5,7 @@ import { openColumnWorkers } from '../columns/index.js';
 import { placesOf, type ServerConfig } from '../config/index.js';
 import { type ControlHandlers, tierCallsAtStart } from '../control/index.js';
 import { systemClock, systemRandom } from '../kernel/index.js';
-import { openObjectStore } from '../objects/index.js';
+import { openObjectStore, RequestCounters } from '../objects/index.js';
 import { type Logger, processSamples } from '../telemetry/index.js';
 import { startTier } from '../tier/index.js';
 import { connectToBroker } from './broker-connection.js';
@@ -14,7 +14,8 @@ import { closeAll, type RunningRole, storeOptions } from './role.js';
 export async function startTierRole(config: ServerConfig, logger: Logger): Promise<RunningRole> {
   const places = placesOf(config);
   await mkdir(places.spoolDir, { recursive: true });
-  const store = await openObjectStore(places.bucketUrl, storeOptions(config));
+  const counters = new RequestCounters();
+  const store = await openObjectStore(places.bucketUrl, { ...storeOptions(config), counters });
   const handlers: { -readonly [M in keyof ControlHandlers]: ControlHandlers[M] } = tierCallsAtStart();
   const { link, reader, bootstrap, failed } = await connectToBroker('tier', config, logger, handlers);
   const workers = openColumnWorkers({
@@ -44,7 +45,7 @@ export async function startTierRole(config: ServerConfig, logger: Logger): Promi
     throw error;
   });
   Object.assign(handlers, daemon.controlHandlers, {
-    'tier.metrics': async () => ({ samples: [...processSamples('tier'), ...daemon.metricsSnapshot()] }),
+    'tier.metrics': async () => ({ samples: [...processSamples('tier'), ...daemon.metricsSnapshot(), ...counters.samples('tier')] }),
   } satisfies ControlHandlers);
   void daemon.failed.then(failed.reject);
   return {

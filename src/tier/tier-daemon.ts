@@ -13,6 +13,7 @@ import {
   type Clock,
   type ClusterId,
   type Disk,
+  dayMs,
   isLakeError,
   LakeError,
   Mutex,
@@ -66,6 +67,8 @@ const isFatal = (error: unknown): error is LakeError =>
 /** Manifests and stages waiting; far above what spool and topics can bring about. */
 const waitingMax = 100_000;
 const topicsInDropAtOnce = 4;
+/** Age at which an upload that is not finished never will be, and how often such are looked for: the slowest takes minutes. */
+const unfinishedAgeMs = dayMs;
 
 /**
  * Starts the daemon. Resolves after the first try to claim the bucket, and soon; where bucket or broker are merely away, it
@@ -148,7 +151,7 @@ class Daemon implements TierDaemon {
       firstPause = backoffMs(settings.retry, 1, random);
       logger.warn('tiering cannot begin yet', { error, retryMs: Math.round(firstPause) });
     }
-    this.#loops = [this.#keepInStep(firstPause), this.#follower.run()];
+    this.#loops = [this.#keepInStep(firstPause), this.#follower.run(), this.#keepBucketTidy()];
     logger.debug('tier daemon started', { atMs: clock.nowMs() });
   }
 
@@ -175,6 +178,22 @@ class Daemon implements TierDaemon {
         pause = backoffMs(settings.retry, failures, random);
         logger.warn('the list of topics could not be brought up to date', { error, retryMs: Math.round(pause) });
       }
+    }
+  }
+
+  /** Once a day, uploads that a daemon began and never finished go from the bucket: nobody sees them, and they cost. */
+  async #keepBucketTidy(): Promise<void> {
+    const { store, clock, logger } = this.#ports;
+    const { signal } = this.#stop;
+    await Promise.race([this.ready, aborted(signal)]);
+    while (!signal.aborted) {
+      try {
+        const removed = await store.removeUnfinished(unfinishedAgeMs, signal);
+        if (removed > 0) logger.info('removed uploads that were never finished', { removed });
+      } catch (error) {
+        if (!signal.aborted) logger.warn('uploads that were never finished could not be removed', { error });
+      }
+      await clock.sleep(unfinishedAgeMs, signal).catch(() => undefined);
     }
   }
 
@@ -348,4 +367,12 @@ class Daemon implements TierDaemon {
     await this.#cache?.close();
     await this.#spool.remove();
   }
+}
+
+/** Resolves when the signal fires. */
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
 }

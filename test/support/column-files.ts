@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   ColumnEngine,
+  type CompactResult,
   type EncodeResult,
+  readFileFooter,
   type RebuildResult,
   runColumnJob,
   type StageJob,
@@ -59,7 +61,22 @@ export class ColumnFiles {
     );
   }
 
-  async verify(staged: readonly StageResult[], encoded: EncodeResult, typedColumns: readonly TypedColumn[] = []): Promise<void> {
+  /** Compacts files by what their footers say of them. */
+  async compact(paths: readonly string[], typedColumns: readonly TypedColumn[] = [], fromOffset?: number): Promise<CompactResult> {
+    const inputs = paths.map((path) => ({ path, ...readFileFooter(path) }));
+    const from = fromOffset === undefined ? {} : { fromOffset };
+    return await runColumnJob(
+      { kind: 'compact', inputs, partition: 3, typedColumns, ...from, outPath: this.path('compacted.parquet') },
+      this.engine,
+    );
+  }
+
+  async verify(
+    staged: readonly StageResult[],
+    encoded: Pick<EncodeResult, 'path' | 'rows' | 'digest'>,
+    typedColumns: readonly TypedColumn[] = [],
+    typedDigest?: string,
+  ): Promise<void> {
     await runColumnJob(
       {
         kind: 'verify',
@@ -72,6 +89,7 @@ export class ColumnFiles {
         typedColumns,
         valueFormat: 'auto',
         typedRowGroups: 'all',
+        ...(typedDigest === undefined ? {} : { typedDigest }),
       },
       this.engine,
     );

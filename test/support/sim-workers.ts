@@ -3,7 +3,18 @@
  * rebuilt batches that span holes), so that the daemon's logic can be driven through thousands of steps in a second.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { type ColumnJob, type ColumnPair, type ColumnWorkers, composeDigests, emptyDigest, RecordDigest } from '../../src/columns/index.js';
+import {
+  type ColumnJob,
+  type ColumnPair,
+  type ColumnWorkers,
+  composeDigests,
+  emptyDigest,
+  type EncodeResult,
+  footerKeys,
+  readFileFooter,
+  RecordDigest,
+} from '../../src/columns/index.js';
+import { ThriftWriter } from '../../src/columns/thrift-compact.js';
 import { LakeError } from '../../src/kernel/index.js';
 import { batchBytes, batchLeaderEpoch, decodeBatch, encodeBatch, isControl, walkBatches } from '../../src/wire/index.js';
 
@@ -60,7 +71,76 @@ const long = (value: number): string => {
   return bytes.toString('base64');
 };
 
-const readFile = (path: string): SimFile => JSON.parse(readFileSync(path, 'utf8')) as SimFile;
+/** Behind the JSON stands a Parquet footer without row groups, which `readFileFooter` reads. */
+const tailBytes = 8;
+
+function footerOf(rows: number, columns: readonly number[], values: Readonly<Record<string, string>>): Buffer {
+  const thrift = new ThriftWriter();
+  thrift.i32(1, 1);
+  const elements: { name: string; fieldId?: number }[] = [
+    { name: 'schema' },
+    ...columns.map((fieldId) => ({ name: `c${fieldId}`, fieldId })),
+  ];
+  thrift.structs(2, elements, (element) => {
+    if (element.fieldId !== undefined) thrift.i32(1, 2);
+    thrift.text(4, element.name);
+    if (element.fieldId === undefined) thrift.i32(5, columns.length);
+    else thrift.i32(9, element.fieldId);
+  });
+  thrift.i64(3, rows);
+  thrift.structs(4, [], () => undefined);
+  thrift.structs(5, Object.entries(values), ([key, value]) => {
+    thrift.text(1, key);
+    thrift.text(2, value);
+  });
+  thrift.end();
+  const footer = thrift.finish();
+  const tail = Buffer.alloc(tailBytes);
+  tail.writeUInt32LE(footer.length);
+  tail.write('PAR1', 4);
+  return Buffer.concat([footer, tail]);
+}
+
+/** What a file of these workers holds, staged or cold. */
+export function simFile(bytes: Buffer): SimFile {
+  const isCold = bytes.subarray(-4).toString() === 'PAR1';
+  const end = isCold ? bytes.length - tailBytes - bytes.readUInt32LE(bytes.length - tailBytes) : bytes.length;
+  return JSON.parse(bytes.toString('utf8', 0, end)) as SimFile;
+}
+
+const readFile = (path: string): SimFile => simFile(readFileSync(path));
+
+interface ColdRange {
+  readonly path: string;
+  readonly baseOffset: number;
+  readonly lastOffset: number;
+  readonly rawBytes: number;
+}
+
+function writeCold(rows: readonly Row[], columns: readonly number[], digest: string, range: ColdRange): EncodeResult {
+  const text = Buffer.from(JSON.stringify({ rows, columns } satisfies SimFile));
+  const footer = footerOf(rows.length, columns, {
+    [footerKeys.digest]: digest,
+    [footerKeys.baseOffset]: String(range.baseOffset),
+    [footerKeys.lastOffset]: String(range.lastOffset),
+    [footerKeys.rawBytes]: String(range.rawBytes),
+  });
+  writeFileSync(range.path, Buffer.concat([text, footer]), { flag: 'wx' });
+  const times = rows.map((row) => row.timestampMs);
+  const [min, max] = [Math.min(...times) * 1000, Math.max(...times) * 1000];
+  return {
+    path: range.path,
+    bytes: text.length + footer.length,
+    rows: rows.length,
+    digest,
+    metrics: [
+      { fieldId: 3, bytes: 8, values: rows.length, nulls: 0, lower: long(min), upper: long(max) },
+      ...columns.map((fieldId) => ({ fieldId, bytes: 1, values: rows.length, nulls: 0 })),
+    ],
+    splitOffsets: [0],
+    cpuMs: 1,
+  };
+}
 
 /** `before` may throw or wait in place of a worker that dies or is slow. */
 export function simWorkers(before?: (job: ColumnJob) => void | Promise<void>): ColumnWorkers {
@@ -108,21 +188,40 @@ export function simWorkers(before?: (job: ColumnJob) => void | Promise<void>): C
       case 'encode': {
         const rows = job.staged.flatMap((staged) => readFile(staged.path).rows);
         const columns = job.typedColumns.map((column) => column.fieldId);
-        const text = JSON.stringify({ rows, columns } satisfies SimFile);
-        writeFileSync(job.outPath, text, { flag: 'wx' });
-        const times = rows.map((row) => row.timestampMs);
-        const [min, max] = [Math.min(...times) * 1000, Math.max(...times) * 1000];
-        return {
+        return writeCold(rows, columns, composeDigests(...job.staged.map((staged) => staged.digest)), {
           path: job.outPath,
-          bytes: text.length,
-          rows: rows.length,
-          digest: composeDigests(...job.staged.map((staged) => staged.digest)),
-          metrics: [
-            { fieldId: 3, bytes: 8, values: rows.length, nulls: 0, lower: long(min), upper: long(max) },
-            ...columns.map((fieldId) => ({ fieldId, bytes: 1, values: rows.length, nulls: 0 })),
-          ],
-          splitOffsets: [0],
-          cpuMs: 1,
+          baseOffset: job.staged[0]?.baseOffset ?? -1,
+          lastOffset: job.staged.at(-1)?.lastOffset ?? -1,
+          rawBytes: job.staged.reduce((sum, staged) => sum + staged.rawBytes, 0),
+        });
+      }
+      case 'compact': {
+        const baseOffset = Math.max(job.fromOffset ?? 0, job.inputs[0]?.baseOffset ?? 0);
+        const digests: string[] = [];
+        const rows: Row[] = [];
+        let rawBytes = 0;
+        for (const input of job.inputs) {
+          const footer = readFileFooter(input.path);
+          const all = readFile(input.path).rows;
+          if (footer.digest !== input.digest || digestOf(all) !== input.digest)
+            throw new LakeError('cold-corrupt', `${input.path} differs`);
+          const kept = all.filter((row) => row.offset >= baseOffset);
+          digests.push(kept.length === all.length ? input.digest : digestOf(kept));
+          rawBytes += Math.round((footer.rawBytes * kept.length) / Math.max(1, all.length));
+          rows.push(...kept);
+        }
+        const digest = composeDigests(emptyDigest, ...digests);
+        const range = { path: job.outPath, baseOffset, lastOffset: job.inputs.at(-1)?.lastOffset ?? -1, rawBytes };
+        const columns = job.typedColumns.map((column) => column.fieldId);
+        const nothing = { path: job.outPath, bytes: 0, rows: 0, digest, metrics: [], splitOffsets: [], cpuMs: 1 };
+        const written = rows.length === 0 ? nothing : writeCold(rows, columns, digest, range);
+        const times = rows.map((row) => row.timestampMs);
+        return {
+          ...written,
+          ...range,
+          typedDigest: '',
+          minTimestampMs: rows.length === 0 ? undefined : Math.min(...times),
+          maxTimestampMs: rows.length === 0 ? undefined : Math.max(...times),
         };
       }
       case 'verify': {

@@ -13,7 +13,7 @@ import { silentLogger } from '../../../src/telemetry/index.js';
 import { startTier, type TierDaemon, type TierSettings } from '../../../src/tier/index.js';
 import { decodeBatch, type NewRecord, walkBatches } from '../../../src/wire/index.js';
 import type { SimBroker } from '../../support/sim-broker.js';
-import { simWorkers } from '../../support/sim-workers.js';
+import { simFile, simWorkers } from '../../support/sim-workers.js';
 
 export const quick: Partial<TierSettings> = {
   fetchWaitMs: 20,
@@ -130,7 +130,7 @@ export async function expectLakeIsLog(broker: SimBroker, store: ObjectStore, top
     for (const file of snapshot.files.filter((candidate) => candidate.partition === partition)) {
       expect(file.baseOffset).toBeGreaterThanOrEqual(next);
       next = file.lastOffset + 1;
-      const { rows } = JSON.parse((await store.get(file.key)).toString()) as { rows: SimRow[] };
+      const { rows } = simFile(await store.get(file.key));
       expect(file.rows).toBe(rows.length);
       for (const { offset, key, value } of rows) {
         expect(offset).toBeGreaterThanOrEqual(file.baseOffset);

@@ -4,7 +4,7 @@ import { isLakeError, LakeError, MiB, systemClock } from '../../../src/kernel/in
 import { claimBucket } from '../../../src/lake/index.js';
 import { faultyStore, MemoryStore, type ObjectStore, unavailable } from '../../../src/objects/index.js';
 import { SimBroker } from '../../support/sim-broker.js';
-import { simWorkers } from '../../support/sim-workers.js';
+import { simFile, simWorkers } from '../../support/sim-workers.js';
 import { expectLakeIsLog, loadTable, records, type Running, startDaemon, until } from './daemon-fixture.js';
 
 const running: Running[] = [];
@@ -289,8 +289,8 @@ describe('the tier daemon', () => {
         if (name === 'download' && isDamaging) {
           return async (key: string, path: string, signal?: AbortSignal) => {
             const { writeFile } = await import('node:fs/promises');
-            const text = (await target.get(key, { signal })).toString().replace('"offset":3', '"offset":4');
-            await writeFile(path, text);
+            const text = (await target.get(key, { signal })).toString('latin1').replace('"offset":3', '"offset":4');
+            await writeFile(path, text, 'latin1');
             return text.length;
           };
         }
@@ -410,7 +410,7 @@ describe('the tier daemon', () => {
     const snapshot = await expectLakeIsLog(broker, store, 'orders');
     expect(new Set(snapshot.columns.map((column) => column.fieldId)).size).toBe(2);
     for (const file of snapshot.files) {
-      const { columns } = JSON.parse((await store.get(file.key)).toString()) as { columns: number[] };
+      const { columns } = simFile(await store.get(file.key));
       const name = file.partition === 0 ? 'late' : 'early';
       expect(columns).toEqual(snapshot.columns.filter((column) => column.name === name).map((column) => column.fieldId));
     }

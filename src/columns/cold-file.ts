@@ -1,0 +1,120 @@
+/**
+ * The COPY by which every cold file is written, from staged columns as from other cold files, and what its footer says of it
+ * afterwards: digest and range in the key-value metadata, figures per field id for Iceberg's manifests.
+ */
+import { statSync } from 'node:fs';
+import { LakeError, MiB, type Offset } from '../kernel/index.js';
+import type { ColumnEngine } from './engine.js';
+import type { EncodeResult, TypedColumn } from './jobs.js';
+import { columnMetrics, readFooter, rowGroupSpans } from './parquet-footer.js';
+import { fieldIdsClause, firstTypedFieldId, quoteName, quoteText, tableColumns } from './schema.js';
+
+/** Raw bytes a row group aims at: enough to compress well, little enough to read one for a few records. */
+const rowGroupBytes = 16 * MiB;
+/** DuckDB writes no smaller row groups; its own size is the largest. */
+const rowGroupRowsMin = 2048;
+const rowGroupRowsMax = 122_880;
+
+/** Keys of the Parquet footer's key-value metadata. */
+export const footerKeys = {
+  digest: 'thermocline.digest',
+  baseOffset: 'thermocline.base-offset',
+  lastOffset: 'thermocline.last-offset',
+  rawBytes: 'thermocline.raw-bytes',
+} as const;
+
+/** Rows per row group for so many rows of so many raw bytes in all. */
+export function rowGroupRows(rows: number, rawBytes: number): number {
+  const rowsOfTarget = Math.floor(rowGroupBytes / Math.max(1, rawBytes / Math.max(1, rows)));
+  // DuckDB rounds down to whole vectors of 2,048 rows.
+  return Math.max(rowGroupRowsMin, Math.min(rowGroupRowsMax, rowsOfTarget - (rowsOfTarget % rowGroupRowsMin)));
+}
+
+export interface ColdFileOrder {
+  /** Rows of all base columns and the typed ones, under their names in the table, in offset order. */
+  readonly select: string;
+  readonly typedColumns: readonly TypedColumn[];
+  readonly rows: number;
+  readonly rawBytes: number;
+  readonly digest: string;
+  readonly baseOffset: Offset;
+  readonly lastOffset: Offset;
+  /** Further key-value metadata. */
+  readonly footer: Readonly<Record<string, string>> | undefined;
+  readonly outPath: string;
+}
+
+/** Writes the file. Errors: `internal` where DuckDB fails, with its message. */
+export async function writeColdFile(order: ColdFileOrder, engine: ColumnEngine): Promise<Omit<EncodeResult, 'cpuMs'>> {
+  const { rows, rawBytes, digest, outPath } = order;
+  const columns = tableColumns(order.typedColumns);
+  const keyValues = {
+    ...order.footer,
+    [footerKeys.digest]: digest,
+    [footerKeys.baseOffset]: String(order.baseOffset),
+    [footerKeys.lastOffset]: String(order.lastOffset),
+    [footerKeys.rawBytes]: String(rawBytes),
+  };
+  const options = [
+    'FORMAT parquet',
+    'COMPRESSION zstd',
+    'PARQUET_VERSION v2',
+    `ROW_GROUP_SIZE ${rowGroupRows(rows, rawBytes)}`,
+    `FIELD_IDS ${fieldIdsClause(columns)}`,
+    `KV_METADATA {${Object.entries(keyValues)
+      .map(([key, value]) => `${quoteName(key)}: ${quoteText(value)}`)
+      .join(', ')}}`,
+  ];
+  try {
+    await engine.withConnection((connection) => connection.run(`COPY (${order.select}) TO ${quoteText(outPath)} (${options.join(', ')})`));
+  } catch (error) {
+    throw new LakeError('internal', `encoding ${outPath} failed: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+      facts: { rows, rawBytes, columns: columns.length },
+    });
+  }
+  const footer = readFooter(outPath);
+  return {
+    path: outPath,
+    bytes: statSync(outPath).size,
+    rows: Number(footer.num_rows),
+    digest,
+    metrics: columnMetrics(footer, columns),
+    splitOffsets: rowGroupSpans(outPath, footer).map((span) => span.at),
+  };
+}
+
+/** What a cold file says of itself. */
+export interface ColdFileFooter {
+  readonly digest: string;
+  readonly baseOffset: Offset;
+  readonly lastOffset: Offset;
+  readonly rawBytes: number;
+  readonly rows: number;
+  /** Of the typed columns it has. */
+  readonly typedFieldIds: readonly number[];
+}
+
+/** Reads a cold file's own figures; the file is on this machine. Errors: `cold-corrupt`, also where it is no file of ours. */
+export function readFileFooter(path: string): ColdFileFooter {
+  const footer = readFooter(path);
+  const values = new Map((footer.key_value_metadata ?? []).map(({ key, value }) => [key, value]));
+  const text = (key: string): string => {
+    const value = values.get(key);
+    if (value === undefined) throw new LakeError('cold-corrupt', `${path} does not say its ${key}`, { facts: { path, key } });
+    return value;
+  };
+  const number = (key: string): number => {
+    const value = Number(text(key));
+    if (!Number.isSafeInteger(value)) throw new LakeError('cold-corrupt', `${path}: ${key} is no number`, { facts: { path, key } });
+    return value;
+  };
+  return {
+    digest: text(footerKeys.digest),
+    baseOffset: number(footerKeys.baseOffset),
+    lastOffset: number(footerKeys.lastOffset),
+    rawBytes: number(footerKeys.rawBytes),
+    rows: Number(footer.num_rows),
+    typedFieldIds: footer.schema.flatMap(({ field_id: id }) => (id !== undefined && id >= firstTypedFieldId ? [id] : [])),
+  };
+}

@@ -7,7 +7,6 @@
  * server keeps one of the whole), and by its length. A range, and an object whose server sends no checksum, is checked by its length alone:
  * there the table's own digests protect.
  */
-import { createWriteStream } from 'node:fs';
 import { open, unlink, type FileHandle } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -132,18 +131,20 @@ class S3Store implements ObjectStore {
     const call = this.#requests.call(0, signal);
     return this.#requests.send({ operation: 'get', what: `reading ${key}`, key, isWrite: false }, call, async (watch) => {
       const answer = await this.#client.send(new this.#sdk.GetObjectCommand(this.#at(key)), { abortSignal: watch.signal });
-      const file = createWriteStream(path, { flags: 'wx', mode: 0o444 });
-      let isOurs = false;
-      file.once('open', () => {
-        isOurs = true;
-      });
       try {
-        await pipeline(watched(answer, watch), file);
-        this.#requireWhole(key, file.bytesWritten, answer.ContentLength);
-        return file.bytesWritten;
-      } catch (error) {
-        if (isOurs) await unlink(path).catch(() => {});
-        throw error;
+        // Opened here and not by the stream: one that breaks off while it opens would leave a file that nobody removes.
+        const handle = await open(path, 'wx', 0o444);
+        try {
+          const file = handle.createWriteStream();
+          await pipeline(watched(answer, watch), file);
+          this.#requireWhole(key, file.bytesWritten, answer.ContentLength);
+          return file.bytesWritten;
+        } catch (error) {
+          await unlink(path).catch(() => {});
+          throw error;
+        } finally {
+          await handle.close();
+        }
       } finally {
         (answer.Body as Readable).destroy();
       }

@@ -11,8 +11,21 @@ export interface ContractSubject {
   /** A fresh, empty store. */
   open(): Promise<ObjectStore>;
   close?(): Promise<void>;
+  /** Another client of the same place, written by others; keys are the store's. */
+  readonly other?: OtherClient;
   /** A list of many keys is slow on a remote store; more than one page of S3 is 1,001. */
   readonly manyKeys: number;
+}
+
+export interface OtherClient {
+  put(key: string, bytes: Buffer): Promise<void>;
+  get(key: string): Promise<Buffer>;
+  /** Keys below a prefix, in their order. */
+  list(prefix: string): Promise<readonly string[]>;
+  /** Begins an upload and leaves it unfinished. */
+  leaveUnfinished(key: string): Promise<void>;
+  /** Keys of uploads begun and not finished; `undefined` where the server does not tell. */
+  unfinished(): Promise<readonly string[] | undefined>;
 }
 
 export function objectStoreContract(name: string, subject: () => ContractSubject): void {
@@ -65,6 +78,69 @@ export function objectStoreContract(name: string, subject: () => ContractSubject
       );
     });
 
+    it.each([0, 1, 16 * MiB, 16 * MiB + 1])(
+      'keeps every byte at the edges of parts, put from a file and from memory: %d bytes',
+      async (size) => {
+        const bytes = randomBytes(size);
+        const source = join(folder, 'edge');
+        await writeFile(source, bytes);
+        await store.put('edges/file', { path: source });
+        await store.put('edges/memory', bytes);
+        for (const key of ['edges/file', 'edges/memory']) {
+          expect((await store.head(key))?.bytes).toBe(size);
+          expect(bytes.equals(await store.get(key))).toBe(true);
+        }
+      },
+    );
+
+    it('takes many at once, each by its own key', async () => {
+      const all = Array.from({ length: 100 }, (_, index) => `at-once/${index}`);
+      await Promise.all(all.map((key) => store.put(key, Buffer.from(key))));
+      expect((await Promise.all(all.map((key) => store.get(key)))).map(String)).toEqual(all);
+      await Promise.all(all.map((key) => store.delete(key)));
+      expect(await keys('at-once/')).toEqual([]);
+    });
+
+    it('shows an object that is overwritten while it is read as it was or as it is, never in part', async () => {
+      const versions = [Buffer.alloc(300_000, 'a'), Buffer.alloc(200_000, 'b')];
+      await store.put('changing', versions[0]!);
+      const writing = (async () => {
+        for (let round = 1; round < 20; round++) await store.put('changing', versions[round % 2]!);
+      })();
+      for (let round = 0; round < 20; round++) {
+        const seen = await store.get('changing');
+        expect(versions.some((version) => version.equals(seen))).toBe(true);
+      }
+      await writing;
+    });
+
+    it('goes on listing while objects come and go', async () => {
+      const stay = Array.from({ length: 30 }, (_, index) => `moving/${String(index).padStart(3, '0')}`);
+      await Promise.all(stay.map((key) => store.put(key, Buffer.from('x'))));
+      const churn = (async () => {
+        for (let round = 0; round < 10; round++) {
+          await store.put('moving/015x', Buffer.from('x'));
+          await store.delete('moving/015x');
+        }
+      })();
+      for (let round = 0; round < 10; round++) {
+        expect((await keys('moving/')).filter((key) => key !== 'moving/015x')).toEqual(stay);
+      }
+      await churn;
+    });
+
+    it('takes keys of many alphabets and lengths as they are', async () => {
+      const names = [
+        'names/a b',
+        'names/ü/日本',
+        'names/p=0/00000000000000000000-00000000000000000009-x.parquet',
+        `names/${'l'.repeat(200)}`,
+      ];
+      for (const key of names) await store.put(key, Buffer.from(key));
+      for (const key of names) expect((await store.get(key)).toString()).toBe(key);
+      expect(new Set(await keys('names/'))).toEqual(new Set(names));
+    });
+
     it('does not download over a file that is there', async () => {
       await store.put('files/small', Buffer.from('new'));
       const target = join(folder, 'taken');
@@ -110,9 +186,52 @@ export function objectStoreContract(name: string, subject: () => ContractSubject
       }
     });
 
+    it('lets exactly one of racing writers win whose objects go in parts, whole or large', async () => {
+      const large = (writer: number): Buffer => Buffer.alloc(17 * MiB, writer);
+      const small = (writer: number): Buffer => Buffer.from([writer]);
+      for (const [key, body, inParts] of [
+        ['race/large', large, false],
+        ['race/parts', small, true],
+      ] as const) {
+        const outcomes = await Promise.all([1, 2, 3].map((writer) => code(store.put(key, body(writer), { ifAbsent: true, inParts }))));
+        expect([...outcomes].sort()).toEqual(['done', 'object-exists', 'object-exists']);
+        expect((await store.get(key))[0]).toBe(outcomes.indexOf('done') + 1);
+      }
+    });
+
     it('passes the probe of its conditional writes, which leaves nothing behind', async () => {
       await probeConditionalWrites(store, systemRandom, { rounds: 2 });
       expect(await keys('cluster/probe')).toEqual([]);
+      expect((await current.other?.unfinished()) ?? []).toEqual([]);
+    });
+
+    it('is read by another client as it was written, and reads what that one wrote', async () => {
+      const { other } = current;
+      if (other === undefined) return;
+      const bodies: [string, Buffer][] = [
+        ['shared/small', randomBytes(1000)],
+        ['shared/large', randomBytes(20 * MiB)],
+      ];
+      for (const [key, bytes] of bodies) {
+        await store.put(key, bytes, { ifAbsent: true });
+        expect(bytes.equals(await other.get(key))).toBe(true);
+        await other.put(`${key}-theirs`, bytes);
+        expect(bytes.equals(await store.get(`${key}-theirs`))).toBe(true);
+        expect(await code(store.put(`${key}-theirs`, Buffer.from('ours'), { ifAbsent: true }))).toBe('object-exists');
+      }
+      expect(await other.list('shared/')).toEqual(await keys('shared/'));
+    });
+
+    it('removes what was begun and never finished once it is old enough, and nothing else', async () => {
+      const { other } = current;
+      await store.put('finished', Buffer.from('x'));
+      await other?.leaveUnfinished('never/finished');
+      expect(await store.removeUnfinished(60_000)).toBe(0);
+      const before = await other?.unfinished();
+      // Not every server tells of them; MinIO removes them itself.
+      expect(await store.removeUnfinished(-60_000)).toBe(before?.length ?? 0);
+      if (before !== undefined) expect(await other?.unfinished()).toEqual([]);
+      expect((await store.get('finished')).toString()).toBe('x');
     });
 
     it('answers head and get for what is missing', async () => {

@@ -17,6 +17,12 @@ function named(variable: string, what: string): OutsideTool {
 /** The program of versitygw, a real S3 server whose objects are plain files. */
 export const versitygw = named('THERMOCLINE_TEST_VERSITYGW', 'the versitygw program');
 
+/** The program of the MinIO server. */
+export const minioServer = named('THERMOCLINE_TEST_MINIO', 'the minio program');
+
+/** Adobe's S3Mock, a server whose conditional writes do not hold; `java` is on the path. */
+export const s3mock = named('THERMOCLINE_TEST_S3MOCK', 'the jar of S3Mock 5.2.0');
+
 /** A folder with Apache Kafka's jars: `libs` for the broker, `tools` for its command-line tools; `java` is on the path. */
 export const kafka44 = named('THERMOCLINE_TEST_KAFKA44', "a folder with Apache Kafka's jars");
 

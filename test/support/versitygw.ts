@@ -23,41 +23,45 @@ export async function startVersitygw(program: string, buckets: readonly string[]
   for (const bucket of buckets) await mkdir(join(folder, bucket), { recursive: true });
   const port = await freePort();
   const credentials = { accessKey: 'test', secretKey: 'testtest' };
-  const child = spawn(
-    program,
-    [
-      '--access',
-      credentials.accessKey,
-      '--secret',
-      credentials.secretKey,
-      '--port',
-      `127.0.0.1:${port}`,
-      '--region',
-      'us-east-1',
-      'posix',
-      folder,
-    ],
-    { stdio: 'ignore' },
-  );
+  const keys = ['--access', credentials.accessKey, '--secret', credentials.secretKey];
+  const listen = ['--port', `127.0.0.1:${port}`, '--region', 'us-east-1'];
+  const stop = await runServer({ command: [program, ...keys, ...listen, 'posix', folder], root, isUp: () => answers(port) });
+  return { endpoint: `http://127.0.0.1:${port}`, port, ...credentials, folder, stop };
+}
+
+export interface ServerRun {
+  readonly command: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Removed when it is stopped. */
+  readonly root: string;
+  readonly isUp: () => Promise<boolean>;
+}
+
+/** Runs a server until it answers, and gives the function that ends it, by its process id, and removes its folder. */
+export async function runServer({ command, environment = {}, root, isUp }: ServerRun): Promise<() => Promise<void>> {
+  const [program = '', ...args] = command;
+  const child = spawn(program, args, { stdio: 'ignore', env: { ...process.env, ...environment } });
   const ended = new Promise<void>((resolve) => {
     child.once('exit', () => resolve());
+    child.once('error', () => resolve());
   });
   const stop = async (): Promise<void> => {
     child.kill('SIGKILL');
     await ended;
     await rm(root, { recursive: true, force: true });
   };
-  for (let attempt = 0; !(await answers(port)); attempt++) {
-    if (attempt > 200 || child.exitCode !== null) {
+  for (let attempt = 0; !(await isUp()); attempt++) {
+    // Half a minute; a Java server on a busy machine takes a third of it.
+    if (attempt > 600 || child.exitCode !== null) {
       await stop();
       throw new Error(`${program} did not start`);
     }
     await sleep(50);
   }
-  return { endpoint: `http://127.0.0.1:${port}`, port, ...credentials, folder, stop };
+  return stop;
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();

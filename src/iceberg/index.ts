@@ -6,10 +6,10 @@
  * their own; everything the v2 specification has is written; a location is resolved by its part below the table.
  * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/iceberg test/property/iceberg test/golden/iceberg`.
  */
-export { freshSnapshotId, type AppendRequest, type AppendResult, type NewDataFile } from './append.js';
 export { hintKey, keyOf, locationOf, versionKey, type TableAddress } from './locations.js';
 export { entryStatus, type DataFile, type EntryStatus, type ManifestEntry, type ManifestFile } from './manifest.js';
 export { ManifestReader } from './manifest-reader.js';
+export { freshSnapshotId, type NewDataFile, type NextSnapshot, type SnapshotOperation, type SnapshotRequest } from './next-snapshot.js';
 export type {
   IcebergField,
   IcebergSchema,

@@ -2,7 +2,7 @@
  * A table in a bucket: which metadata file is the current one, and how the next becomes it.
  *
  * ```
- *  load ──► decide ──► append (objects nobody sees) ──► PUT v<N+1> if absent ──┬─ exists, not ours ──► commit-lost
+ *  load ──► decide ──► write (objects nobody sees)  ──► PUT v<N+1> if absent ──┬─ exists, not ours ──► commit-lost
  *                                                                              │
  *                                     list metadata/ ◄── won (or found ours) ──┘
  *                                            │
@@ -13,10 +13,10 @@
  */
 import { invariant, isLakeError, LakeError, retry, toLakeError, type BackoffPolicy, type Clock, type Random } from '../kernel/index.js';
 import type { ObjectStore } from '../objects/index.js';
-import { writeAppend, type AppendRequest, type AppendResult } from './append.js';
 import { hintKey, keyOf, locationOf, versionKey, versionOfKey, type TableAddress } from './locations.js';
 import { entryStatus, type ManifestEntry } from './manifest.js';
 import { ManifestReader } from './manifest-reader.js';
+import { writeNextSnapshot, type NextSnapshot, type SnapshotRequest } from './next-snapshot.js';
 import { currentSnapshot, parseTableMetadata, serializeTableMetadata, type TableMetadata } from './table-metadata.js';
 
 /** A metadata file as it was read or committed. */
@@ -93,11 +93,12 @@ export class TableStore {
   }
 
   /**
-   * Writes what a next snapshot needs (manifest, manifest list, merged manifests) under names of its own and resolves to
-   * the metadata that `commit` can make current. Errors: `unsupported`, `table-corrupt`, those of `ObjectStore.put`.
+   * Writes what a next snapshot needs (manifests, manifest list) under names of its own and resolves to the metadata that
+   * `commit` can make current. Errors: `unsupported`, `table-corrupt`, those of `ObjectStore.put`.
    */
-  append(metadata: TableMetadata, request: AppendRequest, signal?: AbortSignal): Promise<AppendResult> {
-    return writeAppend({ store: this.store, prefix: this.prefix, reader: this.#reader, random: this.#random }, metadata, request, signal);
+  nextSnapshot(metadata: TableMetadata, request: SnapshotRequest, signal?: AbortSignal): Promise<NextSnapshot> {
+    const table = { store: this.store, prefix: this.prefix, reader: this.#reader, random: this.#random };
+    return writeNextSnapshot(table, metadata, request, signal);
   }
 
   /**

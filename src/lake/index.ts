@@ -4,13 +4,14 @@
  *
  * Owns: object names, the table properties `thermocline.*`. Knows nothing of the log or of SQL.
  * Invariants: the table's metadata is the only truth about what is cold; files and boundaries change in one conditional
- * write; a boundary only grows; every offset below it is in at most one file; a prefix belongs to one cluster.
+ * write; boundary and log start only grow; every offset below the boundary is in at most one file, and no file lies wholly below the
+ * log start; a prefix belongs to one cluster.
  * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/lake test/property/lake`.
  */
 export { dataFileKey, identityKey, parseDataFilePath, parseTopicKey, tablePrefix } from './bucket-layout.js';
 export { claimBucket, readIdentity } from './identity.js';
-export { boundaryOf, parseSamples, partitionsProperty, samplesProperty } from './partition-vector.js';
+export { boundaryOf, logStartOf, parseSamples, partitionsProperty, samplesProperty } from './partition-vector.js';
 export { filesOfPartition, findFile, planFiles } from './plan-files.js';
 export { isSameColumn } from './table-schema.js';
-export type { ColdFile, NewColdFile, RangeMove, TableChange, TableSnapshot } from './table-snapshot.js';
+export type { ColdFile, FileRewrite, LogStartMove, NewColdFile, RangeMove, TableChange, TableSnapshot } from './table-snapshot.js';
 export { openTopicTable, type TopicTable } from './topic-table.js';

@@ -7,7 +7,7 @@
  *     thermocline.samples      [[wall time ms, [boundary of partition 0, 1, …]], …]     ascending by time
  */
 import { invariant, LakeError, type Offset, type PartitionId, type TimestampMs } from '../kernel/index.js';
-import type { PartitionCold, RangeMove } from './table-snapshot.js';
+import type { LogStartMove, PartitionCold, RangeMove } from './table-snapshot.js';
 
 export const partitionsProperty = 'thermocline.partitions';
 export const samplesProperty = 'thermocline.samples';
@@ -53,16 +53,25 @@ export function formatPartitions(partitions: readonly PartitionCold[]): string {
   return JSON.stringify(partitions.map((p) => [p.partition, p.boundary, p.logStartOffset, p.leaderEpoch]));
 }
 
+/** Log start of a partition as the table has it; 0 for one that was never committed. */
+export function logStartOf(partitions: readonly PartitionCold[], partition: PartitionId): Offset {
+  return partitions.find((p) => p.partition === partition)?.logStartOffset ?? 0;
+}
+
 /** Boundary of a partition; 0 for one that was never committed. */
 export function boundaryOf(partitions: readonly PartitionCold[], partition: PartitionId): Offset {
   return partitions.find((p) => p.partition === partition)?.boundary ?? 0;
 }
 
 /**
- * The vector after the moves. A move must begin at the present boundary and go up; the caller has checked the first against
- * the table, and this holds it.
+ * The vector after a change. A move must begin at the present boundary and go up, and no log start may pass its boundary; the caller
+ * has checked the first against the table, and this holds both. A log start that is not above the present one changes nothing.
  */
-export function movePartitions(partitions: readonly PartitionCold[], moves: readonly RangeMove[]): PartitionCold[] {
+export function movePartitions(
+  partitions: readonly PartitionCold[],
+  moves: readonly RangeMove[],
+  logStarts: readonly LogStartMove[] = [],
+): PartitionCold[] {
   const next = new Map(partitions.map((p) => [p.partition, p]));
   for (const move of moves) {
     const old = next.get(move.partition);
@@ -75,9 +84,19 @@ export function movePartitions(partitions: readonly PartitionCold[], moves: read
     next.set(move.partition, {
       partition: move.partition,
       boundary: move.to,
-      logStartOffset: Math.max(old?.logStartOffset ?? 0, move.logStartOffset ?? 0),
+      logStartOffset: Math.max(old?.logStartOffset ?? 0, Math.min(move.logStartOffset ?? 0, move.to)),
       leaderEpoch: Math.max(old?.leaderEpoch ?? move.leaderEpoch, move.leaderEpoch),
     });
+  }
+  for (const { partition, logStartOffset } of logStarts) {
+    const old = next.get(partition);
+    if (logStartOffset <= (old?.logStartOffset ?? 0)) continue;
+    invariant(old !== undefined && logStartOffset <= old.boundary, 'a log start never passes the boundary', {
+      partition,
+      logStartOffset,
+      boundary: old?.boundary ?? 0,
+    });
+    next.set(partition, { ...old, logStartOffset });
   }
   return [...next.values()].sort((a, b) => a.partition - b.partition);
 }

@@ -24,6 +24,7 @@ export interface PartitionCold {
   readonly partition: PartitionId;
   /** First offset that is not in the table. */
   readonly boundary: Offset;
+  /** No file lies wholly below; of one that it falls into, our readers hide the rows below. Never goes back. */
   readonly logStartOffset: Offset;
   readonly leaderEpoch: LeaderEpoch;
 }
@@ -63,10 +64,32 @@ export interface RangeMove {
   readonly files: readonly NewColdFile[];
 }
 
+/**
+ * Puts files in the place of others of the same partition: one of the same rows in the place of several (compaction), or the tail of
+ * one (its head lies below the log start). Legal only while every input is still listed.
+ */
+export interface FileRewrite {
+  readonly partition: PartitionId;
+  /** Keys, neighbours in offset order. */
+  readonly inputs: readonly string[];
+  /** In offset order, within the inputs' range. Rows may be missing only below the log start. */
+  readonly outputs: readonly NewColdFile[];
+}
+
+/** Raises a partition's log start, at most to its boundary; one that is not above the present one changes nothing. */
+export interface LogStartMove {
+  readonly partition: PartitionId;
+  readonly logStartOffset: Offset;
+}
+
+/** Everything in it becomes true in one commit, or nothing. */
 export interface TableChange {
   /** Unique per attempt at a change, kept through its retries. */
   readonly commitId: string;
   readonly moves: readonly RangeMove[];
+  readonly rewrites?: readonly FileRewrite[];
+  /** Files that lie wholly below a new log start leave the table in the same commit. */
+  readonly logStarts?: readonly LogStartMove[];
   /** The typed columns the files were encoded with; new ones are added to the schema. */
   readonly columns: readonly TypedColumn[];
   /** Wall time of the commit, for the sample "time → end vector". */

@@ -1,6 +1,6 @@
 /**
- * A topic's table: what is cold, and how more becomes so. A change adds files, moves boundaries and adds columns in one
- * conditional write, or does nothing; the table's metadata is the only truth about it (no second manifest).
+ * A topic's table: what is cold, and how that changes. A change adds, replaces and removes files, moves boundaries and log starts and
+ * adds columns in one conditional write, or does nothing; the table's metadata is the only truth about it (no second manifest).
  */
 import type { TypedColumn } from '../columns/index.js';
 import {
@@ -13,39 +13,30 @@ import {
   type TableVersion,
   withProperties,
 } from '../iceberg/index.js';
-import {
-  type Clock,
-  type ClusterId,
-  invariant,
-  isLakeError,
-  LakeError,
-  Mutex,
-  type Random,
-  type TopicId,
-  type TopicName,
-} from '../kernel/index.js';
+import { type Clock, type ClusterId, isLakeError, LakeError, Mutex, type Random, type TopicId, type TopicName } from '../kernel/index.js';
 import type { ObjectStore } from '../objects/index.js';
 import { dataPrefix, tablePrefix } from './bucket-layout.js';
 import { coldFileOf, dataFileOf, orderedFiles } from './cold-files.js';
 import {
   addSample,
-  boundaryOf,
   formatPartitions,
   formatSamples,
-  movePartitions,
   parsePartitions,
   parseSamples,
   partitionsProperty,
   samplesProperty,
 } from './partition-vector.js';
+import { effectOf, isDone, requireFitting, requireSound } from './table-change.js';
 import { baseSchema, columnsProperty, fieldOf, formatColumns, newColumns, parseColumns } from './table-schema.js';
-import type { RangeMove, TableChange, TableSnapshot } from './table-snapshot.js';
+import type { TableChange, TableSnapshot } from './table-snapshot.js';
 
 const clusterIdProperty = 'thermocline.cluster-id';
 const topicIdProperty = 'thermocline.topic-id';
 const topicProperty = 'thermocline.topic';
-/** In a snapshot's summary, for people: which ranges it added. */
+/** In a snapshot's summary, for people: which ranges it added, which files it replaced, which log starts it raised. */
 const movesSummary = 'thermocline.moves';
+const rewritesSummary = 'thermocline.rewrites';
+const logStartsSummary = 'thermocline.log-starts';
 
 /** Times a change is put on top of a table that has moved before the caller is asked to decide again. */
 const rebasesMax = 20;
@@ -70,8 +61,9 @@ export interface TopicTable {
   /**
    * Makes a change durable and visible, exactly once: called again with the same commit id after an unknown outcome it finds
    * what it did. On a table that has moved meanwhile the change is put on top where each range still begins at its
-   * boundary and each column still has its place.
-   * Errors: `commit-stale` (facts: `partition`, `from`, `boundary`, or `column`, `fieldId`: load and decide again),
+   * boundary, each input of a rewrite is still listed and each column still has its place. A change that is so already (log starts
+   * only, none above the present one) resolves without a commit.
+   * Errors: `commit-stale` (facts: `partition`, `from`, `boundary`, or `partition`, `key`, or `column`, `fieldId`: load and decide again),
    * `commit-lost` (others were faster again and again), `store-unavailable` and others of the store (outcome unknown).
    */
   commit(change: TableChange, signal?: AbortSignal): Promise<TableSnapshot>;
@@ -189,7 +181,7 @@ class IcebergTopicTable implements TopicTable {
   }
 
   async commit(change: TableChange, signal?: AbortSignal): Promise<TableSnapshot> {
-    this.#requireSound(change);
+    requireSound(this.prefix, change);
     return this.#turn.run(() => this.#commit(change, signal), signal);
   }
 
@@ -204,7 +196,8 @@ class IcebergTopicTable implements TopicTable {
       return current.snapshot;
     }
     for (let rebase = 0; ; rebase++) {
-      this.#requireFitting(current, change);
+      if (isDone(current.snapshot, change)) return current.snapshot;
+      requireFitting(this.topic, current.snapshot, change);
       const { metadata, written } = await this.#next(current, change, signal);
       this.#noteAttempt(commitId, current.version?.version ?? 0);
       try {
@@ -230,36 +223,6 @@ class IcebergTopicTable implements TopicTable {
     this.#attempts.set(commitId, version);
   }
 
-  /** What the caller can know to be wrong is a programmer error. */
-  #requireSound(change: TableChange): void {
-    invariant(change.moves.length > 0, 'a change moves at least one boundary', { commitId: change.commitId });
-    const partitions = new Set(change.moves.map((move) => move.partition));
-    invariant(partitions.size === change.moves.length, 'a change moves each partition once', { commitId: change.commitId });
-    for (const move of change.moves) {
-      invariant(move.to > move.from, 'a boundary only grows', { partition: move.partition, from: move.from, to: move.to });
-      let next = move.from;
-      for (const file of move.files) {
-        const isWithin = file.baseOffset >= next && file.lastOffset >= file.baseOffset && file.lastOffset < move.to;
-        const isNamed = file.key.startsWith(dataPrefix(this.prefix)) && file.partition === move.partition && file.rows > 0;
-        invariant(isWithin && isNamed, 'the files of a move lie in its range, in order', { key: file.key, from: move.from, to: move.to });
-        next = file.lastOffset + 1;
-      }
-    }
-  }
-
-  /** Errors: `commit-stale`. */
-  #requireFitting(current: Loaded, change: TableChange): void {
-    for (const move of change.moves) {
-      const boundary = boundaryOf(current.snapshot.partitions, move.partition);
-      if (boundary === move.from) continue;
-      throw new LakeError('commit-stale', `${this.topic}-${move.partition}: the range from ${move.from} no longer begins at the boundary`, {
-        hint: 'Load the table and cut again from its boundary.',
-        facts: { table: this.prefix, partition: move.partition, from: move.from, to: move.to, boundary },
-      });
-    }
-    newColumns(current.snapshot.columns, change.columns, current.version?.metadata.lastColumnId);
-  }
-
   async #next(
     current: Loaded,
     change: TableChange,
@@ -268,23 +231,26 @@ class IcebergTopicTable implements TopicTable {
     const { snapshot } = current;
     let metadata = current.version?.metadata ?? this.#newMetadata(change.nowMs);
     const added: readonly TypedColumn[] = newColumns(snapshot.columns, change.columns, metadata.lastColumnId);
-    const partitions = movePartitions(snapshot.partitions, change.moves);
-    const samples = addSample(parseSamples(metadata.properties[samplesProperty]), partitions, change.nowMs);
+    const effect = effectOf(snapshot, change);
+    // Without a move the boundaries are those of the sample before.
+    const earlier = parseSamples(metadata.properties[samplesProperty]);
+    const samples = change.moves.length === 0 ? earlier : addSample(earlier, effect.partitions, change.nowMs);
     metadata = addSchemaFields(metadata, added.map(fieldOf));
     metadata = withProperties(metadata, {
-      [partitionsProperty]: formatPartitions(partitions),
+      [partitionsProperty]: formatPartitions(effect.partitions),
       [samplesProperty]: formatSamples(samples),
       [columnsProperty]: formatColumns([...snapshot.columns, ...added]),
     });
-    const dataFiles = change.moves.flatMap((move) => move.files.map(dataFileOf));
-    if (dataFiles.length === 0) return { metadata, written: [] };
-    return this.#table.append(
+    if (effect.operation === null) return { metadata, written: [] };
+    return this.#table.nextSnapshot(
       metadata,
       {
-        dataFiles,
+        operation: effect.operation,
+        dataFiles: effect.added.map(dataFileOf),
+        removedFiles: effect.removed,
         snapshotId: freshSnapshotId(metadata, this.#ports.random),
         nowMs: change.nowMs,
-        summary: { [movesSummary]: describeMoves(change.moves) },
+        summary: summaryOf(change),
         commitId: change.commitId,
       },
       signal,
@@ -333,9 +299,19 @@ class IcebergTopicTable implements TopicTable {
 }
 
 /** Characters of a summary that people may still want to read. */
-const movesSummaryMax = 2000;
+const summaryTextMax = 2000;
 
-function describeMoves(moves: readonly RangeMove[]): string {
-  const text = moves.map((move) => `${move.partition}:${move.from}-${move.to}`).join(' ');
-  return text.length <= movesSummaryMax ? text : `${text.slice(0, movesSummaryMax)}…`;
+function summaryOf({ moves, rewrites = [], logStarts = [] }: TableChange): Readonly<Record<string, string>> {
+  const texts: readonly (readonly [string, readonly string[]])[] = [
+    [movesSummary, moves.map((move) => `${move.partition}:${move.from}-${move.to}`)],
+    [rewritesSummary, rewrites.map((rewrite) => `${rewrite.partition}:${rewrite.inputs.length}→${rewrite.outputs.length}`)],
+    [logStartsSummary, logStarts.map((move) => `${move.partition}:${move.logStartOffset}`)],
+  ];
+  return Object.fromEntries(
+    texts.flatMap(([key, items]) => {
+      const text = items.join(' ');
+      if (text === '') return [];
+      return [[key, text.length <= summaryTextMax ? text : `${text.slice(0, summaryTextMax)}…`]];
+    }),
+  );
 }

@@ -16,6 +16,7 @@ import {
   withProperties,
   type IcebergField,
   type NewDataFile,
+  type SnapshotRequest,
   type TableVersion,
 } from '../../src/iceberg/index.js';
 import { openObjectStore, type ObjectStore } from '../../src/objects/index.js';
@@ -102,18 +103,22 @@ describe.skipIf(readersPython.path === undefined)(`readers that are not ours${re
     };
   };
 
-  const append = async (files: readonly NewDataFile[], more: readonly IcebergField[] = []): Promise<void> => {
+  const commit = async (what: Partial<SnapshotRequest>, more: readonly IcebergField[] = []): Promise<void> => {
     const commitId = systemRandom.uuid();
     const metadata = addSchemaFields(head.metadata, more);
-    const request = {
-      dataFiles: files,
+    const request: SnapshotRequest = {
+      operation: 'append',
+      dataFiles: [],
+      removedFiles: new Set(),
       snapshotId: freshSnapshotId(metadata, systemRandom),
       nowMs: systemClock.nowMs(),
       summary: {},
       commitId,
+      ...what,
     };
-    head = await table.commit(head, (await table.append(metadata, request)).metadata, commitId);
+    head = await table.commit(head, (await table.nextSnapshot(metadata, request)).metadata, commitId);
   };
+  const append = (files: readonly NewDataFile[], more: readonly IcebergField[] = []): Promise<void> => commit({ dataFiles: files }, more);
 
   const read = (): Promise<Record<ReaderName, ReaderAnswer>> =>
     readIceberg({
@@ -167,5 +172,45 @@ describe.skipIf(readersPython.path === undefined)(`readers that are not ours${re
     expect(pyiceberg.snapshots).toBe(16);
     // Bounds prune: one file has offsets from a million on.
     expect(pyiceberg.pruned_to).toBe(1);
+  });
+
+  it('see what is left after files were replaced, deleted and overwritten, and keep what earlier snapshots saw', async () => {
+    const keys = async (): Promise<string[]> => (await table.readDataFiles(head.metadata)).map((entry) => entry.key);
+    const of = async (partition: number): Promise<string[]> => (await keys()).filter((key) => key.includes(`/p=${partition}/`));
+    const before = (await read()).pyiceberg;
+    // The same twenty rows in one file.
+    const merged = join(folder, 'merged.parquet');
+    const inputs = (await of(0)).filter((key) => key.endsWith('/20-29.parquet') || key.endsWith('/30-39.parquet')).sort();
+    const paths = inputs.map((key) => store.localPath(key));
+    await connection.run(
+      `COPY (SELECT * FROM read_parquet(['${paths.join("','")}'], hive_partitioning = false)) TO '${merged}' (FORMAT parquet, FIELD_IDS ${fieldIds}, price: 9})`,
+    );
+    const key = `${prefix}/data/p=0/20-39-merged.parquet`;
+    await store.put(key, { path: merged }, { ifAbsent: true });
+    const replacing = { key, recordCount: 20, bytes: (await store.head(key))?.bytes ?? 0 };
+    await commit({ operation: 'replace', dataFiles: [replacing], removedFiles: new Set(inputs) });
+    const replaced = await read();
+    expect(replaced.pyiceberg.error).toBeUndefined();
+    expect(replaced.duckdb.error).toBeUndefined();
+    expect(replaced.pyiceberg.rows).toEqual(before.rows);
+    expect(replaced.duckdb.rows).toEqual(before.rows);
+
+    await commit({ operation: 'delete', removedFiles: new Set(await of(1)) });
+    await commit({ operation: 'overwrite', dataFiles: [await dataFile(1, 10, true)], removedFiles: new Set(await of(2)) });
+    await append([await dataFile(1, 20, true)]);
+    const { pyiceberg, duckdb } = await read();
+    expect(pyiceberg.error).toBeUndefined();
+    expect(duckdb.error).toBeUndefined();
+    expect(pyiceberg.partitions.map(([partition, rows, from, to]) => [partition, rows, from, to])).toEqual([
+      [0, 140, 0, 139],
+      [1, 20, 10, 29],
+    ]);
+    expect(duckdb.partitions).toEqual(pyiceberg.partitions);
+    expect(duckdb.rows).toEqual(pyiceberg.rows);
+    const summaries = pyiceberg.summaries?.slice(-4).map((summary) => summary['operation']);
+    expect(summaries).toEqual(['replace', 'delete', 'overwrite', 'append']);
+    // Each reader's own count of what a snapshot holds is what its summary says.
+    expect(pyiceberg.counts?.slice(-5)).toEqual([160, 160, 150, 150, 160]);
+    expect(pyiceberg.counts?.slice(-5)).toEqual(pyiceberg.summaries?.slice(-5).map((summary) => Number(summary['total-records'])));
   });
 });

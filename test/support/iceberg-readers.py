@@ -39,6 +39,11 @@ def pyiceberg_reader(location, metadata, s3, aggregates):
         ],
         "pruned_to": len(files),
         "snapshots": len(table.metadata.snapshots),
+        "summaries": [
+            {"operation": snapshot.summary.operation.value, **snapshot.summary.additional_properties}
+            for snapshot in table.metadata.snapshots
+        ],
+        "counts": [table.scan(snapshot_id=snapshot.snapshot_id).count() for snapshot in table.metadata.snapshots],
     }
 
 

@@ -27,6 +27,9 @@ export interface ReaderAnswer {
   /** Files that `_offset >= 1000000` leaves, as pyiceberg plans. */
   readonly pruned_to?: number;
   readonly snapshots?: number;
+  /** Of each snapshot, oldest first: its summary, and the rows that a scan of it finds. */
+  readonly summaries?: readonly Readonly<Record<string, string>>[];
+  readonly counts?: readonly number[];
 }
 
 export type ReaderName = 'pyiceberg' | 'duckdb';

@@ -7,6 +7,7 @@ import {
   TableStore,
   type IcebergSchema,
   type NewDataFile,
+  type SnapshotRequest,
   type TableMetadata,
   type TableVersion,
 } from '../../../src/iceberg/index.js';
@@ -70,6 +71,13 @@ export interface World {
   readonly random: Random;
   /** Appends files and commits, once. */
   append(head: TableVersion, files: readonly NewDataFile[], commitId?: string): Promise<TableVersion>;
+  /** Adds and removes files in one snapshot, and commits. */
+  change(head: TableVersion, what: Partial<SnapshotRequest>): Promise<TableVersion>;
+}
+
+/** An append of nothing, made what a test needs. */
+export function request(what: Partial<SnapshotRequest> & Pick<SnapshotRequest, 'snapshotId'>): SnapshotRequest {
+  return { operation: 'append', dataFiles: [], removedFiles: new Set(), nowMs: startMs, summary: {}, commitId: 'c', ...what };
 }
 
 export function world(options: { readonly store?: ObjectStore; readonly seed?: number; readonly at?: string } = {}): World {
@@ -77,15 +85,19 @@ export function world(options: { readonly store?: ObjectStore; readonly seed?: n
   const random = seededRandom(options.seed ?? 1);
   const store = options.store ?? new MemoryStore({ clock });
   const table = new TableStore(store, options.at ?? prefix, { clock, random });
+  const changed: World['change'] = async (head, what) => {
+    const commitId = what.commitId ?? random.uuid();
+    const snapshotId = freshSnapshotId(head.metadata, random);
+    const { metadata } = await table.nextSnapshot(head.metadata, request({ nowMs: clock.nowMs(), ...what, snapshotId, commitId }));
+    return table.commit(head, metadata, commitId);
+  };
   return {
     store,
     table,
     clock,
     random,
-    append: async (head, files, commitId = random.uuid()) => {
-      const request = { dataFiles: files, snapshotId: freshSnapshotId(head.metadata, random), nowMs: clock.nowMs(), summary: {}, commitId };
-      return table.commit(head, (await table.append(head.metadata, request)).metadata, commitId);
-    },
+    append: (head, files, commitId = random.uuid()) => changed(head, { dataFiles: files, commitId }),
+    change: changed,
   };
 }
 

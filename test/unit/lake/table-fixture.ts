@@ -2,7 +2,9 @@
 import type { ColumnMetrics, TypedColumn } from '../../../src/columns/index.js';
 import { clusterId, type Random, systemClock, systemRandom, topicId, topicName } from '../../../src/kernel/index.js';
 import {
+  type ColdFile,
   dataFileKey,
+  type FileRewrite,
   type NewColdFile,
   openTopicTable,
   type RangeMove,
@@ -74,4 +76,22 @@ export function move(
 
 export function change(moves: readonly RangeMove[], columns: readonly TypedColumn[] = []): TableChange {
   return { commitId: systemRandom.uuid(), moves, columns, nowMs: systemClock.nowMs() };
+}
+
+/** One file in the place of some: of all their rows, or from an offset on. */
+export function rewrite(table: TopicTable, inputs: readonly ColdFile[], fromOffset = 0): FileRewrite {
+  const [first, last] = [inputs[0], inputs.at(-1)];
+  if (first === undefined || last === undefined) throw new Error('a rewrite needs inputs');
+  const output = coldFile(table, first.partition, Math.max(fromOffset, first.baseOffset), last.lastOffset);
+  const rows = fromOffset > first.baseOffset ? output.rows : inputs.reduce((sum, file) => sum + file.rows, 0);
+  return { partition: first.partition, inputs: inputs.map((file) => file.key), outputs: [{ ...output, rows }] };
+}
+
+export function rewriting(...rewrites: readonly FileRewrite[]): TableChange {
+  return { ...change([]), rewrites };
+}
+
+/** Raises one log start. */
+export function logStart(partition: number, logStartOffset: number): TableChange {
+  return { ...change([]), logStarts: [{ partition, logStartOffset }] };
 }

@@ -3,17 +3,19 @@ import {
   currentSnapshot,
   entryStatus,
   freshSnapshotId,
+  type ManifestFile,
   ManifestReader,
+  type NewDataFile,
   serializeTableMetadata,
   TableStore,
   type TableVersion,
 } from '../../../src/iceberg/index.js';
-import { MemoryStore } from '../../../src/objects/index.js';
-import { emptyMetadata, file, keysOf, prefix, seededRandom, startMs, steppedClock, world, type World } from './table-world.js';
+import { faultyStore, MemoryStore } from '../../../src/objects/index.js';
+import { emptyMetadata, file, keysOf, prefix, request, seededRandom, startMs, steppedClock, world, type World } from './table-world.js';
 
 const created = async (at: World): Promise<TableVersion> => at.table.commit(null, emptyMetadata(), 'create');
 
-describe('appending to a table', () => {
+describe('the next snapshot of a table', () => {
   it('adds files with inherited sequence numbers and says so in the summary', async () => {
     const w = world();
     const one = await w.append(await created(w), [file('a', 5), file('b', 7)], 'commit-1');
@@ -119,8 +121,7 @@ describe('appending to a table', () => {
   it('never lets the times of a table go back', async () => {
     const w = world();
     const head = await w.append(await created(w), [file('a')]);
-    const request = { dataFiles: [], snapshotId: '5', nowMs: startMs - 3_600_000, summary: {}, commitId: 'c' };
-    const { snapshot, metadata } = await w.table.append(head.metadata, request);
+    const { snapshot, metadata } = await w.table.nextSnapshot(head.metadata, request({ snapshotId: '5', nowMs: startMs - 3_600_000 }));
     expect(snapshot.timestampMs).toBe(head.metadata.lastUpdatedMs);
     expect(metadata.lastUpdatedMs).toBe(head.metadata.lastUpdatedMs);
   });
@@ -128,9 +129,8 @@ describe('appending to a table', () => {
   it('names its objects anew for each attempt and tells their names', async () => {
     const w = world();
     const head = await created(w);
-    const request = { dataFiles: [file('a')], snapshotId: '7', nowMs: startMs, summary: {}, commitId: 'c' };
-    const one = await w.table.append(head.metadata, request);
-    const two = await w.table.append(head.metadata, request);
+    const one = await w.table.nextSnapshot(head.metadata, request({ snapshotId: '7', dataFiles: [file('a')] }));
+    const two = await w.table.nextSnapshot(head.metadata, request({ snapshotId: '7', dataFiles: [file('a')] }));
     expect(new Set([...one.written, ...two.written]).size).toBe(4);
     for (const key of one.written) expect(await w.store.head(key)).not.toBeNull();
   });
@@ -178,5 +178,122 @@ describe('appending to a table', () => {
     expect(await w.table.readDataFiles(head.metadata)).toHaveLength(1);
     await w.store.delete(manifest);
     expect(await w.table.readDataFiles(head.metadata)).toHaveLength(1);
+  });
+
+  const manifestsOf = async (w: World, { metadata }: TableVersion): Promise<readonly ManifestFile[]> => {
+    const snapshot = currentSnapshot(metadata);
+    return snapshot === null ? [] : new ManifestReader(w.store).manifests({ prefix, location: metadata.location }, snapshot);
+  };
+  const key = (name: string | number): string => file(name).key;
+
+  it('removes files: what stays keeps its numbers, what goes is said to be deleted, with its own', async () => {
+    const w = world();
+    const one = await w.append(await created(w), [file('a', 5), file('b', 7)]);
+    const two = await w.append(one, [file('c', 3)]);
+    const three = await w.change(two, { operation: 'delete', removedFiles: new Set([key('a')]) });
+    expect(currentSnapshot(three.metadata)).toMatchObject({
+      sequenceNumber: 3,
+      summary: {
+        'operation': 'delete',
+        'added-data-files': '0',
+        'deleted-data-files': '1',
+        'added-records': '0',
+        'deleted-records': '5',
+        'added-files-size': '0',
+        'removed-files-size': '500',
+        'changed-partition-count': '1',
+        'total-data-files': '2',
+        'total-records': '10',
+        'total-files-size': '1000',
+      },
+    });
+    const [rewritten, untouched] = await manifestsOf(w, three);
+    expect(untouched).toEqual((await manifestsOf(w, two))[0]);
+    expect(rewritten).toMatchObject({
+      sequenceNumber: 3,
+      // The lowest of the live ones.
+      minSequenceNumber: 1,
+      addedSnapshotId: three.metadata.currentSnapshotId,
+      addedFiles: 0,
+      existingFiles: 1,
+      deletedFiles: 1,
+      addedRows: 0,
+      existingRows: 7,
+      deletedRows: 5,
+    });
+    if (rewritten === undefined) throw new Error('no manifest');
+    const entries = await new ManifestReader(w.store).entries({ prefix, location: three.metadata.location }, rewritten);
+    expect(entries.map((entry) => [entry.file.recordCount, entry.status, entry.snapshotId, entry.sequenceNumber])).toEqual([
+      [5, entryStatus.deleted, three.metadata.currentSnapshotId, 1],
+      [7, entryStatus.existing, one.metadata.currentSnapshotId, 1],
+    ]);
+    expect((await w.table.readDataFiles(three.metadata)).map((entry) => entry.key)).toEqual([key('b'), key('c')]);
+    // The snapshots before see what they saw.
+    expect(await w.table.readDataFiles(two.metadata)).toHaveLength(3);
+  });
+
+  it('puts files in the place of others, and forgets what was deleted with the snapshot after', async () => {
+    const w = world();
+    const filled = await w.append(await created(w), [file('a', 5), file('b', 7)]);
+    const replaced = await w.change(filled, {
+      operation: 'replace',
+      dataFiles: [file('ab', 12)],
+      removedFiles: new Set([key('a'), key('b')]),
+    });
+    expect(currentSnapshot(replaced.metadata)?.summary).toMatchObject({
+      'operation': 'replace',
+      'added-data-files': '1',
+      'deleted-data-files': '2',
+      'added-records': '12',
+      'deleted-records': '12',
+      'total-data-files': '1',
+      'total-records': '12',
+      'total-files-size': '1200',
+    });
+    const listed = await manifestsOf(w, replaced);
+    expect(
+      listed.map((manifest) => [manifest.addedFiles, manifest.existingFiles, manifest.deletedFiles, manifest.minSequenceNumber]),
+    ).toEqual([
+      [1, 0, 0, 2],
+      [0, 0, 2, 2],
+    ]);
+    const after = await w.append(replaced, [file('c')]);
+    expect((await manifestsOf(w, after)).map((manifest) => manifest.deletedFiles)).toEqual([0, 0]);
+    expect((await w.table.readDataFiles(after.metadata)).map((entry) => [entry.key, entry.sequenceNumber])).toEqual([
+      [key('c'), 3],
+      [key('ab'), 2],
+    ]);
+  });
+
+  it('refuses to remove a file that is in no manifest', async () => {
+    const w = world();
+    const head = await w.append(await created(w), [file('a')]);
+    const lost = w.change(head, { operation: 'delete', removedFiles: new Set([key('a'), key('x')]) });
+    await expect(lost).rejects.toMatchObject({ code: 'table-corrupt', facts: { key: key('x') } });
+  });
+
+  it('reads no more manifests than it takes to find what is removed', async () => {
+    const w = world();
+    let head = await created(w);
+    for (let i = 0; i < 5; i++) head = await w.append(head, [file(i)]);
+    const read: string[] = [];
+    const watched = world({
+      store: faultyStore(w.store, { before: (call) => void (call.operation === 'get' && read.push(call.key)) }),
+      seed: 2,
+    });
+    await watched.change(head, { operation: 'delete', removedFiles: new Set([key(3)]) });
+    // The manifest list, and the two newest manifests.
+    expect(read.filter((name) => name.endsWith('.avro'))).toHaveLength(3);
+  });
+
+  it('makes no manifest larger than one may be by merging', { timeout: 60_000 }, async () => {
+    const w = world();
+    let head = await created(w);
+    const many = (round: number): NewDataFile[] => Array.from({ length: 1200 }, (_, i) => file(`${round}-${i}`));
+    for (let round = 0; round < 11; round++) head = await w.append(head, many(round));
+    const sizes = (await manifestsOf(w, head)).map((manifest) => manifest.addedFiles + manifest.existingFiles);
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(8192);
+    expect(sizes.length).toBeLessThan(11);
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(13_200);
   });
 });

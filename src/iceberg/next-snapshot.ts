@@ -1,20 +1,13 @@
 /**
- * The next snapshot of a table: a manifest for the new files, small manifests merged into larger ones, a manifest list,
- * and the metadata that would make it current. Nothing is visible before that metadata is committed.
+ * The next snapshot of a table: a manifest for the new files, the parent's without what is removed (see `next-manifests.ts`), a
+ * manifest list, and the metadata that would make it current. Nothing is visible before that metadata is committed.
  */
 import { invariant, LakeError, type Random } from '../kernel/index.js';
 import type { ObjectStore } from '../objects/index.js';
 import { locationOf, type TableAddress } from './locations.js';
-import {
-  encodeManifest,
-  encodeManifestList,
-  entryStatus,
-  type DataFile,
-  type ManifestEntry,
-  type ManifestFile,
-  type NewManifestEntry,
-} from './manifest.js';
+import { encodeManifest, encodeManifestList, entryStatus, type DataFile, type ManifestFile, type NewManifestEntry } from './manifest.js';
 import type { ManifestReader } from './manifest-reader.js';
+import { carryManifests, type Removal } from './next-manifests.js';
 import { currentSchema, currentSnapshot, type Snapshot, type SnapshotId, type TableMetadata } from './table-metadata.js';
 
 /** A Parquet file that is uploaded below the table and not yet in it. */
@@ -32,9 +25,18 @@ export interface NewDataFile {
   readonly splitOffsets?: readonly number[];
 }
 
-export interface AppendRequest {
-  /** May be empty: a snapshot that only says something in its summary. */
+/**
+ * What a snapshot does, in the specification's words: `append` adds files; `delete` removes some; `replace` puts files of the same
+ * rows in the place of others; `overwrite` is everything else.
+ */
+export type SnapshotOperation = 'append' | 'replace' | 'overwrite' | 'delete';
+
+export interface SnapshotRequest {
+  readonly operation: SnapshotOperation;
+  /** May be empty: a snapshot that only removes, or only says something in its summary. */
   readonly dataFiles: readonly NewDataFile[];
+  /** Keys of files that leave the table. */
+  readonly removedFiles: ReadonlySet<string>;
   /** See `freshSnapshotId`. */
   readonly snapshotId: SnapshotId;
   readonly nowMs: number;
@@ -43,7 +45,7 @@ export interface AppendRequest {
   readonly commitId: string;
 }
 
-export interface AppendResult {
+export interface NextSnapshot {
   /** The metadata to commit. */
   readonly metadata: TableMetadata;
   readonly snapshot: Snapshot;
@@ -53,10 +55,6 @@ export interface AppendResult {
 
 /** At most so many snapshots stay in the metadata; the oldest go first. */
 const snapshotsMax = 100;
-/** Manifests of about one size are merged when there are so many: n files cost about log₁₀(n) × 10 manifests to read. */
-const manifestsPerTierMax = 10;
-/** A manifest of so many entries is left alone. An entry of 30 columns has about 1 KiB: 8 MiB before compression. */
-const manifestEntriesMax = 8192;
 
 /** Property of a snapshot's summary that holds the commit's id. */
 const commitIdProperty = 'thermocline.commit-id';
@@ -69,13 +67,13 @@ export function freshSnapshotId(metadata: TableMetadata, random: Random): Snapsh
   }
 }
 
-/** See `TableStore.append`. */
-export async function writeAppend(
+/** See `TableStore.nextSnapshot`. */
+export async function writeNextSnapshot(
   table: { readonly store: ObjectStore; readonly prefix: string; readonly reader: ManifestReader; readonly random: Random },
   metadata: TableMetadata,
-  request: AppendRequest,
+  request: SnapshotRequest,
   signal?: AbortSignal,
-): Promise<AppendResult> {
+): Promise<NextSnapshot> {
   const spec = metadata.partitionSpecs.find((candidate) => candidate.specId === metadata.defaultSpecId);
   if (spec === undefined || spec.fields.length > 0) {
     throw new LakeError('unsupported', `the table at ${metadata.location} has been partitioned by another writer`, {
@@ -105,16 +103,17 @@ export async function writeAppend(
   };
 
   const listed = parent === null ? [] : await table.reader.manifests(address, parent, signal);
-  const kept = listed.filter((manifest) => manifest.addedFiles + manifest.existingFiles > 0);
-  const merged = await mergeManifests(kept, spec.specId, async (group) => {
-    const entries: ManifestEntry[] = [];
-    for (const manifest of group) {
-      for (const entry of await table.reader.entries(address, manifest, signal)) {
-        if (entry.status !== entryStatus.deleted) entries.push({ ...entry, status: entryStatus.existing });
-      }
-    }
-    return writeManifest(entries);
-  });
+  const carried = await carryManifests(
+    {
+      address,
+      specId: spec.specId,
+      snapshotId: request.snapshotId,
+      entries: (manifest) => table.reader.entries(address, manifest, signal),
+      write: writeManifest,
+    },
+    listed,
+    request.removedFiles,
+  );
   const added = request.dataFiles.map((file): NewManifestEntry => {
     return {
       status: entryStatus.added,
@@ -124,7 +123,7 @@ export async function writeAppend(
       file: dataFile(locationOf(address, file.key), file),
     };
   });
-  const manifests = added.length === 0 ? merged : [await writeManifest(added), ...merged];
+  const manifests = added.length === 0 ? carried.manifests : [await writeManifest(added), ...carried.manifests];
 
   const listKey = `${table.prefix}/metadata/snap-${request.snapshotId}-1-${unique}.avro`;
   written.push(listKey);
@@ -141,7 +140,7 @@ export async function writeAppend(
     // Readers refuse a table whose times go back, and wall clocks do.
     timestampMs: Math.max(Math.floor(request.nowMs), metadata.lastUpdatedMs),
     manifestList: locationOf(address, listKey),
-    summary: { ...summaryOf(parent, request.dataFiles, manifests), ...request.summary, [commitIdProperty]: request.commitId },
+    summary: { ...summaryOf(parent, request, carried.removal, manifests), ...request.summary, [commitIdProperty]: request.commitId },
     schemaId: schema.schemaId,
   };
   return { metadata: withSnapshot(metadata, snapshot), snapshot, written };
@@ -160,29 +159,6 @@ function withSnapshot(metadata: TableMetadata, snapshot: Snapshot): TableMetadat
     snapshots,
     snapshotLog: log.filter((entry) => present.has(entry.snapshotId)),
   };
-}
-
-/**
- * Merges each tier (manifests whose number of entries has the same count of digits) that has grown to
- * `manifestsPerTierMax`, smallest first. Manifests of delete files and of other partition specs stay as they are.
- */
-async function mergeManifests(
-  manifests: readonly ManifestFile[],
-  specId: number,
-  merge: (group: readonly ManifestFile[]) => Promise<ManifestFile>,
-): Promise<readonly ManifestFile[]> {
-  let current = [...manifests];
-  for (let tierMax = 10; tierMax / 10 < manifestEntriesMax; tierMax *= 10) {
-    const group = current.filter((manifest) => {
-      const entries = manifest.addedFiles + manifest.existingFiles;
-      const mergeable = manifest.content === 0 && manifest.partitionSpecId === specId && entries < manifestEntriesMax;
-      return mergeable && entries < tierMax && entries >= tierMax / 10;
-    });
-    if (group.length < manifestsPerTierMax) continue;
-    const members = new Set(group);
-    current = [await merge(group), ...current.filter((manifest) => !members.has(manifest))];
-  }
-  return current;
 }
 
 function dataFile(filePath: string, file: NewDataFile): DataFile {
@@ -219,7 +195,11 @@ function listManifest(
     partitionSpecId,
     content: 0,
     sequenceNumber,
-    minSequenceNumber: entries.reduce((lowest, entry) => Math.min(lowest, entry.sequenceNumber ?? sequenceNumber), sequenceNumber),
+    // Of the live entries only: what a manifest says was deleted holds nothing back.
+    minSequenceNumber: entries.reduce(
+      (lowest, entry) => (entry.status === entryStatus.deleted ? lowest : Math.min(lowest, entry.sequenceNumber ?? sequenceNumber)),
+      sequenceNumber,
+    ),
     addedSnapshotId: snapshotId,
     addedFiles: count(entryStatus.added),
     existingFiles: count(entryStatus.existing),
@@ -235,7 +215,8 @@ function listManifest(
 /** The counts every writer gives; totals of files and rows from the manifests, of bytes from the parent's summary. */
 function summaryOf(
   parent: Snapshot | null,
-  files: readonly NewDataFile[],
+  { operation, dataFiles: files }: SnapshotRequest,
+  removal: Removal,
   manifests: readonly ManifestFile[],
 ): Readonly<Record<string, string>> {
   const data = manifests.filter((manifest) => manifest.content === 0);
@@ -245,13 +226,16 @@ function summaryOf(
   const addedBytes = files.reduce((sum, file) => sum + file.bytes, 0);
   const parentBytes = parent === null ? 0 : Number(parent.summary['total-files-size'] ?? Number.NaN);
   return {
-    'operation': 'append',
+    operation,
     'added-data-files': String(files.length),
+    ...(removal.files === 0 ? {} : { 'deleted-data-files': String(removal.files) }),
     'added-records': String(files.reduce((sum, file) => sum + file.recordCount, 0)),
+    ...(removal.files === 0 ? {} : { 'deleted-records': String(removal.records) }),
     'added-files-size': String(addedBytes),
-    'changed-partition-count': files.length === 0 ? '0' : '1',
+    ...(removal.files === 0 ? {} : { 'removed-files-size': String(removal.bytes) }),
+    'changed-partition-count': files.length + removal.files === 0 ? '0' : '1',
     'total-records': String(liveRows),
-    ...(Number.isNaN(parentBytes) ? {} : { 'total-files-size': String(parentBytes + addedBytes) }),
+    ...(Number.isNaN(parentBytes) ? {} : { 'total-files-size': String(parentBytes + addedBytes - removal.bytes) }),
     'total-data-files': String(liveFiles(data)),
     'total-delete-files': String(liveFiles(deletes)),
     'total-position-deletes': '0',

@@ -45,6 +45,10 @@ export const topicKeys = {
     'lake.file.bytes',
     long(128 * MiB, 'Raw bytes after which a cold file is cut earlier.', { min: MiB, max: 4 * GiB }),
   ),
+  'lake.snapshot.max.age.ms': key(
+    'lake.snapshot.max.age.ms',
+    long(dayMs, 'Snapshots of the table older than this expire with the next commit; the current one stays.', { min: 1000 }),
+  ),
   'lake.value.format': key(
     'lake.value.format',
     oneOf(['auto', 'json', 'string', 'bytes'], 'auto', 'How values become typed columns: JSON objects do under `auto` and `json`.'),

@@ -6,9 +6,11 @@
  * their own; everything the v2 specification has is written; a location is resolved by its part below the table.
  * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/iceberg test/property/iceberg test/golden/iceberg`.
  */
+export type { LiveObjects } from './live-objects.js';
 export { hintKey, keyOf, locationOf, versionKey, type TableAddress } from './locations.js';
 export { entryStatus, type DataFile, type EntryStatus, type ManifestEntry, type ManifestFile } from './manifest.js';
 export { ManifestReader } from './manifest-reader.js';
+export { expireSnapshots } from './expire-snapshots.js';
 export { freshSnapshotId, type NewDataFile, type NextSnapshot, type SnapshotOperation, type SnapshotRequest } from './next-snapshot.js';
 export type {
   IcebergField,
@@ -31,4 +33,4 @@ export {
   type SnapshotId,
   type TableMetadata,
 } from './table-metadata.js';
-export { TableStore, type CommitResult, type DataFileEntry, type TableVersion } from './table-store.js';
+export { TableStore, type CommitResult, type DataFileEntry, type ListedVersion, type TableVersion } from './table-store.js';

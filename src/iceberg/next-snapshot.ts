@@ -4,6 +4,7 @@
  */
 import { invariant, LakeError, type Random } from '../kernel/index.js';
 import type { ObjectStore } from '../objects/index.js';
+import { expireSnapshots } from './expire-snapshots.js';
 import { locationOf, type TableAddress } from './locations.js';
 import { encodeManifest, encodeManifestList, entryStatus, type DataFile, type ManifestFile, type NewManifestEntry } from './manifest.js';
 import type { ManifestReader } from './manifest-reader.js';
@@ -52,9 +53,6 @@ export interface NextSnapshot {
   /** Keys this attempt wrote; garbage if it is never committed. */
   readonly written: readonly string[];
 }
-
-/** At most so many snapshots stay in the metadata; the oldest go first. */
-const snapshotsMax = 100;
 
 /** Property of a snapshot's summary that holds the commit's id. */
 const commitIdProperty = 'thermocline.commit-id';
@@ -146,19 +144,16 @@ export async function writeNextSnapshot(
   return { metadata: withSnapshot(metadata, snapshot), snapshot, written };
 }
 
-/** The metadata with this snapshot as the current one, and at most `snapshotsMax` of them; a log entry outlives no snapshot. */
+/** The metadata with this snapshot as the current one; the oldest go where there are too many. */
 function withSnapshot(metadata: TableMetadata, snapshot: Snapshot): TableMetadata {
-  const snapshots = [...metadata.snapshots, snapshot].slice(-snapshotsMax);
-  const present = new Set(snapshots.map((kept) => kept.snapshotId));
-  const log = [...metadata.snapshotLog, { timestampMs: snapshot.timestampMs, snapshotId: snapshot.snapshotId }];
-  return {
+  return expireSnapshots({
     ...metadata,
     lastSequenceNumber: snapshot.sequenceNumber,
     lastUpdatedMs: Math.max(metadata.lastUpdatedMs, snapshot.timestampMs),
     currentSnapshotId: snapshot.snapshotId,
-    snapshots,
-    snapshotLog: log.filter((entry) => present.has(entry.snapshotId)),
-  };
+    snapshots: [...metadata.snapshots, snapshot],
+    snapshotLog: [...metadata.snapshotLog, { timestampMs: snapshot.timestampMs, snapshotId: snapshot.snapshotId }],
+  });
 }
 
 function dataFile(filePath: string, file: NewDataFile): DataFile {

@@ -13,6 +13,7 @@
  */
 import { invariant, isLakeError, LakeError, retry, toLakeError, type BackoffPolicy, type Clock, type Random } from '../kernel/index.js';
 import type { ObjectStore } from '../objects/index.js';
+import { LiveObjects } from './live-objects.js';
 import { hintKey, keyOf, locationOf, versionKey, versionOfKey, type TableAddress } from './locations.js';
 import { entryStatus, type ManifestEntry } from './manifest.js';
 import { ManifestReader } from './manifest-reader.js';
@@ -29,6 +30,14 @@ export interface TableVersion {
 export interface CommitResult extends TableVersion {
   /** Why `version-hint.text` was not written, where it was not: the commit stands all the same. */
   readonly hintError?: LakeError;
+}
+
+/** A metadata file as the store lists it. */
+export interface ListedVersion {
+  readonly version: number;
+  readonly bytes: number;
+  /** The store's time, in ms. */
+  readonly lastModifiedMs: number;
 }
 
 /** A live data file of a snapshot. */
@@ -159,14 +168,45 @@ export class TableStore {
       .map((entry) => ({ ...entry, key: keyOf(address, entry.file.filePath) }));
   }
 
+  /** The metadata files that are there, by number. */
+  async listVersions(signal?: AbortSignal): Promise<readonly ListedVersion[]> {
+    const versions: ListedVersion[] = [];
+    for await (const { key, bytes, lastModifiedMs } of this.store.list(`${this.prefix}/metadata/v`, signal)) {
+      const version = versionOfKey(key);
+      if (version !== null) versions.push({ version, bytes, lastModifiedMs });
+    }
+    return versions.sort((a, b) => a.version - b.version);
+  }
+
+  /**
+   * The objects that the head's snapshots need, and those of every snapshot that was the current one at `sinceMs` or later. `versions`
+   * are those of `listVersions`, the head last. What is live later and not now was written since.
+   * Errors: `table-corrupt`, also where a metadata file younger than `sinceMs` has no predecessor; those of the store.
+   */
+  async liveObjects(head: TableVersion, versions: readonly ListedVersion[], sinceMs: number, signal?: AbortSignal): Promise<LiveObjects> {
+    const live = new LiveObjects();
+    for (const snapshot of head.metadata.snapshots) await live.addSnapshot(this.#reader, this.prefix, head.metadata, snapshot, signal);
+    const written = new Map(versions.map((listed) => [listed.version, listed.lastModifiedMs]));
+    let at: TableVersion = head;
+    // Either clock may be wrong: the later of the two times counts, which keeps more.
+    while (at.version > 1 && Math.max(at.metadata.lastUpdatedMs, written.get(at.version) ?? 0) > sinceMs) {
+      const before = await this.#read(at.version - 1, signal);
+      if (before === null) {
+        throw new LakeError('table-corrupt', `${versionKey(this.prefix, at.version - 1)} is gone, and was needed not long ago`, {
+          hint: 'Leave metadata files to the service; nothing is swept here until that time is over.',
+          facts: { table: this.prefix, version: at.version - 1 },
+        });
+      }
+      const current = currentSnapshot(before.metadata);
+      if (current !== null) await live.addSnapshot(this.#reader, this.prefix, before.metadata, current, signal);
+      at = before;
+    }
+    return live;
+  }
+
   /** Numbers of the metadata files that are there, ascending. */
   async #versions(signal?: AbortSignal): Promise<readonly number[]> {
-    const versions: number[] = [];
-    for await (const { key } of this.store.list(`${this.prefix}/metadata/v`, signal)) {
-      const version = versionOfKey(key);
-      if (version !== null) versions.push(version);
-    }
-    return versions.sort((a, b) => a - b);
+    return (await this.listVersions(signal)).map(({ version }) => version);
   }
 
   async #read(version: number, signal?: AbortSignal): Promise<TableVersion | null> {

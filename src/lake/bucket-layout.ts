@@ -27,6 +27,10 @@ export function dataPrefix(table: string): string {
   return `${table}/data/`;
 }
 
+export function metadataPrefix(table: string): string {
+  return `${table}/metadata/`;
+}
+
 /** What a data file's name says. */
 export interface DataFileName {
   readonly partition: PartitionId;

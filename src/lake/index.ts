@@ -9,6 +9,7 @@
  * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/lake test/property/lake`.
  */
 export { dataFileKey, identityKey, parseDataFilePath, parseTopicKey, tablePrefix } from './bucket-layout.js';
+export type { GarbageKind, GarbageObject, GarbageRules } from './garbage.js';
 export { claimBucket, readIdentity } from './identity.js';
 export { boundaryOf, logStartOf, parseSamples, partitionsProperty, samplesProperty } from './partition-vector.js';
 export { filesOfPartition, findFile, planFiles } from './plan-files.js';

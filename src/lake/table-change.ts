@@ -18,7 +18,8 @@ export interface ChangeEffect {
 /** What the caller can know to be wrong, whatever the table holds, is a programmer error. */
 export function requireSound(prefix: string, change: TableChange): void {
   const { commitId, moves, rewrites = [], logStarts = [] } = change;
-  invariant(moves.length + rewrites.length + logStarts.length > 0, 'a change changes something', { commitId });
+  const isNothing = moves.length + rewrites.length + logStarts.length === 0 && change.expireBeforeMs === undefined;
+  invariant(!isNothing, 'a change changes something', { commitId });
   invariant(isUnique(moves.map((move) => move.partition)), 'a change moves each boundary once', { commitId });
   invariant(isUnique(logStarts.map((move) => move.partition)), 'a change moves each log start once', { commitId });
   invariant(isUnique(rewrites.flatMap((rewrite) => rewrite.inputs)), 'a change rewrites each file once', { commitId });
@@ -149,7 +150,7 @@ function requireSameRows(snapshot: TableSnapshot, rewrite: FileRewrite, logStart
   });
 }
 
-/** Whether the table is already as the change would make it. */
+/** Whether boundaries, log starts and files are already as the change would make them. */
 export function isDone(snapshot: TableSnapshot, change: TableChange): boolean {
   const { moves, rewrites = [], logStarts = [] } = change;
   if (moves.length + rewrites.length > 0) return false;

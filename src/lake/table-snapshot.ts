@@ -90,6 +90,8 @@ export interface TableChange {
   readonly rewrites?: readonly FileRewrite[];
   /** Files that lie wholly below a new log start leave the table in the same commit. */
   readonly logStarts?: readonly LogStartMove[];
+  /** Snapshots from before leave the metadata with the commit, the current one excepted; without it only those beyond a hundred. */
+  readonly expireBeforeMs?: TimestampMs;
   /** The typed columns the files were encoded with; new ones are added to the schema. */
   readonly columns: readonly TypedColumn[];
   /** Wall time of the commit, for the sample "time → end vector". */

@@ -5,6 +5,7 @@
 import type { TypedColumn } from '../columns/index.js';
 import {
   addSchemaFields,
+  expireSnapshots,
   freshSnapshotId,
   type ManifestReader,
   newTableMetadata,
@@ -16,6 +17,7 @@ import {
 import { type Clock, type ClusterId, isLakeError, LakeError, Mutex, type Random, type TopicId, type TopicName } from '../kernel/index.js';
 import type { ObjectStore } from '../objects/index.js';
 import { dataPrefix, tablePrefix } from './bucket-layout.js';
+import { findGarbage, type GarbageObject, type GarbageRules } from './garbage.js';
 import { coldFileOf, dataFileOf, orderedFiles } from './cold-files.js';
 import {
   addSample,
@@ -61,12 +63,15 @@ export interface TopicTable {
   /**
    * Makes a change durable and visible, exactly once: called again with the same commit id after an unknown outcome it finds
    * what it did. On a table that has moved meanwhile the change is put on top where each range still begins at its
-   * boundary, each input of a rewrite is still listed and each column still has its place. A change that is so already (log starts
-   * only, none above the present one) resolves without a commit.
+   * boundary, each input of a rewrite is still listed and each column still has its place. A change that is so already (no
+   * log start above the present one, no snapshot to expire) resolves without a commit.
    * Errors: `commit-stale` (facts: `partition`, `from`, `boundary`, or `partition`, `key`, or `column`, `fieldId`: load and decide again),
    * `commit-lost` (others were faster again and again), `store-unavailable` and others of the store (outcome unknown).
    */
   commit(change: TableChange, signal?: AbortSignal): Promise<TableSnapshot>;
+
+  /** What nobody needs any more of this table's objects; deleting it is the caller's. Errors: see `findGarbage`. */
+  garbage(rules: GarbageRules, signal?: AbortSignal): AsyncIterable<GarbageObject>;
 
   /** Removes every object of the table, data first; may be repeated. Only for a topic that was deleted. */
   drop(signal?: AbortSignal): Promise<{ readonly objects: number; readonly bytes: number }>;
@@ -196,7 +201,7 @@ class IcebergTopicTable implements TopicTable {
       return current.snapshot;
     }
     for (let rebase = 0; ; rebase++) {
-      if (isDone(current.snapshot, change)) return current.snapshot;
+      if (isDone(current.snapshot, change) && !expires(current, change)) return current.snapshot;
       requireFitting(this.topic, current.snapshot, change);
       const { metadata, written } = await this.#next(current, change, signal);
       this.#noteAttempt(commitId, current.version?.version ?? 0);
@@ -241,8 +246,8 @@ class IcebergTopicTable implements TopicTable {
       [samplesProperty]: formatSamples(samples),
       [columnsProperty]: formatColumns([...snapshot.columns, ...added]),
     });
-    if (effect.operation === null) return { metadata, written: [] };
-    return this.#table.nextSnapshot(
+    if (effect.operation === null) return { metadata: expireSnapshots(metadata, change.expireBeforeMs), written: [] };
+    const next = await this.#table.nextSnapshot(
       metadata,
       {
         operation: effect.operation,
@@ -255,6 +260,7 @@ class IcebergTopicTable implements TopicTable {
       },
       signal,
     );
+    return { metadata: expireSnapshots(next.metadata, change.expireBeforeMs), written: next.written };
   }
 
   #newMetadata(nowMs: number): TableMetadata {
@@ -270,6 +276,10 @@ class IcebergTopicTable implements TopicTable {
       },
       nowMs,
     });
+  }
+
+  garbage(rules: GarbageRules, signal?: AbortSignal): AsyncIterable<GarbageObject> {
+    return findGarbage(this.#table, rules, this.#loaded?.version ?? null, signal);
   }
 
   async drop(signal?: AbortSignal): Promise<{ readonly objects: number; readonly bytes: number }> {
@@ -296,6 +306,11 @@ class IcebergTopicTable implements TopicTable {
       return { objects, bytes };
     }, signal);
   }
+}
+
+/** Whether a commit now would let a snapshot go. */
+function expires({ version }: Loaded, change: TableChange): boolean {
+  return version !== null && expireSnapshots(version.metadata, change.expireBeforeMs) !== version.metadata;
 }
 
 /** Characters of a summary that people may still want to read. */

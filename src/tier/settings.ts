@@ -71,6 +71,8 @@ const pieceBytesMin = 64 * KiB;
 export interface TopicSettings {
   readonly commitIntervalMs: number;
   readonly fileBytes: number;
+  /** Snapshots older than this leave the table's metadata with its next commit. */
+  readonly snapshotMaxAgeMs: number;
   readonly valueFormat: ValueFormat;
   readonly maxMessageBytes: number;
 }
@@ -90,6 +92,7 @@ export function topicSettings(config: Readonly<Record<string, string>>): TopicSe
   return {
     commitIntervalMs: number('lake.commit.interval.ms'),
     fileBytes: number('lake.file.bytes'),
+    snapshotMaxAgeMs: number('lake.snapshot.max.age.ms'),
     valueFormat,
     maxMessageBytes: number('max.message.bytes'),
   };

@@ -512,6 +512,7 @@ export class TopicTier {
       commitId: random.uuid(),
       moves: cuts.map((cut) => cut.move),
       columns: this.#columns.forCommit(cuts.flatMap((cut) => cut.columns)),
+      expireBeforeMs: clock.nowMs() - this.settings.snapshotMaxAgeMs,
       nowMs: clock.nowMs(),
     };
     return { change, partitions: fitting };

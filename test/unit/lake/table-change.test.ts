@@ -219,3 +219,31 @@ it('keeps no sample of a commit that moves no boundary', async () => {
   await table.commit(logStart(0, 25));
   expect(await samples()).toBe(before);
 });
+
+describe('the snapshots of a table', () => {
+  const snapshots = async (store: ObjectStore, table: TopicTable): Promise<number> => {
+    const version = table.snapshot?.metadataVersion ?? 0;
+    return parseTableMetadata(await store.get(`${table.prefix}/metadata/v${version}.metadata.json`)).snapshots.length;
+  };
+
+  it('expire with a commit that says from when', async () => {
+    const store = memoryStore();
+    const table = await filled(store);
+    expect(await snapshots(store, table)).toBe(5);
+    const now = systemClock.nowMs() + 1000;
+    await table.commit({ ...change([move(table, 1, 10, 20)]), nowMs: now, expireBeforeMs: now });
+    expect(await snapshots(store, table)).toBe(1);
+    expect(table.snapshot?.files).toHaveLength(6);
+  });
+
+  it('expire with a commit of that alone, which is none where all are young', async () => {
+    const store = memoryStore();
+    const table = await filled(store);
+    const young = await table.commit({ ...change([]), expireBeforeMs: 0 });
+    expect(young.metadataVersion).toBe(5);
+    const old = await table.commit({ ...change([]), expireBeforeMs: systemClock.nowMs() + 1000 });
+    expect(old.metadataVersion).toBe(6);
+    expect(await snapshots(store, table)).toBe(1);
+    expect(old.files).toHaveLength(5);
+  });
+});

@@ -72,16 +72,16 @@ describe('the tier daemon', () => {
     const store = memory();
     broker.create('images', 1, { 'lake.file.bytes': String(1024 * MiB) });
     const value = randomBytes(256 * 1024);
-    for (let n = 0; n < 192; n++) broker.append('images', 0, [{ timestampMs: n, key: null, value }]);
+    for (let n = 0; n < 88; n++) broker.append('images', 0, [{ timestampMs: n, key: null, value }]);
     const sizes: number[] = [];
     const workers = simWorkers((job) => {
       if (job.kind === 'encode') sizes.push(job.staged.reduce((sum, staged) => sum + staged.rawBytes, 0));
     });
-    const tier = await start(broker, store, { workers });
+    const tier = await start(broker, store, { workers, settings: { pieceBytes: 4 * MiB } });
     await tier.call('tier.flush', {});
     expect(sizes.length).toBeGreaterThan(1);
-    // A piece, and the fetch that filled it.
-    expect(Math.max(...sizes)).toBeLessThanOrEqual(36 * MiB);
+    // 16 MiB, a piece, and the fetch that filled it.
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(24 * MiB);
   });
 
   it('goes on after a restart where the table says', async () => {

@@ -9,11 +9,12 @@
  * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/objects test/contract/object-store`, and with a
  * real server `THERMOCLINE_TEST_VERSITYGW=<binary> … --project conformance test/conformance/object-store-s3`.
  */
+export { type BucketSetup, leastRightsPolicy, type SetupState, type SetupStep, setUpBucket } from './bucket-setup.js';
 export { isOutcomeUnknown } from './errors.js';
 export { answerLost, faultyStore, unavailable, type FaultPlan, type StoreCall, type StoreOperation } from './faulty-store.js';
 export { LocalCache, type CacheLease, type CacheStats } from './local-cache.js';
 export { MemoryStore } from './memory-store.js';
 export type { ByteRange, ObjectBody, ObjectInfo, ObjectStore, PutOptions } from './object-store.js';
-export { openObjectStore, type OpenStoreOptions } from './open.js';
+export { type BucketPlace, openObjectStore, type OpenStoreOptions, parseBucketUrl } from './open.js';
 export { probeConditionalWrites, type ProbeOptions } from './probe.js';
 export { RequestCounters, type RequestOperation, type RequestOutcome } from './request-counters.js';

@@ -20,15 +20,16 @@ export interface OpenStoreOptions {
   readonly random?: Random;
 }
 
-/**
- * Opens `file:///path`, `s3://bucket/prefix` or `memory:`. An S3 store is opened without a request; whether it answers and
- * keeps its word is `probeConditionalWrites`' job. Errors: `config-invalid-value`; for a directory `store-refused` and others.
- */
-export async function openObjectStore(url: string, options: OpenStoreOptions = {}): Promise<ObjectStore> {
-  const ports = { clock: options.clock ?? systemClock, random: options.random ?? systemRandom };
-  const counted = (store: ObjectStore): ObjectStore =>
-    options.counters === undefined ? store : countingStore(store, options.counters, ports.clock);
-  if (url === 'memory:') return counted(new MemoryStore(ports));
+/** What a bucket URL names. */
+export type BucketPlace =
+  | { readonly kind: 'memory' }
+  | { readonly kind: 'directory'; readonly path: string }
+  /** The prefix has no slashes at its ends and may be empty. */
+  | { readonly kind: 's3'; readonly bucket: string; readonly prefix: string };
+
+/** Reads `file:///path`, `s3://bucket/prefix` or `memory:`. Errors: `config-invalid-value`. */
+export function parseBucketUrl(url: string): BucketPlace {
+  if (url === 'memory:') return { kind: 'memory' };
   let parsed: URL;
   try {
     parsed = new URL(url);
@@ -46,18 +47,40 @@ export async function openObjectStore(url: string, options: OpenStoreOptions = {
         throw badUrl(url, 'its path cannot be decoded', cause);
       }
       if (path === '/') throw badUrl(url, 'the root of the file system cannot be a bucket');
-      return counted(await DirectoryStore.open(path.replace(/\/+$/, ''), ports));
+      return { kind: 'directory', path: path.replace(/\/+$/, '') };
     }
     case 's3:': {
       if (parsed.username !== '' || parsed.password !== '') throw badUrl('s3://…', 'credentials do not belong into it');
       if (parsed.hostname === '' || parsed.port !== '') throw badUrl(url, 'it names no bucket');
       const prefix = decodeURIComponent(parsed.pathname).replace(/^\/+|\/+$/g, '');
       if (prefix !== '') checkKey(prefix);
-      const { openS3Store } = await import('./s3-store.js');
-      return openS3Store({ bucket: parsed.hostname, prefix, ...options, ...ports });
+      return { kind: 's3', bucket: parsed.hostname, prefix };
     }
     default:
       throw badUrl(url, `"${parsed.protocol}" is not a kind of bucket`);
+  }
+}
+
+/**
+ * Opens what a bucket URL names. An S3 store is opened without a request; whether it answers and keeps its word is
+ * `probeConditionalWrites`' job. Errors: `config-invalid-value`; for a directory `store-refused` and others.
+ */
+export async function openObjectStore(url: string, options: OpenStoreOptions = {}): Promise<ObjectStore> {
+  const ports = { clock: options.clock ?? systemClock, random: options.random ?? systemRandom };
+  const counted = (store: ObjectStore): ObjectStore =>
+    options.counters === undefined ? store : countingStore(store, options.counters, ports.clock);
+  const place = parseBucketUrl(url);
+  switch (place.kind) {
+    case 'memory':
+      return counted(new MemoryStore(ports));
+    case 'directory':
+      return counted(await DirectoryStore.open(place.path, ports));
+    case 's3': {
+      const { openS3Store } = await import('./s3-store.js');
+      return openS3Store({ bucket: place.bucket, prefix: place.prefix, ...options, ...ports });
+    }
+    default:
+      throw badUrl(url, 'it names no kind of bucket');
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * A bucket on an S3 server, by the AWS SDK, which is loaded by `openS3Store` only. The SDK's own retries are off: tries, time
+ * A bucket on an S3 server, by the AWS SDK, which is loaded by `openS3Client` only. The SDK's own retries are off: tries, time
  * and what may be sent twice are decided in `s3-requests.ts`, uploads in `s3-upload.ts`.
  *
  * What protects the bytes: every upload carries a CRC-32 computed from the caller's bytes, which the server checks and keeps;
@@ -15,7 +15,8 @@ import { invariant, LakeError, type Clock, type Random } from '../kernel/index.j
 import { checkKey, checkPrefix } from './keys.js';
 import type { ByteRange, ObjectBody, ObjectInfo, ObjectStore, PutOptions } from './object-store.js';
 import { RequestCounters } from './request-counters.js';
-import { requestsMax, S3Requests, silenceMs, type RequestWatch } from './s3-requests.js';
+import { openS3Client } from './s3-client.js';
+import { S3Requests, silenceMs, type RequestWatch } from './s3-requests.js';
 import { S3Uploads } from './s3-upload.js';
 
 export interface S3StoreOptions {
@@ -32,26 +33,9 @@ export interface S3StoreOptions {
   readonly random: Random;
 }
 
-const connectMs = 5_000;
-/** Region where nobody names one: what servers other than Amazon's expect, and Amazon's own default. */
-const defaultRegion = 'us-east-1';
-
-/** Opens a bucket without sending a request. Region: given, else `AWS_REGION`, else with an endpoint `us-east-1`, else the SDK's own chain. */
+/** Opens a bucket without sending a request. */
 export async function openS3Store(options: S3StoreOptions): Promise<ObjectStore> {
-  // The SDK's version is pinned to one that runs on this Node; its notice about later ones is noise on every start.
-  process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
-  const sdk = await import('@aws-sdk/client-s3');
-  const environmentRegion = process.env['AWS_REGION'] ?? process.env['AWS_DEFAULT_REGION'];
-  const region = options.region ?? environmentRegion ?? (options.endpoint === undefined ? undefined : defaultRegion);
-  const client = new sdk.S3Client({
-    ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),
-    ...(region === undefined ? {} : { region }),
-    forcePathStyle: options.forcePathStyle ?? options.endpoint !== undefined,
-    maxAttempts: 1,
-    requestChecksumCalculation: 'WHEN_SUPPORTED',
-    responseChecksumValidation: 'WHEN_SUPPORTED',
-    requestHandler: { connectionTimeout: connectMs, httpAgent: { maxSockets: requestsMax }, httpsAgent: { maxSockets: requestsMax } },
-  });
+  const { sdk, client } = await openS3Client(options);
   return new S3Store(sdk, client, options);
 }
 

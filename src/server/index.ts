@@ -6,6 +6,6 @@
  * Test: `npx vitest run --config test/vitest.config.ts --project acceptance`.
  */
 export { emit, type LifecycleEvent, outliveReaders, stopDeadlineMs, stopSignal } from './lifecycle.js';
-export type { RoleName, RunningRole } from './role.js';
+export { type RoleName, type RunningRole, storeOptions } from './role.js';
 export { runRole } from './roles.js';
 export { serve, type Service } from './supervisor.js';

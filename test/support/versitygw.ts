@@ -20,7 +20,8 @@ export interface S3Server {
 export async function startVersitygw(program: string, buckets: readonly string[]): Promise<S3Server> {
   const root = await mkdtemp(join(tmpdir(), 'thermocline-s3-'));
   const folder = join(root, 'data');
-  for (const bucket of buckets) await mkdir(join(folder, bucket), { recursive: true });
+  await mkdir(folder, { recursive: true });
+  for (const bucket of buckets) await mkdir(join(folder, bucket));
   const port = await freePort();
   const credentials = { accessKey: 'test', secretKey: 'testtest' };
   const keys = ['--access', credentials.accessKey, '--secret', credentials.secretKey];

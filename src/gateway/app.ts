@@ -7,11 +7,13 @@ import type { QueryService } from '../query/index.js';
 import type { Logger, MetricSample } from '../telemetry/index.js';
 import { type ServerType, serve } from '@hono/node-server';
 import { Hono } from 'hono';
-import { guard } from './guard.js';
+import { catalogErrorResponse, catalogRoutes } from './catalog-routes.js';
+import { catalogPath, guard } from './guard.js';
 import { livezRoute, metricsRoute, readyzRoute } from './health-route.js';
 import { problemResponse } from './problem.js';
 import { queryRoute } from './query-route.js';
 import { produceRecordsRoute, readRecordsRoute, type RecordSink } from './records-route.js';
+import { type CatalogOptions, TableCatalog } from './table-catalog.js';
 import { evictRoute, flushRoute } from './tier-route.js';
 import { storageRoute, topicRoute, topicsRoute } from './topics-route.js';
 
@@ -22,6 +24,8 @@ export interface GatewayOptions {
   readonly records: RecordSink;
   /** Numbers of the query side. */
   readonly samples: () => readonly MetricSample[];
+  /** Where the tables are, for the Iceberg catalog. */
+  readonly catalog: CatalogOptions;
   readonly logger: Logger;
 }
 
@@ -35,9 +39,9 @@ export interface Gateway {
 export function gatewayApp(options: GatewayOptions): Hono {
   const { query, control, logger } = options;
   const app = new Hono();
-  app.onError((error) => {
+  app.onError((error, c) => {
     if (!isLakeError(error)) logger.error('request failed', { error });
-    return problemResponse(error);
+    return c.req.path.startsWith(`${catalogPath}/`) ? catalogErrorResponse(error) : problemResponse(error);
   });
   app.notFound((c) =>
     problemResponse(
@@ -63,6 +67,7 @@ export function gatewayApp(options: GatewayOptions): Hono {
   app.post('/v1/topics/:topic/records', produceRecordsRoute(options.records));
   app.post('/v1/tier/flush', flushRoute(control));
   app.post('/v1/tier/evict', evictRoute(control));
+  app.route(catalogPath, catalogRoutes(new TableCatalog(control, options.catalog)));
   return app;
 }
 

@@ -1,5 +1,5 @@
 /**
- * gateway: HTTP over the service. SQL, records, topics, storage, tier commands, health and metrics.
+ * gateway: HTTP over the service. SQL, records, topics, storage, tier commands, the Iceberg catalog, health and metrics.
  *
  * Owns: the routes, the mapping of errors to problem+json, and what keeps foreign web pages out.
  * Invariants: a body is streamed at its reader's pace; a late error is visible; closing a connection cancels its query.

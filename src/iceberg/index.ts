@@ -1,5 +1,6 @@
 /**
- * iceberg: the Iceberg v2 table format over an object store. Metadata JSON, Avro manifests, the conditional commit.
+ * iceberg: the Iceberg v2 table format over an object store. Metadata JSON, Avro manifests, the conditional commit, the documents
+ * of a REST catalog.
  *
  * Owns: the formats, the names below `<table>/metadata/`, the commit protocol (`TableStore`). Knows nothing of topics.
  * Invariants: a commit is one conditional write that was checked afterwards; objects are written once, under names of
@@ -12,6 +13,18 @@ export { entryStatus, type DataFile, type EntryStatus, type ManifestEntry, type 
 export { ManifestReader } from './manifest-reader.js';
 export { expireSnapshots } from './expire-snapshots.js';
 export { freshSnapshotId, type NewDataFile, type NextSnapshot, type SnapshotOperation, type SnapshotRequest } from './next-snapshot.js';
+export {
+  catalogNamespace,
+  configDocument,
+  errorDocument,
+  loadTableParts,
+  namespaceDocument,
+  namespacesDocument,
+  referencedOnly,
+  tablesDocument,
+  type CatalogError,
+  type StorageAccess,
+} from './rest-catalog.js';
 export type {
   IcebergField,
   IcebergSchema,
@@ -33,4 +46,4 @@ export {
   type SnapshotId,
   type TableMetadata,
 } from './table-metadata.js';
-export { TableStore, type CommitResult, type DataFileEntry, type ListedVersion, type TableVersion } from './table-store.js';
+export { TableStore, type CommitResult, type DataFileEntry, type ListedVersion, type RawHead, type TableVersion } from './table-store.js';

@@ -27,6 +27,12 @@ export interface TableVersion {
   readonly metadata: TableMetadata;
 }
 
+/** The current metadata as the bucket has it. */
+export interface RawHead {
+  readonly version: number;
+  readonly bytes: Buffer;
+}
+
 export interface CommitResult extends TableVersion {
   /** Why `version-hint.text` was not written, where it was not: the commit stands all the same. */
   readonly hintError?: LakeError;
@@ -87,11 +93,25 @@ export class TableStore {
    * trusted). `null` where there is no table. With `known`, nothing is read again while that is still the highest.
    */
   async load(known?: TableVersion | null, signal?: AbortSignal): Promise<TableVersion | null> {
+    const head = await this.#head(known?.version, (version) => this.#read(version, signal), signal);
+    return head === 'unchanged' ? (known ?? null) : head;
+  }
+
+  /** As `load`, without reading what the file says; `unchanged` where it is still the version that is known. */
+  async loadRaw(knownVersion?: number, signal?: AbortSignal): Promise<RawHead | 'unchanged' | null> {
+    return this.#head(knownVersion, (version) => this.#readRaw(version, signal), signal);
+  }
+
+  async #head<Head>(
+    knownVersion: number | undefined,
+    read: (version: number) => Promise<Head | null>,
+    signal?: AbortSignal,
+  ): Promise<Head | 'unchanged' | null> {
     for (let attempt = 1; ; attempt++) {
       const version = (await this.#versions(signal)).at(-1);
       if (version === undefined) return null;
-      if (known?.version === version) return known;
-      const found = await this.#read(version, signal);
+      if (knownVersion === version) return 'unchanged';
+      const found = await read(version);
       if (found !== null) return found;
       if (attempt === loadTries) {
         throw new LakeError('store-unavailable', `${versionKey(this.prefix, version)} is listed and cannot be read`, {
@@ -210,8 +230,13 @@ export class TableStore {
   }
 
   async #read(version: number, signal?: AbortSignal): Promise<TableVersion | null> {
+    const raw = await this.#readRaw(version, signal);
+    return raw === null ? null : { version, metadata: parseTableMetadata(raw.bytes) };
+  }
+
+  async #readRaw(version: number, signal?: AbortSignal): Promise<RawHead | null> {
     try {
-      return { version, metadata: parseTableMetadata(await this.store.get(versionKey(this.prefix, version), { signal })) };
+      return { version, bytes: await this.store.get(versionKey(this.prefix, version), { signal }) };
     } catch (error) {
       if (isLakeError(error, 'object-missing')) return null;
       throw error;

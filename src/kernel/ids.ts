@@ -54,6 +54,12 @@ export function idFromBytes(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64url');
 }
 
+/** The 16 bytes of an id as a UUID writes them: what a topic's table has as its own id. */
+export function uuidOfId(id: TopicId | ClusterId): string {
+  const hex = Buffer.from(id, 'base64url').toString('hex');
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+}
+
 /** A fresh id. Never begins with `-`, which command lines take for an option. */
 export function freshId(bytesOf: (length: number) => Uint8Array): string {
   for (;;) {

@@ -11,6 +11,7 @@
 export { dataFileKey, identityKey, parseDataFilePath, parseTopicKey, tablePrefix } from './bucket-layout.js';
 export type { GarbageKind, GarbageObject, GarbageRules } from './garbage.js';
 export { claimBucket, readIdentity } from './identity.js';
+export { newTopicMetadata, type TableIdentity } from './new-table.js';
 export { boundaryOf, logStartOf, parseSamples, partitionsProperty, samplesProperty } from './partition-vector.js';
 export { filesOfPartition, findFile, planFiles } from './plan-files.js';
 export { isSameColumn } from './table-schema.js';

@@ -8,17 +8,17 @@ import {
   expireSnapshots,
   freshSnapshotId,
   type ManifestReader,
-  newTableMetadata,
   TableStore,
   type TableMetadata,
   type TableVersion,
   withProperties,
 } from '../iceberg/index.js';
-import { type Clock, type ClusterId, isLakeError, LakeError, Mutex, type Random, type TopicId, type TopicName } from '../kernel/index.js';
+import { type Clock, isLakeError, LakeError, Mutex, type Random, type TopicId, type TopicName } from '../kernel/index.js';
 import type { ObjectStore } from '../objects/index.js';
 import { dataPrefix, tablePrefix } from './bucket-layout.js';
 import { findGarbage, type GarbageObject, type GarbageRules } from './garbage.js';
 import { coldFileOf, dataFileOf, orderedFiles } from './cold-files.js';
+import { clusterIdProperty, newTopicMetadata, type TableIdentity, topicIdProperty } from './new-table.js';
 import {
   addSample,
   formatPartitions,
@@ -29,12 +29,9 @@ import {
   samplesProperty,
 } from './partition-vector.js';
 import { effectOf, isDone, requireFitting, requireSound } from './table-change.js';
-import { baseSchema, columnsProperty, fieldOf, formatColumns, newColumns, parseColumns } from './table-schema.js';
+import { columnsProperty, fieldOf, formatColumns, newColumns, parseColumns } from './table-schema.js';
 import type { TableChange, TableSnapshot } from './table-snapshot.js';
 
-const clusterIdProperty = 'thermocline.cluster-id';
-const topicIdProperty = 'thermocline.topic-id';
-const topicProperty = 'thermocline.topic';
 /** In a snapshot's summary, for people: which ranges it added, which files it replaced, which log starts it raised. */
 const movesSummary = 'thermocline.moves';
 const rewritesSummary = 'thermocline.rewrites';
@@ -85,11 +82,7 @@ export interface TopicTablePorts {
 }
 
 /** Opens without a request; `load` reads. */
-export function openTopicTable(
-  store: ObjectStore,
-  table: { readonly topic: TopicName; readonly topicId: TopicId; readonly clusterId: ClusterId },
-  ports: TopicTablePorts,
-): TopicTable {
+export function openTopicTable(store: ObjectStore, table: TableIdentity, ports: TopicTablePorts): TopicTable {
   return new IcebergTopicTable(store, table, ports);
 }
 
@@ -103,7 +96,7 @@ class IcebergTopicTable implements TopicTable {
   readonly topic: TopicName;
   readonly topicId: TopicId;
   readonly prefix: string;
-  readonly #clusterId: ClusterId;
+  readonly #identity: TableIdentity;
   readonly #objects: ObjectStore;
   readonly #table: TableStore;
   readonly #ports: TopicTablePorts;
@@ -112,15 +105,11 @@ class IcebergTopicTable implements TopicTable {
   readonly #attempts = new Map<string, number>();
   #loaded: Loaded | undefined;
 
-  constructor(
-    store: ObjectStore,
-    table: { readonly topic: TopicName; readonly topicId: TopicId; readonly clusterId: ClusterId },
-    ports: TopicTablePorts,
-  ) {
+  constructor(store: ObjectStore, table: TableIdentity, ports: TopicTablePorts) {
     this.topic = table.topic;
     this.topicId = table.topicId;
     this.prefix = tablePrefix(table.topic, table.topicId);
-    this.#clusterId = table.clusterId;
+    this.#identity = table;
     this.#objects = store;
     this.#table = new TableStore(store, this.prefix, ports);
     this.#ports = ports;
@@ -178,7 +167,7 @@ class IcebergTopicTable implements TopicTable {
   #requireOurs(metadata: TableMetadata): void {
     const cluster = metadata.properties[clusterIdProperty];
     const topicId = metadata.properties[topicIdProperty];
-    if (cluster === this.#clusterId && topicId === this.topicId) return;
+    if (cluster === this.#identity.clusterId && topicId === this.topicId) return;
     throw new LakeError('data-dir-foreign', `the table ${this.prefix} is of cluster ${cluster ?? '?'}, topic id ${topicId ?? '?'}`, {
       hint: 'Use the bucket prefix of this cluster.',
       facts: { table: this.prefix, cluster, topicId },
@@ -234,7 +223,7 @@ class IcebergTopicTable implements TopicTable {
     signal?: AbortSignal,
   ): Promise<{ readonly metadata: TableMetadata; readonly written: readonly string[] }> {
     const { snapshot } = current;
-    let metadata = current.version?.metadata ?? this.#newMetadata(change.nowMs);
+    let metadata = current.version?.metadata ?? newTopicMetadata(this.#objects, this.#identity, change.nowMs);
     const added: readonly TypedColumn[] = newColumns(snapshot.columns, change.columns, metadata.lastColumnId);
     const effect = effectOf(snapshot, change);
     // Without a move the boundaries are those of the sample before.
@@ -261,21 +250,6 @@ class IcebergTopicTable implements TopicTable {
       signal,
     );
     return { metadata: expireSnapshots(next.metadata, change.expireBeforeMs), written: next.written };
-  }
-
-  #newMetadata(nowMs: number): TableMetadata {
-    return newTableMetadata({
-      uuid: this.#ports.random.uuid(),
-      location: this.#objects.location(this.prefix),
-      schema: baseSchema,
-      properties: {
-        [clusterIdProperty]: this.#clusterId,
-        [topicIdProperty]: this.topicId,
-        [topicProperty]: this.topic,
-        'write.format.default': 'parquet',
-      },
-      nowMs,
-    });
   }
 
   garbage(rules: GarbageRules, signal?: AbortSignal): AsyncIterable<GarbageObject> {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { openProducer, type Producer } from '../client/index.js';
 import { openColumnWorkers } from '../columns/index.js';
 import { parseHostPort, placesOf, type ServerConfig } from '../config/index.js';
-import { type RecordSink, startGateway } from '../gateway/index.js';
+import { type GatewayOptions, type RecordSink, startGateway } from '../gateway/index.js';
 import { LakeError, systemClock, systemRandom } from '../kernel/index.js';
 import { lockDirectory } from '../log/index.js';
 import { openObjectStore, RequestCounters } from '../objects/index.js';
@@ -73,6 +73,7 @@ export async function startGatewayRole(config: ServerConfig, logger: Logger): Pr
     control: link,
     records: recordSink(producer),
     samples: () => [...querySamples(query), ...counters.samples('gateway')],
+    catalog: { store, access: storageAccess(config), clock: systemClock, random: systemRandom },
     logger,
   }).catch(async (error: unknown) => {
     await closeConnections();
@@ -82,6 +83,17 @@ export async function startGatewayRole(config: ServerConfig, logger: Logger): Pr
     addresses: { kafka: bootstrap, http: gateway.url },
     failed: failed.promise,
     close: () => closeAll(() => gateway.close(), closeConnections),
+  };
+}
+
+/** How a reader elsewhere reaches the objects, as far as the service itself knows. Credentials are the reader's own. */
+function storageAccess(config: ServerConfig): GatewayOptions['catalog']['access'] {
+  if (!placesOf(config).bucketUrl.startsWith('s3:')) return null;
+  const options = storeOptions(config);
+  return {
+    endpoint: options?.endpoint,
+    region: options?.region,
+    isPathStyle: options?.forcePathStyle ?? (options?.endpoint === undefined ? undefined : true),
   };
 }
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { BrokerState, ControlPeer } from '../../../src/control/index.js';
 import { gatewayApp, type GatewayOptions, type RecordInput } from '../../../src/gateway/index.js';
-import { clusterId, LakeError, topicId, topicName } from '../../../src/kernel/index.js';
+import { clusterId, LakeError, systemClock, systemRandom, topicId, topicName } from '../../../src/kernel/index.js';
+import { MemoryStore } from '../../../src/objects/index.js';
 import type { QueryAnswer, QueryRequest, QueryService } from '../../../src/query/index.js';
 import { silentLogger } from '../../../src/telemetry/index.js';
 
@@ -92,6 +93,7 @@ function world(answer: Partial<QueryAnswer> & { error?: LakeError } = {}): World
       },
     },
     samples: () => [{ name: 'queries_total', value: 7 }],
+    catalog: { store: new MemoryStore({ clock: systemClock }), access: null, clock: systemClock, random: systemRandom },
     logger: silentLogger,
   };
   const app = gatewayApp(options);

@@ -6,8 +6,9 @@ import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { Kafka, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { bucketPlaces } from '../support/bucket-places.js';
 import { type ReaderAnswer, type ReaderName, readIceberg } from '../support/iceberg-readers.js';
-import { Lake, objectsIn } from '../support/lake.js';
+import { type Lake, objectsIn } from '../support/lake.js';
 import {
   changedRound,
   lineOf,
@@ -18,8 +19,8 @@ import {
   plainRound,
   type PlacedRecord,
 } from '../support/mixed-records.js';
-import { readersPython, versitygw } from '../support/outside-tools.js';
-import { type S3Server, startVersitygw } from '../support/versitygw.js';
+import { readersPython } from '../support/outside-tools.js';
+import type { S3Server } from '../support/versitygw.js';
 
 const topic = 'events';
 const aggregates = [
@@ -52,39 +53,7 @@ function typedLine(row: Readonly<Record<string, unknown>>): string {
   return typedNames.map((name) => `${name}=${plain(row[name])}`).join(' ');
 }
 
-interface Place {
-  readonly name: string;
-  readonly skip: boolean;
-  readonly start: () => Promise<{ readonly lake: Lake; readonly bucket: string; readonly server?: S3Server }>;
-}
-
-const places: readonly Place[] = [
-  {
-    name: 'in a directory',
-    skip: false,
-    start: async () => {
-      const lake = await Lake.start();
-      return { lake, bucket: join(lake.service.dataDir, 'bucket') };
-    },
-  },
-  {
-    name: `on S3${versitygw.note}`,
-    skip: versitygw.path === undefined,
-    start: async () => {
-      const server = await startVersitygw(versitygw.path ?? '', ['lake']);
-      const lake = await Lake.start({
-        set: { 'bucket.url': 's3://lake/some/prefix', 'bucket.endpoint': server.endpoint },
-        environment: { AWS_ACCESS_KEY_ID: server.accessKey, AWS_SECRET_ACCESS_KEY: server.secretKey },
-      }).catch(async (error: unknown) => {
-        await server.stop();
-        throw error;
-      });
-      return { lake, bucket: join(server.folder, 'lake', 'some', 'prefix'), server };
-    },
-  },
-];
-
-for (const { name, skip, start } of places) {
+for (const { name, skip, start } of bucketPlaces) {
   describe.skipIf(skip)(`a table ${name} is seen as it was produced`, () => {
     let lake: Lake;
     let bucket: string;

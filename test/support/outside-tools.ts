@@ -26,8 +26,14 @@ export const s3mock = named('THERMOCLINE_TEST_S3MOCK', 'the jar of S3Mock 5.2.0'
 /** A folder with Apache Kafka's jars: `libs` for the broker, `tools` for its command-line tools; `java` is on the path. */
 export const kafka44 = named('THERMOCLINE_TEST_KAFKA44', "a folder with Apache Kafka's jars");
 
-/** A Python with pyiceberg[pyarrow], and duckdb with its Iceberg, Avro and httpfs extensions as wheels. */
+/** A Python with pyiceberg[pyarrow], polars, DataFusion, and duckdb with its Iceberg, Avro and httpfs extensions as wheels. */
 export const readersPython = named('THERMOCLINE_TEST_PYTHON', 'a Python that has pyiceberg, and DuckDB with its Iceberg extension');
+
+/** A Python with chdb, which is ClickHouse in a process. */
+export const chdbPython = named('THERMOCLINE_TEST_CHDB', 'a Python that has chdb');
+
+/** A Python with pyspark; Iceberg's runtime and its AWS bundle are in the folder `jars` beside its own; `java` is on the path. */
+export const sparkPython = named('THERMOCLINE_TEST_SPARK', "a Python that has pyspark, with Iceberg's jars");
 
 const kcatPath = '/usr/bin/kcat';
 /** librdkafka's command-line client, where the system has it. */

@@ -166,7 +166,7 @@ export interface RebuildJob {
   /** Offsets the file stands for: the last batch's last offset delta spans up to here. */
   readonly baseOffset: Offset;
   readonly lastOffset: Offset;
-  /** Stops after about so many bytes, at the end of a row group or a batch. */
+  /** Stops after about so many bytes, at the end of a batch, or earlier at the end of a row group once a quarter is there. */
   readonly maxBytes: number;
   readonly maxBatchBytes: number;
   readonly outPath: string;

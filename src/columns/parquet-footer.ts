@@ -43,6 +43,8 @@ function corrupt(path: string, what: string, cause?: unknown): LakeError {
 }
 
 export interface RowGroupSpan {
+  /** Its place among the row groups. */
+  readonly group: number;
   readonly rows: number;
   readonly minOffset: Offset;
   readonly maxOffset: Offset;
@@ -52,13 +54,14 @@ export interface RowGroupSpan {
 
 /** The row groups with rows, in order. Errors: `cold-corrupt` where offsets have no statistics. */
 export function rowGroupSpans(path: string, footer: FileMetaData): RowGroupSpan[] {
-  const groups = footer.row_groups.filter((group) => group.num_rows > 0n);
+  const groups = footer.row_groups.map((group, index) => ({ ...group, index })).filter((group) => group.num_rows > 0n);
   return groups.map((group) => {
     const column = group.columns.find((chunk) => chunk.meta_data?.path_in_schema.join('.') === '_offset');
     const min = column?.meta_data?.statistics?.min_value;
     const max = column?.meta_data?.statistics?.max_value;
     if (typeof min !== 'bigint' || typeof max !== 'bigint') throw corrupt(path, 'a row group does not say which offsets it holds');
     return {
+      group: group.index,
       rows: Number(group.num_rows),
       minOffset: Number(min),
       maxOffset: Number(max),
@@ -87,7 +90,7 @@ function leavesOf(columns: readonly Column[]): Map<number, Leaf> {
 }
 
 /** Field id of each leaf in the order of the column chunks. */
-function leafIds(schema: readonly SchemaElement[]): (number | undefined)[] {
+export function leafFieldIds(schema: readonly SchemaElement[]): (number | undefined)[] {
   return schema.filter((element) => element.num_children === undefined || element.num_children === 0).map((element) => element.field_id);
 }
 
@@ -95,7 +98,7 @@ function leafIds(schema: readonly SchemaElement[]): (number | undefined)[] {
 export function columnMetrics(footer: FileMetaData, columns: readonly Column[]): ColumnMetrics[] {
   const leaves = leavesOf(columns);
   const metrics: ColumnMetrics[] = [];
-  for (const [index, fieldId] of leafIds(footer.schema).entries()) {
+  for (const [index, fieldId] of leafFieldIds(footer.schema).entries()) {
     const leaf = fieldId === undefined ? undefined : leaves.get(fieldId);
     if (leaf === undefined) continue;
     let [bytes, values, nulls] = [0, 0, 0];

@@ -3,13 +3,11 @@
  * field a consumer or a recovery sees is: offset, timestamp and type, key, value, headers, leader epoch, producer and sequence.
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { invariant, LakeError, none, type Offset } from '../kernel/index.js';
+import { invariant, LakeError, none, type Offset, type TimestampMs } from '../kernel/index.js';
 import { RecordBatchWriter, type RecordHeader } from '../wire/index.js';
-import type { ColumnEngine } from './engine.js';
+import { ColdFileReader, type ColdRows } from './cold-rows.js';
+import { ColumnRooms } from './column-chunk.js';
 import type { RebuildJob, RebuildResult } from './jobs.js';
-import { readFooter, rowGroupSpans } from './parquet-footer.js';
-import { type ReadRows, readBack } from './read-back.js';
-import { baseColumns, quoteText, readSchemaMap } from './schema.js';
 import { sequenceAt } from './stage.js';
 
 /** An offset delta is an int32. */
@@ -17,39 +15,43 @@ const deltaMax = 0x7fffffff;
 /** Numbers around a record's bytes, at most. */
 const recordOverheadBytes = 40;
 
+/**
+ * At the end of a row group a job ends once it has this share of its bytes, so that the next one need not inflate the same group
+ * again: row groups are of about 16 MiB.
+ */
+const alignedShare = 1 / 4;
+
+/** Of this process: a job runs to its end before the next one begins. */
+const rooms = new ColumnRooms();
+
 /** Does a `rebuild` job. Errors: `offset-out-of-range`, `cold-corrupt`. */
-export async function rebuild(job: RebuildJob, engine: ColumnEngine): Promise<Omit<RebuildResult, 'cpuMs'>> {
+export function rebuild(job: RebuildJob): Omit<RebuildResult, 'cpuMs'> {
   if (job.fromOffset < job.baseOffset || job.fromOffset > job.lastOffset) {
     throw new LakeError('offset-out-of-range', `offset ${job.fromOffset} is not in ${job.path} (${job.baseOffset}…${job.lastOffset})`);
   }
-  const firstOffset = await rowCovering(job, engine);
-  const spans = rowGroupSpans(job.path, readFooter(job.path)).filter((span) => span.maxOffset >= firstOffset);
-  const rebuilder = new Rebuilder(job);
+  const file = new ColdFileReader(job.path, rooms);
   try {
-    for (const span of spans) {
-      const where = `_offset BETWEEN ${Math.max(firstOffset, span.minOffset)} AND ${span.maxOffset}`;
-      await readBack(job.path, engine, { where }, (rows) => rebuilder.add(rows));
-      if (rebuilder.isFull) break;
+    const rebuilder = new Rebuilder(job);
+    try {
+      // The last row at or below the offset asked for, whose batch will cover it, is in the last group that begins there.
+      const first = Math.max(
+        0,
+        file.spans.findLastIndex((span) => span.minOffset <= job.fromOffset),
+      );
+      for (const [index, span] of file.spans.entries()) {
+        if (index < first) continue;
+        const rows = file.rows(span);
+        rebuilder.add(rows, index === first ? Math.max(0, rows.rowAtOrBelow(job.fromOffset)) : 0);
+        const next = file.spans[index + 1];
+        if (next !== undefined) rebuilder.endGroup(next.minOffset);
+        if (rebuilder.isFull) break;
+      }
+      return rebuilder.finish();
+    } finally {
+      rebuilder.close();
     }
-    return rebuilder.finish();
   } finally {
-    rebuilder.close();
-  }
-}
-
-/** The last row at or below the offset asked for, whose batch will cover it; the offset itself where there is none. */
-async function rowCovering(job: RebuildJob, engine: ColumnEngine): Promise<Offset> {
-  const from = `read_parquet(${quoteText(job.path)}, schema=${readSchemaMap(baseColumns)})`;
-  try {
-    const sql = `SELECT max(_offset) FROM ${from} WHERE _offset <= ${job.fromOffset}`;
-    const reader = await engine.withConnection((connection) => connection.runAndReadAll(sql));
-    const found = reader.getRows()[0]?.[0];
-    return typeof found === 'bigint' ? Number(found) : job.fromOffset;
-  } catch (error) {
-    throw new LakeError('cold-corrupt', `${job.path} cannot be read: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-      facts: { path: job.path },
-    });
+    file.close();
   }
 }
 
@@ -64,7 +66,8 @@ class Rebuilder {
   #nextOffset: Offset = none;
   #base: Offset = none;
   #leaderEpoch = none;
-  #producerId = -1n;
+  #producerIdHigh = none;
+  #producerIdLow = none;
   #producerEpoch = none;
   #baseSequence = none;
   #timestampType = 0;
@@ -83,14 +86,24 @@ class Rebuilder {
     closeSync(this.#file);
   }
 
-  /** Takes in rows; false once enough bytes are written. */
-  add(rows: ReadRows): boolean {
+  /** Takes in rows from `firstRow` on, until enough bytes are written. */
+  add(rows: ColdRows, firstRow: number): void {
+    const isUniform = rows.isUniform();
+    const count = rows.rows;
     let entry = 0;
-    for (let row = 0; row < rows.rows && !this.#isFull; row++) {
-      this.#addRow(rows, row, entry);
-      entry = rows.headersEnd(entry);
+    for (let row = 0; row < firstRow; row++) entry = rows.headersEnd(entry);
+    for (let row = firstRow; row < count && !this.#isFull; row++) {
+      this.#addRow(rows, row, entry, isUniform);
+      if (!isUniform) entry = rows.headersEnd(entry);
     }
-    return !this.#isFull;
+  }
+
+  /** Ends here where enough bytes are there. */
+  endGroup(nextOffset: Offset): void {
+    if (this.#isFull || this.#bytes + this.#writer.bytes < this.#job.maxBytes * alignedShare) return;
+    this.#closeBatch(nextOffset - 1);
+    this.#isFull = true;
+    this.#nextOffset = nextOffset;
   }
 
   finish(): Omit<RebuildResult, 'cpuMs'> {
@@ -107,66 +120,75 @@ class Rebuilder {
     };
   }
 
-  #addRow(rows: ReadRows, row: number, entry: number): void {
-    const offset = rows.offset(row);
-    if (this.#writer.count > 0 && this.#beginsBatch(rows, row, offset)) {
+  #addRow(rows: ColdRows, row: number, entry: number, isUniform: boolean): void {
+    const offset = rows.offsets[row] as number;
+    const timestampMs = rows.timestampsMs[row] as number;
+    const { key, value } = rows;
+    const keyBytes = key.lengths[row] as number;
+    const valueBytes = value.lengths[row] as number;
+    if (this.#writer.count > 0 && this.#beginsBatch(rows, row, offset, timestampMs, keyBytes + valueBytes, isUniform)) {
       this.#closeBatch(offset - 1);
     }
-    if (this.#writer.count === 0 && this.#batches > 0 && this.#bytes >= this.#job.maxBytes) {
-      this.#isFull = true;
-      this.#nextOffset = offset;
-      return;
+    if (this.#writer.count === 0) {
+      if (this.#batches > 0 && this.#bytes >= this.#job.maxBytes) {
+        this.#isFull = true;
+        this.#nextOffset = offset;
+        return;
+      }
+      if (this.#firstBaseOffset === none) this.#firstBaseOffset = Math.min(offset, this.#job.fromOffset);
+      if (rows.isRawBatch(row)) {
+        this.#write(rows.rawBatch.slice(row));
+        return;
+      }
+      this.#openBatch(rows, row, offset);
     }
-    if (this.#firstBaseOffset === none) this.#firstBaseOffset = Math.min(offset, this.#job.fromOffset);
-    if (rows.isRawBatch(row)) {
-      this.#write(rows.rawBatch.slice(row));
-      return;
-    }
-    if (this.#writer.count === 0) this.#openBatch(rows, row, offset);
-    const { key, value } = rows;
     this.#writer.appendSlices(
-      rows.timestampMs(row),
-      key.buffer,
+      timestampMs,
+      key,
       key.starts[row] as number,
-      key.lengths[row] as number,
-      value.buffer,
+      keyBytes,
+      value,
       value.starts[row] as number,
-      value.lengths[row] as number,
-      rows.isHeader(entry) ? headersOf(rows, entry) : undefined,
+      valueBytes,
+      isUniform || !rows.isHeader(entry) ? undefined : headersOf(rows, entry),
       offset - this.#base,
     );
   }
 
-  #openBatch(rows: ReadRows, row: number, offset: Offset): void {
+  #openBatch(rows: ColdRows, row: number, offset: Offset): void {
     // The very first batch also covers the hole before its first row, if that is where the reader stands.
     const gap = this.#batches === 0 ? Math.max(0, offset - this.#job.fromOffset) : 0;
     const lead = gap <= deltaMax ? gap : 0;
     this.#base = offset - lead;
     this.#leaderEpoch = rows.leaderEpoch(row);
-    this.#producerId = BigInt(rows.producerIdHigh(row)) * 2n ** 32n + BigInt(rows.producerIdLow(row) >>> 0);
+    this.#producerIdHigh = rows.producerIdHigh(row);
+    this.#producerIdLow = rows.producerIdLow(row);
     this.#producerEpoch = rows.producerEpoch(row);
     this.#baseSequence = sequenceBefore(rows.sequence(row), lead);
     this.#timestampType = rows.timestampType(row);
-    this.#firstTimestampMs = rows.timestampMs(row);
+    this.#firstTimestampMs = rows.timestampsMs[row] as number;
   }
 
-  /** Whether the row cannot go into the batch that is open. */
-  #beginsBatch(rows: ReadRows, row: number, offset: Offset): boolean {
+  /** Whether the row cannot go into the batch that is open; `isUniform` rows differ in nothing but these numbers. */
+  #beginsBatch(rows: ColdRows, row: number, offset: Offset, timestampMs: TimestampMs, bytes: number, isUniform: boolean): boolean {
     const delta = offset - this.#base;
-    const timestampMs = rows.timestampMs(row);
-    const bytes = Math.max(0, rows.key.lengths[row] as number) + Math.max(0, rows.value.lengths[row] as number) + recordOverheadBytes;
-    return (
-      this.#writer.bytes + bytes > this.#job.maxBatchBytes ||
+    if (
+      this.#writer.bytes + bytes + recordOverheadBytes > this.#job.maxBatchBytes ||
       delta > deltaMax ||
-      rows.isRawBatch(row) ||
-      rows.leaderEpoch(row) !== this.#leaderEpoch ||
-      rows.producerIdLow(row) !== Number(BigInt.asIntN(32, this.#producerId)) ||
-      rows.producerIdHigh(row) !== Number(this.#producerId >> 32n) ||
-      rows.producerEpoch(row) !== this.#producerEpoch ||
-      rows.sequence(row) !== sequenceAt(this.#baseSequence, delta) ||
-      rows.timestampType(row) !== this.#timestampType ||
       (this.#timestampType === 1 && timestampMs !== this.#firstTimestampMs) ||
       !Number.isSafeInteger(timestampMs - this.#firstTimestampMs)
+    ) {
+      return true;
+    }
+    if (isUniform) return false;
+    return (
+      rows.isRawBatch(row) ||
+      rows.leaderEpoch(row) !== this.#leaderEpoch ||
+      rows.producerIdLow(row) !== this.#producerIdLow ||
+      rows.producerIdHigh(row) !== this.#producerIdHigh ||
+      rows.producerEpoch(row) !== this.#producerEpoch ||
+      rows.sequence(row) !== sequenceAt(this.#baseSequence, delta) ||
+      rows.timestampType(row) !== this.#timestampType
     );
   }
 
@@ -176,10 +198,9 @@ class Rebuilder {
     const lastOffset = Math.min(untilOffset, this.#base + deltaMax);
     const epochAndOffset = { leaderEpoch: this.#leaderEpoch, baseOffset: this.#base, lastOffsetDelta: lastOffset - this.#base };
     this.#write(
-      this.#writer.finish({
+      this.#writer.finishInPlace({
         ...epochAndOffset,
-        compression: 'none',
-        producerId: this.#producerId,
+        producerId: BigInt(this.#producerIdHigh) * 2n ** 32n + BigInt(this.#producerIdLow >>> 0),
         producerEpoch: this.#producerEpoch,
         baseSequence: this.#baseSequence,
         timestampType: this.#timestampType === 1 ? 'log-append' : 'create',
@@ -205,7 +226,7 @@ function sequenceBefore(sequence: number, delta: number): number {
   return sequence >= delta ? sequence - delta : sequence - delta + deltaMax + 1;
 }
 
-function headersOf(rows: ReadRows, entry: number): RecordHeader[] {
+function headersOf(rows: ColdRows, entry: number): RecordHeader[] {
   const headers: RecordHeader[] = [];
   for (let i = entry; i < rows.headersEnd(entry); i++) {
     const keys = rows.headerKeyRows(i);

@@ -33,7 +33,7 @@ async function dispatch(job: ColumnJob, engine: ColumnEngine): Promise<WithoutCp
     case 'verify':
       return await verify(job, engine);
     case 'rebuild':
-      return await rebuild(job, engine);
+      return rebuild(job);
     case 'timestamp':
       return await findTimestamp(job, engine);
   }

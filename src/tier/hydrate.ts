@@ -18,6 +18,8 @@ import type { TopicTier } from './topic-tier.js';
 type Found = TimestampResult['found'];
 type SendPart = (facts: HydratedPart, payload: Uint8Array) => Promise<void>;
 
+/** A hydration ends where a row group or a file does once it has this share of its bytes, so that none is inflated twice. */
+const enoughShare = 1 / 4;
 /** No rebuilt batch is larger, unless one record is. */
 const batchBytesMax = MiB;
 
@@ -76,7 +78,7 @@ export class Hydrator {
     }
     let next = asked.offset;
     let bytes = 0;
-    while (next < boundary && bytes < asked.maxBytes) {
+    while (next < boundary && bytes < asked.maxBytes * enoughShare) {
       throwIfStopped(signal, 'a hydration');
       const file = findFile(snapshot, asked.partition, next);
       if (file === null || file.baseOffset > next) {

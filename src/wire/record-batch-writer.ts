@@ -30,9 +30,16 @@ export interface BatchFields {
 }
 
 const noHeaders: readonly RecordHeader[] = [];
-const noBytes = Buffer.alloc(0);
 /** Below this a loop copies faster than a call. */
 const loopCopyBytesMax = 48;
+/** Below this a loop over words does, where source and target have views. */
+const wordCopyBytesMax = 384;
+
+/** Bytes among which those of many records lie; the view is of the whole buffer. */
+export interface ByteSource {
+  readonly buffer: Uint8Array;
+  readonly view: DataView;
+}
 /** Room for a record's own numbers: length, attributes, two deltas, key and value length, header count. */
 const recordOverheadBytesMax = 5 + 1 + 8 + 5 + 5 + 5 + 5;
 
@@ -42,9 +49,22 @@ function copyBytes(target: Buffer, at: number, source: Uint8Array, from: number,
   else target.set(source.subarray(from, from + length), at);
 }
 
+/** As `copyBytes`, four bytes at a time. */
+function copyWords(target: Uint8Array, targetView: DataView, at: number, source: ByteSource, from: number, length: number): void {
+  if (length > wordCopyBytesMax) {
+    target.set(source.buffer.subarray(from, from + length), at);
+    return;
+  }
+  const words = length & ~3;
+  const { view, buffer } = source;
+  for (let i = 0; i < words; i += 4) targetView.setInt32(at + i, view.getInt32(from + i, true), true);
+  for (let i = words; i < length; i++) target[at + i] = buffer[from + i] as number;
+}
+
 /** One batch after the other: `append` records, then `finish`, which leaves the writer empty for the next. */
 export class RecordBatchWriter {
   #buffer: Buffer;
+  #view: DataView;
   #at = batchHeaderBytes;
   #count = 0;
   #lastOffsetDelta = -1;
@@ -53,6 +73,7 @@ export class RecordBatchWriter {
 
   constructor(initialBytes = 16 * KiB) {
     this.#buffer = Buffer.allocUnsafeSlow(Math.max(initialBytes, batchHeaderBytes));
+    this.#view = viewOf(this.#buffer);
   }
 
   /** Records appended since the last `finish`. */
@@ -81,31 +102,46 @@ export class RecordBatchWriter {
     headers: readonly RecordHeader[] = noHeaders,
     offsetDelta = this.#lastOffsetDelta + 1,
   ): void {
-    this.appendSlices(
-      timestampMs,
-      key ?? noBytes,
-      0,
-      key === null ? -1 : key.length,
-      value ?? noBytes,
-      0,
-      value === null ? -1 : value.length,
-      headers,
-      offsetDelta,
-    );
+    const keyLength = key === null ? -1 : key.length;
+    const valueLength = value === null ? -1 : value.length;
+    let at = this.#begin(timestampMs, offsetDelta, keyLength, valueLength, headers);
+    const buffer = this.#buffer;
+    at = writeVarint(buffer, keyLength, at);
+    if (key !== null) copyBytes(buffer, at, key, 0, keyLength);
+    at = writeVarint(buffer, valueLength, at + Math.max(0, keyLength));
+    if (value !== null) copyBytes(buffer, at, value, 0, valueLength);
+    this.#end(at + Math.max(0, valueLength), headers);
   }
 
-  /** As `append`, with key and value where they lie in larger buffers; a length of −1 is null. */
+  /** As `append`, with key and value where they lie in larger buffers; a length of −1 is null. For bulk. */
   appendSlices(
     timestampMs: TimestampMs,
-    keyBuffer: Uint8Array,
+    key: ByteSource,
     keyAt: number,
     keyLength: number,
-    valueBuffer: Uint8Array,
+    value: ByteSource,
     valueAt: number,
     valueLength: number,
     headers: readonly RecordHeader[] = noHeaders,
     offsetDelta = this.#lastOffsetDelta + 1,
   ): void {
+    let at = this.#begin(timestampMs, offsetDelta, keyLength, valueLength, headers);
+    const buffer = this.#buffer;
+    at = writeVarint(buffer, keyLength, at);
+    if (keyLength > 0) {
+      copyWords(buffer, this.#view, at, key, keyAt, keyLength);
+      at += keyLength;
+    }
+    at = writeVarint(buffer, valueLength, at);
+    if (valueLength > 0) {
+      copyWords(buffer, this.#view, at, value, valueAt, valueLength);
+      at += valueLength;
+    }
+    this.#end(at, headers);
+  }
+
+  /** Makes room for a record and writes its numbers up to the key's length; answers the position there. */
+  #begin(timestampMs: TimestampMs, offsetDelta: number, keyLength: number, valueLength: number, headers: readonly RecordHeader[]): number {
     invariant(offsetDelta > this.#lastOffsetDelta, 'offset deltas grow', { offsetDelta, last: this.#lastOffsetDelta });
     if (this.#count === 0) {
       this.#baseTimestampMs = timestampMs;
@@ -117,9 +153,8 @@ export class RecordBatchWriter {
     invariant(Number.isSafeInteger(timestampDelta), 'timestamps of a batch lie within 2^53 ms of its first', { timestampMs });
     this.#lastOffsetDelta = offsetDelta;
     this.#count++;
-
-    const keyBytes = Math.max(0, keyLength);
-    const valueBytes = Math.max(0, valueLength);
+    const keyBytes = keyLength > 0 ? keyLength : 0;
+    const valueBytes = valueLength > 0 ? valueLength : 0;
     const headersBytes = headers.length === 0 ? 0 : headersBytesOf(headers);
     const length =
       1 +
@@ -136,13 +171,13 @@ export class RecordBatchWriter {
     let at = writeVarint(buffer, length, this.#at);
     buffer[at++] = 0;
     at = writeVarint(buffer, timestampDelta, at);
-    at = writeVarint(buffer, offsetDelta, at);
-    at = writeVarint(buffer, keyLength, at);
-    copyBytes(buffer, at, keyBuffer, keyAt, keyBytes);
-    at = writeVarint(buffer, valueLength, at + keyBytes);
-    copyBytes(buffer, at, valueBuffer, valueAt, valueBytes);
-    at = writeVarint(buffer, headers.length, at + valueBytes);
-    for (const header of headers) at = writeHeader(buffer, header, at);
+    return writeVarint(buffer, offsetDelta, at);
+  }
+
+  /** Writes what follows a record's value. */
+  #end(valueEnd: number, headers: readonly RecordHeader[]): void {
+    let at = writeVarint(this.#buffer, headers.length, valueEnd);
+    for (const header of headers) at = writeHeader(this.#buffer, header, at);
     this.#at = at;
   }
 
@@ -154,13 +189,26 @@ export class RecordBatchWriter {
     const body = isCompressed ? compress(compression, records) : records;
     const batch = Buffer.allocUnsafeSlow(batchHeaderBytes + body.length);
     batch.set(body, batchHeaderBytes);
+    this.#writeHeader(batch, fields, isCompressed ? codecId(compression) : 0);
+    this.clear();
+    return batch;
+  }
 
+  /** As `finish`, not compressed, without a copy: what it answers is valid until the next record is appended. */
+  finishInPlace(fields: Omit<BatchFields, 'compression'> = {}): Buffer {
+    const batch = this.#buffer.subarray(0, this.#at);
+    this.#writeHeader(batch, fields, 0);
+    this.clear();
+    return batch;
+  }
+
+  #writeHeader(batch: Buffer, fields: BatchFields, codec: number): void {
     writeInt64Number(batch, fields.baseOffset ?? 0, batchAt.baseOffset);
     batch.writeInt32BE(batch.length - 12, batchAt.length);
     batch.writeInt32BE(fields.leaderEpoch ?? -1, batchAt.leaderEpoch);
     batch.writeInt8(2, batchAt.magic);
     batch.writeInt16BE(
-      (isCompressed ? codecId(compression) : 0) |
+      codec |
         (fields.timestampType === 'log-append' ? attributeBits.isLogAppendTime : 0) |
         (fields.isTransactional === true ? attributeBits.isTransactional : 0) |
         (fields.isControl === true ? attributeBits.isControl : 0),
@@ -177,8 +225,6 @@ export class RecordBatchWriter {
     batch.writeInt32BE(fields.baseSequence ?? -1, batchAt.baseSequence);
     batch.writeInt32BE(this.#count, batchAt.recordsCount);
     batch.writeUInt32BE(computeBatchCrc(batch, 0), batchAt.crc);
-    this.clear();
-    return batch;
   }
 
   /** Drops what was appended since the last `finish`. */
@@ -195,7 +241,12 @@ export class RecordBatchWriter {
     const grown = Buffer.allocUnsafeSlow(Math.max(this.#buffer.length * 2, this.#at + bytes));
     this.#buffer.copy(grown, 0, 0, this.#at);
     this.#buffer = grown;
+    this.#view = viewOf(grown);
   }
+}
+
+function viewOf(buffer: Buffer): DataView {
+  return new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
 }
 
 function headersBytesOf(headers: readonly RecordHeader[]): number {

@@ -9,8 +9,8 @@ import type { ColdTier } from '../cold-tier.js';
 import { runAfter } from '../deadline.js';
 import type { ChunkCache, ChunkRead } from './chunk-cache.js';
 
-/** Bytes asked for at a time: about sixteen of the largest rebuilt batches. */
-export const hydrateBytes = 16 * MiB;
+/** Bytes asked for at a time, at most: a row group of up to twice the usual size. */
+export const hydrateBytes = 32 * MiB;
 /** How much smaller than its first records the further ones of a hydration may be. */
 const reachSlack = 2;
 /** Hydrations under way at once; each may keep one column worker busy. */

@@ -142,14 +142,16 @@ describe('record batches', () => {
 
   it('keep a slice of a larger buffer apart from its surroundings', () => {
     const writer = new RecordBatchWriter();
-    const page = Buffer.from('....key.value....'.repeat(1) + 'z'.repeat(100));
+    const buffer = Buffer.from(`....key.value....${'abcdefghij'.repeat(100)}`);
+    const page = { buffer, view: new DataView(buffer.buffer, buffer.byteOffset, buffer.length) };
+    const lengths = [0, 1, 2, 3, 4, 5, 99, 383, 384, 385, 1000];
     writer.appendSlices(at0, page, 4, 3, page, 8, 5);
-    writer.appendSlices(at0, page, 0, -1, page, 17, 99);
-    const decoded = decodeBatch(writer.finish());
-    expect(decoded.map((r) => [r.key?.toString() ?? null, r.value?.toString()])).toEqual([
-      ['key', 'value'],
-      [null, 'z'.repeat(99)],
-    ]);
+    for (const length of lengths) writer.appendSlices(at0, page, 0, -1, page, 17, length);
+    const expected = [['key', 'value'], ...lengths.map((length) => [null, 'abcdefghij'.repeat(100).slice(0, length)])];
+    const read = (batch: Buffer) => decodeBatch(batch).map((r) => [r.key?.toString() ?? null, r.value?.toString()]);
+    expect(read(Buffer.from(writer.finishInPlace()))).toEqual(expected);
+    writer.append(at0, null, Buffer.from('next'));
+    expect(read(writer.finish())).toEqual([[null, 'next']]);
   });
 });
 

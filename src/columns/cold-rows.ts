@@ -1,0 +1,238 @@
+/**
+ * Rows of a cold file, row group by row group, straight from its pages: the base columns by field id, without an object per
+ * row and without DuckDB. It shares nothing with the code that wrote the file.
+ */
+import { closeSync, openSync } from 'node:fs';
+import type { ColumnMetaData, FileMetaData } from 'hyparquet';
+import { isLakeError, LakeError, none, type Offset, type TimestampMs } from '../kernel/index.js';
+import { type BytesRows, ColumnChunkReader, type ColumnRooms, type IntRows, type ListLevels } from './column-chunk.js';
+import { leafFieldIds, readFooter, type RowGroupSpan, rowGroupSpans } from './parquet-footer.js';
+import { timestampMaxMs, timestampMinMs } from './schema.js';
+
+/** Definition level of a header's field in files of DuckDB: list, entry, element, field. */
+const headerLevel = 4;
+/** From this level on there is an entry at all. */
+const entryLevel = 2;
+const usPerMs = 1000;
+
+/** Field ids of the base columns' leaves. */
+const fieldIds = {
+  partition: 1,
+  offset: 2,
+  timestamp: 3,
+  timestampRaw: 4,
+  key: 5,
+  value: 6,
+  headerKey: 9,
+  headerKeyRaw: 10,
+  headerValue: 11,
+  timestampType: 12,
+  leaderEpoch: 13,
+  producerId: 14,
+  producerEpoch: 15,
+  sequence: 16,
+  rawBatch: 17,
+} as const;
+type LeafName = keyof typeof fieldIds;
+
+/** A row group's base columns, valid until another is read into the same rooms. Null is −1 in numbers, as in a record batch. */
+export class ColdRows {
+  readonly rows: number;
+  readonly key: BytesRows;
+  readonly value: BytesRows;
+  readonly rawBatch: BytesRows;
+  readonly headerKey: BytesRows;
+  readonly headerKeyRaw: BytesRows;
+  readonly headerValue: BytesRows;
+  readonly producerId: IntRows;
+  /** No row has a header. */
+  readonly isHeaderless: boolean;
+  readonly #levels: ListLevels;
+  /** By row. */
+  readonly offsets: Float64Array;
+  /** By row: the record's own timestamp, before it was clamped. */
+  readonly timestampsMs: Float64Array;
+  readonly #partition: IntRows;
+  readonly #timestamp: IntRows;
+  readonly #timestampRaw: IntRows;
+  readonly #timestampType: IntRows;
+  readonly #leaderEpoch: IntRows;
+  readonly #producerEpoch: IntRows;
+  readonly #sequence: IntRows;
+
+  constructor(reader: ColumnChunkReader, rows: number, metaOf: (leaf: LeafName) => ColumnMetaData | undefined) {
+    const ints = (leaf: LeafName): IntRows => reader.ints(leaf, metaOf(leaf), rows);
+    this.rows = rows;
+    this.#partition = ints('partition');
+    const offsets = ints('offset');
+    for (let row = 0; row < rows; row++) if (offsets.isThere[row] !== 1) throw new LakeError('cold-corrupt', 'a row has no offset');
+    this.offsets = offsets.values;
+    this.#timestamp = ints('timestamp');
+    this.#timestampRaw = ints('timestampRaw');
+    this.timestampsMs = reader.doubles('timestampsMs', rows);
+    for (let row = 0; row < rows; row++) this.timestampsMs[row] = this.#timestampMs(row);
+    this.#timestampType = ints('timestampType');
+    this.#leaderEpoch = ints('leaderEpoch');
+    this.producerId = ints('producerId');
+    this.#producerEpoch = ints('producerEpoch');
+    this.#sequence = ints('sequence');
+    this.key = reader.bytes('key', metaOf('key'), rows);
+    this.value = reader.bytes('value', metaOf('value'), rows);
+    this.rawBatch = reader.bytes('rawBatch', metaOf('rawBatch'), rows);
+    const keys = reader.listBytes('headerKey', metaOf('headerKey'), rows, headerLevel);
+    this.headerKey = keys.rows;
+    this.#levels = keys.levels;
+    this.headerKeyRaw = reader.listBytes('headerKeyRaw', metaOf('headerKeyRaw'), rows, headerLevel).rows;
+    this.headerValue = reader.listBytes('headerValue', metaOf('headerValue'), rows, headerLevel).rows;
+    this.isHeaderless = typeof keys.levels.definition === 'number' && keys.levels.definition < entryLevel;
+  }
+
+  partition(row: number): number {
+    return this.#partition.or(row, none);
+  }
+
+  /** The last row whose offset is at or below this one; −1 where there is none. */
+  rowAtOrBelow(offset: Offset): number {
+    const values = this.offsets;
+    let low = -1;
+    let high = this.rows - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if ((values[middle] as number) <= offset) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  #timestampMs(row: number): TimestampMs {
+    if (this.#timestampRaw.isThere[row] === 1) return this.#timestampRaw.values[row] as number;
+    if (this.#timestamp.isThere[row] !== 1) return none;
+    return this.#shownMs(row);
+  }
+
+  #shownMs(row: number): TimestampMs {
+    const { wide, values } = this.#timestamp;
+    if (wide === undefined) return Math.floor((values[row] as number) / usPerMs);
+    const us = wide[row] as bigint;
+    return Number((us - (((us % 1000n) + 1000n) % 1000n)) / 1000n);
+  }
+
+  /** Whether both timestamp columns say the same: whole milliseconds, and a raw one only where the other is clamped. */
+  isTimestampWhole(row: number): boolean {
+    const { wide, values, isThere } = this.#timestamp;
+    if (isThere[row] !== 1) return false;
+    if (wide === undefined ? (values[row] as number) % usPerMs !== 0 : (wide[row] as bigint) % 1000n !== 0n) return false;
+    if (this.#timestampRaw.isThere[row] !== 1) return true;
+    const raw = this.#timestampRaw.values[row] as number;
+    const shown = this.#shownMs(row);
+    return (raw < timestampMinMs && shown === timestampMinMs) || (raw > timestampMaxMs && shown === timestampMaxMs);
+  }
+
+  timestampType(row: number): number {
+    return this.#timestampType.or(row, none);
+  }
+
+  leaderEpoch(row: number): number {
+    return this.#leaderEpoch.or(row, none);
+  }
+
+  producerIdHigh(row: number): number {
+    return this.producerId.isThere[row] === 1 ? this.producerId.high(row) : none;
+  }
+
+  producerIdLow(row: number): number {
+    return this.producerId.isThere[row] === 1 ? this.producerId.low(row) : none;
+  }
+
+  producerEpoch(row: number): number {
+    return this.#producerEpoch.or(row, none);
+  }
+
+  sequence(row: number): number {
+    return this.#sequence.or(row, none);
+  }
+
+  /** Whether rows differ only in offset, timestamp, key and value: no headers, no producers, one leader epoch. */
+  isUniform(): boolean {
+    return (
+      this.isHeaderless &&
+      this.rawBatch.isAbsent &&
+      this.producerId.isAbsent &&
+      this.#producerEpoch.isAbsent &&
+      this.#sequence.isAbsent &&
+      isOneValue(this.#leaderEpoch, this.rows) &&
+      isOneValue(this.#timestampType, this.rows)
+    );
+  }
+
+  isRawBatch(row: number): boolean {
+    return (this.rawBatch.lengths[row] as number) >= 0;
+  }
+
+  /** First header entry of the row whose list begins at `entry`, and the one after its last; rows are asked for in order. */
+  headersEnd(entry: number): number {
+    const { repetition } = this.#levels;
+    let end = entry + 1;
+    if (typeof repetition === 'number') return end;
+    while (end < repetition.length && repetition[end] !== 0) end++;
+    return end;
+  }
+
+  /** False for the one entry that stands for no headers. */
+  isHeader(entry: number): boolean {
+    const { definition } = this.#levels;
+    return (typeof definition === 'number' ? definition : (definition[entry] as number)) >= entryLevel;
+  }
+
+  /** Where the entry's key lies: as text, or raw where it is no text. */
+  headerKeyRows(entry: number): BytesRows {
+    return (this.headerKeyRaw.lengths[entry] as number) >= 0 ? this.headerKeyRaw : this.headerKey;
+  }
+}
+
+function isOneValue({ values, isThere, isAbsent }: IntRows, rows: number): boolean {
+  if (isAbsent) return true;
+  for (let row = 0; row < rows; row++) if (isThere[row] !== 1 || values[row] !== values[0]) return false;
+  return true;
+}
+
+/** A cold file, or any file with some of the base columns, opened for reading. */
+export class ColdFileReader {
+  /** Row groups with rows, in order. */
+  readonly spans: readonly RowGroupSpan[];
+  readonly #path: string;
+  readonly #file: number;
+  readonly #footer: FileMetaData;
+  readonly #reader: ColumnChunkReader;
+  readonly #leaves: readonly (number | undefined)[];
+
+  /** Errors: `cold-corrupt`. */
+  constructor(path: string, rooms: ColumnRooms) {
+    this.#path = path;
+    this.#footer = readFooter(path);
+    this.spans = rowGroupSpans(path, this.#footer);
+    this.#leaves = leafFieldIds(this.#footer.schema);
+    this.#file = openSync(path, 'r');
+    this.#reader = new ColumnChunkReader(path, this.#file, rooms);
+  }
+
+  /** All rows of one of the spans. Errors: `cold-corrupt`. */
+  rows(span: RowGroupSpan): ColdRows {
+    const { columns } = this.#footer.row_groups[span.group] ?? { columns: [] };
+    const metaOf = (leaf: LeafName): ColumnMetaData | undefined => columns[this.#leaves.indexOf(fieldIds[leaf])]?.meta_data;
+    try {
+      return new ColdRows(this.#reader, span.rows, metaOf);
+    } catch (error) {
+      if (isLakeError(error)) throw error;
+      // Lengths that lead outside of a page.
+      throw new LakeError('cold-corrupt', `${this.#path} cannot be read: ${error instanceof Error ? error.message : String(error)}`, {
+        cause: error,
+        facts: { path: this.#path },
+      });
+    }
+  }
+
+  close(): void {
+    closeSync(this.#file);
+  }
+}

@@ -22,10 +22,11 @@ const modules: Readonly<Record<string, () => Promise<{ register: Register }>>> =
   demo: () => import('./commands/demo.js'),
   config: () => import('./commands/config.js'),
   bucket: () => import('./commands/bucket.js'),
+  doctor: () => import('./commands/doctor.js'),
 };
 
 /** Names that are promised and not there yet, so that nobody takes the refusal for a typing error. */
-const later = new Set(['group', 'recover', 'doctor', 'bench']);
+const later = new Set(['group', 'recover', 'bench']);
 
 async function main(): Promise<void> {
   const program = new Command('thermocline')

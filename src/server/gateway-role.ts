@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { openProducer, type Producer } from '../client/index.js';
 import { openColumnWorkers } from '../columns/index.js';
 import { parseHostPort, placesOf, type ServerConfig } from '../config/index.js';
-import { type GatewayOptions, type RecordSink, startGateway } from '../gateway/index.js';
+import { type RecordSink, startGateway } from '../gateway/index.js';
 import { LakeError, systemClock, systemRandom } from '../kernel/index.js';
 import { lockDirectory } from '../log/index.js';
-import { openObjectStore, RequestCounters } from '../objects/index.js';
+import { openObjectStore, RequestCounters, type S3Address, s3Address } from '../objects/index.js';
 import { openQueryService, type QueryService } from '../query/index.js';
 import type { Logger, MetricSample } from '../telemetry/index.js';
 import { connectToBroker } from './broker-connection.js';
@@ -86,15 +86,9 @@ export async function startGatewayRole(config: ServerConfig, logger: Logger): Pr
   };
 }
 
-/** How a reader elsewhere reaches the objects, as far as the service itself knows. Credentials are the reader's own. */
-function storageAccess(config: ServerConfig): GatewayOptions['catalog']['access'] {
-  if (!placesOf(config).bucketUrl.startsWith('s3:')) return null;
-  const options = storeOptions(config);
-  return {
-    endpoint: options?.endpoint,
-    region: options?.region,
-    isPathStyle: options?.forcePathStyle ?? (options?.endpoint === undefined ? undefined : true),
-  };
+/** How a reader elsewhere reaches the objects, as the service itself does; `null` for a directory. Credentials are the reader's own. */
+function storageAccess(config: ServerConfig): S3Address | null {
+  return placesOf(config).bucketUrl.startsWith('s3:') ? s3Address(storeOptions(config)) : null;
 }
 
 /** Posted records, each answered with where it went. */

@@ -10,11 +10,12 @@ import { parseArgs } from 'node:util';
 import * as coldFetch from './cold-fetch.mjs';
 import * as produceConsume from './produce-consume.mjs';
 import * as query from './query.mjs';
+import * as s3Requests from './s3-requests.mjs';
 import { root } from './service.mjs';
 import * as start from './start.mjs';
 import * as tier from './tier.mjs';
 
-const benches = { 'produce-consume': produceConsume, tier, query, 'cold-fetch': coldFetch, start };
+const benches = { 'produce-consume': produceConsume, tier, query, 'cold-fetch': coldFetch, 's3-requests': s3Requests, start };
 /** Whatever hangs, it ends: all benches together. */
 const deadlineMinutes = { quick: 3, full: 12 };
 const tmpfs = 0x01021994;

@@ -114,6 +114,15 @@ class RunningService {
     return Object.fromEntries([...text.matchAll(/^thermocline_(\w+) ([-+.e\d]+)$/gm)].map(([, name, value]) => [name, Number(value)]));
   }
 
+  /** Every sample of one metric that has labels. */
+  async labelled(name) {
+    const text = await (await this.#call('/metrics')).text();
+    return [...text.matchAll(new RegExp(`^thermocline_${name}\\{(.*)\\} ([-+.e\\d]+)$`, 'gm'))].map(([, labels, value]) => ({
+      labels: Object.fromEntries([...labels.matchAll(/(\w+)="([^"]*)"/g)].map(([, key, text]) => [key, text])),
+      value: Number(value),
+    }));
+  }
+
   /** SIGTERM, then SIGKILL if it must. */
   async stop() {
     this.#child.kill('SIGTERM');

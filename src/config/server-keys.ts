@@ -1,5 +1,5 @@
 /** Server configuration: ours and Kafka's broker keys. Server-wide defaults of topic keys are added from `topic-keys.ts`. */
-import { dayMs, GiB, KiB, MiB, minuteMs, secondMs } from '../kernel/index.js';
+import { dayMs, GiB, hourMs, KiB, MiB, minuteMs, secondMs } from '../kernel/index.js';
 import { bool, int, type KeySpec, long, oneOf, text } from './key.js';
 import { type TopicKey, topicKeyNames, topicKeySpec } from './topic-keys.js';
 
@@ -52,6 +52,19 @@ const ownKeys = {
   }),
   'tier.workers': int(1, 'Column workers (child processes) of the tier daemon.', { min: 1, max: 64 }),
   'tier.worker.memory.bytes': long(GiB, 'Memory that one column worker’s DuckDB may take.', { min: 128 * MiB }),
+  'tier.upkeep.interval.ms': long(minuteMs, 'Pause between two rounds of upkeep: compaction, heads below the log start, sweeps.', {
+    min: secondMs,
+  }),
+  'tier.upkeep.bytes': long(256 * MiB, 'Bytes of cold files that one round of upkeep reads of one topic to write them anew.', {
+    min: MiB,
+  }),
+  'tier.sweep.interval.ms': long(6 * hourMs, 'Pause between two sweeps of a topic for objects that nobody needs.', { min: secondMs }),
+  'tier.sweep.min.age.ms': long(dayMs, 'An object that no snapshot needs is deleted when it is so old; an upload takes less.', {
+    min: 10 * secondMs,
+  }),
+  'tier.sweep.grace.ms': long(hourMs, 'A file that left a table stays at least so long, and never shorter than query.timeout.ms.', {
+    min: secondMs,
+  }),
   'query.concurrency': int(2, 'Queries run at once; a short queue waits behind them.', { min: 1, max: 64 }),
   'query.memory.bytes': long(GiB, 'Memory of one query; above it spills to disk, then fails.', { min: 64 * MiB }),
   'query.timeout.ms': long(5 * minuteMs, 'A query that takes longer is ended.', { min: 1 }),

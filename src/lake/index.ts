@@ -15,5 +15,14 @@ export { newTopicMetadata, type TableIdentity } from './new-table.js';
 export { boundaryOf, logStartOf, parseSamples, partitionsProperty, samplesProperty } from './partition-vector.js';
 export { filesOfPartition, findFile, planFiles } from './plan-files.js';
 export { isSameColumn } from './table-schema.js';
-export type { ColdFile, FileRewrite, LogStartMove, NewColdFile, RangeMove, TableChange, TableSnapshot } from './table-snapshot.js';
+export type {
+  ColdFile,
+  FileRewrite,
+  LogStartMove,
+  NewColdFile,
+  PartitionCold,
+  RangeMove,
+  TableChange,
+  TableSnapshot,
+} from './table-snapshot.js';
 export { openTopicTable, type TopicTable } from './topic-table.js';

@@ -92,6 +92,11 @@ export interface TableChange {
   readonly logStarts?: readonly LogStartMove[];
   /** Snapshots from before leave the metadata with the commit, the current one excepted; without it only those beyond a hundred. */
   readonly expireBeforeMs?: TimestampMs;
+  /**
+   * Not sent after this: its new files have lain in the bucket unreferenced since they were uploaded, and what does so for too long is
+   * swept (see `garbage.ts`).
+   */
+  readonly notAfterMs?: TimestampMs;
   /** The typed columns the files were encoded with; new ones are added to the schema. */
   readonly columns: readonly TypedColumn[];
   /** Wall time of the commit, for the sample "time → end vector". */

@@ -62,7 +62,8 @@ export interface TopicTable {
    * what it did. On a table that has moved meanwhile the change is put on top where each range still begins at its
    * boundary, each input of a rewrite is still listed and each column still has its place. A change that is so already (no
    * log start above the present one, no snapshot to expire) resolves without a commit.
-   * Errors: `commit-stale` (facts: `partition`, `from`, `boundary`, or `partition`, `key`, or `column`, `fieldId`: load and decide again),
+   * Errors: `commit-stale` (facts: `partition`, `from`, `boundary`, or `partition`, `key`, or `column`, `fieldId`, or `notAfterMs`: load
+   * and decide again),
    * `commit-lost` (others were faster again and again), `store-unavailable` and others of the store (outcome unknown).
    */
   commit(change: TableChange, signal?: AbortSignal): Promise<TableSnapshot>;
@@ -192,6 +193,7 @@ class IcebergTopicTable implements TopicTable {
     for (let rebase = 0; ; rebase++) {
       if (isDone(current.snapshot, change) && !expires(current, change)) return current.snapshot;
       requireFitting(this.topic, current.snapshot, change);
+      this.#requireInTime(change);
       const { metadata, written } = await this.#next(current, change, signal);
       this.#noteAttempt(commitId, current.version?.version ?? 0);
       try {
@@ -208,6 +210,15 @@ class IcebergTopicTable implements TopicTable {
       }
       current = await this.#load(signal);
     }
+  }
+
+  /** Errors: `commit-stale` (facts: `notAfterMs`). */
+  #requireInTime({ commitId, notAfterMs }: TableChange): void {
+    if (notAfterMs === undefined || this.#ports.clock.nowMs() <= notAfterMs) return;
+    throw new LakeError('commit-stale', `${this.topic}: commit ${commitId} is so late that its files may have been swept`, {
+      hint: 'Upload the files again.',
+      facts: { topic: this.topic, commitId, notAfterMs },
+    });
   }
 
   #noteAttempt(commitId: string, version: number): void {

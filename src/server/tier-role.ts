@@ -39,7 +39,15 @@ export async function startTierRole(config: ServerConfig, logger: Logger): Promi
     clock: systemClock,
     random: systemRandom,
     logger,
-    settings: { spoolBytesMax: config.get('tier.spool.bytes') },
+    settings: {
+      spoolBytesMax: config.get('tier.spool.bytes'),
+      upkeepIntervalMs: config.get('tier.upkeep.interval.ms'),
+      rewriteBytesPerRound: config.get('tier.upkeep.bytes'),
+      sweepIntervalMs: config.get('tier.sweep.interval.ms'),
+      sweepMinAgeMs: config.get('tier.sweep.min.age.ms'),
+      // A query that began on a snapshot may go on until its time limit.
+      sweepGraceMs: Math.max(config.get('tier.sweep.grace.ms'), config.get('query.timeout.ms')),
+    },
   }).catch(async (error: unknown) => {
     await closeConnections();
     throw error;

@@ -51,6 +51,13 @@ export const metricSpecs = {
   tier_stage_cpu_ms_total: counter('CPU spent staging.'),
   tier_encode_cpu_ms_total: counter('CPU spent encoding.'),
   tier_verify_cpu_ms_total: counter('CPU spent verifying.'),
+  tier_compact_cpu_ms_total: counter('CPU spent writing cold files anew.'),
+  tier_rewrites_total: counter('Commits that put cold files in the place of others: compaction, and heads below the log start.'),
+  tier_rewritten_files_total: counter('Cold files that others were put in the place of.'),
+  tier_rewritten_bytes_total: counter('Bytes of these.'),
+  tier_swept_objects_total: counter('Objects deleted that no snapshot needed any more.'),
+  tier_swept_bytes_total: counter('Bytes of these.'),
+  tier_upkeep_failures_total: counter('Compactions, sweeps and expiries that failed and are tried again, and damaged files met.'),
   object_requests_total: counter(
     'Requests to the bucket, by operation and outcome: HTTP requests on S3, calls on a directory.',
     'role',

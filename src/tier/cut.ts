@@ -5,13 +5,13 @@
  *     pieces ──stage──► raw columns ──encode──► Parquet ──upload──► bucket ──read back──► digests equal ──► prepared
  */
 import { join } from 'node:path';
-import { type ColumnPair, composeDigests, type EncodeResult, pairKey, type StageResult, type TypedColumn } from '../columns/index.js';
-import { invariant, isLakeError, LakeError, type LeaderEpoch, type Offset, type PartitionId, retry, secondMs } from '../kernel/index.js';
+import { type ColumnPair, composeDigests, pairKey, type StageResult, type TypedColumn } from '../columns/index.js';
+import { invariant, type LeaderEpoch, type Offset, type PartitionId } from '../kernel/index.js';
 import { dataFileKey, type NewColdFile, type RangeMove } from '../lake/index.js';
-import { withDeadline } from './deadline.js';
 import type { PartitionSpool, Piece } from './partition-spool.js';
 import type { TierPorts } from './ports.js';
 import type { TopicSettings } from './settings.js';
+import { requireSameContent, runJob, storeVerified } from './store-file.js';
 
 /** A range that is uploaded and verified (or has no rows): all that its commit needs. */
 export interface PreparedCut {
@@ -21,6 +21,8 @@ export interface PreparedCut {
   readonly rows: number;
   readonly rawBytes: number;
   readonly fileBytes: number;
+  /** Wall time before its upload began. */
+  readonly beganMs: number;
 }
 
 export interface CutOrder {
@@ -40,12 +42,6 @@ export interface CutOrder {
   readonly assign: (pairs: readonly ColumnPair[]) => readonly TypedColumn[];
   readonly signal: AbortSignal;
 }
-
-/** A worker that dies is replaced, so its job is tried again at once; what fails for another reason is the caller's. */
-const jobRetry = { firstMs: 100, maxMs: 2 * secondMs, tries: 3 };
-/** What holds up the next try of a failed cut is short. */
-const removalMs = 5 * secondMs;
-const uploadRetry = { firstMs: 200, maxMs: 5 * secondMs, tries: 4 };
 
 /** Stages one closed piece; all who ask share one job. */
 export function stagePiece(
@@ -97,6 +93,7 @@ export async function prepareCut(ports: TierPorts, order: CutOrder): Promise<Pre
   for (const piece of order.pieces) staged.push(await stagePiece(ports, order, piece));
   const baseOffset = order.pieces[0]?.baseOffset ?? order.from;
   const lastOffset = order.to - 1;
+  const beganMs = ports.clock.nowMs();
   const rows = staged.reduce((sum, result) => sum + result.rows, 0);
   const rawBytes = staged.reduce((sum, result) => sum + result.rawBytes, 0);
   const move = {
@@ -106,7 +103,7 @@ export async function prepareCut(ports: TierPorts, order: CutOrder): Promise<Pre
     leaderEpoch: order.leaderEpoch,
     logStartOffset: order.logStartOffset,
   };
-  if (rows === 0) return { move: { ...move, files: [] }, columns: [], rows, rawBytes, fileBytes: 0 };
+  if (rows === 0) return { move: { ...move, files: [] }, columns: [], rows, rawBytes, fileBytes: 0, beganMs };
   const columns = order.assign(uniquePairs(staged));
   const unique = ports.random.uuid();
   const outPath = join(ports.spoolDir, `${unique}.parquet`);
@@ -121,16 +118,20 @@ export async function prepareCut(ports: TierPorts, order: CutOrder): Promise<Pre
     });
     ports.counters.encodeCpuMs += encoded.cpuMs;
     const digest = composeDigests(...staged.map((result) => result.digest));
-    if (encoded.rows !== rows || encoded.digest !== digest) {
-      throw differs(order, 'the encoder', { rows, digest }, encoded);
-    }
+    requireSameContent('the encoder', { partition: order.partition, rows, digest }, encoded);
     const key = dataFileKey(order.tablePrefix, {
       partition: order.partition,
       baseOffset,
       lastOffset,
       unique,
     });
-    await storeOrRemove(ports, order, key, encoded, { columns, rows, digest, bytes: encoded.bytes, baseOffset, lastOffset });
+    const { partition, topic, signal } = order;
+    await storeVerified(
+      ports,
+      encoded,
+      { key, partition, valueFormat: topic.valueFormat, columns, rows, digest, baseOffset, lastOffset },
+      signal,
+    );
     const withRows = staged.filter((result) => result.rows > 0);
     const file: NewColdFile = {
       key,
@@ -147,7 +148,7 @@ export async function prepareCut(ports: TierPorts, order: CutOrder): Promise<Pre
       metrics: encoded.metrics,
       splitOffsets: encoded.splitOffsets,
     };
-    return { move: { ...move, files: [file] }, columns, rows, rawBytes, fileBytes: encoded.bytes };
+    return { move: { ...move, files: [file] }, columns, rows, rawBytes, fileBytes: encoded.bytes, beganMs };
   } finally {
     await ports.disk.rm(outPath, { force: true });
   }
@@ -157,113 +158,4 @@ function uniquePairs(staged: readonly StageResult[]): readonly ColumnPair[] {
   const pairs = new Map<string, ColumnPair>();
   for (const result of staged) for (const pair of result.pairs) pairs.set(pairKey(pair), pair);
   return [...pairs.values()];
-}
-
-/** The name is this attempt's alone, so an object that is there already is an earlier try whose answer was lost. */
-async function upload(ports: TierPorts, order: CutOrder, key: string, encoded: EncodeResult): Promise<void> {
-  await retry(
-    async () => {
-      try {
-        await withDeadline(`upload of ${key}`, transferMs(ports, encoded.bytes), ports.clock, order.signal, (signal) =>
-          ports.store.put(key, { path: encoded.path }, { ifAbsent: true, signal }),
-        );
-      } catch (error) {
-        if (!isLakeError(error, 'object-exists')) throw error;
-      }
-    },
-    uploadRetry,
-    ports,
-    order.signal,
-  );
-}
-
-interface Expected {
-  readonly columns: readonly TypedColumn[];
-  readonly rows: number;
-  readonly digest: string;
-  readonly bytes: number;
-  readonly baseOffset: Offset;
-  readonly lastOffset: Offset;
-}
-
-/** An object that is not to be committed is removed where that is quick; else it is swept later. Nobody else knows its name. */
-async function storeOrRemove(ports: TierPorts, order: CutOrder, key: string, encoded: EncodeResult, expected: Expected): Promise<void> {
-  try {
-    await upload(ports, order, key, encoded);
-    await verify(ports, order, key, expected);
-  } catch (error) {
-    try {
-      await withDeadline(`removing ${key}`, removalMs, ports.clock, ports.stop, (signal) => ports.store.delete(key, signal));
-    } catch (cause) {
-      if (!ports.stop.aborted) ports.logger.warn('an object nobody refers to stays until it is swept', { key, error: cause });
-    }
-    throw error;
-  }
-}
-
-/** Reads the very object back from the bucket and compares it with what the raw batches said. */
-async function verify(ports: TierPorts, order: CutOrder, key: string, expected: Expected): Promise<void> {
-  const local = ports.store.localPath(key);
-  const path = local ?? join(ports.spoolDir, `${ports.random.uuid()}.readback`);
-  try {
-    if (local === null) {
-      await retry(
-        async () => {
-          await ports.disk.rm(path, { force: true });
-          await withDeadline(`reading back ${key}`, transferMs(ports, expected.bytes), ports.clock, order.signal, (signal) =>
-            ports.store.download(key, path, signal),
-          );
-        },
-        uploadRetry,
-        ports,
-        order.signal,
-      );
-    }
-    const verified = await runJob(ports, order.signal, 'verifying', (signal) =>
-      ports.workers.run(
-        {
-          kind: 'verify',
-          path,
-          partition: order.partition,
-          baseOffset: expected.baseOffset,
-          lastOffset: expected.lastOffset,
-          rows: expected.rows,
-          digest: expected.digest,
-          typedColumns: expected.columns,
-          valueFormat: order.topic.valueFormat,
-          typedRowGroups: ports.settings.verifyTypedRowGroups,
-        },
-        signal,
-      ),
-    );
-    ports.counters.verifyCpuMs += verified.cpuMs;
-    if (verified.rows !== expected.rows || verified.digest !== expected.digest) throw differs(order, key, expected, verified);
-  } finally {
-    if (local === null) await ports.disk.rm(path, { force: true });
-  }
-}
-
-interface Content {
-  readonly rows: number;
-  readonly digest: string;
-}
-
-function differs(order: CutOrder, where: string, expected: Content, found: Content): LakeError {
-  return new LakeError(
-    'verify-failed',
-    `${where} has ${found.rows} rows, digest ${found.digest}; the log said ${expected.rows}, ${expected.digest}`,
-    {
-      hint: 'Nothing was committed or evicted. Check memory and disks; keep the spool folder for a report.',
-      facts: { partition: order.partition, from: order.from, rows: expected.rows, digest: expected.digest },
-    },
-  );
-}
-
-function runJob<T>(ports: TierPorts, stop: AbortSignal, what: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  return retry(() => withDeadline(what, ports.settings.jobTimeoutMs, ports.clock, stop, work), jobRetry, ports, stop);
-}
-
-/** Deadline for moving so many bytes to or from the bucket. */
-export function transferMs(ports: TierPorts, bytes: number): number {
-  return ports.settings.bucketTimeoutMs + (bytes / ports.settings.transferBytesPerSecondMin) * secondMs;
 }

@@ -9,10 +9,10 @@ import { type DiskFile, invariant, LakeError, MiB, type Offset, type PartitionId
 import { boundaryOf, type ColdFile, filesOfPartition, findFile, type TableSnapshot } from '../lake/index.js';
 import type { CacheLease, LocalCache } from '../objects/index.js';
 import { batchBytes, batchLastOffset, walkBatches } from '../wire/index.js';
-import { transferMs } from './cut.js';
 import { throwIfStopped, withDeadline } from './deadline.js';
 import { holeBatches } from './hole-batches.js';
 import type { TierPorts } from './ports.js';
+import { transferMs } from './store-file.js';
 import type { TopicTier } from './topic-tier.js';
 
 type Found = TimestampResult['found'];

@@ -17,6 +17,14 @@ export interface TierCounters {
   stageCpuMs: number;
   encodeCpuMs: number;
   verifyCpuMs: number;
+  compactCpuMs: number;
+  rewrites: number;
+  /** Inputs of rewrites, and their bytes. */
+  rewrittenFiles: number;
+  rewrittenBytes: number;
+  sweptObjects: number;
+  sweptBytes: number;
+  upkeepFailures: number;
 }
 
 export interface TierPorts {

@@ -1,5 +1,5 @@
 /** The daemon's bounds, each with its arithmetic, and a topic's own settings as the broker resolved them. */
-import { type BackoffPolicy, invariant, KiB, MiB, GiB, minuteMs, secondMs } from '../kernel/index.js';
+import { type BackoffPolicy, invariant, KiB, MiB, GiB, dayMs, hourMs, minuteMs, secondMs } from '../kernel/index.js';
 import type { ValueFormat } from '../columns/index.js';
 
 export interface TierSettings {
@@ -39,6 +39,18 @@ export interface TierSettings {
   readonly hydratePartBytes: number;
   /** Disk for cold files that were downloaded; only where the bucket is not a local directory. */
   readonly coldCacheBytes: number;
+  /** Pause between two rounds of upkeep. */
+  readonly upkeepIntervalMs: number;
+  /** Bytes of cold files that one round reads of one topic to write them anew: with the pause, some 4 MiB/s at most. */
+  readonly rewriteBytesPerRound: number;
+  /** Pause between two sweeps of a topic. A sweep reads the manifests and lists the objects, 1,000 a request. */
+  readonly sweepIntervalMs: number;
+  /** Objects one sweep deletes at most. */
+  readonly sweepObjectsMax: number;
+  /** An object that no snapshot needs goes when it is so old; a file is committed within half of it, or uploaded again. */
+  readonly sweepMinAgeMs: number;
+  /** How long after it was the current one a snapshot's objects stay: longer than any query. */
+  readonly sweepGraceMs: number;
 }
 
 export const defaultTierSettings: TierSettings = {
@@ -63,6 +75,12 @@ export const defaultTierSettings: TierSettings = {
   hydrationsQueued: 256,
   hydratePartBytes: MiB,
   coldCacheBytes: 2 * GiB,
+  upkeepIntervalMs: minuteMs,
+  rewriteBytesPerRound: 256 * MiB,
+  sweepIntervalMs: 6 * hourMs,
+  sweepObjectsMax: 10_000,
+  sweepMinAgeMs: dayMs,
+  sweepGraceMs: hourMs,
 };
 
 /** Pieces are never smaller, whatever `lake.file.bytes` is. */
@@ -73,6 +91,8 @@ export interface TopicSettings {
   readonly fileBytes: number;
   /** Snapshots older than this leave the table's metadata with its next commit. */
   readonly snapshotMaxAgeMs: number;
+  /** A file that the log start falls into loses its head within this. */
+  readonly deleteMaxDelayMs: number;
   readonly valueFormat: ValueFormat;
   readonly maxMessageBytes: number;
 }
@@ -93,6 +113,7 @@ export function topicSettings(config: Readonly<Record<string, string>>): TopicSe
     commitIntervalMs: number('lake.commit.interval.ms'),
     fileBytes: number('lake.file.bytes'),
     snapshotMaxAgeMs: number('lake.snapshot.max.age.ms'),
+    deleteMaxDelayMs: number('lake.delete.max.delay.ms'),
     valueFormat,
     maxMessageBytes: number('max.message.bytes'),
   };

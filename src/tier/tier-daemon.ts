@@ -33,6 +33,7 @@ import { defaultTierSettings, type TierSettings } from './settings.js';
 import { openSpoolDir, type Processes, type SpoolDir } from './spool-dir.js';
 import { statusOf } from './topic-status.js';
 import { TopicTier } from './topic-tier.js';
+import { Upkeep } from './upkeep.js';
 
 export interface TierOptions {
   readonly store: ObjectStore;
@@ -100,6 +101,7 @@ class Daemon implements TierDaemon {
   readonly #inStep = new Mutex();
   #cache: LocalCache | undefined;
   #hydrator: Hydrator | undefined;
+  #upkeep: Upkeep | undefined;
   #isClaimed = false;
   #isReady = false;
   #setReady: () => void = () => undefined;
@@ -124,7 +126,23 @@ class Daemon implements TierDaemon {
       settings,
       spoolDir: spool.path,
       stop: this.#stop.signal,
-      counters: { commits: 0, commitsLost: 0, rows: 0, rawBytes: 0, fileBytes: 0, stageCpuMs: 0, encodeCpuMs: 0, verifyCpuMs: 0 },
+      counters: {
+        commits: 0,
+        commitsLost: 0,
+        rows: 0,
+        rawBytes: 0,
+        fileBytes: 0,
+        stageCpuMs: 0,
+        encodeCpuMs: 0,
+        verifyCpuMs: 0,
+        compactCpuMs: 0,
+        rewrites: 0,
+        rewrittenFiles: 0,
+        rewrittenBytes: 0,
+        sweptObjects: 0,
+        sweptBytes: 0,
+        upkeepFailures: 0,
+      },
       stageSlots: new Semaphore(settings.stagesAtOnce, waitingMax),
       cutSlots: new Semaphore(settings.cutsAtOnce, waitingMax),
     };
@@ -151,7 +169,8 @@ class Daemon implements TierDaemon {
       firstPause = backoffMs(settings.retry, 1, random);
       logger.warn('tiering cannot begin yet', { error, retryMs: Math.round(firstPause) });
     }
-    this.#loops = [this.#keepInStep(firstPause), this.#follower.run(), this.#keepBucketTidy()];
+    this.#upkeep = new Upkeep(this.#ports, this.#cache, () => this.#topics.values());
+    this.#loops = [this.#keepInStep(firstPause), this.#follower.run(), this.#keepBucketTidy(), this.#upkeep.run()];
     logger.debug('tier daemon started', { atMs: clock.nowMs() });
   }
 
@@ -341,6 +360,13 @@ class Daemon implements TierDaemon {
       { name: 'tier_stage_cpu_ms_total', value: counters.stageCpuMs },
       { name: 'tier_encode_cpu_ms_total', value: counters.encodeCpuMs },
       { name: 'tier_verify_cpu_ms_total', value: counters.verifyCpuMs },
+      { name: 'tier_compact_cpu_ms_total', value: counters.compactCpuMs },
+      { name: 'tier_rewrites_total', value: counters.rewrites },
+      { name: 'tier_rewritten_files_total', value: counters.rewrittenFiles },
+      { name: 'tier_rewritten_bytes_total', value: counters.rewrittenBytes },
+      { name: 'tier_swept_objects_total', value: counters.sweptObjects },
+      { name: 'tier_swept_bytes_total', value: counters.sweptBytes },
+      { name: 'tier_upkeep_failures_total', value: counters.upkeepFailures },
       ...topics.flatMap((topic): MetricSample[] => {
         const labels = { topic: topic.name };
         const { coldBytes, files } = statusOf(topic);
@@ -363,6 +389,7 @@ class Daemon implements TierDaemon {
     this.#stop.abort(new LakeError('cancelled', 'the tier daemon is stopping'));
     this.#lookAgain.wake();
     this.#follower.wake();
+    this.#upkeep?.wake();
     await Promise.allSettled([...this.#loops, ...[...this.#topics.values()].map((topic) => topic.close())]);
     await this.#cache?.close();
     await this.#spool.remove();

@@ -9,6 +9,7 @@ import type { FetchedPartition, FetchPartition } from '../client/index.js';
 import type { BoundaryMove, PartitionState, TopicState } from '../control/index.js';
 import {
   backoffMs,
+  hourMs,
   isLakeError,
   LakeError,
   type Offset,
@@ -38,6 +39,8 @@ const idleMs = 60_000;
 const filesAhead = 2;
 /** A partition that has this part of a file joins the cut of one that has a whole. */
 const joinsCutAt = 0.75;
+/** For so long it is certain whether a file was committed: the metadata files of that time are there. */
+const discardAgeMsMax = hourMs;
 /** So often may a partition fail before its spool makes room for others. */
 const shedAfterFailures = 3;
 
@@ -54,6 +57,8 @@ export class TopicTier {
   /** Cuts and commits that failed and were tried again. */
   failures = 0;
   settings: TopicSettings;
+  /** Aborted when the topic is closed or the daemon stops. */
+  readonly signal: AbortSignal;
   readonly #ports: TierPorts;
   readonly #logger: Logger;
   readonly #folder: string;
@@ -84,6 +89,7 @@ export class TopicTier {
     this.#logger = ports.logger.child({ topic: state.name, topicId: state.id });
     this.#folder = join(ports.spoolDir, state.id);
     this.#signal = AbortSignal.any([ports.stop, this.#stop.signal]);
+    this.signal = this.#signal;
     setMaxListeners(0, this.#signal);
     this.#wakeup = new Wakeup(ports.clock);
     this.#reports = new BoundaryReports(ports, state.id, this.#logger, this.#signal);
@@ -135,12 +141,6 @@ export class TopicTier {
   get isCutting(): boolean {
     for (const { phase } of this.partitions.values()) if (phase === 'cutting' || phase === 'ready') return true;
     return false;
-  }
-
-  get pendingRawBytes(): number {
-    let bytes = 0;
-    for (const { spool } of this.partitions.values()) bytes += spool.rawBytes;
-    return bytes;
   }
 
   /** Records below the high watermark that are not in the table. */
@@ -336,12 +336,12 @@ export class TopicTier {
       const snapshot = await withDeadline(`loading the table of ${this.name}`, settings.bucketTimeoutMs, clock, this.#signal, (signal) =>
         this.table.load(signal),
       );
-      this.#adopt(snapshot);
+      this.adopt(snapshot);
       return snapshot;
     });
   }
 
-  #adopt(snapshot: TableSnapshot): void {
+  adopt(snapshot: TableSnapshot): void {
     this.#columns.adopt(snapshot.columns);
     for (const partition of this.partitions.values()) {
       const boundary = boundaryOf(snapshot.partitions, partition.partition);
@@ -361,8 +361,10 @@ export class TopicTier {
 
   /** Removes the object of a range that is lost, only where the table shows that it is not in it and can no longer come. */
   #discard(partition: TieredPartition, snapshot: TableSnapshot): void {
-    const move = partition.prepared?.move;
+    const { move, beganMs = 0 } = partition.prepared ?? {};
     if (move === undefined || boundaryOf(snapshot.partitions, partition.partition) <= move.from) return;
+    // An old one may be in the table's past: it is left to the sweep.
+    if (this.#ports.clock.nowMs() - beganMs > discardAgeMsMax) return;
     const committed = new Set(filesOfPartition(snapshot, partition.partition).map((file) => file.key));
     for (const { key } of move.files) if (!committed.has(key)) this.#removeObject(key);
   }
@@ -513,6 +515,7 @@ export class TopicTier {
       moves: cuts.map((cut) => cut.move),
       columns: this.#columns.forCommit(cuts.flatMap((cut) => cut.columns)),
       expireBeforeMs: clock.nowMs() - this.settings.snapshotMaxAgeMs,
+      notAfterMs: Math.min(...cuts.map((cut) => cut.beganMs)) + settings.sweepMinAgeMs / 2,
       nowMs: clock.nowMs(),
     };
     return { change, partitions: fitting };
@@ -520,6 +523,7 @@ export class TopicTier {
 
   #cutAgain(partition: TieredPartition): void {
     partition.cutTarget = Math.max(partition.cutTarget, partition.prepared?.move.to ?? 0);
+    for (const { key } of partition.prepared?.move.files ?? []) this.#removeObject(key);
     partition.cutFailed();
     this.#wakeup.wake();
   }
@@ -544,7 +548,7 @@ export class TopicTier {
       metadataVersion: snapshot.metadataVersion,
       moves: pending.change.moves.map((move) => `${move.partition}:${move.from}-${move.to}`).join(' '),
     });
-    this.#adopt(snapshot);
+    this.adopt(snapshot);
     this.#onFetchable();
     this.#wakeup.wake();
   }
@@ -563,9 +567,10 @@ export class TopicTier {
       return;
     }
     this.#pending = undefined;
+    const isLate = this.#ports.clock.nowMs() > (pending.change.notAfterMs ?? Number.POSITIVE_INFINITY);
     for (const partition of pending.partitions) {
       if (boundaryOf(snapshot.partitions, partition.partition) > partition.boundary) this.#moved(partition, snapshot);
-      else if (!this.#columns.fits(partition.prepared?.columns ?? [])) this.#cutAgain(partition);
+      else if (!this.#columns.fits(partition.prepared?.columns ?? []) || isLate) this.#cutAgain(partition);
     }
     this.#wakeup.wake();
   }

@@ -44,6 +44,7 @@ interface SimTopic {
 
 const topicConfig = {
   'lake.commit.interval.ms': '100000000',
+  'lake.delete.max.delay.ms': '86400000',
   'lake.file.bytes': '1000000',
   'lake.snapshot.max.age.ms': '86400000',
   'lake.value.format': 'auto',

@@ -220,6 +220,17 @@ it('keeps no sample of a commit that moves no boundary', async () => {
   expect(await samples()).toBe(before);
 });
 
+it('is not sent when its files may have been swept by now, unless it is there already', async () => {
+  const store = memoryStore();
+  const table = await filled(store);
+  const now = systemClock.nowMs();
+  const late = { ...change([move(table, 0, 40, 50)]), notAfterMs: now - 1 };
+  await expect(table.commit(late)).rejects.toMatchObject({ code: 'commit-stale', facts: { notAfterMs: now - 1 } });
+  expect(boundaryOf((await table.load()).partitions, 0)).toBe(40);
+  await table.commit({ ...late, notAfterMs: now + 60_000 });
+  expect(boundaryOf(table.snapshot?.partitions ?? [], 0)).toBe(50);
+});
+
 describe('the snapshots of a table', () => {
   const snapshots = async (store: ObjectStore, table: TopicTable): Promise<number> => {
     const version = table.snapshot?.metadataVersion ?? 0;

@@ -41,6 +41,8 @@ export interface ColdFileOrder {
   readonly lastOffset: Offset;
   /** Further key-value metadata. */
   readonly footer: Readonly<Record<string, string>> | undefined;
+  /** zstd's. */
+  readonly compressionLevel: number;
   readonly outPath: string;
 }
 
@@ -58,6 +60,7 @@ export async function writeColdFile(order: ColdFileOrder, engine: ColumnEngine):
   const options = [
     'FORMAT parquet',
     'COMPRESSION zstd',
+    `COMPRESSION_LEVEL ${order.compressionLevel}`,
     'PARQUET_VERSION v2',
     `ROW_GROUP_SIZE ${rowGroupRows(rows, rawBytes)}`,
     `FIELD_IDS ${fieldIdsClause(columns)}`,

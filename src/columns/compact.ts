@@ -16,6 +16,9 @@ import { typedDigest } from './typed-digest.js';
 /** Inputs of one job: DuckDB keeps the footer of each, tens of KB, until the last is read. */
 export const compactInputsMax = 1000;
 
+/** zstd's own. What is compacted is read for years. */
+const defaultLevel = 3;
+
 /** What one input gives to the output. */
 interface Share {
   readonly input: CompactInput;
@@ -59,7 +62,10 @@ export async function compact(job: CompactJob, engine: ColumnEngine): Promise<Om
   try {
     const typed = await typedDigest(paths, job.typedColumns, fromOffset, engine);
     const order = { select: `SELECT * FROM ${from} WHERE _offset >= ${fromOffset}`, rows, rawBytes, digest, ...range };
-    const written = await writeColdFile({ ...order, typedColumns: job.typedColumns, footer: job.footer, outPath: job.outPath }, engine);
+    const written = await writeColdFile(
+      { ...order, typedColumns: job.typedColumns, footer: job.footer, compressionLevel: defaultLevel, outPath: job.outPath },
+      engine,
+    );
     if (written.rows !== rows) throw new LakeError('internal', `${job.outPath} has ${written.rows} rows, not ${rows}`);
     return { ...written, ...range, rawBytes, typedDigest: typed, ...(await timestampRange(job.outPath, engine)) };
   } catch (error) {

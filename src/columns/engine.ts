@@ -59,6 +59,8 @@ export class ColumnEngine {
         memory_limit: `${Math.floor(this.#memoryBytes / MiB)}MiB`,
         temp_directory: join(this.tempDir, `duckdb-${process.pid}`),
         preserve_insertion_order: 'true',
+        // What is verified is what lies on the disk, not what was there a moment ago.
+        enable_external_file_cache: 'false',
         autoinstall_known_extensions: 'false',
         autoload_known_extensions: 'false',
       });

@@ -57,6 +57,8 @@ export interface StageResult {
   /** Order-sensitive digest over the raw batches' records; see `digest.ts`. Composes by concatenation. */
   readonly digest: string;
   readonly pairs: readonly ColumnPair[];
+  /** No field of a value is NaN or Infinity, which some writers of JSON put where a number is expected. */
+  readonly isFinite: boolean;
   /** Batches that could not be decoded and went to `_raw_batch`. */
   readonly rawBatches: number;
   readonly cpuMs: number;

@@ -46,6 +46,7 @@ export class ValueScanner {
   readonly #document: number[] = [];
   readonly #indexByName = new Map<string, number>();
   #documents = 0;
+  #hasOnlyFinite = true;
   #pairCount = 0;
   /** Name index and kind bit of what was added since `mark`, by turns. */
   readonly #sinceMark: number[] = [];
@@ -75,6 +76,11 @@ export class ValueScanner {
   /** Number of pairs found so far. */
   get pairCount(): number {
     return this.#pairCount;
+  }
+
+  /** No field has been NaN or Infinity so far, also in values that turned out to be no JSON. */
+  get isFinite(): boolean {
+    return this.#hasOnlyFinite;
   }
 
   /** Remembers what is known, for `rewind`. */
@@ -276,9 +282,11 @@ export class ValueScanner {
   /** NaN, Inf, Infinity in any case: the reader takes them, they are of no kind. */
   #notFinite(): boolean {
     this.#kind = noKind;
-    if (this.#exactlyAnyCase('nan')) return true;
-    if (!this.#exactlyAnyCase('inf')) return false;
-    this.#exactlyAnyCase('inity');
+    if (!this.#exactlyAnyCase('nan')) {
+      if (!this.#exactlyAnyCase('inf')) return false;
+      this.#exactlyAnyCase('inity');
+    }
+    this.#hasOnlyFinite = false;
     return true;
   }
 

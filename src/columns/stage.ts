@@ -203,6 +203,7 @@ class Stager {
       rawBytes: this.#rawBytes,
       digest: this.#digest.toString(),
       pairs: this.#scanner?.pairs() ?? [],
+      isFinite: this.#scanner?.isFinite ?? true,
       rawBatches: this.#rawBatches,
     };
   }

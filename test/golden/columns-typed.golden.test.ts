@@ -83,9 +83,12 @@ describe('a typed column', () => {
         ),
       );
       const [row] = await files.typedRows(staged.path, all);
-      expect(row).toEqual(
-        all.map((column) => expected.find((field) => field.name === column.name && field.kind === column.kind)?.value ?? null),
-      );
+      const worked = all.map((column) => expected.find((field) => field.name === column.name && field.kind === column.kind)?.value ?? null);
+      expect(row).toEqual(worked);
+      // The encoder knows which kinds there are.
+      const names = all.map((column) => `"${column.columnName.replaceAll('"', '""')}"`);
+      const { path } = await files.encode([staged], all);
+      expect(await files.rows(`SELECT ${names.join(', ')} FROM '${path}'`)).toEqual([worked]);
     });
   }
 

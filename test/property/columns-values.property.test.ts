@@ -115,6 +115,16 @@ const anyValue = fc.oneof(
   { weight: 1, arbitrary: fc.constant(null) },
 );
 
+/** Values of a field that are all of one kind, or of none. */
+const ofOneKind = fc
+  .constantFrom<((text: string) => boolean)[]>(
+    (text) => /^-?(0|[1-9]\d{0,17})$/.test(text),
+    (text) => /^-?(0|[1-9]\d*)(\.\d+)?([eE]-?\d{1,2})?$/.test(text) && /[.eE]/.test(text),
+    (text) => /^(true|false)$/.test(text),
+    (text) => /^["[{]/.test(text) || /^-?[1-9]\d{19,}$/.test(text),
+  )
+  .chain((isOfKind) => fc.array(fc.oneof(value.filter(isOfKind), fc.constant('null')), { minLength: 1, maxLength: 12 }));
+
 describe('typed columns of any value', () => {
   it('are what an independent reader finds, and the scanner foretells exactly their pairs', async () => {
     await fc.assert(
@@ -134,6 +144,28 @@ describe('typed columns of any value', () => {
         expect(rows).toEqual(expected);
       }),
       { numRuns: 60 },
+    );
+  }, 60_000);
+
+  it('are the same where the encoder knows that a field is of one kind', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(ofOneKind, { minLength: 1, maxLength: 6 }),
+        fc.array(anyValue, { maxLength: 1 }),
+        async (fields, others) => {
+          const documents = Array.from({ length: 20 }, (_, i) => {
+            const members = fields.flatMap((values, index) => (i % (index + 2) === 1 ? [] : [`"f${index}":${values[i % values.length]}`]));
+            return Buffer.from(`{${members.join(',')}}`);
+          });
+          const staged = await files.stageValues([...documents, ...others]);
+          const columns: TypedColumn[] = assignColumns([], staged.pairs);
+          const encoded = await files.encode([staged], columns);
+          const list = columns.map((column) => `"${column.columnName.replaceAll('"', '""')}"`);
+          const cold = await files.rows(`SELECT ${['_offset', ...list].join(', ')} FROM '${encoded.path}' ORDER BY _offset`);
+          expect(cold.map((row) => row.slice(1))).toEqual(await files.typedRows(staged.path, columns));
+        },
+      ),
+      { numRuns: 40 },
     );
   }, 60_000);
 });

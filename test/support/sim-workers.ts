@@ -181,6 +181,7 @@ export function simWorkers(before?: (job: ColumnJob) => void | Promise<void>): C
           rawBytes,
           digest: digestOf(rows),
           pairs: pairsOf(rows),
+          isFinite: true,
           rawBatches: 0,
           cpuMs: 1,
         };

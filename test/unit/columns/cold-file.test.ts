@@ -225,6 +225,18 @@ describe('an encoded file', () => {
     expect(encoded.metrics.filter((metric) => metric.fieldId >= 100).map((metric) => metric.nulls)).toEqual(columns.map(() => 1));
   });
 
+  it('keeps NaN and Infinity out of columns that are of one kind otherwise', async () => {
+    const values = ['{"b":true,"t":"a","l":1,"d":1.5}', '{"b":NaN,"t":-Infinity,"l":Infinity,"d":nan}'];
+    const staged = await files.stage([batchOf(0, values)], { endOffset: 2 });
+    const columns = assignColumns([], staged.pairs);
+    const encoded = await files.encode([staged], columns);
+    expect(await files.rows(`SELECT b, t, l::INTEGER, d FROM '${encoded.path}' ORDER BY _offset`)).toEqual([
+      [true, 'a', 1, 1.5],
+      [null, null, null, null],
+    ]);
+    await files.verify([staged], encoded, columns);
+  });
+
   it('carries digest and range in its footer, and Iceberg figures for each column', async () => {
     const values = [`{"n":-5,"d":-0.0,"t":"${'é'.repeat(20)}","b":true}`, '{"n":7,"d":2.5,"t":"a"}'];
     const staged = await files.stage([batchOf(0, values)], { endOffset: 2 });

@@ -9,7 +9,7 @@ import { type ColdFileFooter, readFileFooter, writeColdFile } from './cold-file.
 import { composeDigests, emptyDigest } from './digest.js';
 import type { ColumnEngine } from './engine.js';
 import type { CompactInput, CompactJob, CompactResult } from './jobs.js';
-import { digestOfFile } from './read-digest.js';
+import { digestOfFile, digestsOfFile } from './read-digest.js';
 import { baseColumns, quoteText, readSchemaMap, tableColumns } from './schema.js';
 import { typedDigest } from './typed-digest.js';
 
@@ -46,7 +46,7 @@ export async function compact(job: CompactJob, engine: ColumnEngine): Promise<Om
   const shares: Share[] = [];
   for (const input of inputs) {
     const footer = checkedFooter(input, job);
-    if (input.lastOffset >= fromOffset) shares.push(await shareOf(input, footer, fromOffset, job, engine));
+    if (input.lastOffset >= fromOffset) shares.push(shareOf(input, footer, fromOffset, job));
   }
   const withRows = shares.filter((share) => share.rows > 0);
   const rows = withRows.reduce((sum, share) => sum + share.rows, 0);
@@ -88,18 +88,10 @@ function checkedFooter(input: CompactInput, job: CompactJob): ColdFileFooter {
 }
 
 /** An input's rows at or above an offset. Of one that is cut, the digests of both parts must make up its own. */
-async function shareOf(
-  input: CompactInput,
-  footer: ColdFileFooter,
-  fromOffset: Offset,
-  job: CompactJob,
-  engine: ColumnEngine,
-): Promise<Share> {
+function shareOf(input: CompactInput, footer: ColdFileFooter, fromOffset: Offset, job: CompactJob): Share {
   if (input.baseOffset >= fromOffset) return { input, digest: input.digest, rows: footer.rows, rawBytes: footer.rawBytes };
-  const range = rangeOf(input, job);
-  const dropped = await digestOfFile(range, engine, { where: `_offset < ${fromOffset}` });
-  const kept = await digestOfFile(range, engine, { where: `_offset >= ${fromOffset}` });
-  const whole = composeDigests(dropped.toString(), kept.toString());
+  const { below, rest: kept } = digestsOfFile(rangeOf(input, job), fromOffset);
+  const whole = composeDigests(below.toString(), kept.toString());
   if (whole !== input.digest) throw damaged(input, `its digest is ${whole}`);
   const rawBytes = Math.round((footer.rawBytes * kept.count) / Math.max(1, footer.rows));
   return { input, digest: kept.toString(), rows: kept.count, rawBytes };
@@ -107,7 +99,7 @@ async function shareOf(
 
 /** Where a compaction failed, whether this input is to blame. */
 async function checkWhole(input: CompactInput, job: CompactJob, engine: ColumnEngine): Promise<void> {
-  const digest = (await digestOfFile(rangeOf(input, job), engine)).toString();
+  const digest = digestOfFile(rangeOf(input, job)).toString();
   if (digest !== input.digest) throw damaged(input, `its digest is ${digest}`);
   await typedDigest([input.path], job.typedColumns, input.baseOffset, engine);
 }

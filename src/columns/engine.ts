@@ -11,7 +11,7 @@ import { LakeError, MiB } from '../kernel/index.js';
 const memoryBytesMin = 128 * MiB;
 
 export interface ColumnEngineOptions {
-  /** For DuckDB's spill files and for read-back files, which are removed after their job. */
+  /** For DuckDB's spill files. */
   readonly tempDir: string;
   readonly memoryBytes: number;
 }
@@ -20,7 +20,6 @@ export class ColumnEngine {
   readonly tempDir: string;
   readonly #memoryBytes: number;
   #instance: DuckDBInstance | undefined;
-  #temporaryFiles = 0;
 
   constructor(options: ColumnEngineOptions) {
     this.tempDir = options.tempDir;
@@ -36,12 +35,6 @@ export class ColumnEngine {
     } finally {
       connection.closeSync();
     }
-  }
-
-  /** A path in the temporary folder that this process has not used. */
-  temporaryPath(suffix: string): string {
-    mkdirSync(this.tempDir, { recursive: true });
-    return join(this.tempDir, `${process.pid}-${this.#temporaryFiles++}-${suffix}`);
   }
 
   close(): void {

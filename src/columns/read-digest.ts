@@ -1,8 +1,8 @@
-/** The digest of a cold file's rows, from the file itself: what `stage.ts` computed from the raw batches must come out again. */
+/** The digest of a cold file's rows, from its pages: what `stage.ts` computed from the raw batches must come out again. */
 import type { LakeError, Offset, PartitionId } from '../kernel/index.js';
+import { ColdFileReader, type ColdRows } from './cold-rows.js';
+import { ColumnRooms } from './column-chunk.js';
 import { RecordDigest } from './digest.js';
-import type { ColumnEngine } from './engine.js';
-import { type ReadBackOptions, type ReadRows, readBack } from './read-back.js';
 
 export interface DigestRange {
   readonly path: string;
@@ -14,29 +14,67 @@ export interface DigestRange {
   readonly differs: (what: string) => LakeError;
 }
 
-/** Of all rows, or of those that `options` ask for. Errors: `cold-corrupt`, and what `differs` makes. */
-export async function digestOfFile(range: DigestRange, engine: ColumnEngine, options: ReadBackOptions = {}): Promise<RecordDigest> {
-  const digest = new RecordDigest();
-  let previous: Offset = range.baseOffset - 1;
-  await readBack(range.path, engine, options, (rows) => {
-    previous = digestRows(range, rows, digest, previous);
-    return true;
-  });
-  return digest;
+/** Of this process: a job runs to its end before the next one begins. */
+const rooms = new ColumnRooms();
+
+/** Of the rows below an offset, and of those at or above it. Errors: `cold-corrupt`, and what `differs` makes. */
+export function digestsOfFile(range: DigestRange, splitAt: Offset): { readonly below: RecordDigest; readonly rest: RecordDigest } {
+  const below = new RecordDigest();
+  const rest = new RecordDigest();
+  const file = new ColdFileReader(range.path, rooms);
+  try {
+    let previous: Offset = range.baseOffset - 1;
+    for (const span of file.spans) {
+      const rows = file.rows(span);
+      const split = rows.rowAtOrBelow(splitAt - 1) + 1;
+      previous = digestRows(range, rows, below, rest, split, previous);
+    }
+  } finally {
+    file.close();
+  }
+  return { below, rest };
 }
 
-/** Takes in the rows; answers the last offset. */
-function digestRows(range: DigestRange, rows: ReadRows, digest: RecordDigest, lastOffset: Offset): Offset {
-  const { key, value, headerValue } = rows;
+/** Of all rows. Errors: as `digestsOfFile`. */
+export function digestOfFile(range: DigestRange): RecordDigest {
+  return digestsOfFile(range, range.baseOffset).rest;
+}
+
+/** Takes in the rows, those before `split` into `below`; answers the last offset. */
+function digestRows(
+  range: DigestRange,
+  rows: ColdRows,
+  below: RecordDigest,
+  rest: RecordDigest,
+  split: number,
+  lastOffset: Offset,
+): Offset {
+  const { key, value, headerValue, offsets, timestampsMs } = rows;
+  const isUniform = rows.isUniform();
+  const timestampType = rows.timestampType(0);
+  const leaderEpoch = rows.leaderEpoch(0);
+  const keyStarts = key.starts;
+  const keyLengths = key.lengths;
+  const valueStarts = value.starts;
+  const valueLengths = value.lengths;
   let previous = lastOffset;
   let entry = 0;
   for (let row = 0; row < rows.rows; row++) {
-    const offset = rows.offset(row);
-    const entriesEnd = rows.headersEnd(entry);
+    const digest = row < split ? below : rest;
+    const offset = offsets[row] as number;
     if (offset <= previous || offset > range.lastOffset) throw range.differs(`offset ${offset} follows ${previous}`);
     if (rows.partition(row) !== range.partition) throw range.differs(`partition ${rows.partition(row)} at offset ${offset}`);
     if (!rows.isTimestampWhole(row)) throw range.differs(`the timestamp at offset ${offset} is not whole`);
     previous = offset;
+    if (isUniform) {
+      digest.begin(offset, timestampsMs[row] as number, timestampType, leaderEpoch, -1, -1, -1, -1);
+      digest.bytes(key.view, keyStarts[row] as number, keyLengths[row] as number);
+      digest.bytes(value.view, valueStarts[row] as number, valueLengths[row] as number);
+      digest.word(0);
+      digest.end();
+      continue;
+    }
+    const entriesEnd = rows.headersEnd(entry);
     if (rows.isRawBatch(row)) {
       digest.beginRawBatch(offset);
       digest.bytes(rows.rawBatch.view, rows.rawBatch.starts[row] as number, rows.rawBatch.lengths[row] as number);
@@ -46,7 +84,7 @@ function digestRows(range: DigestRange, rows: ReadRows, digest: RecordDigest, la
     }
     digest.begin(
       offset,
-      rows.timestampMs(row),
+      timestampsMs[row] as number,
       rows.timestampType(row),
       rows.leaderEpoch(row),
       rows.producerIdHigh(row),
@@ -54,8 +92,8 @@ function digestRows(range: DigestRange, rows: ReadRows, digest: RecordDigest, la
       rows.producerEpoch(row),
       rows.sequence(row),
     );
-    digest.bytes(key.view, key.starts[row] as number, key.lengths[row] as number);
-    digest.bytes(value.view, value.starts[row] as number, value.lengths[row] as number);
+    digest.bytes(key.view, keyStarts[row] as number, keyLengths[row] as number);
+    digest.bytes(value.view, valueStarts[row] as number, valueLengths[row] as number);
     const headersEnd = rows.isHeader(entry) ? entriesEnd : entry;
     digest.word(headersEnd - entry);
     for (; entry < headersEnd; entry++) {

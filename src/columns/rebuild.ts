@@ -3,7 +3,7 @@
  * field a consumer or a recovery sees is: offset, timestamp and type, key, value, headers, leader epoch, producer and sequence.
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { invariant, LakeError, none, type Offset, type TimestampMs } from '../kernel/index.js';
+import { LakeError, none, type Offset, type TimestampMs } from '../kernel/index.js';
 import { RecordBatchWriter, type RecordHeader } from '../wire/index.js';
 import { ColdFileReader, type ColdRows } from './cold-rows.js';
 import { ColumnRooms } from './column-chunk.js';
@@ -230,7 +230,7 @@ function headersOf(rows: ColdRows, entry: number): RecordHeader[] {
   const headers: RecordHeader[] = [];
   for (let i = entry; i < rows.headersEnd(entry); i++) {
     const keys = rows.headerKeyRows(i);
-    invariant((keys.lengths[i] as number) >= 0, 'a header has a key');
+    if ((keys.lengths[i] as number) < 0) throw new LakeError('cold-corrupt', 'a header of a cold file has no key');
     headers.push({ key: keys.slice(i), value: (rows.headerValue.lengths[i] as number) < 0 ? null : rows.headerValue.slice(i) });
   }
   return headers;

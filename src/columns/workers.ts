@@ -22,7 +22,7 @@ export interface ColumnWorkersOptions {
   /** Children at most. */
   readonly count: number;
   /**
-   * For spill files and read-back files; made where it is missing. Each worker has a folder of its own in it, which is removed when
+   * For spill files; made where it is missing. Each worker has a folder of its own in it, which is removed when
    * the worker ends, or by the next pool there.
    */
   readonly tempDir: string;
@@ -92,7 +92,7 @@ class Worker {
           }),
         );
         this.#pending = undefined;
-        // A read-back file is as large as what it was read from, and a killed worker leaves its own.
+        // A killed worker leaves what DuckDB has spilled.
         rm(tempDir, { recursive: true, force: true }).then(resolve, () => resolve());
       };
       this.#child.once('exit', (code, signal) => onEnd(signal ?? `exit code ${String(code)}`));

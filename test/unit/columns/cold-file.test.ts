@@ -165,7 +165,7 @@ describe('verification', () => {
       );
       const fieldIds = `{${ids.map(([column, id]) => `"${String(column)}": ${String(id)}`).join(', ')}, _headers: {__duckdb_field_id: 7, element: {__duckdb_field_id: 8, key: 9, key_raw: 10, "value": 11}}}`;
       await files.rows(
-        `COPY (SELECT * REPLACE (${expression} AS "${name}") FROM '${path}') TO '${altered}' (FORMAT parquet, FIELD_IDS ${fieldIds})`,
+        `COPY (SELECT * REPLACE (${expression} AS "${name}") FROM '${path}') TO '${altered}' (FORMAT parquet, COMPRESSION zstd, FIELD_IDS ${fieldIds})`,
       );
       expect(await codeOf(files.verify([staged], { rows: staged.rows, digest: staged.digest, path: altered } as never, columns))).toBe(
         'verify-failed',
@@ -182,7 +182,7 @@ describe('verification', () => {
       const altered = files.path('altered.parquet');
       const fieldIds =
         '{_partition_id: 1, _offset: 2, _timestamp: 3, _timestamp_raw: 4, _key: 5, _value: 6, _timestamp_type: 12, _leader_epoch: 13}';
-      await files.rows(`COPY (${rows}) TO '${altered}' (FORMAT parquet, FIELD_IDS ${fieldIds})`);
+      await files.rows(`COPY (${rows}) TO '${altered}' (FORMAT parquet, COMPRESSION zstd, FIELD_IDS ${fieldIds})`);
       expect(await codeOf(files.verify([staged], { rows: staged.rows, digest: staged.digest, path: altered } as never, columns))).toBe(
         'verify-failed',
       );

@@ -49,7 +49,7 @@ async function cold(baseOffset: number, values: readonly (string | null)[], colu
 /** A cold file that was not made by us. */
 async function altered(select: string, columns: readonly TypedColumn[] = []): Promise<string> {
   const path = files.path('altered.parquet');
-  await files.rows(`COPY (${select}) TO '${path}' (FORMAT parquet, FIELD_IDS ${fieldIdsClause(tableColumns(columns))})`);
+  await files.rows(`COPY (${select}) TO '${path}' (FORMAT parquet, COMPRESSION zstd, FIELD_IDS ${fieldIdsClause(tableColumns(columns))})`);
   return path;
 }
 

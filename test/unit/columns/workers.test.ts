@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -95,22 +95,15 @@ describe('column workers', () => {
   });
 
   it('leave no temporary file behind when they are killed, nor those of a service that was', async () => {
-    const staged = await workers.run(stageJob(1000));
-    const encoded = await workers.run({
-      kind: 'encode',
-      staged: [staged],
-      typedColumns: [],
-      valueFormat: 'bytes',
-      outPath: join(dir, 'cold'),
-    });
-    const temporary = (): string[] => readdirSync(join(dir, 'tmp'), { recursive: true }).map(String);
-    const range = { path: encoded.path, partition: 0, baseOffset: 0, lastOffset: 999_999, rows: 1_000_000, digest: encoded.digest };
-    const verify = { kind: 'verify', ...range, typedColumns: [], valueFormat: 'bytes', typedRowGroups: 1 } as const;
-    const running = workers.run(verify).catch(code);
-    await vi.waitUntil(() => temporary().some((name) => name.includes('read-back')), { interval: 1, timeout: 20_000 });
-    process.kill(workers.pids[0] as number, 'SIGKILL');
-    expect(await running).toBe('worker-died');
-    await vi.waitUntil(() => !temporary().some((name) => name.includes('read-back')), { timeout: 5000 });
+    const staged = await workers.run(stageJob(1));
+    const encode = { kind: 'encode', staged: [staged], typedColumns: [], valueFormat: 'bytes' } as const;
+    await workers.run({ ...encode, outPath: join(dir, 'cold') });
+    const [pid] = workers.pids;
+    // DuckDB spills into its folder.
+    const folder = join(dir, 'tmp', `worker-${pid}`);
+    writeFileSync(join(folder, 'spilled'), 'x');
+    process.kill(pid as number, 'SIGKILL');
+    await vi.waitUntil(() => !existsSync(folder), { timeout: 5000 });
 
     const dead = join(dir, 'tmp', 'worker-999999999');
     mkdirSync(dead);

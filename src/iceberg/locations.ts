@@ -49,6 +49,11 @@ export function keyOf(table: TableAddress, location: string): string {
   });
 }
 
+/** Whether two locations are one place, however they are written. */
+export function isSameLocation(a: string, b: string): boolean {
+  return plain(a).replace(/\/+$/, '') === plain(b).replace(/\/+$/, '');
+}
+
 /** `file:/x`, `file:///x` and `/x` are one place; so are `s3:`, `s3a:` and `s3n:`. */
 function plain(location: string): string {
   return location.replace(/^file:\/*/, '/').replace(/^s3[an]:/, 's3:');

@@ -20,6 +20,8 @@ export interface ManifestSource {
   /** Of the table's default spec; manifests of others are left as they are. */
   readonly specId: number;
   readonly snapshotId: SnapshotId;
+  /** The bucket was moved: no manifest stays as it is, since each names its files where they were. */
+  readonly isMoved: boolean;
   readonly entries: (manifest: ManifestFile) => Promise<readonly ManifestEntry[]>;
   readonly write: (entries: readonly NewManifestEntry[]) => Promise<ManifestFile>;
 }
@@ -43,7 +45,16 @@ export async function carryManifests(
 ): Promise<{ readonly manifests: readonly ManifestFile[]; readonly removal: Removal }> {
   const live = listed.filter((manifest) => manifest.addedFiles + manifest.existingFiles > 0);
   const { untouched, rewritten, removal } = await removeFiles(source, live, removed);
-  return { manifests: [...rewritten, ...(await mergeManifests(source, untouched))], removal };
+  const carried = [...rewritten, ...(await mergeManifests(source, untouched))];
+  return { manifests: source.isMoved ? await rewriteOlder(source, carried) : carried, removal };
+}
+
+/** Every manifest that this snapshot has not written is written anew; one is in memory at a time. */
+async function rewriteOlder(source: ManifestSource, manifests: readonly ManifestFile[]): Promise<readonly ManifestFile[]> {
+  const own: ManifestFile[] = [];
+  for (const manifest of manifests)
+    own.push(manifest.addedSnapshotId === source.snapshotId ? manifest : await mergeGroup(source, [manifest]));
+  return own;
 }
 
 /** Writes each manifest anew that names a removed file: what stays as existing, what goes as deleted, both with their own numbers. */

@@ -5,7 +5,7 @@
 import { invariant, LakeError, type Random } from '../kernel/index.js';
 import type { ObjectStore } from '../objects/index.js';
 import { expireSnapshots } from './expire-snapshots.js';
-import { locationOf, type TableAddress } from './locations.js';
+import { isSameLocation, keyOf, locationOf, type TableAddress } from './locations.js';
 import { encodeManifest, encodeManifestList, entryStatus, type DataFile, type ManifestFile, type NewManifestEntry } from './manifest.js';
 import type { ManifestReader } from './manifest-reader.js';
 import { carryManifests, type Removal } from './next-manifests.js';
@@ -41,6 +41,11 @@ export interface SnapshotRequest {
   /** See `freshSnapshotId`. */
   readonly snapshotId: SnapshotId;
   readonly nowMs: number;
+  /**
+   * Where the table lies now, if that is not where its metadata says: the new metadata and all it names are at home there, and
+   * snapshots of before, whose manifests name the old place, leave it.
+   */
+  readonly location?: string;
   /** Members of the snapshot's summary beside `operation` and the counts. */
   readonly summary: Readonly<Record<string, string>>;
   readonly commitId: string;
@@ -84,7 +89,9 @@ export async function writeNextSnapshot(
     'a snapshot id is used once',
     { id: request.snapshotId },
   );
-  const address: TableAddress = { prefix: table.prefix, location: metadata.location };
+  const before: TableAddress = { prefix: table.prefix, location: metadata.location };
+  const address: TableAddress = { prefix: table.prefix, location: request.location ?? metadata.location };
+  const isMoved = !isSameLocation(address.location, before.location);
   const schema = currentSchema(metadata);
   const parent = currentSnapshot(metadata);
   const sequenceNumber = metadata.lastSequenceNumber + 1;
@@ -92,7 +99,8 @@ export async function writeNextSnapshot(
   const written: string[] = [];
 
   const writeManifest = async (entries: readonly NewManifestEntry[]): Promise<ManifestFile> => {
-    const bytes = await encodeManifest({ schema, spec }, entries);
+    const placed = isMoved ? entries.map((entry) => atHome(before, address, entry)) : entries;
+    const bytes = await encodeManifest({ schema, spec }, placed);
     const key = `${table.prefix}/metadata/${unique}-m${written.length}.avro`;
     written.push(key);
     await table.store.put(key, bytes, { ifAbsent: true, signal });
@@ -100,13 +108,14 @@ export async function writeNextSnapshot(
     return listManifest(path, bytes.length, spec.specId, request.snapshotId, sequenceNumber, entries);
   };
 
-  const listed = parent === null ? [] : await table.reader.manifests(address, parent, signal);
+  const listed = parent === null ? [] : await table.reader.manifests(before, parent, signal);
   const carried = await carryManifests(
     {
-      address,
+      address: before,
       specId: spec.specId,
       snapshotId: request.snapshotId,
-      entries: (manifest) => table.reader.entries(address, manifest, signal),
+      isMoved,
+      entries: (manifest) => table.reader.entries(before, manifest, signal),
       write: writeManifest,
     },
     listed,
@@ -141,7 +150,17 @@ export async function writeNextSnapshot(
     summary: { ...summaryOf(parent, request, carried.removal, manifests), ...request.summary, [commitIdProperty]: request.commitId },
     schemaId: schema.schemaId,
   };
-  return { metadata: withSnapshot(metadata, snapshot), snapshot, written };
+  return { metadata: withSnapshot(isMoved ? movedMetadata(metadata, address.location) : metadata, snapshot), snapshot, written };
+}
+
+function atHome<Entry extends NewManifestEntry>(before: TableAddress, after: TableAddress, entry: Entry): Entry {
+  return { ...entry, file: { ...entry.file, filePath: locationOf(after, keyOf(before, entry.file.filePath)) } };
+}
+
+/** Without the snapshots and metadata files of before, which name the old place, and without what refers to them. */
+function movedMetadata(metadata: TableMetadata, location: string): TableMetadata {
+  const { refs: _refs, statistics: _statistics, 'partition-statistics': _partitions, ...kept } = metadata.kept;
+  return { ...metadata, location, snapshots: [], snapshotLog: [], metadataLog: [], kept };
 }
 
 /** The metadata with this snapshot as the current one; the oldest go where there are too many. */

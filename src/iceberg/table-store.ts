@@ -250,7 +250,7 @@ export class TableStore {
       base === null
         ? []
         : [
-            ...base.metadata.metadataLog,
+            ...next.metadataLog,
             { timestampMs: base.metadata.lastUpdatedMs, metadataFile: locationOf(address, versionKey(this.prefix, base.version)) },
           ];
     const ids = [commitId, ...(earlier === undefined ? [] : commitIds(earlier))].slice(0, commitIdsMax);

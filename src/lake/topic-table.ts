@@ -7,6 +7,7 @@ import {
   addSchemaFields,
   expireSnapshots,
   freshSnapshotId,
+  isSameLocation,
   type ManifestReader,
   TableStore,
   type TableMetadata,
@@ -61,7 +62,8 @@ export interface TopicTable {
    * Makes a change durable and visible, exactly once: called again with the same commit id after an unknown outcome it finds
    * what it did. On a table that has moved meanwhile the change is put on top where each range still begins at its
    * boundary, each input of a rewrite is still listed and each column still has its place. A change that is so already (no
-   * log start above the present one, no snapshot to expire) resolves without a commit.
+   * log start above the present one, no snapshot to expire) resolves without a commit. The first commit to a table whose bucket was
+   * moved also writes its locations anew, for readers that are not ours.
    * Errors: `commit-stale` (facts: `partition`, `from`, `boundary`, or `partition`, `key`, or `column`, `fieldId`, or `notAfterMs`: load
    * and decide again),
    * `commit-lost` (others were faster again and again), `store-unavailable` and others of the store (outcome unknown).
@@ -191,7 +193,8 @@ class IcebergTopicTable implements TopicTable {
       return current.snapshot;
     }
     for (let rebase = 0; ; rebase++) {
-      if (isDone(current.snapshot, change) && !expires(current, change)) return current.snapshot;
+      const isNeeded = !isDone(current.snapshot, change) || expires(current, change) || this.#isMoved(current);
+      if (!isNeeded) return current.snapshot;
       requireFitting(this.topic, current.snapshot, change);
       this.#requireInTime(change);
       const { metadata, written } = await this.#next(current, change, signal);
@@ -246,13 +249,16 @@ class IcebergTopicTable implements TopicTable {
       [samplesProperty]: formatSamples(samples),
       [columnsProperty]: formatColumns([...snapshot.columns, ...added]),
     });
-    if (effect.operation === null) return { metadata: expireSnapshots(metadata, change.expireBeforeMs), written: [] };
+    const isMoved = this.#isMoved(current);
+    if (effect.operation === null && !isMoved) return { metadata: expireSnapshots(metadata, change.expireBeforeMs), written: [] };
     const next = await this.#table.nextSnapshot(
       metadata,
       {
-        operation: effect.operation,
+        // Of a table that was moved, the same files at another place.
+        operation: effect.operation ?? 'replace',
         dataFiles: effect.added.map(dataFileOf),
         removedFiles: effect.removed,
+        location: this.#objects.location(this.prefix),
         snapshotId: freshSnapshotId(metadata, this.#ports.random),
         nowMs: change.nowMs,
         summary: summaryOf(change),
@@ -261,6 +267,11 @@ class IcebergTopicTable implements TopicTable {
       signal,
     );
     return { metadata: expireSnapshots(next.metadata, change.expireBeforeMs), written: next.written };
+  }
+
+  /** Whether the bucket lies elsewhere than where the table was made: our readers do not mind, all others look at the old place. */
+  #isMoved({ version }: Loaded): boolean {
+    return version !== null && !isSameLocation(version.metadata.location, this.#objects.location(this.prefix));
   }
 
   garbage(rules: GarbageRules, signal?: AbortSignal): AsyncIterable<GarbageObject> {

@@ -163,6 +163,43 @@ describe('the next snapshot of a table', () => {
     expect(await there.table.readDataFiles(rewritten)).toHaveLength(2);
   });
 
+  it('is at home where its bucket was moved to, from the first commit on that is told', async () => {
+    const w = world();
+    let head = await created(w);
+    // Enough for manifests of several sizes, some of which this commit merges anyway.
+    for (let i = 0; i < 25; i++) head = await w.append(head, [file(i)]);
+    const location = `s3://elsewhere/${prefix}`;
+    const found = await w.change(head, { dataFiles: [file('new')], removedFiles: new Set([`${prefix}/data/7.parquet`]), location });
+
+    const { metadata } = found;
+    expect(metadata.location).toBe(location);
+    expect(metadata.tableUuid).toBe(head.metadata.tableUuid);
+    expect(metadata.snapshots).toHaveLength(1);
+    expect(metadata.snapshotLog).toHaveLength(1);
+    // Nothing that a reader follows names the old place.
+    expect(serializeTableMetadata(metadata).toString()).not.toContain('memory:');
+    const snapshot = currentSnapshot(metadata)!;
+    const reader = new ManifestReader(w.store);
+    const address = { prefix, location };
+    const manifests = await reader.manifests(address, snapshot);
+    const entries = (await Promise.all(manifests.map((manifest) => reader.entries(address, manifest)))).flat();
+    for (const path of [...manifests.map((manifest) => manifest.manifestPath), ...entries.map((entry) => entry.file.filePath)]) {
+      expect(path).toMatch(/^s3:\/\/elsewhere\//);
+    }
+    // The same files, each with its own sequence number.
+    const numbered = async (of: TableVersion): Promise<Set<string>> =>
+      new Set((await w.table.readDataFiles(of.metadata)).map((entry) => `${entry.key} ${entry.sequenceNumber}`));
+    const before = [...(await numbered(head))].filter((line) => !line.includes('/7.parquet'));
+    expect(await numbered(found)).toEqual(new Set([...before, `${prefix}/data/new.parquet 26`]));
+    // It goes on as any other.
+    const next = await w.append(found, [file('next')]);
+    expect(next.metadata.snapshots).toHaveLength(2);
+    expect(next.metadata.metadataLog).toEqual([
+      expect.objectContaining({ metadataFile: `${location}/metadata/v26.metadata.json` }),
+      expect.objectContaining({ metadataFile: `${location}/metadata/v27.metadata.json` }),
+    ]);
+  });
+
   it('says which manifest is damaged or missing', async () => {
     const w = world();
     const head = await w.append(await created(w), [file('a')]);

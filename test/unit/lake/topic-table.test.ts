@@ -90,6 +90,25 @@ describe('a topic table', () => {
     expect(read.columns).toHaveLength(names.length * 2);
   });
 
+  it('is at home in a bucket that was moved after a commit that changes nothing else, once', async () => {
+    const store = memoryStore();
+    const table = openTable(store);
+    await table.commit(change([move(table, 0, 0, 10)]));
+    const before = await table.load();
+    // The same objects, seen at another place.
+    Object.assign(store, { location: (key: string) => `s3://elsewhere/${key}` });
+    const there = openTable(store);
+    const nothing = { commitId: 'moved', moves: [], columns: [], nowMs: 0, expireBeforeMs: 0 };
+    const after = await there.commit(nothing);
+    expect(after.metadataVersion).toBe(before.metadataVersion + 1);
+    expect(after.files).toEqual(before.files);
+    expect(after.partitions).toEqual(before.partitions);
+    const metadata = (await store.get(`${table.prefix}/metadata/v2.metadata.json`)).toString();
+    expect(metadata).toContain(`"location":"s3://elsewhere/${table.prefix}"`);
+    expect(metadata).not.toContain('memory:');
+    expect((await there.commit({ ...nothing, commitId: 'again' })).metadataVersion).toBe(after.metadataVersion);
+  });
+
   it('puts a change on top of another writer that moved other partitions', async () => {
     const store = memoryStore();
     const [one, two] = [openTable(store), openTable(store)];

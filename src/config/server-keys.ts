@@ -65,6 +65,7 @@ const ownKeys = {
   'tier.sweep.grace.ms': long(hourMs, 'A file that left a table stays at least so long, and never shorter than query.timeout.ms.', {
     min: secondMs,
   }),
+  'tier.scrub.bytes.per.second': long(MiB, 'Budget of the slow scrub that reads all cold files again; 0 for none.', { min: 0 }),
   'query.concurrency': int(2, 'Queries run at once; a short queue waits behind them.', { min: 1, max: 64 }),
   'query.memory.bytes': long(GiB, 'Memory of one query; above it spills to disk, then fails.', { min: 64 * MiB }),
   'query.timeout.ms': long(5 * minuteMs, 'A query that takes longer is ended.', { min: 1 }),

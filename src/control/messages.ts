@@ -162,6 +162,12 @@ export interface ControlMethods {
   'broker.metrics': { params: Record<string, never>; result: { readonly samples: readonly ControlSample[] } };
   'tier.metrics': { params: Record<string, never>; result: { readonly samples: readonly ControlSample[] } };
 
+  /** *Streams* one `ScrubbedFile` a cold file, with an empty payload, as each has been read; of one topic or of all tiered ones. */
+  'tier.scrub': {
+    params: { readonly topic?: string };
+    result: { readonly files: number; readonly bytes: number; readonly findings: number; readonly holes: number };
+  };
+
   'tier.status': { params: { readonly topic?: string }; result: { readonly topics: readonly TierTopicStatus[] } };
 }
 
@@ -174,6 +180,18 @@ export interface HydratedPart {
   readonly baseOffset: Offset;
   /** Offset after the last batch of this part (its last offset delta spans holes). */
   readonly nextOffset: Offset;
+}
+
+/** A cold file that was read again; with a problem where it is not what was committed. */
+export interface ScrubbedFile {
+  readonly topic: TopicName;
+  readonly partition: PartitionId;
+  readonly key: string;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly problem?: string;
+  /** What to do about it. */
+  readonly hint?: string;
 }
 
 export interface CallOptions {

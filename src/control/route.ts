@@ -12,6 +12,7 @@ const tierMethods: Readonly<Record<TierMethod, true>> = {
   'tier.max-timestamp': true,
   'tier.topics-changed': true,
   'tier.metrics': true,
+  'tier.scrub': true,
   'tier.status': true,
 };
 

@@ -14,6 +14,7 @@ import { problemResponse } from './problem.js';
 import { queryRoute } from './query-route.js';
 import { produceRecordsRoute, readRecordsRoute, type RecordSink } from './records-route.js';
 import { type CatalogOptions, TableCatalog } from './table-catalog.js';
+import { scrubRoute } from './scrub-route.js';
 import { evictRoute, flushRoute } from './tier-route.js';
 import { storageRoute, topicRoute, topicsRoute } from './topics-route.js';
 
@@ -67,6 +68,7 @@ export function gatewayApp(options: GatewayOptions): Hono {
   app.post('/v1/topics/:topic/records', produceRecordsRoute(options.records));
   app.post('/v1/tier/flush', flushRoute(control));
   app.post('/v1/tier/evict', evictRoute(control));
+  app.post('/v1/tier/scrub', scrubRoute(control));
   app.route(catalogPath, catalogRoutes(new TableCatalog(control, options.catalog)));
   return app;
 }

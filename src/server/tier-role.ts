@@ -45,6 +45,7 @@ export async function startTierRole(config: ServerConfig, logger: Logger): Promi
       rewriteBytesPerRound: config.get('tier.upkeep.bytes'),
       sweepIntervalMs: config.get('tier.sweep.interval.ms'),
       sweepMinAgeMs: config.get('tier.sweep.min.age.ms'),
+      scrubBytesPerSecond: config.get('tier.scrub.bytes.per.second'),
       // A query that began on a snapshot may go on until its time limit.
       sweepGraceMs: Math.max(config.get('tier.sweep.grace.ms'), config.get('query.timeout.ms')),
     },

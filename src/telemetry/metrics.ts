@@ -57,6 +57,10 @@ export const metricSpecs = {
   tier_rewritten_bytes_total: counter('Bytes of these.'),
   tier_swept_objects_total: counter('Objects deleted that no snapshot needed any more.'),
   tier_swept_bytes_total: counter('Bytes of these.'),
+  tier_scrubbed_files_total: counter('Cold files read again and compared with what was committed.'),
+  tier_scrubbed_bytes_total: counter('Bytes of these.'),
+  tier_scrub_findings_total: counter('Of these, files that were not what was committed; the log names each.'),
+  tier_scrub_last_pass_seconds: gauge('When the background scrub last had read every cold file, seconds since 1970; 0 before.'),
   tier_upkeep_failures_total: counter('Compactions, sweeps and expiries that failed and are tried again, and damaged files met.'),
   object_requests_total: counter(
     'Requests to the bucket, by operation and outcome: HTTP requests on S3, calls on a directory.',

@@ -25,6 +25,9 @@ export interface TierCounters {
   sweptObjects: number;
   sweptBytes: number;
   upkeepFailures: number;
+  scrubbedFiles: number;
+  scrubbedBytes: number;
+  scrubFindings: number;
 }
 
 export interface TierPorts {

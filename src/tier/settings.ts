@@ -49,6 +49,10 @@ export interface TierSettings {
   readonly sweepObjectsMax: number;
   /** An object that no snapshot needs goes when it is so old; a file is committed within half of it, or uploaded again. */
   readonly sweepMinAgeMs: number;
+  /** Of the slow scrub in the background; 0 for none. At 1 MiB/s 84 GiB a day. */
+  readonly scrubBytesPerSecond: number;
+  /** Pause before each pass of it. */
+  readonly scrubPauseMs: number;
   /** How long after it was the current one a snapshot's objects stay: longer than any query. */
   readonly sweepGraceMs: number;
 }
@@ -81,6 +85,8 @@ export const defaultTierSettings: TierSettings = {
   sweepObjectsMax: 10_000,
   sweepMinAgeMs: dayMs,
   sweepGraceMs: hourMs,
+  scrubBytesPerSecond: MiB,
+  scrubPauseMs: hourMs,
 };
 
 /** Pieces are never smaller, whatever `lake.file.bytes` is. */

@@ -21,6 +21,7 @@ import {
   Semaphore,
   systemDisk,
   type TopicId,
+  secondMs,
 } from '../kernel/index.js';
 import { claimBucket, openTopicTable, type TopicTable } from '../lake/index.js';
 import { LocalCache, type ObjectStore, probeConditionalWrites } from '../objects/index.js';
@@ -30,6 +31,7 @@ import { Follower } from './follow.js';
 import { Hydrator } from './hydrate.js';
 import type { TierPorts } from './ports.js';
 import { defaultTierSettings, type TierSettings } from './settings.js';
+import { BackgroundScrub, holesOf, scrubTopic } from './scrub.js';
 import { openSpoolDir, type Processes, type SpoolDir } from './spool-dir.js';
 import { statusOf } from './topic-status.js';
 import { TopicTier } from './topic-tier.js';
@@ -102,6 +104,7 @@ class Daemon implements TierDaemon {
   #cache: LocalCache | undefined;
   #hydrator: Hydrator | undefined;
   #upkeep: Upkeep | undefined;
+  readonly #scrub: BackgroundScrub;
   #isClaimed = false;
   #isReady = false;
   #setReady: () => void = () => undefined;
@@ -142,6 +145,9 @@ class Daemon implements TierDaemon {
         sweptObjects: 0,
         sweptBytes: 0,
         upkeepFailures: 0,
+        scrubbedFiles: 0,
+        scrubbedBytes: 0,
+        scrubFindings: 0,
       },
       stageSlots: new Semaphore(settings.stagesAtOnce, waitingMax),
       cutSlots: new Semaphore(settings.cutsAtOnce, waitingMax),
@@ -155,6 +161,7 @@ class Daemon implements TierDaemon {
     this.#manifests = new ManifestReader(options.store);
     this.#follower = new Follower(this.#ports, () => this.#topics.values());
     this.#lookAgain = new Wakeup(options.clock);
+    this.#scrub = new BackgroundScrub(this.#ports, () => this.#topics.values());
   }
 
   async start(): Promise<void> {
@@ -170,7 +177,7 @@ class Daemon implements TierDaemon {
       logger.warn('tiering cannot begin yet', { error, retryMs: Math.round(firstPause) });
     }
     this.#upkeep = new Upkeep(this.#ports, this.#cache, () => this.#topics.values());
-    this.#loops = [this.#keepInStep(firstPause), this.#follower.run(), this.#keepBucketTidy(), this.#upkeep.run()];
+    this.#loops = [this.#keepInStep(firstPause), this.#follower.run(), this.#keepBucketTidy(), this.#upkeep.run(), this.#scrub.run()];
     logger.debug('tier daemon started', { atMs: clock.nowMs() });
   }
 
@@ -344,6 +351,20 @@ class Daemon implements TierDaemon {
       this.#lookAgain.wake();
       return {};
     },
+    'tier.scrub': async ({ topic }, { signal, sendPart }) => {
+      const either = AbortSignal.any([signal, this.#stop.signal]);
+      const total = { files: 0, bytes: 0, findings: 0, holes: 0 };
+      for (const one of await this.#named(topic)) {
+        for await (const file of scrubTopic(this.#ports, one, either)) {
+          total.files++;
+          total.bytes += file.bytes;
+          if (file.problem !== undefined) total.findings++;
+          await sendPart(file, new Uint8Array());
+        }
+        total.holes += holesOf(await one.refresh());
+      }
+      return total;
+    },
     'tier.status': async ({ topic }) => ({ topics: (await this.#named(topic)).map((one) => statusOf(one)) }),
   };
 
@@ -367,6 +388,10 @@ class Daemon implements TierDaemon {
       { name: 'tier_swept_objects_total', value: counters.sweptObjects },
       { name: 'tier_swept_bytes_total', value: counters.sweptBytes },
       { name: 'tier_upkeep_failures_total', value: counters.upkeepFailures },
+      { name: 'tier_scrubbed_files_total', value: counters.scrubbedFiles },
+      { name: 'tier_scrubbed_bytes_total', value: counters.scrubbedBytes },
+      { name: 'tier_scrub_findings_total', value: counters.scrubFindings },
+      { name: 'tier_scrub_last_pass_seconds', value: Math.floor(this.#scrub.lastPassMs / secondMs) },
       ...topics.flatMap((topic): MetricSample[] => {
         const labels = { topic: topic.name };
         const { coldBytes, files } = statusOf(topic);

@@ -13,9 +13,8 @@ import { prepareRewrite, rawBytesOf } from './rewrite-files.js';
 import { fileBytesFor } from './settings.js';
 import { sweepTable } from './sweep.js';
 import type { TopicTier } from './topic-tier.js';
+import { yieldToCuts } from './yield-to-cuts.js';
 
-/** How often it is looked whether cuts still wait. */
-const yieldMs = 250;
 /** A merge may become so much larger than its target, as rows differ in size. */
 const rawBytesSlack = 1.5;
 /** Tries to commit one rewrite; afterwards it is decided anew. */
@@ -150,7 +149,7 @@ export class Upkeep {
       const { snapshot } = topic.table;
       const inputs = snapshot === undefined ? [] : this.#choose(topic, snapshot, state);
       if (snapshot === undefined || inputs.length === 0) return;
-      await this.#untilNoCutWaits();
+      await yieldToCuts(this.#ports);
       bytesLeft -= await this.#rewrite(topic, snapshot, inputs, state);
     }
   }
@@ -259,17 +258,12 @@ export class Upkeep {
 
   async #sweep(topic: TopicTier, state: TopicUpkeep): Promise<void> {
     const { clock, settings, logger } = this.#ports;
-    await this.#untilNoCutWaits();
+    await yieldToCuts(this.#ports);
     // A table that nobody writes to keeps its old snapshots, and with them their files, until somebody commits.
     await this.#commit(topic, {});
     const swept = await sweepTable(this.#ports, topic.name, topic.table, topic.signal);
     if (swept.objects > 0) logger.info('swept what nobody needs', { topic: topic.name, ...swept });
     state.sweepAtMs = swept.isComplete ? clock.monotonicMs() + settings.sweepIntervalMs : 0;
-  }
-
-  async #untilNoCutWaits(): Promise<void> {
-    const { cutSlots, clock, stop } = this.#ports;
-    while (cutSlots.queued > 0 && !stop.aborted) await clock.sleep(yieldMs, stop).catch(() => undefined);
   }
 }
 

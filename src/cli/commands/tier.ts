@@ -6,6 +6,7 @@ import { usageError } from '../exit.js';
 import { printRows } from '../table.js';
 import { addServerOptions, type ServerFlags } from '../server-options.js';
 import { runRoleAlone } from './role.js';
+import { scrub } from './tier-scrub.js';
 
 interface Storage {
   readonly topic: string;
@@ -113,4 +114,7 @@ export function register(program: Command): void {
   addClientOptions(tier.command('evict').argument('[topic]').description('drop local copies of what is committed')).action(
     (topic: string | undefined, _: unknown, command: Command) => evict(topic, command.optsWithGlobals<ClientFlags>()),
   );
+  addClientOptions(
+    tier.command('scrub').argument('[topic]').description('read all cold files again and compare them with what was committed'),
+  ).action((topic: string | undefined, _: unknown, command: Command) => scrub(topic, command.optsWithGlobals<ClientFlags>()));
 }

@@ -1,13 +1,16 @@
-/** What the broker answers on the control socket: its state, flushes, boundary moves, eviction, dropped topics. */
+/** What the broker answers on the control socket: its state, flushes, boundary moves, eviction, dropped topics, what the bucket keeps of it. */
 import { formatHostPort } from '../config/index.js';
 import type { BoundaryMove, ControlHandlers, PartitionState, TopicState } from '../control/index.js';
 import { LakeError, type PartitionId, type TopicId } from '../kernel/index.js';
 import type { PartitionLog } from '../log/index.js';
+import { clusterStateHandler } from './cluster-state.js';
 import type { BrokerCore } from './core.js';
 import type { Topic } from './topics.js';
 
 export function brokerControlHandlers(core: BrokerCore): ControlHandlers {
   return {
+    ...clusterStateHandler(core),
+
     'broker.describe': async ({ topic }) => ({
       clusterId: core.clusterId,
       nodeId: core.nodeId,

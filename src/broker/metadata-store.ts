@@ -81,6 +81,11 @@ export class MetadataStore {
     return this.#content.dropped;
   }
 
+  /** Above every producer id that was given out. */
+  get nextProducerId(): bigint {
+    return this.#content.nextProducerId;
+  }
+
   /** Adds a topic in the place of one of its name, which is there only where it could not be struck out after a failed creation. */
   addTopic(topic: TopicRecord): Promise<void> {
     return this.#change((content) => ({ ...content, topics: [...content.topics.filter(({ name }) => name !== topic.name), topic] }));

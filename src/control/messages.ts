@@ -72,6 +72,51 @@ export interface BoundaryMove {
   readonly leaderEpoch: LeaderEpoch;
 }
 
+/** What the bucket keeps of the broker, so that it alone restores the service: positions of one partition, … */
+export interface NotedPartition {
+  readonly logStartOffset: Offset;
+  /** 0 where nothing is known to be cold. */
+  readonly boundary: Offset;
+  readonly highWatermark: Offset;
+  readonly leaderEpoch: LeaderEpoch;
+  /** Where set, the other numbers may be lower than they were. */
+  readonly isOffline?: boolean;
+}
+
+/** … a topic, … */
+export interface NotedTopic {
+  readonly name: TopicName;
+  readonly id: TopicId;
+  readonly isInternal: boolean;
+  readonly isTiered: boolean;
+  /** Only the keys set on the topic itself. */
+  readonly overrides: Readonly<Record<string, string>>;
+  readonly createdMs: TimestampMs;
+  /** Index is the partition. */
+  readonly partitions: readonly NotedPartition[];
+}
+
+/** … a committed offset, … */
+export interface NotedOffset {
+  readonly topic: string;
+  readonly partition: PartitionId;
+  readonly offset: Offset;
+  readonly leaderEpoch: LeaderEpoch;
+  readonly metadata: string;
+  readonly committedMs: TimestampMs;
+}
+
+/** … and a consumer group. */
+export interface NotedGroup {
+  readonly group: string;
+  readonly offsets: readonly NotedOffset[];
+}
+
+/** What a part of `broker.cluster-state` carries; the offsets of one group may come in several. */
+export interface NotedGroups {
+  readonly groups: readonly NotedGroup[];
+}
+
 export interface TierTopicStatus {
   readonly topic: TopicName;
   readonly topicId: TopicId;
@@ -125,6 +170,26 @@ export interface ControlMethods {
 
   /** The table and objects of a deleted topic are gone; the broker forgets it. */
   'broker.topic-dropped': { params: { readonly topicId: TopicId }; result: Record<string, never> };
+
+  /**
+   * What the bucket is to keep of the broker. Cheap without offsets; with them it *streams* all that groups have committed
+   * (`NotedGroups`, at most 1,000 offsets a part).
+   */
+  'broker.cluster-state': {
+    params: { readonly withOffsets: boolean };
+    result: {
+      readonly clusterId: ClusterId;
+      readonly kafka: string;
+      /** Above every id that was given out; 64 bits as text. */
+      readonly nextProducerId: string;
+      readonly topics: readonly NotedTopic[];
+      readonly dropped: readonly { readonly name: TopicName; readonly id: TopicId }[];
+      /** Another one whenever committed offsets have changed, and after each start of the broker. */
+      readonly offsetsRevision: string;
+      /** False where a part of `__consumer_offsets` cannot be read: groups may be missing. */
+      readonly areOffsetsWhole: boolean;
+    };
+  };
 
   /** Cuts and commits everything acknowledged before the call, of one topic or of all tiered ones. */
   'tier.flush': {

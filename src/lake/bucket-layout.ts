@@ -5,11 +5,15 @@
  *     topics/<topic>/<topic id>/metadata/v<N>.metadata.json, …
  *     topics/<topic>/<topic id>/data/p=<partition>/<base>-<last>-<unique>.parquet      offsets in 20 digits
  *     cluster/identity.json
+ *     cluster/state/v<N>.json
  */
 import { invariant, isTopicId, isTopicName, type Offset, type PartitionId, type TopicId, type TopicName } from '../kernel/index.js';
 
 /** Who the bucket prefix belongs to. */
 export const identityKey = 'cluster/identity.json';
+
+/** Above the numbered states of the cluster; the highest is the current one. */
+export const clusterStatesPrefix = 'cluster/state/';
 
 /** Above every topic's folder. */
 export const topicsPrefix = 'topics/';
@@ -17,6 +21,16 @@ export const topicsPrefix = 'topics/';
 const offsetDigits = 20;
 const dataPathPattern = /(?:^|\/)data\/p=(\d{1,10})\/(\d{20})-(\d{20})-([A-Za-z0-9-]+)\.parquet$/;
 const topicPathPattern = /^topics\/([^/]+)\/([^/]+)\//;
+
+export function clusterStateKey(number: number): string {
+  return `${clusterStatesPrefix}v${number}.json`;
+}
+
+/** N of `cluster/state/v<N>.json`; `null` for another name. */
+export function clusterStateNumber(key: string): number | null {
+  const digits = /^cluster\/state\/v([1-9]\d{0,14})\.json$/.exec(key)?.[1];
+  return digits === undefined ? null : Number(digits);
+}
 
 /** A table's folder, without a slash at its end. */
 export function tablePrefix(topic: TopicName, topicId: TopicId): string {

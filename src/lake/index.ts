@@ -2,13 +2,15 @@
  * lake: COLD. What of a topic is in the bucket: the layout of the bucket, whose it is, a topic's table with its boundaries, and
  * which files a question needs.
  *
- * Owns: object names, the table properties `thermocline.*`. Knows nothing of the log or of SQL.
+ * Owns: object names, the table properties `thermocline.*`, the format of the cluster's state. Knows nothing of the log or of SQL.
  * Invariants: the table's metadata is the only truth about what is cold; files and boundaries change in one conditional
  * write; boundary and log start only grow; every offset below the boundary is in at most one file, and no file lies wholly below the
  * log start; a prefix belongs to one cluster.
  * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/lake test/property/lake`.
  */
-export { dataFileKey, identityKey, parseDataFilePath, parseTopicKey, tablePrefix } from './bucket-layout.js';
+export { clusterStateKey, dataFileKey, identityKey, parseDataFilePath, parseTopicKey, tablePrefix, topicsPrefix } from './bucket-layout.js';
+export { type ClusterState, encodeClusterState, parseClusterState } from './cluster-state.js';
+export { findClusterState, type FoundState, writeClusterState } from './cluster-states.js';
 export type { GarbageKind, GarbageObject, GarbageRules } from './garbage.js';
 export { claimBucket, readIdentity } from './identity.js';
 export { newTopicMetadata, type TableIdentity } from './new-table.js';

@@ -48,6 +48,8 @@ export const metricSpecs = {
   tier_cold_bytes: gauge('Bytes of cold files.', 'topic'),
   tier_cold_files: gauge('Cold files.', 'topic'),
   tier_upload_lag_records: gauge('Records acknowledged and not yet committed.', 'topic'),
+  tier_cluster_states_total: counter('States of the cluster written to the bucket.'),
+  tier_cluster_state_behind_ms: gauge('How long something that `recover` needs has not been in the bucket; 0 while all is there.'),
   tier_stage_cpu_ms_total: counter('CPU spent staging.'),
   tier_encode_cpu_ms_total: counter('CPU spent encoding.'),
   tier_verify_cpu_ms_total: counter('CPU spent verifying.'),

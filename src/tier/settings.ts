@@ -29,6 +29,10 @@ export interface TierSettings {
   readonly jobTimeoutMs: number;
   /** How often the broker is asked for its topics besides when it says that they changed. */
   readonly describeIntervalMs: number;
+  /** How often the broker is asked what the bucket is to know of it; no request to the bucket. */
+  readonly stateLookMs: number;
+  /** While offsets move, the state of the cluster in the bucket is never older than this. */
+  readonly stateWriteMs: number;
   /** Row groups of each file whose typed columns are compared with an independent decoder. */
   readonly verifyTypedRowGroups: number | 'all';
   /** Wait between tries of what failed: cuts, commits, reports, start. */
@@ -73,6 +77,8 @@ export const defaultTierSettings: TierSettings = {
   brokerTimeoutMs: 30 * secondMs,
   jobTimeoutMs: 10 * minuteMs,
   describeIntervalMs: 10 * secondMs,
+  stateLookMs: 5 * secondMs,
+  stateWriteMs: 30 * secondMs,
   verifyTypedRowGroups: 1,
   retry: { firstMs: 250, maxMs: 30 * secondMs, tries: Number.POSITIVE_INFINITY },
   hydrationsAtOnce: 2,

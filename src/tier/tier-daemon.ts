@@ -26,6 +26,7 @@ import {
 import { claimBucket, openTopicTable, type TopicTable } from '../lake/index.js';
 import { LocalCache, type ObjectStore, probeConditionalWrites } from '../objects/index.js';
 import type { Logger, MetricSample } from '../telemetry/index.js';
+import { ClusterNotes } from './cluster-notes.js';
 import { Wakeup, withDeadline } from './deadline.js';
 import { Follower } from './follow.js';
 import { Hydrator } from './hydrate.js';
@@ -99,6 +100,7 @@ class Daemon implements TierDaemon {
   readonly #topics = new Map<TopicId, TopicTier>();
   readonly #follower: Follower;
   readonly #manifests: ManifestReader;
+  readonly #notes: ClusterNotes;
   readonly #lookAgain: Wakeup;
   readonly #inStep = new Mutex();
   #cache: LocalCache | undefined;
@@ -110,6 +112,7 @@ class Daemon implements TierDaemon {
   #setReady: () => void = () => undefined;
   #setFailed: (error: LakeError) => void = () => undefined;
   #loops: Promise<void>[] = [];
+  #notesRunning: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(options: TierOptions, spool: SpoolDir) {
@@ -159,6 +162,7 @@ class Daemon implements TierDaemon {
       this.#setFailed = resolve;
     });
     this.#manifests = new ManifestReader(options.store);
+    this.#notes = new ClusterNotes(this.#ports);
     this.#follower = new Follower(this.#ports, () => this.#topics.values());
     this.#lookAgain = new Wakeup(options.clock);
     this.#scrub = new BackgroundScrub(this.#ports, () => this.#topics.values());
@@ -234,6 +238,7 @@ class Daemon implements TierDaemon {
       broker.call('broker.describe', {}, { signal }),
     );
     if (!this.#isClaimed) await this.#claim(state);
+    this.#notesRunning ??= this.#notes.run();
     const alive = new Set<TopicId>();
     for (const topic of state.topics) {
       alive.add(topic.id);
@@ -245,6 +250,8 @@ class Daemon implements TierDaemon {
       this.#topics.delete(id);
       await topic.close();
     }
+    // The bucket must not say of a topic that it is there while its table is being removed: it would be restored without it.
+    if (dropped.length > 0) await this.#notes.note('now', this.#stop.signal);
     const slots = new Semaphore(topicsInDropAtOnce, dropped.length);
     const drops = await Promise.allSettled(dropped.map((topic) => slots.run(() => this.#drop(state, topic))));
     if (!this.#isReady) {
@@ -349,6 +356,7 @@ class Daemon implements TierDaemon {
     },
     'tier.topics-changed': async () => {
       this.#lookAgain.wake();
+      this.#notes.wake();
       return {};
     },
     'tier.scrub': async ({ topic }, { signal, sendPart }) => {
@@ -378,6 +386,8 @@ class Daemon implements TierDaemon {
       { name: 'tier_committed_rows_total', value: counters.rows },
       { name: 'tier_committed_raw_bytes_total', value: counters.rawBytes },
       { name: 'tier_committed_file_bytes_total', value: counters.fileBytes },
+      { name: 'tier_cluster_states_total', value: this.#notes.writes },
+      { name: 'tier_cluster_state_behind_ms', value: this.#notes.behindMs },
       { name: 'tier_stage_cpu_ms_total', value: counters.stageCpuMs },
       { name: 'tier_encode_cpu_ms_total', value: counters.encodeCpuMs },
       { name: 'tier_verify_cpu_ms_total', value: counters.verifyCpuMs },
@@ -411,11 +421,12 @@ class Daemon implements TierDaemon {
   }
 
   async #close(): Promise<void> {
+    if (this.#notesRunning !== undefined) await this.#notes.last();
     this.#stop.abort(new LakeError('cancelled', 'the tier daemon is stopping'));
     this.#lookAgain.wake();
     this.#follower.wake();
     this.#upkeep?.wake();
-    await Promise.allSettled([...this.#loops, ...[...this.#topics.values()].map((topic) => topic.close())]);
+    await Promise.allSettled([...this.#loops, this.#notesRunning, ...[...this.#topics.values()].map((topic) => topic.close())]);
     await this.#cache?.close();
     await this.#spool.remove();
   }

@@ -3,10 +3,13 @@ import type { FetchedPartition, FetchOptions, FetchPartition, LogReader } from '
 import type {
   BoundaryMove,
   BrokerState,
+  CallOptions,
   ControlMethod,
   ControlParams,
   ControlPeer,
   ControlResult,
+  NotedGroup,
+  NotedGroups,
   TopicState,
 } from '../../src/control/index.js';
 import {
@@ -61,6 +64,10 @@ export class SimBroker implements LogReader {
   readonly topicsByName = new Map<string, SimTopic>();
   readonly dropped: { name: string; id: TopicId }[] = [];
   readonly calls: ControlMethod[] = [];
+  /** What groups have committed. */
+  groups: NotedGroup[] = [];
+  areOffsetsWhole = true;
+  nextProducerId = 1000;
   fetchedCount = 0;
   /** Thrown or waited for before each control call. */
   onCall: ((method: ControlMethod) => void | Promise<void>) | undefined;
@@ -224,9 +231,12 @@ export class SimBroker implements LogReader {
 
   /** The control peer that a daemon is given. */
   readonly peer: Pick<ControlPeer, 'call'> = {
-    call: async <M extends ControlMethod>(method: M, params: ControlParams<M>): Promise<ControlResult<M>> => {
+    call: async <M extends ControlMethod>(method: M, params: ControlParams<M>, options?: CallOptions): Promise<ControlResult<M>> => {
       this.calls.push(method);
       await this.onCall?.(method);
+      if (method === 'broker.cluster-state' && (params as ControlParams<'broker.cluster-state'>).withOffsets) {
+        await options?.onPart?.({ groups: this.groups } satisfies NotedGroups, Buffer.alloc(0));
+      }
       return this.#answer(method, params) as ControlResult<M>;
     },
   };
@@ -272,6 +282,29 @@ export class SimBroker implements LogReader {
         }
         return { accepted: partitions.map((move) => move.partition), alarms };
       }
+      case 'broker.cluster-state':
+        return {
+          clusterId: this.cluster,
+          kafka: '127.0.0.1:0',
+          nextProducerId: String(this.nextProducerId),
+          topics: [...this.topicsByName.values()].map((topic) => ({
+            name: topicName(topic.name),
+            id: topic.id,
+            isInternal: false,
+            isTiered: topic.isTiered,
+            overrides: {},
+            createdMs: 1,
+            partitions: topic.partitions.map((log) => ({
+              logStartOffset: log.logStart,
+              boundary: log.boundary,
+              highWatermark: log.end,
+              leaderEpoch: log.leaderEpoch,
+            })),
+          })),
+          dropped: this.dropped.map(({ name, id }) => ({ name: topicName(name), id })),
+          offsetsRevision: JSON.stringify(this.groups),
+          areOffsetsWhole: this.areOffsetsWhole,
+        } satisfies ControlResult<'broker.cluster-state'>;
       case 'broker.topic-dropped': {
         const { topicId } = params as ControlParams<'broker.topic-dropped'>;
         const index = this.dropped.findIndex(({ id }) => id === topicId);

@@ -2,6 +2,7 @@
  * The coordinator of all classic groups of this broker: who is in them, and what they committed. Memory holds the latest
  * state; `__consumer_offsets` holds it durably and is replayed at start.
  */
+import type { NotedGroup, NotedOffset } from '../../control/index.js';
 import type { Clock, PartitionId, Random, TimestampMs } from '../../kernel/index.js';
 import type { Logger } from '../../telemetry/index.js';
 import { kafkaErrors } from '../../wire/index.js';
@@ -15,6 +16,9 @@ import {
   encodeOffsetValue,
   type GroupRecord,
 } from './group-records.js';
+
+/** Committed offsets handed out at a time: with the longest metadata some 5 MB. */
+const offsetsPerPart = 1_000;
 
 /** Groups kept in memory, with or without members: about 1 KiB each beside their offsets. */
 export const groupsMax = 100_000;
@@ -40,9 +44,23 @@ export class GroupCoordinator {
   readonly #ports: CoordinatorPorts;
   readonly #groups = new Map<string, Group>();
   readonly #offsets = new Map<string, OffsetsByTopic>();
+  /** Changes of committed offsets since the start. */
+  #changes = 0;
+  readonly #runId: string;
 
   constructor(ports: CoordinatorPorts) {
     this.#ports = ports;
+    this.#runId = ports.random.uuid();
+  }
+
+  /** Another one whenever what is committed has changed, and in each run. */
+  get offsetsRevision(): string {
+    return `${this.#runId}:${this.#changes}`;
+  }
+
+  /** Whether all that was committed is known: false where a part of the log cannot be read. */
+  get isWhole(): boolean {
+    return this.#ports.log.isWhole;
   }
 
   /** Groups that have members now. */
@@ -108,6 +126,32 @@ export class GroupCoordinator {
     return this.#offsets.get(groupId) ?? new Map<string, Map<PartitionId, CommittedOffset>>();
   }
 
+  /**
+   * Everything that all groups have committed, in parts of at most 1,000 offsets; what changes between two parts may be in
+   * them or not.
+   */
+  *committedInParts(): Generator<NotedGroup[], void, undefined> {
+    let part: { readonly group: string; readonly offsets: NotedOffset[] }[] = [];
+    let count = 0;
+    for (const [group, topics] of this.#offsets) {
+      let offsets: NotedOffset[] = [];
+      part.push({ group, offsets });
+      for (const [topic, partitions] of topics) {
+        for (const [partition, committed] of partitions) {
+          if (count === offsetsPerPart) {
+            yield part;
+            offsets = [];
+            part = [{ group, offsets }];
+            count = 0;
+          }
+          offsets.push({ topic, partition, ...committed });
+          count++;
+        }
+      }
+    }
+    if (count > 0) yield part;
+  }
+
   /** Forgets all positions in a deleted topic, in memory at once and in the log. */
   async topicDeleted(topic: string): Promise<void> {
     const appended: Promise<void>[] = [];
@@ -115,6 +159,7 @@ export class GroupCoordinator {
       const partitions = topics.get(topic);
       if (partitions === undefined) continue;
       topics.delete(topic);
+      this.#changes++;
       if (topics.size === 0) this.#offsets.delete(groupId);
       const records = [...partitions.keys()].map((partition) => ({
         key: encodeOffsetKey({ group: groupId, topic, partition }),
@@ -193,5 +238,6 @@ export class GroupCoordinator {
     let partitions = topics.get(topic);
     if (partitions === undefined) topics.set(topic, (partitions = new Map()));
     partitions.set(partition, offset);
+    this.#changes++;
   }
 }

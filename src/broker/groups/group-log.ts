@@ -67,6 +67,11 @@ export class GroupLog {
     }
   }
 
+  /** Whether everything that was written could be read. */
+  get isWhole(): boolean {
+    return this.#unreadable.size === 0;
+  }
+
   /** Whether what the group committed is known. */
   isServed(group: string): boolean {
     return this.#unreadable.size === 0 || !this.#unreadable.has(groupPartition(group, this.#ports.partitions().size));

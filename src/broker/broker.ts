@@ -23,7 +23,7 @@ export interface Broker {
 }
 
 /**
- * Opens the data directory, recovers the log, loads the groups and listens. Errors: `data-dir-locked`, `log-damaged`, `internal`
+ * Opens the data directory, recovers the log, loads the groups and listens. Errors: `recover-unfinished`, `data-dir-locked`, `log-damaged`, `internal`
  * naming the file or address that cannot be used, and those of the configuration; what was opened is closed again.
  */
 export async function startBroker(options: BrokerOptions): Promise<Broker> {

@@ -73,6 +73,19 @@ export class MetadataStore {
     return new MetadataStore(disk, path, cluster, content);
   }
 
+  /** Writes a store whose content is known from elsewhere, in the place of one that was there. Errors: the operating system's. */
+  static async create(
+    dataDir: string,
+    nodeId: number,
+    { clusterId: cluster, ...content }: Content & { readonly clusterId: ClusterId },
+    disk: Disk = systemDisk,
+  ): Promise<MetadataStore> {
+    const path = join(dataDir, 'metadata.json');
+    await writeClusterId(disk, join(dataDir, 'meta.properties'), nodeId, cluster);
+    await writeDurably(disk, path, formatContent(content));
+    return new MetadataStore(disk, path, cluster, content);
+  }
+
   get topics(): readonly TopicRecord[] {
     return this.#content.topics;
   }
@@ -135,13 +148,17 @@ function isNoSpace(error: unknown): boolean {
 async function openClusterId(disk: Disk, path: string, nodeId: number, random: Random): Promise<ClusterId> {
   const text = await readIfThere(disk, path);
   if (text === undefined) {
-    const id = freshId((length) => random.bytes(length));
-    await writeDurably(disk, path, `version=1\ncluster.id=${id}\nnode.id=${nodeId}\n`);
-    return clusterId(id);
+    const id = clusterId(freshId((length) => random.bytes(length)));
+    await writeClusterId(disk, path, nodeId, id);
+    return id;
   }
   const id = /^cluster\.id=(\S+)$/m.exec(text)?.[1];
   if (id === undefined || !isTopicId(id)) throw damaged(path, 'it names no cluster.id');
   return clusterId(id);
+}
+
+function writeClusterId(disk: Disk, path: string, nodeId: number, id: ClusterId): Promise<void> {
+  return writeDurably(disk, path, `version=1\ncluster.id=${id}\nnode.id=${nodeId}\n`);
 }
 
 function damaged(path: string, what: string, cause?: unknown): LakeError {

@@ -12,6 +12,7 @@ import { GroupCoordinator } from './groups/coordinator.js';
 import { GroupLog, offsetsTopic } from './groups/group-log.js';
 import { MetadataStore } from './metadata-store.js';
 import { ProducerIds } from './producer-ids.js';
+import { requireRecovered } from './recover-journal.js';
 import { Topics } from './topics.js';
 import { Upkeep } from './upkeep.js';
 
@@ -54,6 +55,7 @@ export async function openCore(
   const { disk = systemDisk } = storage;
   const nodeId = config.get('node.id');
   await disk.mkdir(dataDir, { recursive: true });
+  await requireRecovered(dataDir, disk);
   const log = await openHotLog(
     {
       dir: join(dataDir, 'log'),

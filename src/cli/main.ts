@@ -23,10 +23,11 @@ const modules: Readonly<Record<string, () => Promise<{ register: Register }>>> =
   config: () => import('./commands/config.js'),
   bucket: () => import('./commands/bucket.js'),
   doctor: () => import('./commands/doctor.js'),
+  recover: () => import('./commands/recover.js'),
 };
 
 /** Names that are promised and not there yet, so that nobody takes the refusal for a typing error. */
-const later = new Set(['group', 'recover', 'bench']);
+const later = new Set(['group', 'bench']);
 
 async function main(): Promise<void> {
   const program = new Command('thermocline')

@@ -131,6 +131,8 @@ export interface TierTopicStatus {
     readonly bytes: number;
     /** Raw bytes fetched and not yet committed. */
     readonly pendingBytes: number;
+    /** Ranges [from, to) whose records a recovery could not bring back; absent where there are none. */
+    readonly holes?: readonly { readonly from: Offset; readonly to: Offset }[];
     readonly error?: string;
   }[];
 }

@@ -93,6 +93,7 @@ export function storageRoute(control: Control): (c: Context) => Promise<Response
       cold_files: coldOf.get(p.partition)?.files ?? null,
       pending_bytes: coldOf.get(p.partition)?.pendingBytes ?? null,
       lag_records: topic.isTiered ? p.highWatermark - p.boundary : null,
+      ...(coldOf.get(p.partition)?.holes === undefined ? {} : { holes: coldOf.get(p.partition)?.holes }),
       ...(coldOf.get(p.partition)?.error === undefined ? {} : { error: coldOf.get(p.partition)?.error }),
     }));
     return c.json({

@@ -72,8 +72,8 @@ export async function claimBucket(
     `${store.url} belongs to cluster ${found.clusterId}; this data directory is of cluster ${cluster}`,
     {
       hint:
-        `Point --data-dir at the data of cluster ${found.clusterId}, or use another bucket prefix. ` +
-        'Restoring lost data from the bucket ("thermocline recover") is not there yet.',
+        `Point --data-dir at the data of cluster ${found.clusterId}, or use another bucket prefix. If that data is lost, ` +
+        `make a new folder of it with \`thermocline recover --bucket ${store.url} --data-dir NEWFOLDER\`.`,
       facts: { url: store.url, bucketCluster: found.clusterId, dataDirCluster: cluster },
     },
   );

@@ -12,6 +12,7 @@ export { clusterStateKey, dataFileKey, identityKey, parseDataFilePath, parseTopi
 export { type ClusterState, encodeClusterState, parseClusterState } from './cluster-state.js';
 export { findClusterState, type FoundState, writeClusterState } from './cluster-states.js';
 export type { GarbageKind, GarbageObject, GarbageRules } from './garbage.js';
+export type { Hole } from './holes.js';
 export { claimBucket, readIdentity } from './identity.js';
 export { newTopicMetadata, type TableIdentity } from './new-table.js';
 export { boundaryOf, logStartOf, parseSamples, partitionsProperty, samplesProperty } from './partition-vector.js';

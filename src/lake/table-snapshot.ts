@@ -4,6 +4,7 @@
  */
 import type { ColumnMetrics, TypedColumn } from '../columns/index.js';
 import type { LeaderEpoch, Offset, PartitionId, TimestampMs, TopicId, TopicName } from '../kernel/index.js';
+import type { Hole } from './holes.js';
 
 export interface ColdFile {
   /** Object key, relative to the store. */
@@ -42,6 +43,8 @@ export interface TableSnapshot {
   readonly partitions: readonly PartitionCold[];
   /** By partition, then base offset. */
   readonly files: readonly ColdFile[];
+  /** What recoveries left, by partition, then offset. */
+  readonly holes: readonly Hole[];
 }
 
 /** A cold file that is uploaded and verified, not yet committed. */
@@ -60,6 +63,8 @@ export interface RangeMove {
   readonly leaderEpoch: LeaderEpoch;
   /** The partition's log start as the broker told it, where it is above what the table has; never goes back. */
   readonly logStartOffset?: Offset;
+  /** Whether the range's records are lost: it is then told apart from one that never had any. */
+  readonly isHole?: boolean;
   /** Files that hold the range; none where it has no rows (markers, aborted records). */
   readonly files: readonly NewColdFile[];
 }

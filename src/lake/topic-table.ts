@@ -19,6 +19,7 @@ import type { ObjectStore } from '../objects/index.js';
 import { dataPrefix, tablePrefix } from './bucket-layout.js';
 import { findGarbage, type GarbageObject, type GarbageRules } from './garbage.js';
 import { coldFileOf, dataFileOf, orderedFiles } from './cold-files.js';
+import { formatHoles, holesProperty, parseHoles } from './holes.js';
 import { clusterIdProperty, newTopicMetadata, type TableIdentity, topicIdProperty } from './new-table.js';
 import {
   addSample,
@@ -149,6 +150,7 @@ class IcebergTopicTable implements TopicTable {
         columns: [],
         partitions: [],
         files: [],
+        holes: [],
       };
     }
     const { metadata } = version;
@@ -164,6 +166,7 @@ class IcebergTopicTable implements TopicTable {
       columns: parseColumns(metadata.properties[columnsProperty]),
       partitions,
       files: orderedFiles(entries.map(coldFileOf), partitions),
+      holes: parseHoles(metadata.properties[holesProperty]),
     };
   }
 
@@ -244,7 +247,9 @@ class IcebergTopicTable implements TopicTable {
     const earlier = parseSamples(metadata.properties[samplesProperty]);
     const samples = change.moves.length === 0 ? earlier : addSample(earlier, effect.partitions, change.nowMs);
     metadata = addSchemaFields(metadata, added.map(fieldOf));
+    const holes = formatHoles(snapshot.holes, change.moves, change.nowMs);
     metadata = withProperties(metadata, {
+      ...(holes === undefined ? {} : { [holesProperty]: holes }),
       [partitionsProperty]: formatPartitions(effect.partitions),
       [samplesProperty]: formatSamples(samples),
       [columnsProperty]: formatColumns([...snapshot.columns, ...added]),

@@ -18,6 +18,11 @@ const stepBackMs = 50;
 /** Of a Unix socket's address on the strictest system (macOS), with its closing zero. */
 const socketPathBytesMax = 103;
 
+/** Whether a file of a locked folder is only its lock. */
+export function isLockFile(name: string): boolean {
+  return namePattern.test(name);
+}
+
 export interface DirectoryLock {
   release(): Promise<void>;
 }

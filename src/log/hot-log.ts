@@ -117,6 +117,20 @@ export interface PartitionLog {
   updateConfig(config: LogConfig): void;
 }
 
+/** A partition whose log is lost, and where it goes on. */
+export interface PartitionStart {
+  readonly topic: TopicName;
+  readonly topicId: TopicId;
+  readonly partition: PartitionId;
+  /** First offset of the new log. */
+  readonly startOffset: Offset;
+  /** At most the start: what lies between them is gone. */
+  readonly boundary: Offset;
+  readonly logStartOffset: Offset;
+  /** What is appended bears it; newer than all that the former log had. */
+  readonly leaderEpoch: LeaderEpoch;
+}
+
 export interface EvictResult {
   readonly segments: number;
   readonly bytes: number;
@@ -131,6 +145,12 @@ export interface HotLog {
 
   /** Makes the partition's directory and first segment; opens what is there already. */
   createPartition(topic: TopicName, topicId: TopicId, partition: PartitionId, config: LogConfig): Promise<PartitionLog>;
+
+  /**
+   * Makes partitions that go on where a lost log ended, all durable when it resolves; none of them is there yet.
+   * Their configuration is that of a start until `createPartition` gives it. `onStarted` hears how many are there.
+   */
+  startPartitions(starts: readonly PartitionStart[], onStarted?: (count: number) => void): Promise<void>;
 
   /** Removes a partition's files (renamed first, as Kafka does, so that a kill midway leaves no half log). */
   deletePartition(topic: TopicName, partition: PartitionId): Promise<void>;

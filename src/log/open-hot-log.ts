@@ -5,6 +5,7 @@ import {
   dayMs,
   type Disk,
   GiB,
+  invariant,
   LakeError,
   MiB,
   Mutex,
@@ -19,12 +20,12 @@ import {
   zeroTopicId,
 } from '../kernel/index.js';
 import { type Logger, silentLogger } from '../telemetry/index.js';
-import { encodeEpochs, encodePartitionMetadata } from './checkpoint-text.js';
+import { encodeEpochs, encodePartitionMetadata, type EpochStart } from './checkpoint-text.js';
 import { type DirectoryLock, lockDirectory } from './directory-lock.js';
 import { fsyncDirectorySync } from './durable-file.js';
 import { DurableOffsets } from './durable-offsets.js';
 import { type Flusher, FlushPool } from './flush-pool.js';
-import type { EvictResult, HotLog, HotLogOptions, LogConfig, PartitionLog } from './hot-log.js';
+import type { EvictResult, HotLog, HotLogOptions, LogConfig, PartitionLog, PartitionStart } from './hot-log.js';
 import {
   boundaryFile,
   cleanShutdownFile,
@@ -206,14 +207,44 @@ class HotLogDirectory implements HotLog {
     });
   }
 
+  startPartitions(starts: readonly PartitionStart[], onStarted: (count: number) => void = () => undefined): Promise<void> {
+    return this.#changes.run(async () => {
+      this.#assertOpen();
+      const { boundaries, logStarts } = this.#ports;
+      for (const { topic, partition, boundary, logStartOffset, startOffset } of starts) {
+        const key = partitionDirectory(topic, partition);
+        invariant(!this.#partitions.has(key), 'a partition is started once', { key });
+        invariant(boundary <= startOffset && logStartOffset <= startOffset, 'a log starts at or above its boundary', { key });
+        boundaries.note(key, boundary);
+        logStarts.note(key, logStartOffset);
+      }
+      // Before the folders: a partition that is there begins where it is to.
+      await Promise.all([boundaries.write(), logStarts.write()]);
+      const slots = new Semaphore(recoveriesAtOnce, starts.length);
+      let count = 0;
+      const startOne = async ({ topic, topicId, partition, startOffset, leaderEpoch }: PartitionStart): Promise<void> => {
+        const key = partitionDirectory(topic, partition);
+        await this.#makeDirectory(topic, topicId, partition, { startOffset, epoch: leaderEpoch });
+        this.#partitions.set(key, await this.#recoverOne(key, true));
+        onStarted(++count);
+      };
+      await Promise.all(starts.map((start) => slots.run(() => startOne(start))));
+    });
+  }
+
   /** Under a passing name first, so that a kill midway leaves no half partition. */
-  async #makeDirectory(topic: TopicName, topicId: TopicId, partition: PartitionId): Promise<void> {
+  async #makeDirectory(
+    topic: TopicName,
+    topicId: TopicId,
+    partition: PartitionId,
+    start: EpochStart = { epoch: 0, startOffset: 0 },
+  ): Promise<void> {
     const { dir } = this.#options;
     const making = join(dir, passingDirectory(topic, partition, this.#random.bytes(16).toString('hex'), 'creating'));
     await this.#ports.pool.makeFolder(join(dir, partitionDirectory(topic, partition)), making, [
       [partitionMetadataFile, Buffer.from(encodePartitionMetadata(topicId))],
-      [leaderEpochFile, Buffer.from(encodeEpochs([{ epoch: 0, startOffset: 0 }]))],
-      [offsetFile(0, suffixes.log), Buffer.alloc(0)],
+      [leaderEpochFile, Buffer.from(encodeEpochs([start]))],
+      [offsetFile(start.startOffset, suffixes.log), Buffer.alloc(0)],
     ]);
   }
 

@@ -84,7 +84,7 @@ export async function pinTopic(
     };
   });
   if (asOf === undefined) return { state: topic, snapshot, partitions };
-  return { state: topic, snapshot, partitions: narrowed(topic, partitions, asOf), asOf };
+  return { state: topic, snapshot, partitions: narrowed(topic, partitions, asOf, snapshot.holes), asOf };
 }
 
 interface End {
@@ -132,7 +132,12 @@ function topicOfToken(token: SnapshotToken, topic: TopicState): TokenTopic {
 }
 
 /** The bounds of the token. Errors: `token-gone` where rows within them are no longer kept. */
-function narrowed(topic: TopicState, partitions: readonly PinnedPartition[], asOf: TokenTopic): PinnedPartition[] {
+function narrowed(
+  topic: TopicState,
+  partitions: readonly PinnedPartition[],
+  asOf: TokenTopic,
+  holes: TableSnapshot['holes'],
+): PinnedPartition[] {
   const lost: string[] = [];
   const kept = asOf.partitions.flatMap((bound): PinnedPartition[] => {
     const now = partitions.find((partition) => partition.partition === bound.partition);
@@ -145,6 +150,12 @@ function narrowed(topic: TopicState, partitions: readonly PinnedPartition[], asO
       return [];
     }
     if (now.endOffset < bound.endOffset) lost.push(`${topic.name}-${bound.partition} [${now.endOffset}, ${bound.endOffset})`);
+    for (const hole of holes) {
+      // In a token of before the recovery the range had rows.
+      const [from, to] = [Math.max(hole.from, bound.logStartOffset), Math.min(hole.to, bound.endOffset)];
+      if (hole.partition === bound.partition && bound.leaderEpoch < hole.leaderEpoch && from < to)
+        lost.push(`${topic.name}-${bound.partition} [${from}, ${to})`);
+    }
     const share = now.endOffset <= now.boundary ? 0 : Math.max(0, bound.endOffset - now.boundary) / (now.endOffset - now.boundary);
     return [{ ...now, startOffset: bound.logStartOffset, endOffset: bound.endOffset, tailBytesEstimate: now.tailBytesEstimate * share }];
   });

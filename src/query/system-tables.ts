@@ -1,4 +1,4 @@
-/** `system.topics`, `system.partitions`, `system.cold_files`, `system.queries`: the service about itself, as small tables of one query. */
+/** `system.topics`, `system.partitions`, `system.cold_files`, `system.holes`, `system.queries`: the service about itself, as small tables of one query. */
 import { LakeError, nearestName } from '../kernel/index.js';
 import type { BrokerState } from '../control/index.js';
 import { quoteText } from '../columns/index.js';
@@ -124,6 +124,20 @@ const systemTables: Readonly<Record<string, SystemTable>> = {
         ]),
       ),
   },
+  holes: {
+    columns: [
+      ['topic', 'VARCHAR'],
+      ['partition', 'INTEGER'],
+      ['from_offset', 'BIGINT'],
+      ['to_offset', 'BIGINT'],
+      ['leader_epoch', 'INTEGER'],
+      ['recovered', 'TIMESTAMPTZ'],
+    ],
+    rows: ({ snapshots }) =>
+      snapshots.flatMap(({ topic, holes }) =>
+        holes.map((hole) => [topic, hole.partition, hole.from, hole.to, hole.leaderEpoch, isoOrNull(hole.atMs)]),
+      ),
+  },
   queries: {
     columns: [
       ['id', 'VARCHAR'],
@@ -160,7 +174,7 @@ export function requireSystemTable(name: string, position: number): string {
 
 /** Whether the table tells of cold files, so that table snapshots are needed. */
 export function needsSnapshots(name: string): boolean {
-  return name === 'topics' || name === 'cold_files';
+  return name === 'topics' || name === 'cold_files' || name === 'holes';
 }
 
 /** SQL that makes the tables and fills them. */

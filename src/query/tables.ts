@@ -95,6 +95,7 @@ function emptySnapshot(topic: TopicState): TableSnapshot {
     columns: [],
     partitions: [],
     files: [],
+    holes: [],
   };
 }
 

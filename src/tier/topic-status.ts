@@ -1,7 +1,13 @@
 /** What a topic's tiering says of itself, from what is in memory. */
 import type { TierTopicStatus } from '../control/index.js';
-import { boundaryOf, filesOfPartition } from '../lake/index.js';
+import type { PartitionId } from '../kernel/index.js';
+import { boundaryOf, filesOfPartition, type TableSnapshot } from '../lake/index.js';
 import type { TopicTier } from './topic-tier.js';
+
+function holesOf(snapshot: TableSnapshot | undefined, partition: PartitionId): Pick<TierTopicStatus['partitions'][number], 'holes'> {
+  const own = snapshot?.holes.filter((hole) => hole.partition === partition) ?? [];
+  return own.length === 0 ? {} : { holes: own.map(({ from, to }) => ({ from, to })) };
+}
 
 export function statusOf(topic: TopicTier): TierTopicStatus {
   const { snapshot } = topic.table;
@@ -21,6 +27,7 @@ export function statusOf(topic: TopicTier): TierTopicStatus {
         files: own.length,
         bytes: own.reduce((sum, file) => sum + file.bytes, 0),
         pendingBytes: p.spool.rawBytes,
+        ...holesOf(snapshot, p.partition),
         ...(p.error === undefined ? {} : { error: p.error.message }),
       };
     }),

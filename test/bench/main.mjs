@@ -10,12 +10,13 @@ import { parseArgs } from 'node:util';
 import * as coldFetch from './cold-fetch.mjs';
 import * as produceConsume from './produce-consume.mjs';
 import * as query from './query.mjs';
+import * as restore from './restore.mjs';
 import * as s3Requests from './s3-requests.mjs';
 import { root } from './service.mjs';
 import * as start from './start.mjs';
 import * as tier from './tier.mjs';
 
-const benches = { 'produce-consume': produceConsume, tier, query, 'cold-fetch': coldFetch, 's3-requests': s3Requests, start };
+const benches = { 'produce-consume': produceConsume, tier, query, 'cold-fetch': coldFetch, 's3-requests': s3Requests, start, restore };
 /** Whatever hangs, it ends: all benches together. */
 const deadlineMinutes = { quick: 3, full: 12 };
 const tmpfs = 0x01021994;
@@ -37,7 +38,7 @@ ${Object.entries(benches)
   .join('\n')}
 
 Peers: THERMOCLINE_TEST_KAFKA44 names a folder with Apache Kafka 4.4, THERMOCLINE_TEST_TOOLS the one with kafka44-start.sh,
-THERMOCLINE_TEST_RDKAFKA_PERFORMANCE librdkafka's rdkafka_performance.
+THERMOCLINE_TEST_RDKAFKA_PERFORMANCE librdkafka's rdkafka_performance, THERMOCLINE_TEST_VERSITYGW the versitygw program.
 `;
 
 function options() {

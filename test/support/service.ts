@@ -131,7 +131,12 @@ export interface CommandResult {
 /** Runs one command of the command line to its end. */
 export function runCommand(
   args: readonly string[],
-  options: { readonly input?: string | Buffer; readonly environment?: Readonly<Record<string, string>> } = {},
+  options: {
+    readonly input?: string | Buffer;
+    readonly environment?: Readonly<Record<string, string>>;
+    /** kill -9, if it has not ended by then; its code is null. */
+    readonly killAfterMs?: number;
+  } = {},
 ): Promise<CommandResult> {
   const child = spawn(process.execPath, [launcher, ...args], { cwd: root, env: cleanEnvironment(options.environment), stdio: 'pipe' });
   running.add(child);
@@ -144,8 +149,10 @@ export function runCommand(
     stderr += chunk.toString();
   });
   child.stdin.end(options.input ?? '');
+  const timer = options.killAfterMs === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), options.killAfterMs);
   return new Promise((resolve) => {
     child.once('close', (code) => {
+      clearTimeout(timer);
       running.delete(child);
       resolve({ code, stdout, stderr });
     });

@@ -8,6 +8,8 @@ import { decodeGroupRecord, groupPartition, type GroupRecord } from './group-rec
 
 export const offsetsTopic = topicName('__consumer_offsets');
 
+/** Records of one batch while many groups are written at once: with the longest metadata some 4 MB. */
+const recordsPerBatch = 1_000;
 /** Bytes of one read while replaying. */
 const replayReadBytes = 4 * MiB;
 
@@ -46,6 +48,28 @@ export class GroupLog {
     const batch = encodeBatch({ records: records.map(({ key, value }) => ({ timestampMs: nowMs, key, value })) });
     const { lastOffset } = log.append(batch, nowMs);
     if (this.#ports.isFlushed) await log.flush(lastOffset + 1);
+  }
+
+  /** As `append` for many groups at once, each after what it has; on disk when it resolves. Errors: as `append`. */
+  async appendAll(groups: readonly { readonly group: string; readonly records: readonly KeyValue[] }[]): Promise<void> {
+    if (groups.length === 0) return;
+    await this.#ports.ensureTopic();
+    const partitions = this.#ports.partitions();
+    const waiting = new Map<PartitionId, KeyValue[]>();
+    const write = (partition: PartitionId, records: readonly KeyValue[]): void => {
+      const log = partitions.get(partition);
+      if (log === undefined) throw new LakeError('log-offline', `${offsetsTopic} has no partition ${partition}`);
+      const nowMs = this.#ports.clock.nowMs();
+      log.append(encodeBatch({ records: records.map(({ key, value }) => ({ timestampMs: nowMs, key, value })) }), nowMs);
+    };
+    for (const { group, records } of groups) {
+      const partition = groupPartition(group, partitions.size);
+      const gathered = [...(waiting.get(partition) ?? []), ...records];
+      while (gathered.length >= recordsPerBatch) write(partition, gathered.splice(0, recordsPerBatch));
+      waiting.set(partition, gathered);
+    }
+    for (const [partition, records] of waiting) if (records.length > 0) write(partition, records);
+    await Promise.all([...partitions.values()].map((log) => log.flush()));
   }
 
   /**

@@ -8,6 +8,7 @@ const snapshot: TableSnapshot = {
   topic: topicName('orders'),
   topicId: id,
   metadataVersion: 1,
+  holes: [],
   snapshotId: '1',
   schemaId: 0,
   columns: [],

@@ -146,8 +146,14 @@ async function requireBucketFolder(bucketUrl: string): Promise<void> {
   });
 }
 
+/** `undefined` for what is no directory; a URL that cannot be understood is refused where the store is opened. */
 function folderOf(bucketUrl: string): string | undefined {
-  return bucketUrl.startsWith('file://') ? resolve(fileURLToPath(bucketUrl)) : undefined;
+  if (!bucketUrl.startsWith('file:///')) return undefined;
+  try {
+    return resolve(fileURLToPath(bucketUrl));
+  } catch {
+    return undefined;
+  }
 }
 
 /**

@@ -9,7 +9,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { ControlResult, NotedGroup, NotedGroups, NotedTopic } from '../control/index.js';
-import { backoffMs, isLakeError, Mutex, toLakeError } from '../kernel/index.js';
+import { backoffMs, isLakeError, LakeError, Mutex, toLakeError } from '../kernel/index.js';
 import { type ClusterState, encodeClusterState, findClusterState, type FoundState, writeClusterState } from '../lake/index.js';
 import { Wakeup, withDeadline } from './deadline.js';
 import type { TierPorts } from './ports.js';
@@ -91,7 +91,7 @@ export class ClusterNotes {
 
   /**
    * Looks at the broker and writes what has changed: all of it `now`, or what is due. Errors: those of broker and store, `timeout`,
-   * `commit-lost` where others wrote again and again.
+   * `commit-lost` where others wrote again and again, `bucket-in-use` where the bucket knows a later life of the log.
    */
   note(urgency: 'now' | 'when-due', signal: AbortSignal): Promise<void> {
     return this.#turn.run(async () => {
@@ -111,6 +111,8 @@ export class ClusterNotes {
     this.#written ??= this.#asWritten(await this.#find(signal));
     const written = this.#written;
     const look = await this.#look(signal);
+    requireCurrent(look.topics, written.topics);
+
     const topics = withKnownEnds(look.topics, written.topics);
     const outline = outlineOf(topics, look);
     const positions = positionsOf(topics, look);
@@ -231,6 +233,24 @@ function withKnownEnds(topics: readonly NotedTopic[], before: readonly NotedTopi
       };
     }),
   }));
+}
+
+/**
+ * The epoch of a log never goes back. Where the bucket knows a later one, ours is not the log any more: it was recovered elsewhere,
+ * or the data directory is an old copy. What it says must not take the place of what is newer. Errors: `bucket-in-use`.
+ */
+function requireCurrent(topics: readonly NotedTopic[], noted: readonly NotedTopic[]): void {
+  const known = new Map(noted.map((topic) => [topic.id, topic]));
+  for (const topic of topics) {
+    for (const [partition, { leaderEpoch, isOffline }] of topic.partitions.entries()) {
+      const later = known.get(topic.id)?.partitions[partition]?.leaderEpoch ?? leaderEpoch;
+      if (later <= leaderEpoch || isOffline === true) continue;
+      throw new LakeError('bucket-in-use', `the bucket knows ${topic.name}-${partition} in leader epoch ${later}; ours is ${leaderEpoch}`, {
+        hint: 'Another service of this cluster works on the bucket, or this data directory is an old copy: stop one of them.',
+        facts: { topic: topic.name, partition, leaderEpoch, later },
+      });
+    }
+  }
 }
 
 function outlineOf(topics: readonly NotedTopic[], { dropped }: Look): string {

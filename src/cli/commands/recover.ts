@@ -78,15 +78,17 @@ async function run(flags: Flags): Promise<void> {
   for (const line of summaryOf(report)) process.stderr.write(`${line}\n`);
 }
 
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
+
 function summaryOf(report: RecoverReport): string[] {
   const lost = report.partitions.filter((row) => row.lost_from !== null);
   const lostRecords = lost.reduce((sum, row) => sum + (row.lost_to ?? 0) - (row.lost_from ?? 0), 0);
   const age = report.state === null ? '' : `, by the state of ${new Date(report.state.writtenAtMs).toISOString()}`;
   return [
-    `recovered cluster ${report.clusterId}: ${report.topics} topics, ${report.partitions.length} partitions, ${report.coldFiles} cold files (${formatBytes(report.coldBytes)}), ${report.committedOffsets} committed offsets${age}`,
+    `recovered cluster ${report.clusterId}: ${counted(report.topics, 'topic')}, ${counted(report.partitions.length, 'partition')}, ${counted(report.coldFiles, 'cold file')} (${formatBytes(report.coldBytes)}), ${counted(report.committedOffsets, 'committed offset')}${age}`,
     lost.length === 0
       ? 'nothing is known to be lost; what was acknowledged after that and not yet committed is'
-      : `lost: ${lostRecords} offsets of ${lost.length} partitions that were hot only (lost_from to lost_to), and what was acknowledged after that`,
+      : `lost: ${counted(lostRecords, 'offset')} of ${counted(lost.length, 'partition')} that were hot only (lost_from to lost_to), and what was acknowledged after that`,
     ...report.remarks.map((remark) => `note: ${remark}`),
   ];
 }

@@ -272,7 +272,7 @@ describe('partitions', () => {
       const { dir, log, partition } = await world({ segmentBytes: 300 });
       for (let i = 0; i < 30; i++) partition.append(batch({ timestampMs: 1000 + i, valueBytes: 200 }), 1);
       // Saving indexes would hold up the end until the reads are over.
-      await vi.waitFor(async () => expect(await files(dir, '.timeindex')).toHaveLength(partition.segmentCount - 1));
+      await vi.waitFor(async () => expect(await files(dir, '.timeindex')).toHaveLength(partition.segmentCount - 1), { timeout: 20_000 });
       const read = partition.read(0, 1 << 20, { isMinOneBatch: true });
       const lookup = partition.offsetForTimestamp(1029, 0);
       const ended = end === 'delete' ? log.deletePartition(topic, 0) : log.close();

@@ -123,6 +123,45 @@ describe('the state of the cluster in the bucket', () => {
     await until(() => behind() === 0, 'it says that all is there');
   });
 
+  it('says that a topic is dropped before anything of its table goes: else a restore would bring it back without', async () => {
+    const broker = new SimBroker();
+    const { id } = broker.create('orders', 1);
+    broker.append('orders', 0, records(0, 3));
+    const inner = memory();
+    const wasNoted: boolean[] = [];
+    const store = faultyStore(inner, {
+      before: async (call) => {
+        if (call.operation !== 'delete' || !call.key.startsWith('topics/')) return;
+        wasNoted.push((await current(inner))?.dropped.some((topic) => topic.id === id) === true);
+      },
+    });
+    const daemon = await start(broker, store, { stateLookMs: hour, stateWriteMs: hour });
+    await daemon.call('tier.flush', {});
+    broker.delete('orders');
+    await until(() => broker.dropped.length === 0, 'the table is removed');
+    expect(wasNoted.length).toBeGreaterThan(1);
+    expect(new Set(wasNoted)).toEqual(new Set([true]));
+  });
+
+  it('is not written by the service of a log that was recovered elsewhere', async () => {
+    const old = new SimBroker();
+    const topic = old.create('orders', 1);
+    const store = memory();
+    const stale = await start(old, store);
+    await until(async () => (await current(store)) !== undefined, 'the old service has noted its log');
+    const recovered = new SimBroker(old.cluster);
+    recovered.topicsByName.set('orders', {
+      ...topic,
+      partitions: [{ ...old.partition('orders', 0), leaderEpoch: 1, end: 1000, flushed: 1000 }],
+    });
+    await start(recovered, store);
+    await until(async () => (await current(store))?.topics[0]?.partitions[0]?.leaderEpoch === 1, 'the new service has noted its log');
+    old.append('orders', 0, records(0, 3));
+    const behind = (): number => stale.daemon.metricsSnapshot().find(({ name }) => name === 'tier_cluster_state_behind_ms')?.value ?? -1;
+    await until(() => behind() > 100, 'the old service tries in vain');
+    expect((await current(store))?.topics[0]?.partitions[0]).toMatchObject({ leaderEpoch: 1, highWatermark: 1000 });
+  });
+
   it('keeps the groups that the broker cannot read for now', async () => {
     const broker = new SimBroker();
     const store = memory();

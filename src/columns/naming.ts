@@ -32,9 +32,12 @@ const icebergNames = [
 
 const reservedNames: ReadonlySet<string> = new Set([...baseColumnNames, ...icebergNames].map(foldCase));
 
-/** Names are unique without regard to case, by upper and lower case both, since engines fold differently. */
+/**
+ * Names are unique without regard to case, by upper and lower case both, since engines fold differently. İ is an i with a dot above in
+ * lower case, but engines that compare character by character (Spark) take it for i.
+ */
 function foldCase(name: string): string {
-  return name.toUpperCase().toLowerCase();
+  return name.toUpperCase().toLowerCase().replaceAll('i\u0307', 'i');
 }
 
 /** Orders by code point (UTF-16 order differs above U+FFFF). */

@@ -21,6 +21,14 @@ describe('assignColumns', () => {
 
   it('numbers names that differ only in case, that are ours or Iceberg’s, or that a kind has taken', () => {
     expect(names(assignColumns([], [pair('a'), pair('A')]))).toEqual(['100 A', '101 a__2']);
+    // As Java compares names without regard to case, character by character, these are one.
+    expect(names(assignColumns([], [pair('i'), pair('I'), pair('İ'), pair('s'), pair('ſ')]))).toEqual([
+      '100 I',
+      '101 i__2',
+      '102 s',
+      '103 İ__3',
+      '104 ſ__2',
+    ]);
     expect(names(assignColumns([], [pair('_key'), pair('_Partition'), pair('file_path')]))).toEqual([
       '100 _Partition__2',
       '101 _key__2',

@@ -107,10 +107,23 @@ export class S3Call {
     this.#limitMs = Math.max(this.#limitMs, callLimitMs(bytes, this.#silenceMs));
   }
 
-  /** Fires with the caller's signal, with another one, and when the time is over: for waits between requests. */
-  waitSignal(other?: AbortSignal): AbortSignal {
-    const signals = [AbortSignal.timeout(Math.ceil(this.leftMs)), this.signal, other];
-    return AbortSignal.any(signals.filter((signal) => signal !== undefined));
+  /**
+   * Runs a wait between requests with a signal that fires with the caller's, with another one, or when the time is over. It listens
+   * only as long as the wait takes: a caller's signal may live as long as the process.
+   */
+  async wait<T>(work: (signal: AbortSignal) => Promise<T>, other?: AbortSignal): Promise<T> {
+    const controller = new AbortController();
+    const sources = [this.signal, other].filter((signal) => signal !== undefined);
+    const onAbort = (): void => controller.abort(sources.find((signal) => signal.aborted)?.reason);
+    const timer = setTimeout(() => controller.abort(new SlowAnswer('its time was over while it waited')), this.leftMs);
+    for (const signal of sources) signal.addEventListener('abort', onAbort, { once: true });
+    if (sources.some((signal) => signal.aborted)) onAbort();
+    try {
+      return await work(controller.signal);
+    } finally {
+      clearTimeout(timer);
+      for (const signal of sources) signal.removeEventListener('abort', onAbort);
+    }
   }
 }
 
@@ -199,7 +212,7 @@ export class S3Requests {
     }
     if (this.#slots.held < requestsMax) return this.#slots.acquire();
     try {
-      return await this.#slots.acquire(call.waitSignal(also));
+      return await call.wait((signal) => this.#slots.acquire(signal), also);
     } catch (error) {
       call.signal?.throwIfAborted();
       also?.throwIfAborted();

@@ -8,7 +8,7 @@
  * there the table's own digests protect.
  */
 import { open, unlink, type FileHandle } from 'node:fs/promises';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type * as Sdk from '@aws-sdk/client-s3';
 import { invariant, LakeError, type Clock, type Random } from '../kernel/index.js';
@@ -98,8 +98,10 @@ class S3Store implements ObjectStore {
         const answer = await this.#client.send(new this.#sdk.GetObjectCommand({ ...this.#at(key), ...header }), {
           abortSignal: watch.signal,
         });
+        const body = bodyOf(answer);
+        watch.expect(answer.ContentLength ?? 0);
         const chunks: Buffer[] = [];
-        for await (const chunk of watched(answer, watch)) chunks.push(chunk);
+        for await (const chunk of watched(body, watch)) chunks.push(chunk);
         const bytes = Buffer.concat(chunks);
         this.#requireWhole(key, bytes.length, answer.ContentLength);
         return bytes;
@@ -115,12 +117,14 @@ class S3Store implements ObjectStore {
     const call = this.#requests.call(0, signal);
     return this.#requests.send({ operation: 'get', what: `reading ${key}`, key, isWrite: false }, call, async (watch) => {
       const answer = await this.#client.send(new this.#sdk.GetObjectCommand(this.#at(key)), { abortSignal: watch.signal });
+      const body = bodyOf(answer);
+      watch.expect(answer.ContentLength ?? 0);
       try {
         // Opened here and not by the stream: one that breaks off while it opens would leave a file that nobody removes.
         const handle = await open(path, 'wx', 0o444);
         try {
           const file = handle.createWriteStream();
-          await pipeline(watched(answer, watch), file);
+          await pipeline(watched(body, watch), file);
           this.#requireWhole(key, file.bytesWritten, answer.ContentLength);
           return file.bytesWritten;
         } catch (error) {
@@ -130,7 +134,7 @@ class S3Store implements ObjectStore {
           await handle.close();
         }
       } finally {
-        (answer.Body as Readable).destroy();
+        body.destroy();
       }
     });
   }
@@ -220,13 +224,21 @@ async function readRange(file: FileHandle, start: number, end: number, path: str
   return bytes;
 }
 
+/** The body of an answer; nobody needs to listen to it when its connection breaks. */
+function bodyOf(answer: Sdk.GetObjectCommandOutput): Readable {
+  const body = answer.Body as Readable & { readonly source?: unknown };
+  // The SDK reads the connection's stream through one that checks it, and takes its listeners off where it ends early: an error
+  // that comes behind that would have no listener, and end the process.
+  const source = body.source instanceof Readable ? body.source : body;
+  for (const stream of new Set([body, source])) stream.on('error', () => undefined);
+  return body;
+}
+
 /** A body's chunks; each tells the watch, and the watch's signal ends it. */
-async function* watched(answer: Sdk.GetObjectCommandOutput, watch: RequestWatch): AsyncGenerator<Buffer> {
-  const body = answer.Body as Readable;
+async function* watched(body: Readable, watch: RequestWatch): AsyncGenerator<Buffer> {
   const onAbort = (): void => {
     body.destroy(new Error('given up'));
   };
-  watch.expect(answer.ContentLength ?? 0);
   watch.signal.addEventListener('abort', onAbort, { once: true });
   try {
     for await (const chunk of body) {

@@ -14,6 +14,7 @@ import { isLakeError, LakeError, MiB, type Random, Semaphore } from '../kernel/i
 import { combineCrc32, crc32, crc32Header } from './crc32.js';
 import { isOutcomeUnknown, objectExists } from './errors.js';
 import type { PutOptions } from './object-store.js';
+import { SlowAnswer } from './s3-errors.js';
 import type { S3Call, S3Requests } from './s3-requests.js';
 
 /** Bodies above go in parts. */
@@ -131,7 +132,7 @@ export class S3Uploads {
         requests.send(request, call, (watch) => client.send(new sdk.PutObjectCommand(input), { abortSignal: watch.signal })),
       );
     };
-    await (source.isFile ? this.#partSlots.run(send, call.waitSignal()).catch((error: unknown) => this.#throwReason(put, error)) : send());
+    await (source.isFile ? this.#inPartSlot(put, send) : send());
   }
 
   async #putParts(put: Put): Promise<void> {
@@ -176,11 +177,12 @@ export class S3Uploads {
     const { sdk, client, requests } = this.#ports;
     const { key, source, call } = put;
     const partBytes = Math.max(partBytesMin, Math.ceil(source.bytes / partsMax / MiB) * MiB);
-    const failed = new AbortController();
-    const signal = call.signal === undefined ? failed.signal : AbortSignal.any([call.signal, failed.signal]);
-    const wait = call.waitSignal(failed.signal);
-    // Each part under way or waiting listens; there are 10,000 at most.
-    setMaxListeners(0, signal, wait);
+    // Fires with the caller's signal and with the first part that fails; each part under way or waiting listens, 10,000 at most.
+    const ended = new AbortController();
+    const { signal } = ended;
+    const onAbort = (): void => ended.abort(call.signal?.reason);
+    call.signal?.addEventListener('abort', onAbort, { once: true });
+    setMaxListeners(0, signal);
     const send = async (number: number): Promise<StoredPart> => {
       const start = (number - 1) * partBytes;
       const body = await source.read(start, Math.min(source.bytes, start + partBytes));
@@ -196,16 +198,33 @@ export class S3Uploads {
       return { part: { PartNumber: number, ETag: answer.ETag, ChecksumCRC32: crc32Header(crc) }, crc, bytes: body.length };
     };
     const numbers = Array.from({ length: Math.ceil(source.bytes / partBytes) }, (_, index) => index + 1);
-    return Promise.all(
-      numbers.map((number) =>
-        this.#partSlots
-          .run(() => send(number), wait)
-          .catch((error: unknown) => {
-            failed.abort(error);
-            return this.#throwReason(put, error);
+    try {
+      // All have come to their end here before the upload is completed or aborted: a part that arrives behind an abort would stay.
+      const parts = await Promise.allSettled(
+        numbers.map((number) =>
+          this.#inPartSlot(put, () => send(number), signal).catch((error: unknown) => {
+            ended.abort(error);
+            throw error;
           }),
-      ),
-    );
+        ),
+      );
+      signal.throwIfAborted();
+      return parts.flatMap((part) => (part.status === 'fulfilled' ? [part.value] : []));
+    } finally {
+      call.signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  /** Waits for one of the store's part slots within the call's time, and holds it while `work` runs. */
+  async #inPartSlot<T>(put: Put, work: () => Promise<T>, also?: AbortSignal): Promise<T> {
+    const release = await put.call
+      .wait((signal) => this.#partSlots.acquire(signal), also)
+      .catch((error: unknown) => this.#throwReason(put, error));
+    try {
+      return await work();
+    } finally {
+      release();
+    }
   }
 
   /** Runs the request that makes the object visible. "There already" may be ourselves, then it was done. */
@@ -259,7 +278,7 @@ export class S3Uploads {
   /** The caller's own reason where its signal fired; in words where the time was over while waiting for a part's turn. */
   #throwReason({ key, call }: Put, error: unknown): never {
     call.signal?.throwIfAborted();
-    if (!(error instanceof DOMException)) throw error;
+    if (!(error instanceof SlowAnswer)) throw error;
     throw new LakeError('store-unavailable', `writing ${key} in ${this.#ports.url}: its time was over`, {
       hint: 'Look at how fast the bucket takes bytes, and let fewer uploads go on at once.',
       facts: { key, store: this.#ports.url },

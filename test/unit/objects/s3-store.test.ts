@@ -242,3 +242,41 @@ describe('bytes', () => {
     expect(counters.requests('get', 'ok')).toBe(1);
   });
 });
+
+describe('an upload in parts', () => {
+  it('ends with the first part that is refused for good, and is aborted once all others have ended', async () => {
+    let runningAtAbort = -1;
+    const { store, server, counters } = await open((request, response) => {
+      const url = String(request.url);
+      if (request.method === 'DELETE') {
+        runningAtAbort = counters.running;
+        response.writeHead(204).end();
+      } else if (url.includes('uploads')) {
+        response.end('<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>');
+      } else if (url.includes('partNumber=2')) {
+        refuse(response, 403, 'AccessDenied');
+      }
+      // The other parts get no answer.
+    }, patient());
+    expect(await failure(store.put('a', Buffer.alloc(80 * MiB)))).toMatchObject({ code: 'store-refused' });
+    expect(runningAtAbort).toBe(1);
+    // Those that waited for their turn were never sent.
+    expect(server.seen.filter((line) => line.startsWith('PUT')).length).toBeLessThanOrEqual(3);
+    expect(counters.running).toBe(0);
+  });
+
+  it('that is left by its caller is aborted, and no part is begun any more', async () => {
+    const leaving = new AbortController();
+    const reason = new Error('enough');
+    const { store, server } = await open((request, response) => {
+      if (String(request.url).includes('uploads')) {
+        response.end('<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>');
+      } else if (request.method === 'DELETE') response.writeHead(204).end();
+      else leaving.abort(reason);
+    }, patient());
+    expect(await failure(store.put('a', Buffer.alloc(80 * MiB), { signal: leaving.signal }))).toBe(reason);
+    // A part that was on its way may be seen behind the abort, as the two come over different connections.
+    expect(server.seen.some((line) => line.startsWith('DELETE'))).toBe(true);
+    expect(server.seen.filter((line) => line.startsWith('PUT')).length).toBeLessThanOrEqual(3);
+  });
+});

@@ -23,8 +23,8 @@ import { type DroppedTopic, MetadataStore, type TopicRecord } from './metadata-s
 import { clearBrokerFiles } from './recover-journal.js';
 import { Topics } from './topics.js';
 
-/** Folders are made by workers that wait for the disk; there is nobody else to wait for. */
-const flushWorkers = 4;
+/** Folders are made by threads that wait for the disk: syncs of different files overlap on most, and nobody else needs it now. */
+const flushWorkers = 8;
 
 export interface RestoredTopic {
   readonly name: TopicName;

@@ -73,6 +73,8 @@ const configAtStart: LogConfig = {
 
 /** Partitions recovered at the same time: enough to keep a disk busy. */
 const recoveriesAtOnce = 4;
+/** Partitions made anew at the same time: each waits for a handful of syncs, and those of several are one write of a journal. */
+const startsAtOnce = 16;
 
 const cleanShutdownText = '{"version":0,"brokerEpoch":-1}';
 
@@ -220,7 +222,7 @@ class HotLogDirectory implements HotLog {
       }
       // Before the folders: a partition that is there begins where it is to.
       await Promise.all([boundaries.write(), logStarts.write()]);
-      const slots = new Semaphore(recoveriesAtOnce, starts.length);
+      const slots = new Semaphore(startsAtOnce, starts.length);
       let count = 0;
       const startOne = async ({ topic, topicId, partition, startOffset, leaderEpoch }: PartitionStart): Promise<void> => {
         const key = partitionDirectory(topic, partition);

@@ -15,12 +15,21 @@ import { fileURLToPath } from 'node:url';
 import { readRecoverJournal, recoverJournalFile, restoreBroker, writeRecoverJournal } from '../broker/index.js';
 import { connectBroker } from '../client/index.js';
 import { placesOf, type ServerConfig } from '../config/index.js';
+import { ManifestReader } from '../iceberg/index.js';
 import { type ClusterId, isLakeError, LakeError, systemClock, systemRandom } from '../kernel/index.js';
 import { readIdentity } from '../lake/index.js';
 import { isLockFile, lockDirectory } from '../log/index.js';
 import { type ObjectStore, openObjectStore } from '../objects/index.js';
 import type { Logger } from '../telemetry/index.js';
-import { commitHoles, planRecovery, readBucket, type RecoveredRow, recoveredRows, type RecoverPlan } from '../tier/index.js';
+import {
+  commitHoles,
+  planRecovery,
+  readBucket,
+  type RecoverPorts,
+  type RecoveredRow,
+  recoveredRows,
+  type RecoverPlan,
+} from '../tier/index.js';
 import { metadataApi } from '../wire/index.js';
 import { closeAll, storeOptions } from './role.js';
 
@@ -89,7 +98,7 @@ export async function recover(options: RecoverOptions): Promise<RecoverReport> {
 
 async function recoverFrom(store: ObjectStore, options: RecoverOptions, dataDir: string, begun: Begun | undefined): Promise<RecoverReport> {
   const { config, logger, onProgress, signal = new AbortController().signal } = options;
-  const ports = { store, clock: systemClock, random: systemRandom, signal };
+  const ports: RecoverPorts = { store, manifests: new ManifestReader(store), clock: systemClock, random: systemRandom, signal };
   const plan = begun === undefined ? await planFrom(ports, options) : await planAgain(store, begun, signal);
   if (plan.state !== null) await requireNobodyAlive(plan.state.kafka, plan.clusterId, store.url);
   const tables = plan.topics.filter(({ isCold }) => isCold).length;
@@ -107,15 +116,7 @@ async function recoverFrom(store: ObjectStore, options: RecoverOptions, dataDir:
   return report;
 }
 
-async function planFrom(
-  ports: {
-    readonly store: ObjectStore;
-    readonly clock: typeof systemClock;
-    readonly random: typeof systemRandom;
-    readonly signal: AbortSignal;
-  },
-  { offsetGap, acceptLoss, onProgress }: RecoverOptions,
-): Promise<RecoverPlan> {
+async function planFrom(ports: RecoverPorts, { offsetGap, acceptLoss, onProgress }: RecoverOptions): Promise<RecoverPlan> {
   const contents = await readBucket(ports, (read) => onProgress({ step: 'reading', ...read }));
   return planRecovery(contents, { nowMs: systemClock.nowMs(), random: systemRandom, offsetGap, acceptLoss });
 }

@@ -7,7 +7,7 @@
  * bucket and compared; a range is committed once, whoever commits it; no partition holds up another; every wait ends.
  * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/tier test/property/tier`.
  */
-export { readBucket } from './recover/bucket-contents.js';
+export { readBucket, type RecoverPorts } from './recover/bucket-contents.js';
 export { commitHoles } from './recover/commit-holes.js';
 export { offsetGapDefault } from './recover/opening.js';
 export { planRecovery, type RecoveredRow, recoveredRows, type RecoverPlan } from './recover/plan.js';

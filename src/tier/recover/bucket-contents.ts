@@ -1,5 +1,5 @@
 /** Everything in the bucket that a service can be restored from: whose it is, the newest state, every topic's table. */
-import { ManifestReader } from '../../iceberg/index.js';
+import type { ManifestReader } from '../../iceberg/index.js';
 import { type Clock, type ClusterId, LakeError, type Random, type TopicId, type TopicName } from '../../kernel/index.js';
 import {
   findClusterState,
@@ -36,8 +36,10 @@ export interface BucketContents {
   readonly withoutTable: readonly { readonly topic: TopicName; readonly topicId: TopicId; readonly dataFiles: number }[];
 }
 
-export interface ReadingPorts {
+export interface RecoverPorts {
   readonly store: ObjectStore;
+  /** One for reading and committing: most of what is committed to was read a moment before. */
+  readonly manifests: ManifestReader;
   readonly clock: Clock;
   readonly random: Random;
   readonly signal: AbortSignal;
@@ -58,7 +60,7 @@ interface Folder {
  * Reads all of it; keys of one folder are in memory at a time, for each table that is read. Errors: `object-missing` where the prefix
  * belongs to nobody, `unsupported`, `table-corrupt`, `data-dir-foreign` (a table of another cluster), those of the store.
  */
-export async function readBucket(ports: ReadingPorts, onRead: OnRead): Promise<BucketContents> {
+export async function readBucket(ports: RecoverPorts, onRead: OnRead): Promise<BucketContents> {
   const { store, signal } = ports;
   const identity = await readIdentity(store, signal);
   if (identity === null) {
@@ -80,12 +82,11 @@ export async function readBucket(ports: ReadingPorts, onRead: OnRead): Promise<B
 }
 
 async function readTables(
-  ports: ReadingPorts,
+  ports: RecoverPorts,
   clusterId: ClusterId,
   onRead: OnRead,
 ): Promise<Pick<BucketContents, 'tables' | 'withoutTable'>> {
   const { store, signal } = ports;
-  const manifests = new ManifestReader(store);
   const tables: FoundTable[] = [];
   const withoutTable: { topic: TopicName; topicId: TopicId; dataFiles: number }[] = [];
   const reading = new Set<Promise<unknown>>();
@@ -101,7 +102,7 @@ async function readTables(
     // The listing waits where all slots are taken, so that folders do not gather in memory.
     while (reading.size >= tablesAtOnce) await Promise.race(reading);
     if (failures.length > 0) return;
-    const task = readTable(ports, clusterId, folder, manifests).then(
+    const task = readTable(ports, clusterId, folder).then(
       (table) => {
         reading.delete(task);
         tables.push(table);
@@ -138,12 +139,11 @@ async function readTables(
 }
 
 async function readTable(
-  { store, clock, random, signal }: ReadingPorts,
+  { store, manifests, clock, random, signal }: RecoverPorts,
   clusterId: ClusterId,
   { topic, topicId, dataFiles }: Folder,
-  reader: ManifestReader,
 ): Promise<FoundTable> {
-  const snapshot = await openTopicTable(store, { topic, topicId, clusterId }, { clock, random, reader }).load(signal);
+  const snapshot = await openTopicTable(store, { topic, topicId, clusterId }, { clock, random, reader: manifests }).load(signal);
   const missing = snapshot.files.filter((file) => dataFiles.get(file.key) !== file.bytes).map((file) => file.key);
   return {
     topic,

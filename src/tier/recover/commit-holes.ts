@@ -1,27 +1,19 @@
 /** Moves the tables' boundaries over the holes of a recovery, so that consumers pass them and no offset in them is ever committed. */
-import { ManifestReader } from '../../iceberg/index.js';
-import { type Clock, LakeError, type Random } from '../../kernel/index.js';
+import { LakeError } from '../../kernel/index.js';
 import { boundaryOf, openTopicTable, type RangeMove } from '../../lake/index.js';
-import type { ObjectStore } from '../../objects/index.js';
+import type { RecoverPorts } from './bucket-contents.js';
 import type { PlannedTopic, RecoverPlan } from './plan.js';
 
 /** Each is some five small requests, one after the other. */
-const commitsAtOnce = 8;
-
-export interface CommitPorts {
-  readonly store: ObjectStore;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly signal: AbortSignal;
-}
+const commitsAtOnce = 16;
 
 /**
  * Commits what of the plan is not committed yet; may be repeated. Errors: `bucket-in-use` where a boundary has moved since the plan,
  * those of the store.
  */
-export async function commitHoles(ports: CommitPorts, plan: RecoverPlan, onCommitted: (tables: number) => void): Promise<void> {
-  const topics = plan.topics.filter(({ isCold }) => isCold);
-  const reader = new ManifestReader(ports.store);
+export async function commitHoles(ports: RecoverPorts, plan: RecoverPlan, onCommitted: (tables: number) => void): Promise<void> {
+  // The tables that were read last have their manifests still in memory.
+  const topics = plan.topics.filter(({ isCold }) => isCold).reverse();
   const failures: unknown[] = [];
   let next = 0;
   let done = 0;
@@ -29,7 +21,7 @@ export async function commitHoles(ports: CommitPorts, plan: RecoverPlan, onCommi
     while (next < topics.length && failures.length === 0) {
       const topic = topics[next++] as PlannedTopic;
       try {
-        await commitHole(ports, plan, topic, reader);
+        await commitHole(ports, plan, topic);
         onCommitted(++done);
       } catch (error) {
         failures.push(error);
@@ -41,12 +33,11 @@ export async function commitHoles(ports: CommitPorts, plan: RecoverPlan, onCommi
 }
 
 async function commitHole(
-  { store, clock, random, signal }: CommitPorts,
+  { store, manifests, clock, random, signal }: RecoverPorts,
   { clusterId }: RecoverPlan,
   topic: PlannedTopic,
-  reader: ManifestReader,
 ): Promise<void> {
-  const table = openTopicTable(store, { topic: topic.name, topicId: topic.id, clusterId }, { clock, random, reader });
+  const table = openTopicTable(store, { topic: topic.name, topicId: topic.id, clusterId }, { clock, random, reader: manifests });
   const { partitions } = await table.load(signal);
   const moves = topic.partitions.flatMap(({ partition, boundary: from, openOffset: to, leaderEpoch, logStartOffset }): RangeMove[] => {
     const boundary = boundaryOf(partitions, partition);

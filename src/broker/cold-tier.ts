@@ -12,14 +12,22 @@ export interface FoundOffset {
   readonly leaderEpoch: LeaderEpoch;
 }
 
+export interface ColdPart {
+  readonly baseOffset: Offset;
+  readonly nextOffset: Offset;
+  readonly endOffset?: Offset;
+  readonly batches: Buffer;
+}
+
 export interface ColdTier {
   /**
-   * Hands over whole record batches in offset order, from the one that covers `offset`, at most about `maxBytes`.
+   * Hands over whole record batches in offset order, from the one that covers `offset`, at most about `maxBytes`: one batch beyond.
+   * `endOffset` says where it will end, once that is known.
    * Errors: `cold-unavailable` (nobody there, bucket away), `cold-corrupt`, `cancelled`.
    */
   hydrate(
     from: ColdPartition & { readonly offset: Offset; readonly maxBytes: number },
-    onPart: (part: { readonly baseOffset: Offset; readonly nextOffset: Offset; readonly batches: Buffer }) => Promise<void>,
+    onPart: (part: ColdPart) => Promise<void>,
     signal: AbortSignal,
   ): Promise<{ readonly nextOffset: Offset }>;
 
@@ -29,8 +37,8 @@ export interface ColdTier {
     signal: AbortSignal,
   ): Promise<FoundOffset | null>;
 
-  /** The cold record with the largest timestamp. Errors: `cold-unavailable`. */
-  maxTimestamp(at: ColdPartition, signal: AbortSignal): Promise<FoundOffset | null>;
+  /** The first cold record at or above `fromOffset` of those with the largest timestamp. Errors: `cold-unavailable`. */
+  maxTimestamp(at: ColdPartition & { readonly fromOffset: Offset }, signal: AbortSignal): Promise<FoundOffset | null>;
 
   /** Topics were created, deleted or reconfigured: whoever tiers them should look. Never fails. */
   topicsChanged(): void;

@@ -17,8 +17,10 @@ export function brokerMetrics(core: BrokerCore, listener: Listener, cache: Chunk
   add('produced_records_total', counters.producedRecords);
   add('fetched_bytes_total', counters.fetchedBytes);
   add('fetched_cold_bytes_total', counters.fetchedColdBytes);
-  add('hydrations_total', cold.hydrations);
-  add('hydration_errors_total', cold.hydrationErrors);
+  add('hydrations_total', cold.counts.ended);
+  add('hydration_errors_total', cold.counts.errors);
+  add('hydrated_bytes_total', cold.counts.bytes);
+  add('hydrations_queued', cold.counts.queued);
   add('chunk_cache_bytes', cache.bytes);
   add('groups', core.groups.activeCount);
   add('disk_free_bytes', core.disk.freeBytes);

@@ -2,7 +2,7 @@
  * Rows of a cold file, row group by row group, straight from its pages: the base columns by field id, without an object per
  * row and without DuckDB. It shares nothing with the code that wrote the file.
  */
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import type { ColumnMetaData, FileMetaData } from 'hyparquet';
 import { isLakeError, LakeError, none, type Offset, type TimestampMs } from '../kernel/index.js';
 import { type BytesRows, ColumnChunkReader, type ColumnRooms, type IntRows, type ListLevels } from './column-chunk.js';
@@ -16,7 +16,7 @@ const entryLevel = 2;
 const usPerMs = 1000;
 
 /** Field ids of the base columns' leaves. */
-const fieldIds = {
+export const leafIdOf = {
   partition: 1,
   offset: 2,
   timestamp: 3,
@@ -33,7 +33,7 @@ const fieldIds = {
   sequence: 16,
   rawBatch: 17,
 } as const;
-type LeafName = keyof typeof fieldIds;
+export type LeafName = keyof typeof leafIdOf;
 
 /** A row group's base columns, valid until another is read into the same rooms. Null is −1 in numbers, as in a record batch. */
 export class ColdRows {
@@ -70,7 +70,7 @@ export class ColdRows {
     this.#timestamp = ints('timestamp');
     this.#timestampRaw = ints('timestampRaw');
     this.timestampsMs = reader.doubles('timestampsMs', rows);
-    for (let row = 0; row < rows; row++) this.timestampsMs[row] = this.#timestampMs(row);
+    for (let row = 0; row < rows; row++) this.timestampsMs[row] = ownTimestampMs(this.#timestamp, this.#timestampRaw, row);
     this.#timestampType = ints('timestampType');
     this.#leaderEpoch = ints('leaderEpoch');
     this.producerId = ints('producerId');
@@ -104,19 +104,6 @@ export class ColdRows {
     return low;
   }
 
-  #timestampMs(row: number): TimestampMs {
-    if (this.#timestampRaw.isThere[row] === 1) return this.#timestampRaw.values[row] as number;
-    if (this.#timestamp.isThere[row] !== 1) return none;
-    return this.#shownMs(row);
-  }
-
-  #shownMs(row: number): TimestampMs {
-    const { wide, values } = this.#timestamp;
-    if (wide === undefined) return Math.floor((values[row] as number) / usPerMs);
-    const us = wide[row] as bigint;
-    return Number((us - (((us % 1000n) + 1000n) % 1000n)) / 1000n);
-  }
-
   /** Whether both timestamp columns say the same: whole milliseconds, and a raw one only where the other is clamped. */
   isTimestampWhole(row: number): boolean {
     const { wide, values, isThere } = this.#timestamp;
@@ -124,7 +111,7 @@ export class ColdRows {
     if (wide === undefined ? (values[row] as number) % usPerMs !== 0 : (wide[row] as bigint) % 1000n !== 0n) return false;
     if (this.#timestampRaw.isThere[row] !== 1) return true;
     const raw = this.#timestampRaw.values[row] as number;
-    const shown = this.#shownMs(row);
+    const shown = shownMs(this.#timestamp, row);
     return (raw < timestampMinMs && shown === timestampMinMs) || (raw > timestampMaxMs && shown === timestampMaxMs);
   }
 
@@ -190,9 +177,30 @@ export class ColdRows {
   }
 }
 
+/** A record's own timestamp, before it was clamped. */
+export function ownTimestampMs(timestamp: IntRows, raw: IntRows, row: number): TimestampMs {
+  if (raw.isThere[row] === 1) return raw.values[row] as number;
+  return timestamp.isThere[row] === 1 ? shownMs(timestamp, row) : none;
+}
+
+function shownMs({ wide, values }: IntRows, row: number): TimestampMs {
+  if (wide === undefined) return Math.floor((values[row] as number) / usPerMs);
+  const us = wide[row] as bigint;
+  return Number((us - (((us % 1000n) + 1000n) % 1000n)) / 1000n);
+}
+
 function isOneValue({ values, isThere, isAbsent }: IntRows, rows: number): boolean {
   if (isAbsent) return true;
   for (let row = 0; row < rows; row++) if (isThere[row] !== 1 || values[row] !== values[0]) return false;
+  return true;
+}
+
+function readFully(file: number, into: Buffer, position: number): boolean {
+  for (let done = 0; done < into.length; ) {
+    const read = readSync(file, into, done, into.length - done, position + done);
+    if (read === 0) return false;
+    done += read;
+  }
   return true;
 }
 
@@ -213,13 +221,13 @@ export class ColdFileReader {
     this.spans = rowGroupSpans(path, this.#footer);
     this.#leaves = leafFieldIds(this.#footer.schema);
     this.#file = openSync(path, 'r');
-    this.#reader = new ColumnChunkReader(path, this.#file, rooms);
+    this.#reader = new ColumnChunkReader(path, (into, position) => readFully(this.#file, into, position), rooms);
   }
 
   /** All rows of one of the spans. Errors: `cold-corrupt`. */
   rows(span: RowGroupSpan): ColdRows {
     const { columns } = this.#footer.row_groups[span.group] ?? { columns: [] };
-    const metaOf = (leaf: LeafName): ColumnMetaData | undefined => columns[this.#leaves.indexOf(fieldIds[leaf])]?.meta_data;
+    const metaOf = (leaf: LeafName): ColumnMetaData | undefined => columns[this.#leaves.indexOf(leafIdOf[leaf])]?.meta_data;
     try {
       return new ColdRows(this.#reader, span.rows, metaOf);
     } catch (error) {

@@ -2,7 +2,6 @@
  * One column of one row group of a file that DuckDB wrote: its pages read, inflated and spread into arrays with one entry a
  * row. Bytes stay where they lie in the inflated page. Pages of format v1; zstd or not compressed.
  */
-import { readSync } from 'node:fs';
 import type { ColumnMetaData } from 'hyparquet';
 import { LakeError, MiB } from '../kernel/index.js';
 import { decompress } from '../wire/index.js';
@@ -129,15 +128,18 @@ export class ColumnRooms {
   }
 }
 
-/** Reads columns of one open file. What it answers is valid until the same column is read again into the same rooms. */
+/** Where a file's bytes come from: fills the buffer from a position on; false where the file ends before. */
+export type ReadAt = (into: Buffer, position: number) => boolean;
+
+/** Reads columns of one file. What it answers is valid until the same column is read again into the same rooms. */
 export class ColumnChunkReader {
   readonly #path: string;
-  readonly #file: number;
+  readonly #readAt: ReadAt;
   readonly #rooms: ColumnRooms;
 
-  constructor(path: string, file: number, rooms: ColumnRooms) {
+  constructor(path: string, readAt: ReadAt, rooms: ColumnRooms) {
     this.#path = path;
-    this.#file = file;
+    this.#readAt = readAt;
     this.#rooms = rooms;
   }
 
@@ -408,13 +410,9 @@ export class ColumnChunkReader {
 
   #read(name: string, meta: ColumnMetaData): Buffer {
     if (meta.codec !== 'ZSTD' && meta.codec !== 'UNCOMPRESSED') throw this.#corrupt(`column ${name} is stored as ${meta.codec}`);
-    const at = Number(meta.dictionary_page_offset ?? meta.data_page_offset);
-    const bytes = this.#rooms.buffer(name, Number(meta.total_compressed_size));
-    for (let done = 0; done < bytes.length; ) {
-      const read = readSync(this.#file, bytes, done, bytes.length - done, at + done);
-      if (read === 0) throw this.#corrupt(`column ${name} is cut off`);
-      done += read;
-    }
+    const { from, to } = chunkRange(meta);
+    const bytes = this.#rooms.buffer(name, to - from);
+    if (!this.#readAt(bytes, from)) throw this.#corrupt(`column ${name} is cut off`);
     return bytes;
   }
 
@@ -424,6 +422,12 @@ export class ColumnChunkReader {
       ...(cause === undefined ? {} : { cause }),
     });
   }
+}
+
+/** Where a column's pages lie in the file, half open. */
+export function chunkRange(meta: ColumnMetaData): { readonly from: number; readonly to: number } {
+  const from = Number(meta.dictionary_page_offset ?? meta.data_page_offset);
+  return { from, to: from + Number(meta.total_compressed_size) };
 }
 
 function roomOf<T extends Uint8Array | Int32Array | Float64Array>(

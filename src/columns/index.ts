@@ -24,6 +24,7 @@ export {
 export * from './schema.js';
 export { type TypedOutput, typedSelect, type TypedSource, untypedSelect } from './typed-sql.js';
 export { ValueScanner } from './scanner.js';
+export { findTimestamp, type FoundTime, type RangedFile, type TimeLookup, type TimeQuestion } from './time-lookup.js';
 export { ColumnEngine, type ColumnEngineOptions } from './engine.js';
 export { type ColdFileFooter, footerKeys, readFileFooter } from './cold-file.js';
 export { compactInputsMax } from './compact.js';

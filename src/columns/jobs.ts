@@ -184,27 +184,12 @@ export interface RebuildResult {
   readonly cpuMs: number;
 }
 
-/** First row at or above `fromOffset` with a timestamp ≥ t (`first`), or the row with the largest one (`max`). */
-export interface TimestampJob {
-  readonly kind: 'timestamp';
-  readonly path: string;
-  readonly find: 'first' | 'max';
-  readonly timestampMs: TimestampMs;
-  readonly fromOffset: Offset;
-}
-
-export interface TimestampResult {
-  readonly found: { readonly offset: Offset; readonly timestampMs: TimestampMs; readonly leaderEpoch: LeaderEpoch } | null;
-  readonly cpuMs: number;
-}
-
 export interface ColumnJobs {
   stage: { job: StageJob; result: StageResult };
   encode: { job: EncodeJob; result: EncodeResult };
   compact: { job: CompactJob; result: CompactResult };
   verify: { job: VerifyJob; result: VerifyResult };
   rebuild: { job: RebuildJob; result: RebuildResult };
-  timestamp: { job: TimestampJob; result: TimestampResult };
 }
 
 export type ColumnJobKind = keyof ColumnJobs;

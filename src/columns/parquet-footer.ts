@@ -18,23 +18,37 @@ export function readFooter(path: string): FileMetaData {
   const file = openSync(path, 'r');
   try {
     const { size } = fstatSync(file);
-    const tail = Buffer.alloc(tailBytes);
-    if (size < tailBytes + 4 || readSync(file, tail, 0, tailBytes, size - tailBytes) < tailBytes || tail.toString('latin1', 4) !== 'PAR1') {
-      throw corrupt(path, 'it does not end as Parquet does');
-    }
-    const footerBytes = tail.readUInt32LE(0) + tailBytes;
-    if (footerBytes > size) throw corrupt(path, `its footer of ${footerBytes} bytes is larger than the file`);
-    const footer = new ArrayBuffer(footerBytes);
-    readSync(file, new Uint8Array(footer), 0, footerBytes, size - footerBytes);
-    // Bounds of binaries are wanted as bytes, whatever is in them.
-    const parsers = { stringFromBytes: (bytes: Uint8Array) => bytes };
-    try {
-      return parquetMetadata(footer, { parsers: parsers as never, geoparquet: false });
-    } catch (error) {
-      throw corrupt(path, 'its footer cannot be read', error);
-    }
+    const read = (bytes: number): Buffer => {
+      const end = Buffer.from(new ArrayBuffer(bytes));
+      readSync(file, end, 0, bytes, size - bytes);
+      return end;
+    };
+    const footerBytes = footerLength(path, read(Math.min(size, tailBytes)), size);
+    return parseFooter(path, read(footerBytes));
   } finally {
     closeSync(file);
+  }
+}
+
+/** Bytes of the footer with its tail, from the end of a file of `size` bytes. Errors: `cold-corrupt`. */
+export function footerLength(path: string, end: Buffer, size: number): number {
+  if (size < tailBytes + 4 || end.length < tailBytes || end.toString('latin1', end.length - 4) !== 'PAR1') {
+    throw corrupt(path, 'it does not end as Parquet does');
+  }
+  const footerBytes = end.readUInt32LE(end.length - tailBytes) + tailBytes;
+  if (footerBytes > size) throw corrupt(path, `its footer of ${footerBytes} bytes is larger than the file`);
+  return footerBytes;
+}
+
+/** Parses the end of a file that begins with, or before, its footer. Errors: `cold-corrupt`. */
+export function parseFooter(path: string, end: Buffer): FileMetaData {
+  // Bounds of binaries are wanted as bytes, whatever is in them.
+  const parsers = { stringFromBytes: (bytes: Uint8Array) => bytes };
+  try {
+    const bytes = new Uint8Array(end).buffer;
+    return parquetMetadata(bytes, { parsers: parsers as never, geoparquet: false });
+  } catch (error) {
+    throw corrupt(path, 'its footer cannot be read', error);
   }
 }
 

@@ -5,7 +5,6 @@ import { encode } from './encode.js';
 import type { ColumnEngine } from './engine.js';
 import { rebuild } from './rebuild.js';
 import { stage } from './stage.js';
-import { findTimestamp } from './timestamp.js';
 import { verify } from './verify.js';
 
 type Result = ColumnJobs[ColumnJobKind]['result'];
@@ -34,7 +33,5 @@ async function dispatch(job: ColumnJob, engine: ColumnEngine): Promise<WithoutCp
       return await verify(job, engine);
     case 'rebuild':
       return rebuild(job);
-    case 'timestamp':
-      return await findTimestamp(job, engine);
   }
 }

@@ -216,9 +216,9 @@ export interface ControlMethods {
     result: { readonly found: { readonly offset: Offset; readonly timestampMs: TimestampMs; readonly leaderEpoch: LeaderEpoch } | null };
   };
 
-  /** The cold record with the largest timestamp (the first of several); `null` where there is none. */
+  /** The cold record at or above `fromOffset` with the largest timestamp (the first of several); `null` where there is none. */
   'tier.max-timestamp': {
-    params: { readonly topicId: TopicId; readonly partition: PartitionId };
+    params: { readonly topicId: TopicId; readonly partition: PartitionId; readonly fromOffset: Offset };
     result: { readonly found: { readonly offset: Offset; readonly timestampMs: TimestampMs; readonly leaderEpoch: LeaderEpoch } | null };
   };
 
@@ -247,6 +247,8 @@ export interface HydratedPart {
   readonly baseOffset: Offset;
   /** Offset after the last batch of this part (its last offset delta spans holes). */
   readonly nextOffset: Offset;
+  /** Where the hydration will end; told with the first part for which it is known. */
+  readonly endOffset?: Offset;
 }
 
 /** A cold file that was read again; with a problem where it is not what was committed. */

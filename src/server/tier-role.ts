@@ -23,9 +23,12 @@ export async function startTierRole(config: ServerConfig, logger: Logger): Promi
     tempDir: join(places.spoolDir, 'workers'),
     memoryBytes: config.get('tier.worker.memory.bytes'),
   });
+  // Nicer still: whoever reads years of log waits for the commits, not they for him. It never loads DuckDB: some 60 MB, once it is needed.
+  const coldWorkers = openColumnWorkers({ count: 1, tempDir: join(places.spoolDir, 'cold-workers'), niceness: 10 });
   const closeConnections = (): Promise<void> =>
     closeAll(
       () => workers.close(),
+      () => coldWorkers.close(),
       () => reader.close(),
       () => link.close(),
       () => store.close(),
@@ -35,6 +38,7 @@ export async function startTierRole(config: ServerConfig, logger: Logger): Promi
     reader,
     broker: link,
     workers,
+    coldWorkers,
     spoolDir: places.spoolDir,
     clock: systemClock,
     random: systemRandom,

@@ -28,6 +28,8 @@ export const metricSpecs = {
   fetched_cold_bytes_total: counter('Bytes of record batches sent to consumers out of hydrated chunks.'),
   hydrations_total: counter('Cold ranges hydrated into the chunk cache.'),
   hydration_errors_total: counter('Hydrations that failed.'),
+  hydrated_bytes_total: counter('Bytes of record batches that hydrations brought.'),
+  hydrations_queued: gauge('Cold ranges that wait for a slot or for room in the chunk cache.'),
   chunk_cache_bytes: gauge('Disk that hydrated chunks take.'),
   groups: gauge('Consumer groups that have members.'),
   disk_free_bytes: gauge('Free space of the data directory.'),

@@ -3,7 +3,7 @@
  * reads years of log takes neither the bucket nor the workers from the commits.
  */
 import { join } from 'node:path';
-import type { TimestampResult } from '../columns/index.js';
+import type { FoundTime, TimeQuestion } from '../columns/index.js';
 import type { ControlParams, ControlResult, HydratedPart } from '../control/index.js';
 import { type DiskFile, invariant, LakeError, MiB, type Offset, type PartitionId, Semaphore, SingleFlight } from '../kernel/index.js';
 import { boundaryOf, type ColdFile, filesOfPartition, findFile, type TableSnapshot } from '../lake/index.js';
@@ -15,11 +15,12 @@ import type { TierPorts } from './ports.js';
 import { transferMs } from './store-file.js';
 import type { TopicTier } from './topic-tier.js';
 
-type Found = TimestampResult['found'];
 type SendPart = (facts: HydratedPart, payload: Uint8Array) => Promise<void>;
 
 /** A hydration ends where a row group or a file does once it has this share of its bytes, so that none is inflated twice. */
 const enoughShare = 1 / 4;
+/** So that one reader in order does not take all slots. */
+const perPartitionMax = 2;
 /** No rebuilt batch is larger, unless one record is. */
 const batchBytesMax = MiB;
 
@@ -27,14 +28,16 @@ export class Hydrator {
   readonly #ports: TierPorts;
   readonly #cache: LocalCache;
   readonly #slots: Semaphore;
-  /** One hydration of a partition at a time; who asks for the same range again finds it in the broker's cache. */
+  /** Hydrations of a partition under way: while one is sent, the next is rebuilt. */
   readonly #perPartition = new Map<string, Semaphore>();
-  readonly #lookups = new SingleFlight<string, Found>();
+  readonly #lookups = new SingleFlight<string, FoundTime | null>();
+  readonly #lookupSlots: Semaphore;
 
   constructor(ports: TierPorts, cache: LocalCache) {
     this.#ports = ports;
     this.#cache = cache;
     this.#slots = new Semaphore(ports.settings.hydrationsAtOnce, ports.settings.hydrationsQueued);
+    this.#lookupSlots = new Semaphore(ports.settings.lookupsAtOnce, ports.settings.lookupsQueued);
   }
 
   /**
@@ -49,7 +52,7 @@ export class Hydrator {
     signal: AbortSignal,
   ): Promise<ControlResult<'tier.hydrate'>> {
     const key = `${asked.topicId}/${asked.partition}`;
-    const turn = this.#perPartition.get(key) ?? new Semaphore(1, this.#ports.settings.hydrationsQueued);
+    const turn = this.#perPartition.get(key) ?? new Semaphore(perPartitionMax, this.#ports.settings.hydrationsQueued);
     this.#perPartition.set(key, turn);
     const either = AbortSignal.any([signal, this.#ports.stop]);
     try {
@@ -89,7 +92,8 @@ export class Hydrator {
         }
         continue;
       }
-      const sent = await this.#sendFrom(topic, file, next, asked.maxBytes - bytes, sendPart, signal);
+      const isLast = (rebuilt: number): boolean => bytes + rebuilt >= asked.maxBytes * enoughShare;
+      const sent = await this.#sendFrom(topic, file, next, asked.maxBytes - bytes, isLast, sendPart, signal);
       invariant(sent.nextOffset > next, 'a hydration moves on', { next, nextOffset: sent.nextOffset });
       next = sent.nextOffset;
       bytes += sent.bytes;
@@ -97,12 +101,13 @@ export class Hydrator {
     return { nextOffset: next, bytes };
   }
 
-  /** Rebuilds batches of one file, which stands for `next`, and sends them in parts. */
+  /** Rebuilds batches of one file, which stands for `next`, and sends them in parts; `isLast` says whether so many bytes are enough. */
   async #sendFrom(
     topic: TopicTier,
     file: ColdFile,
     next: Offset,
     maxBytes: number,
+    isLast: (bytes: number) => boolean,
     sendPart: SendPart,
     signal: AbortSignal,
   ): Promise<{ readonly nextOffset: Offset; readonly bytes: number }> {
@@ -110,7 +115,7 @@ export class Hydrator {
     try {
       const rebuilt = await this.#withLocal(file, signal, (path) =>
         withDeadline('rebuilding batches', this.#ports.settings.jobTimeoutMs, this.#ports.clock, signal, (inner) =>
-          this.#ports.workers.run(
+          this.#ports.coldWorkers.run(
             {
               kind: 'rebuild',
               path,
@@ -126,7 +131,9 @@ export class Hydrator {
           ),
         ),
       );
-      await this.#sendFile(outPath, rebuilt.bytes, Math.min(next, rebuilt.baseOffset), sendPart, signal);
+      const end = isLast(rebuilt.bytes) ? { endOffset: rebuilt.nextOffset } : {};
+      const sendOfFile: SendPart = (facts, payload) => sendPart({ ...facts, ...end }, payload);
+      await this.#sendFile(outPath, rebuilt.bytes, Math.min(next, rebuilt.baseOffset), sendOfFile, signal);
       return { nextOffset: rebuilt.nextOffset, bytes: rebuilt.bytes };
     } finally {
       await this.#ports.disk.rm(outPath, { force: true });
@@ -165,41 +172,58 @@ export class Hydrator {
   }
 
   /** First cold record at or above `fromOffset` whose timestamp is ≥ t: only files that can have one are opened. */
-  async offsetForTimestamp(topic: TopicTier, asked: ControlParams<'tier.offset-for-timestamp'>): Promise<Found> {
-    const snapshot = await this.#snapshot(topic);
-    const files = filesOfPartition(snapshot, asked.partition).filter(
-      (file) => file.lastOffset >= asked.fromOffset && file.maxTimestampMs >= asked.timestampMs,
+  async offsetForTimestamp(topic: TopicTier, asked: ControlParams<'tier.offset-for-timestamp'>): Promise<FoundTime | null> {
+    const { partition, timestampMs, fromOffset } = asked;
+    const files = filesOfPartition(await this.#snapshot(topic), partition).filter(
+      (file) => file.lastOffset >= fromOffset && file.maxTimestampMs >= timestampMs,
     );
     for (const file of files) {
-      const found = await this.#lookUp(file, 'first', asked.timestampMs, asked.fromOffset);
+      const found = await this.#lookUp(file, { find: 'first', timestampMs, fromOffset });
       if (found !== null) return found;
     }
     return null;
   }
 
-  /** The cold record with the largest timestamp, the first of several. */
-  async maxTimestamp(topic: TopicTier, partition: PartitionId): Promise<Found> {
-    const files = filesOfPartition(await this.#snapshot(topic), partition);
-    let newest: ColdFile | undefined;
-    for (const file of files) if (newest === undefined || file.maxTimestampMs > newest.maxTimestampMs) newest = file;
-    return newest === undefined ? null : this.#lookUp(newest, 'max', 0, newest.baseOffset);
+  /** The cold record at or above `fromOffset` with the largest timestamp, the first of several. */
+  async maxTimestamp(topic: TopicTier, { partition, fromOffset }: ControlParams<'tier.max-timestamp'>): Promise<FoundTime | null> {
+    const files = filesOfPartition(await this.#snapshot(topic), partition).filter((file) => file.lastOffset >= fromOffset);
+    let best: FoundTime | null = null;
+    // Largest first. A file's largest may lie below the offset, so it is only what others cannot beat without being asked.
+    for (const file of [...files].sort((a, b) => b.maxTimestampMs - a.maxTimestampMs || a.baseOffset - b.baseOffset)) {
+      if (best !== null && file.maxTimestampMs < best.timestampMs) break;
+      const found = await this.#lookUp(file, { find: 'max', timestampMs: 0, fromOffset });
+      if (found === null) continue;
+      const isBetter =
+        best === null || found.timestampMs > best.timestampMs || (found.timestampMs === best.timestampMs && found.offset < best.offset);
+      if (isBetter) best = found;
+    }
+    return best;
   }
 
-  /** Shared by all who ask the same, so no caller ends it by leaving. */
-  #lookUp(file: ColdFile, find: 'first' | 'max', timestampMs: number, fromOffset: Offset): Promise<Found> {
-    const { stop } = this.#ports;
+  /**
+   * Reads the file in ranges where it lies: a footer and a few columns of a row group, never the whole. Shared by all who ask the
+   * same, so no caller ends it by leaving.
+   */
+  #lookUp(file: ColdFile, question: TimeQuestion): Promise<FoundTime | null> {
+    const { stop, settings, clock, findTimestamp } = this.#ports;
+    const { find, timestampMs, fromOffset } = question;
     return this.#lookups.run(`${file.key} ${find} ${timestampMs} ${fromOffset}`, () =>
-      this.#slots.run(
+      this.#lookupSlots.run(
         () =>
-          this.#withLocal(file, stop, async (path) => {
-            const { found } = await withDeadline('a time lookup', this.#ports.settings.jobTimeoutMs, this.#ports.clock, stop, (inner) =>
-              this.#ports.workers.run({ kind: 'timestamp', path, find, timestampMs, fromOffset }, inner),
-            );
-            return found;
-          }),
+          withDeadline('a time lookup', settings.bucketTimeoutMs, clock, stop, (signal) =>
+            findTimestamp({ name: file.key, bytes: file.bytes, read: (start, end) => this.#range(file, start, end, signal) }, question),
+          ),
         stop,
       ),
     );
+  }
+
+  async #range(file: ColdFile, start: number, end: number, signal: AbortSignal): Promise<Buffer> {
+    try {
+      return await this.#ports.store.get(file.key, { range: { start, end }, signal });
+    } catch (cause) {
+      throw signal.aborted ? cause : unfetched(file, cause);
+    }
   }
 
   async #withLocal<T>(file: ColdFile, signal: AbortSignal, work: (path: string) => Promise<T>): Promise<T> {
@@ -209,12 +233,7 @@ export class Hydrator {
         this.#cache.fetchToLocal(file.key, file.bytes, inner),
       );
     } catch (cause) {
-      if (signal.aborted) throw cause;
-      throw new LakeError('cold-unavailable', `the cold file ${file.key} cannot be fetched: ${(cause as Error).message}`, {
-        cause,
-        hint: 'Check the bucket; the read goes on by itself once it answers.',
-        facts: { key: file.key },
-      });
+      throw signal.aborted ? cause : unfetched(file, cause);
     }
     try {
       return await work(lease.path);
@@ -244,6 +263,14 @@ export class Hydrator {
       });
     }
   }
+}
+
+function unfetched(file: ColdFile, cause: unknown): LakeError {
+  return new LakeError('cold-unavailable', `the cold file ${file.key} cannot be fetched: ${(cause as Error).message}`, {
+    cause,
+    hint: 'Check the bucket; the read goes on by itself once it answers.',
+    facts: { key: file.key },
+  });
 }
 
 async function readFully(file: DiskFile, buffer: Buffer, at: number, path: string): Promise<void> {

@@ -1,5 +1,5 @@
 /** What the daemon works with, given to each of its parts. */
-import type { ColumnWorkers } from '../columns/index.js';
+import type { ColumnWorkers, TimeLookup } from '../columns/index.js';
 import type { LogReader } from '../client/index.js';
 import type { ControlPeer } from '../control/index.js';
 import type { Clock, Disk, Random, Semaphore } from '../kernel/index.js';
@@ -36,6 +36,9 @@ export interface TierPorts {
   /** The broker, over whatever connection there is at the moment; `peer-gone` while there is none. */
   readonly broker: Pick<ControlPeer, 'call'>;
   readonly workers: ColumnWorkers;
+  /** For cold reads: their own, so that neither they nor the commits wait for the other. */
+  readonly coldWorkers: ColumnWorkers;
+  readonly findTimestamp: TimeLookup;
   readonly clock: Clock;
   readonly random: Random;
   /** Where `spoolDir` lies. */

@@ -37,8 +37,12 @@ export interface TierSettings {
   readonly verifyTypedRowGroups: number | 'all';
   /** Wait between tries of what failed: cuts, commits, reports, start. */
   readonly retry: BackoffPolicy;
+  /** Each holds a downloaded file and up to 32 MiB of rebuilt batches on disk, and a few parts in memory. */
   readonly hydrationsAtOnce: number;
   readonly hydrationsQueued: number;
+  /** Time lookups under way; each holds a footer and a few columns of one row group, some MiB. */
+  readonly lookupsAtOnce: number;
+  readonly lookupsQueued: number;
   /** Bytes of whole batches in one part of a hydration. */
   readonly hydratePartBytes: number;
   /** Disk for cold files that were downloaded; only where the bucket is not a local directory. */
@@ -81,8 +85,10 @@ export const defaultTierSettings: TierSettings = {
   stateWriteMs: 30 * secondMs,
   verifyTypedRowGroups: 1,
   retry: { firstMs: 250, maxMs: 30 * secondMs, tries: Number.POSITIVE_INFINITY },
-  hydrationsAtOnce: 2,
+  hydrationsAtOnce: 4,
   hydrationsQueued: 256,
+  lookupsAtOnce: 4,
+  lookupsQueued: 1024,
   hydratePartBytes: MiB,
   coldCacheBytes: 2 * GiB,
   upkeepIntervalMs: minuteMs,

@@ -4,7 +4,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
-import type { ColumnWorkers } from '../columns/index.js';
+import { type ColumnWorkers, findTimestamp, type TimeLookup } from '../columns/index.js';
 import type { LogReader } from '../client/index.js';
 import type { BrokerState, ControlHandlers, ControlPeer, TopicState } from '../control/index.js';
 import { ManifestReader } from '../iceberg/index.js';
@@ -43,6 +43,10 @@ export interface TierOptions {
   readonly reader: LogReader;
   readonly broker: Pick<ControlPeer, 'call'>;
   readonly workers: ColumnWorkers;
+  /** Workers that only rebuild batches for cold reads; default: `workers`. */
+  readonly coldWorkers?: ColumnWorkers;
+  /** How a row is found in a cold file by time; another where the workers write files of their own. */
+  readonly findTimestamp?: TimeLookup;
   /** Folder for spools and downloaded files; may be shared with other daemons. */
   readonly spoolDir: string;
   readonly clock: Clock;
@@ -125,6 +129,8 @@ class Daemon implements TierDaemon {
       reader: options.reader,
       broker: options.broker,
       workers: options.workers,
+      coldWorkers: options.coldWorkers ?? options.workers,
+      findTimestamp: options.findTimestamp ?? findTimestamp,
       clock: options.clock,
       random: options.random,
       disk: options.disk ?? systemDisk,
@@ -350,9 +356,9 @@ class Daemon implements TierDaemon {
       const { topic, hydrator } = await this.#ofId(params.topicId);
       return { found: await hydrator.offsetForTimestamp(topic, params) };
     },
-    'tier.max-timestamp': async ({ topicId, partition }) => {
-      const { topic, hydrator } = await this.#ofId(topicId);
-      return { found: await hydrator.maxTimestamp(topic, partition) };
+    'tier.max-timestamp': async (params) => {
+      const { topic, hydrator } = await this.#ofId(params.topicId);
+      return { found: await hydrator.maxTimestamp(topic, params) };
     },
     'tier.topics-changed': async () => {
       this.#lookAgain.wake();

@@ -1,5 +1,5 @@
 /** Puts values through the column jobs in the test's own process, in a folder that is removed afterwards. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -7,6 +7,7 @@ import {
   type CompactResult,
   type EncodeResult,
   readFileFooter,
+  type RangedFile,
   type RebuildResult,
   runColumnJob,
   type StageJob,
@@ -15,6 +16,19 @@ import {
   typedSelect,
 } from '../../src/columns/index.js';
 import { encodeBatch } from '../../src/wire/index.js';
+
+/** A local file as one that is read in ranges; `read` is told of each. */
+export function fileAt(path: string, onRead: (from: number, to: number) => void = () => undefined): RangedFile {
+  const bytes = readFileSync(path);
+  return {
+    name: path,
+    bytes: bytes.length,
+    read: async (from, to) => {
+      onRead(from, to);
+      return bytes.subarray(from, to);
+    },
+  };
+}
 
 export class ColumnFiles {
   readonly dir = mkdtempSync(join(tmpdir(), 'columns-'));

@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import {
   type ColumnJob,
+  type TimeLookup,
   type ColumnPair,
   type ColumnWorkers,
   composeDigests,
@@ -261,18 +262,6 @@ export function simWorkers(before?: (job: ColumnJob) => void | Promise<void>): C
         writeFileSync(job.outPath, Buffer.concat(batches));
         return { path: job.outPath, bytes, baseOffset: base, nextOffset: next, batches: batches.length, cpuMs: 1 };
       }
-      case 'timestamp': {
-        const rows = readFile(job.path).rows.filter((row) => row.offset >= job.fromOffset);
-        let found: Row | undefined;
-        for (const row of rows) {
-          if (job.find === 'first' && row.timestampMs >= job.timestampMs) found ??= row;
-          if (job.find === 'max' && (found === undefined || row.timestampMs > found.timestampMs)) found = row;
-        }
-        return {
-          found: found === undefined ? null : { offset: found.offset, timestampMs: found.timestampMs, leaderEpoch: found.leaderEpoch },
-          cpuMs: 1,
-        };
-      }
     }
   };
   return {
@@ -284,3 +273,14 @@ export function simWorkers(before?: (job: ColumnJob) => void | Promise<void>): C
     }) as ColumnWorkers['run'],
   };
 }
+
+/** As `findTimestamp`, in files of these workers. */
+export const simFindTimestamp: TimeLookup = async (file, { find, timestampMs, fromOffset }) => {
+  const rows = simFile(await file.read(0, file.bytes)).rows.filter((row) => row.offset >= fromOffset);
+  let found: Row | undefined;
+  for (const row of rows) {
+    if (find === 'first' && row.timestampMs >= timestampMs) found ??= row;
+    if (find === 'max' && (found === undefined || row.timestampMs > found.timestampMs)) found = row;
+  }
+  return found === undefined ? null : { offset: found.offset, timestampMs: found.timestampMs, leaderEpoch: found.leaderEpoch };
+};

@@ -1,6 +1,7 @@
 /**
  * Hydrated cold data on local disk: files of whole record batches, each with the positions of its batches in memory. It is
- * a cache: bounded, least recently read first out, empty after a start, and free to be deleted at any time.
+ * a cache: bounded, empty after a start, and free to be deleted at any time. Room is set aside before a chunk is fetched, and is
+ * made by dropping what nobody is about to read, least recently read first: where there is none, the fetch has to wait.
  */
 import { join } from 'node:path';
 import {
@@ -16,10 +17,24 @@ import {
 import type { LogRead } from '../../log/index.js';
 import { batchBaseOffset, batchLastOffset, walkBatches } from '../../wire/index.js';
 
-/** A read of a chunk, and where the chunk ends, so that a reader near its end can ask for the next. */
+/** A read of a chunk, and what of it is left behind the read. */
 export interface ChunkRead extends LogRead {
   readonly nextOffset: Offset;
   readonly chunkNextOffset: Offset;
+  readonly chunkLeftBytes: number;
+}
+
+/** What a chunk holds: whole batches from one offset up to another, exclusive. */
+export interface ChunkRange {
+  readonly partitionKey: string;
+  readonly fromOffset: Offset;
+  readonly nextOffset: Offset;
+  readonly bytes: number;
+}
+
+/** Room for a chunk, given back with what was not used of it. */
+export interface ChunkRoom {
+  bytes: number;
 }
 
 interface Chunk {
@@ -32,6 +47,7 @@ interface Chunk {
   nextOffset: Offset;
   bytes: number;
   users: number;
+  isWritten: boolean;
   isDropped: boolean;
   lastReadAt: number;
 }
@@ -47,6 +63,7 @@ export class ChunkCache {
   readonly #disk: Disk;
   readonly #chunks = new Map<string, Chunk[]>();
   #bytes = 0;
+  #reservedBytes = 0;
   #files = 0;
   /** Counts reads; orders chunks by their last one. */
   #reads = 0;
@@ -66,6 +83,46 @@ export class ChunkCache {
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  get maxBytes(): number {
+    return this.#options.maxBytes;
+  }
+
+  /**
+   * Sets room aside, dropping chunks that are not awaited where it must; `undefined` where those that are leave none.
+   * An empty cache always has room.
+   */
+  reserve(bytes: number, isAwaited: (chunk: ChunkRange) => boolean): ChunkRoom | undefined {
+    while (this.#bytes + this.#reservedBytes + bytes > this.#options.maxBytes && this.#bytes + this.#reservedBytes > 0) {
+      let oldest: Chunk | undefined;
+      for (const chunk of this.#all()) {
+        if (chunk.isWritten && (oldest === undefined || chunk.lastReadAt < oldest.lastReadAt) && !isAwaited(rangeOf(chunk))) oldest = chunk;
+      }
+      if (oldest === undefined) return undefined;
+      this.#drop(oldest);
+    }
+    this.#reservedBytes += bytes;
+    return { bytes };
+  }
+
+  /** Bytes set aside, and of the chunks that are awaited. */
+  awaitedBytes(isAwaited: (chunk: ChunkRange) => boolean): number {
+    let bytes = this.#reservedBytes;
+    for (const chunk of this.#all()) if (!chunk.isWritten || isAwaited(rangeOf(chunk))) bytes += chunk.bytes;
+    return bytes;
+  }
+
+  /** Gives back what a chunk did not need. */
+  release(room: ChunkRoom): void {
+    this.#reservedBytes -= room.bytes;
+    room.bytes = 0;
+  }
+
+  /** The chunk that covers an offset. */
+  find(topicId: TopicId, partition: PartitionId, offset: Offset): ChunkRange | undefined {
+    const chunk = this.#find(partitionKey(topicId, partition), offset);
+    return chunk === undefined ? undefined : rangeOf(chunk);
   }
 
   has(topicId: TopicId, partition: PartitionId, offset: Offset): boolean {
@@ -97,21 +154,21 @@ export class ChunkCache {
     chunk.lastReadAt = ++this.#reads;
     const end = chunk.positions[after] ?? chunk.bytes;
     const nextOffset = after === first ? offset : (chunk.baseOffsets[after] ?? chunk.nextOffset);
-    const chunkNextOffset = chunk.nextOffset;
-    if (end === start) return { chunks: [], bytes: 0, nextOffset, chunkNextOffset };
+    const left = { chunkNextOffset: chunk.nextOffset, chunkLeftBytes: chunk.bytes - end };
+    if (end === start) return { chunks: [], bytes: 0, nextOffset, ...left };
     chunk.users++;
     try {
       const bytes = Buffer.allocUnsafeSlow(end - start);
       await readWhole(chunk, bytes, start);
-      return { chunks: [bytes], bytes: bytes.length, nextOffset, chunkNextOffset };
+      return { chunks: [bytes], bytes: bytes.length, nextOffset, ...left };
     } finally {
       chunk.users--;
       this.#closeIfUnused(chunk);
     }
   }
 
-  /** A new chunk, readable part by part as it is written. */
-  async write(topicId: TopicId, partition: PartitionId): Promise<ChunkWriter> {
+  /** A new chunk in room set aside, readable part by part as it is written. What is larger than the room is taken all the same. */
+  async write(topicId: TopicId, partition: PartitionId, room: ChunkRoom): Promise<ChunkWriter> {
     const key = partitionKey(topicId, partition);
     const path = join(this.#options.dir, `${key}-${this.#files++}.chunk`);
     const chunk: Chunk = {
@@ -123,13 +180,13 @@ export class ChunkCache {
       nextOffset: -1,
       bytes: 0,
       users: 1,
+      isWritten: false,
       isDropped: false,
       lastReadAt: ++this.#reads,
     };
     let isListed = false;
     return {
       append: async (batches) => {
-        this.#makeRoom(batches.length, chunk);
         if (chunk.isDropped) throw new LakeError('cancelled', `the chunk ${path} was dropped while it was written`);
         const position = chunk.bytes;
         await writeWhole(chunk, batches, position);
@@ -144,8 +201,11 @@ export class ChunkCache {
         });
         if (end !== batches.length) throw new LakeError('cold-corrupt', 'a hydrated part does not end with a whole batch');
         chunk.nextOffset = nextOffset;
+        const fromRoom = Math.min(room.bytes, batches.length);
+        room.bytes -= fromRoom;
+        this.#reservedBytes -= fromRoom;
         chunk.bytes += batches.length;
-        this.#bytes += batches.length;
+        if (!chunk.isDropped) this.#bytes += batches.length;
         if (!isListed && chunk.bytes > 0 && !chunk.isDropped) {
           isListed = true;
           this.#list(chunk);
@@ -153,6 +213,8 @@ export class ChunkCache {
       },
       close: () => {
         chunk.users--;
+        chunk.isWritten = true;
+        this.release(room);
         if (chunk.bytes === 0) this.#drop(chunk);
         else this.#closeIfUnused(chunk);
       },
@@ -182,17 +244,8 @@ export class ChunkCache {
     else chunks.push(chunk);
   }
 
-  #makeRoom(bytes: number, writing: Chunk): void {
-    while (this.#bytes + bytes > this.#options.maxBytes) {
-      let oldest: Chunk | undefined;
-      for (const chunks of this.#chunks.values()) {
-        for (const chunk of chunks) {
-          if (chunk !== writing && (oldest === undefined || chunk.lastReadAt < oldest.lastReadAt)) oldest = chunk;
-        }
-      }
-      if (oldest === undefined) return;
-      this.#drop(oldest);
-    }
+  *#all(): Generator<Chunk, void, undefined> {
+    for (const chunks of this.#chunks.values()) yield* chunks;
   }
 
   /** Out of the index at once; its disk is given back when the last reader has closed it. */
@@ -222,7 +275,13 @@ export interface ChunkWriter {
   close(): void;
 }
 
-function partitionKey(topicId: TopicId, partition: PartitionId): string {
+function rangeOf(chunk: Chunk): ChunkRange {
+  const { partitionKey, baseOffsets, nextOffset, bytes } = chunk;
+  return { partitionKey, fromOffset: baseOffsets[0] ?? nextOffset, nextOffset, bytes };
+}
+
+/** How chunks, hydrations and places name a partition. */
+export function partitionKey(topicId: TopicId, partition: PartitionId): string {
   return `${topicId}-${partition}`;
 }
 

@@ -146,11 +146,12 @@ async function findLargest(core: BrokerCore, log: PartitionLog, signal: AbortSig
   const { topicId, partition } = log;
   for (;;) {
     const hotFrom = log.localStartOffset;
+    const fromOffset = log.logStartOffset;
     const cold = isAllLocal(log)
       ? null
-      : await withDeadline(core, signal, (limited) => core.coldTier.maxTimestamp({ topicId, partition }, limited));
+      : await withDeadline(core, signal, (limited) => core.coldTier.maxTimestamp({ topicId, partition, fromOffset }, limited));
     const hot = await log.maxTimestamp();
-    if (hasLost(log, hotFrom)) continue;
+    if (hasLost(log, hotFrom) || log.logStartOffset > fromOffset) continue;
     if (cold === null || hot === null) return cold ?? hot;
     if (hot.timestampMs !== cold.timestampMs) return hot.timestampMs > cold.timestampMs ? hot : cold;
     return hot.offset < cold.offset ? hot : cold;

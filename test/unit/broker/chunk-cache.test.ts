@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ChunkCache } from '../../../src/broker/cold/chunk-cache.js';
+import { ChunkCache, type ChunkRoom } from '../../../src/broker/cold/chunk-cache.js';
 import { freshId, systemRandom, topicId } from '../../../src/kernel/index.js';
 import { batchBaseOffset, encodeBatch } from '../../../src/wire/index.js';
 
@@ -29,8 +29,11 @@ function batch(baseOffset: number, valueBytes = 100): Buffer {
   return encodeBatch({ baseOffset, records: [record, record] });
 }
 
+const nobody = (): boolean => false;
+const roomFor = (cache: ChunkCache, bytes: number): ChunkRoom => cache.reserve(bytes, nobody) ?? expect.unreachable('there is room');
+
 async function fill(cache: ChunkCache, partition: number, baseOffsets: readonly number[]): Promise<void> {
-  const writer = await cache.write(topic, partition);
+  const writer = await cache.write(topic, partition, roomFor(cache, baseOffsets.length * batch(0).length));
   for (const base of baseOffsets) await writer.append(batch(base));
   writer.close();
 }
@@ -41,7 +44,7 @@ describe('the chunk cache', () => {
     await fill(cache, 0, [10, 12, 14, 16]);
     const { length } = batch(10);
     const read = await cache.read(topic, 0, 13, 2 * length, { isMinOneBatch: true, endOffset: 100 });
-    expect(read).toMatchObject({ bytes: 2 * length, nextOffset: 16, chunkNextOffset: 18 });
+    expect(read).toMatchObject({ bytes: 2 * length, nextOffset: 16, chunkNextOffset: 18, chunkLeftBytes: length });
     expect(batchBaseOffset(read!.chunks[0]!, 0)).toBe(12);
     expect(await cache.read(topic, 0, 9, length, { isMinOneBatch: true, endOffset: 100 })).toBeUndefined();
     expect(await cache.read(topic, 0, 18, length, { isMinOneBatch: true, endOffset: 100 })).toBeUndefined();
@@ -57,7 +60,7 @@ describe('the chunk cache', () => {
 
   it('serves what has arrived while the rest is still written', async () => {
     const cache = await openCache(1 << 20);
-    const writer = await cache.write(topic, 0);
+    const writer = await cache.write(topic, 0, roomFor(cache, 1000));
     expect(cache.has(topic, 0, 10)).toBe(false);
     await writer.append(Buffer.concat([batch(10), batch(12)]));
     expect(cache.has(topic, 0, 13)).toBe(true);
@@ -66,7 +69,7 @@ describe('the chunk cache', () => {
     writer.close();
   });
 
-  it('stays within its bound, least recently read first out', async () => {
+  it('stays within its bound, the least recently read that nobody awaits first out', async () => {
     const { length } = batch(0);
     const cache = await openCache(3 * length);
     for (const base of [0, 2, 4]) await fill(cache, 0, [base]);
@@ -75,6 +78,36 @@ describe('the chunk cache', () => {
     expect([0, 2, 4, 6].map((offset) => cache.has(topic, 0, offset))).toEqual([true, false, true, true]);
     expect(cache.bytes).toBe(3 * length);
     await expect.poll(async () => (await readdir(dir)).length).toBe(3);
+  });
+
+  it('drops neither what is awaited nor what is being written, and has no room then', async () => {
+    const { length } = batch(0);
+    const cache = await openCache(3 * length);
+    for (const base of [0, 2]) await fill(cache, 0, [base]);
+    const writing = await cache.write(topic, 0, roomFor(cache, length));
+    await writing.append(batch(4));
+    expect(cache.reserve(1, () => true)).toBeUndefined();
+    expect(cache.reserve(2 * length, ({ fromOffset }) => fromOffset === 0)).toBeUndefined();
+    expect([0, 2, 4].map((offset) => cache.has(topic, 0, offset))).toEqual([true, false, true]);
+    writing.close();
+    expect(cache.reserve(2 * length, ({ fromOffset }) => fromOffset === 0)).toBeDefined();
+    expect([0, 4].map((offset) => cache.has(topic, 0, offset))).toEqual([true, false]);
+    expect(cache.awaitedBytes(({ fromOffset }) => fromOffset === 0)).toBe(3 * length);
+  });
+
+  it('counts room that is set aside until it is used or given back, and takes more than was set aside', async () => {
+    const { length } = batch(0);
+    const cache = await openCache(4 * length);
+    const room = roomFor(cache, 2 * length);
+    expect(cache.reserve(3 * length, nobody)).toBeUndefined();
+    const writer = await cache.write(topic, 0, room);
+    for (const base of [0, 2, 4]) await writer.append(batch(base));
+    expect(cache.awaitedBytes(nobody)).toBe(3 * length);
+    writer.close();
+    expect(cache.bytes).toBe(3 * length);
+    expect(cache.reserve(length, () => true)).toBeDefined();
+    const other = await openCache(length);
+    expect(other.reserve(5 * length, nobody)).toBeDefined();
   });
 
   it('finishes a read of a chunk that is dropped meanwhile', async () => {
@@ -89,7 +122,7 @@ describe('the chunk cache', () => {
 
   it('refuses what is not whole batches in order', async () => {
     const cache = await openCache(1 << 20);
-    const writer = await cache.write(topic, 0);
+    const writer = await cache.write(topic, 0, roomFor(cache, 1000));
     await expect(writer.append(batch(0).subarray(0, 80))).rejects.toThrow(/whole batch/);
     await writer.append(batch(4));
     await expect(writer.append(batch(2))).rejects.toThrow(/overlap/);

@@ -30,12 +30,14 @@ class RememberedTier implements ColdTier {
     let bytes = 0;
     let nextOffset = offset;
     const covering = this.batches.filter((batch) => batchLastOffset(batch, 0) >= offset);
+    const parts = Math.min(Math.ceil(covering.length / this.partBatches), maxBytes === 1 ? 1 : Number.POSITIVE_INFINITY);
+    const endOffset = batchLastOffset(covering[Math.min(covering.length, parts * this.partBatches) - 1]!, 0) + 1;
     for (let i = 0; i < covering.length && bytes < maxBytes; i += this.partBatches) {
       const part = Buffer.concat(covering.slice(i, i + this.partBatches));
       const last = covering.slice(i, i + this.partBatches).at(-1)!;
       nextOffset = batchLastOffset(last, 0) + 1;
       bytes += part.length;
-      await onPart({ baseOffset: batchBaseOffset(part, 0), nextOffset, batches: part });
+      await onPart({ baseOffset: batchBaseOffset(part, 0), nextOffset, endOffset, batches: part });
     }
     return { nextOffset };
   };

@@ -1,10 +1,10 @@
 // What can go wrong between batches and a verified cold file.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
-import { assignColumns, footerKeys, runColumnJob, type TypedColumn } from '../../../src/columns/index.js';
+import { assignColumns, findTimestamp, footerKeys, type TypedColumn } from '../../../src/columns/index.js';
 import { isLakeError } from '../../../src/kernel/index.js';
 import { batchBytes, batchRecordsCount, encodeBatch, RecordBatchWriter, walkBatches } from '../../../src/wire/index.js';
-import { ColumnFiles } from '../../support/column-files.js';
+import { ColumnFiles, fileAt } from '../../support/column-files.js';
 
 const files = new ColumnFiles();
 afterAll(() => files.close());
@@ -280,8 +280,8 @@ describe('an encoded file', () => {
     const records = at.map((timestampMs) => ({ timestampMs, key: null, value: null }));
     const staged = await files.stage([encodeBatch({ baseOffset: 5, leaderEpoch: 4, records })], { baseOffset: 5, endOffset: 12 });
     const { path } = await files.encode([staged]);
-    const find = async (kind: 'first' | 'max', timestampMs: number, fromOffset = 0): Promise<unknown> =>
-      (await runColumnJob({ kind: 'timestamp', path, find: kind, timestampMs, fromOffset }, files.engine)).found;
+    const find = (kind: 'first' | 'max', timestampMs: number, fromOffset = 0): Promise<unknown> =>
+      findTimestamp(fileAt(path), { find: kind, timestampMs, fromOffset });
     expect(await find('first', 60)).toEqual({ offset: 7, timestampMs: 90, leaderEpoch: 4 });
     expect(await find('first', 20, 8)).toEqual({ offset: 9, timestampMs: 90, leaderEpoch: 4 });
     expect(await find('first', -5e15, 6)).toEqual({ offset: 6, timestampMs: 10, leaderEpoch: 4 });

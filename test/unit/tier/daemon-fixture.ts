@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import type { ColumnWorkers } from '../../../src/columns/index.js';
+import type { ColumnWorkers, TimeLookup } from '../../../src/columns/index.js';
 import type { ControlHandlers, ControlMethod, ControlParams, ControlResult, HydratedPart } from '../../../src/control/index.js';
 import { systemClock, systemRandom } from '../../../src/kernel/index.js';
 import { openTopicTable, type TableSnapshot } from '../../../src/lake/index.js';
@@ -13,7 +13,7 @@ import { silentLogger } from '../../../src/telemetry/index.js';
 import { startTier, type TierDaemon, type TierSettings } from '../../../src/tier/index.js';
 import { decodeBatch, type NewRecord, walkBatches } from '../../../src/wire/index.js';
 import type { SimBroker } from '../../support/sim-broker.js';
-import { simFile, simWorkers } from '../../support/sim-workers.js';
+import { simFile, simFindTimestamp, simWorkers } from '../../support/sim-workers.js';
 
 export const quick: Partial<TierSettings> = {
   fetchWaitMs: 20,
@@ -41,7 +41,12 @@ export interface Running {
 export async function startDaemon(
   broker: SimBroker,
   store: ObjectStore,
-  more: { readonly workers?: ColumnWorkers; readonly settings?: Partial<TierSettings>; readonly spoolDir?: string } = {},
+  more: {
+    readonly workers?: ColumnWorkers;
+    readonly findTimestamp?: TimeLookup;
+    readonly settings?: Partial<TierSettings>;
+    readonly spoolDir?: string;
+  } = {},
 ): Promise<Running> {
   const spoolDir = more.spoolDir ?? temporaryFolder();
   const daemon = await startTier({
@@ -49,6 +54,7 @@ export async function startDaemon(
     reader: broker,
     broker: broker.peer,
     workers: more.workers ?? simWorkers(),
+    findTimestamp: more.findTimestamp ?? simFindTimestamp,
     spoolDir,
     clock: systemClock,
     random: systemRandom,

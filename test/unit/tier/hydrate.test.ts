@@ -174,7 +174,9 @@ describe('time lookups in cold files', () => {
   it('answer with the first offset at or after a time, opening only files that can have it', async () => {
     const broker = new SimBroker();
     const opened: string[] = [];
-    const store = faultyStore(memory(), { before: (call) => void (call.operation === 'download' && opened.push(call.key)) });
+    const store = faultyStore(memory(), {
+      before: (call) => void (call.operation === 'get' && call.key.endsWith('.parquet') && opened.push(call.key)),
+    });
     const { id: topicId } = broker.create('orders', 1);
     const tier = await start(broker, store);
     const at = (offset: number, timestampMs: number) => ({ timestampMs, key: null, value: Buffer.from(String(offset)) });
@@ -199,14 +201,17 @@ describe('time lookups in cold files', () => {
     expect(await lookUp(51)).toMatchObject({ offset: 6, timestampMs: 60 });
     expect(await lookUp(101)).toBeNull();
     expect(new Set(opened).size).toBeLessThanOrEqual(1);
-    expect((await tier.call('tier.max-timestamp', { topicId, partition: 0 })).found).toMatchObject({ offset: 8, timestampMs: 100 });
+    expect((await tier.call('tier.max-timestamp', { topicId, partition: 0, fromOffset: 0 })).found).toMatchObject({
+      offset: 8,
+      timestampMs: 100,
+    });
   });
 
   it('answer null for a partition without files', async () => {
     const broker = new SimBroker();
     const { id: topicId } = broker.create('orders', 1);
     const tier = await start(broker, memory());
-    expect((await tier.call('tier.max-timestamp', { topicId, partition: 0 })).found).toBeNull();
+    expect((await tier.call('tier.max-timestamp', { topicId, partition: 0, fromOffset: 0 })).found).toBeNull();
     expect((await tier.call('tier.offset-for-timestamp', { topicId, partition: 0, timestampMs: 0, fromOffset: 0 })).found).toBeNull();
   });
 });

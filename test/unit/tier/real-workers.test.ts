@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ColumnWorkers, openColumnWorkers } from '../../../src/columns/index.js';
+import { type ColumnWorkers, findTimestamp, openColumnWorkers } from '../../../src/columns/index.js';
 import { systemClock, systemRandom } from '../../../src/kernel/index.js';
 import { type ObjectStore, openObjectStore } from '../../../src/objects/index.js';
 import { compressionCodecs, decodeBatch, type NewRecord, walkBatches } from '../../../src/wire/index.js';
@@ -37,7 +37,12 @@ beforeAll(async () => {
   workers = openColumnWorkers({ count: 1, tempDir: join(folder, 'temp') });
   store = await openObjectStore(`file://${folder}/bucket`, { clock: systemClock, random: systemRandom });
   broker.create('flights', 2, { 'lake.file.bytes': '300000' });
-  tier = await startDaemon(broker, store, { workers, settings: { verifyTypedRowGroups: 'all' }, spoolDir: join(folder, 'spool') });
+  tier = await startDaemon(broker, store, {
+    workers,
+    findTimestamp,
+    settings: { verifyTypedRowGroups: 'all' },
+    spoolDir: join(folder, 'spool'),
+  });
 }, 30_000);
 
 afterAll(async () => {
@@ -117,7 +122,7 @@ describe('the daemon with real workers', () => {
     expect(await at(first)).toMatchObject({ offset: 0, timestampMs: first });
     expect(await at(first + 100)).toMatchObject({ offset: 100 });
     expect(await at(9_007_199_254_740_000, 2004)).toMatchObject({ offset: 2008 });
-    expect((await tier.call('tier.max-timestamp', { topicId, partition: 0 })).found).toMatchObject({
+    expect((await tier.call('tier.max-timestamp', { topicId, partition: 0, fromOffset: 0 })).found).toMatchObject({
       offset: 2003,
       timestampMs: 9_007_199_254_740_000,
     });

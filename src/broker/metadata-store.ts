@@ -104,6 +104,14 @@ export class MetadataStore {
     return this.#change((content) => ({ ...content, topics: [...content.topics.filter(({ name }) => name !== topic.name), topic] }));
   }
 
+  /** Replaces the keys that are set on a topic. */
+  setOverrides(id: TopicId, overrides: Readonly<Record<string, string>>): Promise<void> {
+    return this.#change((content) => ({
+      ...content,
+      topics: content.topics.map((topic) => (topic.id === id ? { ...topic, overrides } : topic)),
+    }));
+  }
+
   /** Forgets a topic; `isKeptAsDropped` keeps its name and id until its table is gone. */
   removeTopic(id: TopicId, isKeptAsDropped: boolean): Promise<void> {
     return this.#change((content) => {

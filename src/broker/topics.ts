@@ -125,11 +125,46 @@ export class Topics {
     });
   }
 
+  /**
+   * Changes the keys that are set on a topic; durable and applied when this resolves. Errors: `topic-unknown`, `config-refused` where
+   * tiering would end, and those of the configuration and the disk; nothing is changed then.
+   */
+  alter(
+    id: TopicId,
+    overridesOf: (topic: Topic) => Readonly<Record<string, string>>,
+    { isValidateOnly = false }: { readonly isValidateOnly?: boolean } = {},
+  ): Promise<void> {
+    return this.#changing.run(async () => {
+      const topic = this.#byId.get(id);
+      if (topic === undefined) throw new LakeError('topic-unknown', `there is no topic of id ${id} any more`);
+      const overrides = overridesOf(topic);
+      const config = resolveTopicConfig(this.#ports.config, overrides);
+      const logConfig = logConfigOf(config, false);
+      if (topic.isTiered && !logConfig.isTiered) {
+        throw new LakeError('config-refused', `${topic.record.name} has a cold part: remote.storage.enable cannot be taken back`, {
+          hint: 'Create another topic with remote.storage.enable=false and copy what is still needed.',
+          facts: { key: 'remote.storage.enable' },
+        });
+      }
+      if (isValidateOnly) return;
+      await this.#ports.store.setOverrides(id, overrides);
+      for (const partition of topic.partitions.values()) partition.updateConfig(logConfig);
+      this.#list({ ...topic, record: { ...topic.record, overrides }, config, isTiered: logConfig.isTiered });
+      this.#ports.logger.info('topic configured', { topic: topic.record.name, topicId: id, ...overrides });
+      this.#tell(undefined);
+    });
+  }
+
+  #list(topic: Topic): void {
+    this.#byName.set(topic.record.name, topic);
+    this.#byId.set(topic.record.id, topic);
+  }
+
   /** Forgets a topic and removes its files; it is remembered as dropped until its table, if it has one, is gone too. */
   delete(topic: Topic): Promise<void> {
     return this.#changing.run(async () => {
       const { record } = topic;
-      if (this.#byId.get(record.id) !== topic) throw new LakeError('topic-unknown', `topic ${record.name} is gone already`);
+      if (!this.#byId.has(record.id)) throw new LakeError('topic-unknown', `topic ${record.name} is gone already`);
       await this.#ports.store.removeTopic(record.id, true);
       this.#byName.delete(record.name);
       this.#byId.delete(record.id);
@@ -172,8 +207,7 @@ export class Topics {
       partitions.set(partition, await this.#ports.log.createPartition(record.name, record.id, partition, logConfig));
     }
     const topic: Topic = { record, config, isTiered: logConfig.isTiered, partitions };
-    this.#byName.set(record.name, topic);
-    this.#byId.set(record.id, topic);
+    this.#list(topic);
     return topic;
   }
 

@@ -1,6 +1,13 @@
 /** Topics and configurations, asked of a broker over a connection that lives for the question. */
-import { topicId, type TopicId } from '../kernel/index.js';
-import { createTopicsApi, deleteTopicsApi, describeConfigsApi, type DescribeConfigsResponseConfig } from '../wire/index.js';
+import { type Offset, type PartitionId, topicId, type TopicId } from '../kernel/index.js';
+import {
+  createTopicsApi,
+  deleteRecordsApi,
+  deleteTopicsApi,
+  describeConfigsApi,
+  type DescribeConfigsResponseConfig,
+  incrementalAlterConfigsApi,
+} from '../wire/index.js';
 import { type ClientOptions, connectBroker } from './bootstrap.js';
 import type { KafkaConnection } from './connection.js';
 import { brokerError } from './kafka-error.js';
@@ -72,6 +79,52 @@ export function deleteTopics(options: ClientOptions, names: readonly string[], s
     for (const topic of answer.responses) {
       if (topic.errorCode !== 0)
         throw brokerError(topic.errorCode, `deleting ${topic.name ?? ''}`, topic.errorMessage, { topic: topic.name });
+    }
+  });
+}
+
+/**
+ * Deletes records below an offset of each partition (−1: all there are) and answers the log starts. Throws the first partition's
+ * error; the others are done all the same. Errors: `offset-out-of-range`, `topic-unknown`, …
+ */
+export function deleteRecords(
+  options: ClientOptions,
+  topic: string,
+  partitions: readonly { readonly partition: PartitionId; readonly before: Offset }[],
+  signal?: AbortSignal,
+): Promise<readonly { readonly partition: PartitionId; readonly logStartOffset: Offset }[]> {
+  return ask(options, signal, async (connection) => {
+    const asked = partitions.map(({ partition, before }) => ({ partitionIndex: partition, offset: before }));
+    const answer = await connection.request(
+      deleteRecordsApi,
+      { topics: [{ name: topic, partitions: asked }], timeoutMs: adminTimeoutMs },
+      { ...requestOptions, signal },
+    );
+    return answer.topics.flatMap(({ name, partitions: results }) =>
+      results.map(({ partitionIndex, lowWatermark, errorCode }) => {
+        if (errorCode !== 0) throw brokerError(errorCode, `deleting records of ${name}-${partitionIndex}`, null, { topic: name });
+        return { partition: partitionIndex, logStartOffset: lowWatermark };
+      }),
+    );
+  });
+}
+
+/** Sets keys of a topic's configuration, or takes them back (`null`). Errors: `topic-unknown`, `config-invalid-value`, … */
+export function alterTopic(
+  options: ClientOptions,
+  topic: string,
+  config: Readonly<Record<string, string | null>>,
+  signal?: AbortSignal,
+): Promise<void> {
+  return ask(options, signal, async (connection) => {
+    const configs = Object.entries(config).map(([name, value]) => ({ name, value, configOperation: value === null ? 1 : 0 }));
+    const answer = await connection.request(
+      incrementalAlterConfigsApi,
+      { resources: [{ resourceType: resourceTypes.topic, resourceName: topic, configs }], validateOnly: false },
+      { ...requestOptions, signal },
+    );
+    for (const { errorCode, errorMessage } of answer.responses) {
+      if (errorCode !== 0) throw brokerError(errorCode, `configuring ${topic}`, errorMessage, { topic });
     }
   });
 }

@@ -41,7 +41,11 @@ const ownKeys = {
     'group-commit',
     '`group-commit`: acks=all waits for the disk. `os`: the operating system decides, as by Kafka’s default.',
   ),
-  'log.retention.check.interval.ms': long(30 * secondMs, 'How often segments are rolled by age, retained and evicted.', { min: 10 }),
+  'log.retention.check.interval.ms': long(
+    30 * secondMs,
+    'How often segments are rolled by age, retained and evicted, and cold files expired.',
+    { min: 10 },
+  ),
   'hot.disk.bytes': long(10 * GiB, 'Committed segments are evicted, oldest first, while all segments take more.', { min: 0 }),
   'disk.low.bytes': long(2 * GiB, 'Free space below which caches are dropped.', { min: 0 }),
   'disk.reserve.bytes': long(GiB, 'Free space below which produce is refused, kept for uploads, commits and metadata.', { min: 0 }),

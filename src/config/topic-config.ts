@@ -40,6 +40,9 @@ function resolve(server: ServerConfig, overrides: ReadonlyMap<TopicKey, string>,
   return { get: (key) => entries.get(key)!.value as never, entries: () => topicKeyNames.map((name) => entries.get(name)!) };
 }
 
+/** `local.retention.*` = −2. */
+const asTotal = -2;
+
 const refuse = (key: string, message: string, hint: string): LakeError =>
   new LakeError('config-refused', message, { hint, facts: { key } });
 
@@ -49,6 +52,13 @@ function check(config: TopicConfig, isInternal: boolean): void {
   if (isInternal) return;
   if (config.get('cleanup.policy').includes('compact')) {
     throw refuse('cleanup.policy', 'cleanup.policy=compact is not supported yet', 'Leave cleanup.policy at `delete`.');
+  }
+  if (!config.get('cleanup.policy').includes('delete')) {
+    throw refuse(
+      'cleanup.policy',
+      'an empty cleanup.policy is not supported',
+      'Leave it at `delete`, and set retention.ms=-1 to keep all.',
+    );
   }
   if (config.get('compression.type') !== 'producer') {
     throw refuse(
@@ -64,15 +74,19 @@ function check(config: TopicConfig, isInternal: boolean): void {
       'Leave message.timestamp.type at `CreateTime`.',
     );
   }
-  for (const key of ['retention.ms', 'retention.bytes'] as const) {
-    if (isTiered && config.get(key) !== -1) {
-      throw refuse(
-        key,
-        `${key}=${config.get(key)} on a tiered topic is not supported yet: the cold side cannot expire records`,
-        `Leave ${key} at -1 and bound the local disk with local.${key}, or set remote.storage.enable=false.`,
-      );
-    }
-  }
+  if (isTiered) for (const key of ['retention.ms', 'retention.bytes'] as const) checkLocalRetention(config, key);
+}
+
+/** What is kept locally is a part of what is kept (KIP-405): −2 is all of it. */
+function checkLocalRetention(config: TopicConfig, key: 'retention.ms' | 'retention.bytes'): void {
+  const total = config.get(key);
+  const local = config.get(`local.${key}`);
+  if (total < 0 || local === asTotal || (local >= 0 && local <= total)) return;
+  throw refuse(
+    `local.${key}`,
+    `local.${key}=${local} is more than ${key}=${total}: nothing is kept locally that is not kept at all`,
+    `Set local.${key} to at most ${total}, or to -2 to follow ${key}.`,
+  );
 }
 
 /**

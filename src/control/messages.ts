@@ -127,6 +127,8 @@ export interface TierTopicStatus {
   readonly partitions: readonly {
     readonly partition: PartitionId;
     readonly boundary: Offset;
+    /** As the table has it; the log start is the larger of this and the broker's. */
+    readonly logStartOffset: Offset;
     readonly files: number;
     readonly bytes: number;
     /** Raw bytes fetched and not yet committed. */

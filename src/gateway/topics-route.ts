@@ -1,5 +1,5 @@
 /** Topics and where their records lie: what the broker says of the hot side beside what the tier daemon says of the cold one. */
-import type { BrokerState, ControlPeer, TierTopicStatus, TopicState } from '../control/index.js';
+import type { BrokerState, ControlPeer, PartitionState, TierTopicStatus, TopicState } from '../control/index.js';
 import { isLakeError, LakeError, nearestName } from '../kernel/index.js';
 import type { Context } from 'hono';
 
@@ -48,13 +48,14 @@ export function topicsRoute(control: Control): (c: Context) => Promise<Response>
 export function topicRoute(control: Control): (c: Context) => Promise<Response> {
   return async (c) => {
     const topic = await describeTopic(control, c.req.param('topic')!);
+    const { cold } = await coldStatus(control, topic);
     return c.json({
       ...summary(topic),
       config: topic.config,
       overrides: topic.overrides,
       partitions: topic.partitions.map((p) => ({
         partition: p.partition,
-        log_start_offset: p.logStartOffset,
+        log_start_offset: logStartOf(p, cold),
         high_watermark: p.highWatermark,
         leader_epoch: p.leaderEpoch,
         ...(p.offline === undefined ? {} : { offline: p.offline }),
@@ -75,6 +76,11 @@ async function coldStatus(control: Control, topic: TopicState): Promise<{ cold: 
   }
 }
 
+/** Whichever of broker and table has heard first of what was deleted. */
+function logStartOf({ partition, logStartOffset }: PartitionState, cold: TierTopicStatus | null): number {
+  return Math.max(logStartOffset, cold?.partitions.find((p) => p.partition === partition)?.logStartOffset ?? 0);
+}
+
 export function storageRoute(control: Control): (c: Context) => Promise<Response> {
   return async (c) => {
     const topic = await describeTopic(control, c.req.param('topic')!);
@@ -82,7 +88,7 @@ export function storageRoute(control: Control): (c: Context) => Promise<Response
     const coldOf = new Map(cold?.partitions.map((p) => [p.partition, p]));
     const partitions = topic.partitions.map((p) => ({
       partition: p.partition,
-      log_start_offset: p.logStartOffset,
+      log_start_offset: logStartOf(p, cold),
       local_start_offset: p.localStartOffset,
       boundary: p.boundary,
       flushed_offset: p.flushedOffset,

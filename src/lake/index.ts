@@ -19,6 +19,7 @@ export { boundaryOf, logStartOf, parseSamples, partitionsProperty, samplesProper
 export { filesOfPartition, findFile, planFiles } from './plan-files.js';
 export { isSameColumn } from './table-schema.js';
 export type {
+  BoundarySample,
   ColdFile,
   FileRewrite,
   LogStartMove,

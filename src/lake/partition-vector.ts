@@ -7,16 +7,10 @@
  *     thermocline.samples      [[wall time ms, [boundary of partition 0, 1, …]], …]     ascending by time
  */
 import { invariant, LakeError, type Offset, type PartitionId, type TimestampMs } from '../kernel/index.js';
-import type { LogStartMove, PartitionCold, RangeMove } from './table-snapshot.js';
+import type { BoundarySample, LogStartMove, PartitionCold, RangeMove } from './table-snapshot.js';
 
 export const partitionsProperty = 'thermocline.partitions';
 export const samplesProperty = 'thermocline.samples';
-
-/** The boundaries at one moment; index is the partition. */
-export interface BoundarySample {
-  readonly atMs: TimestampMs;
-  readonly boundaries: readonly Offset[];
-}
 
 function corrupt(property: string, cause?: unknown): LakeError {
   return new LakeError('table-corrupt', `the table property ${property} cannot be read`, { cause, facts: { property } });

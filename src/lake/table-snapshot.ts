@@ -30,6 +30,12 @@ export interface PartitionCold {
   readonly leaderEpoch: LeaderEpoch;
 }
 
+/** The boundaries at one moment; index is the partition. */
+export interface BoundarySample {
+  readonly atMs: TimestampMs;
+  readonly boundaries: readonly Offset[];
+}
+
 export interface TableSnapshot {
   readonly topic: TopicName;
   readonly topicId: TopicId;
@@ -41,6 +47,8 @@ export interface TableSnapshot {
   readonly columns: readonly TypedColumn[];
   /** By partition id, ascending; a partition that was never committed is missing and has boundary 0. */
   readonly partitions: readonly PartitionCold[];
+  /** How the boundaries have moved over wall time, ascending, the thinner the older. */
+  readonly samples: readonly BoundarySample[];
   /** By partition, then base offset. */
   readonly files: readonly ColdFile[];
   /** What recoveries left, by partition, then offset. */

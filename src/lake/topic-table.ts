@@ -149,6 +149,7 @@ class IcebergTopicTable implements TopicTable {
         schemaId: 0,
         columns: [],
         partitions: [],
+        samples: [],
         files: [],
         holes: [],
       };
@@ -165,6 +166,7 @@ class IcebergTopicTable implements TopicTable {
       schemaId: metadata.currentSchemaId,
       columns: parseColumns(metadata.properties[columnsProperty]),
       partitions,
+      samples: parseSamples(metadata.properties[samplesProperty]),
       files: orderedFiles(entries.map(coldFileOf), partitions),
       holes: parseHoles(metadata.properties[holesProperty]),
     };

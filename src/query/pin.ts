@@ -13,7 +13,7 @@ import type {
   TopicState,
 } from '../control/index.js';
 import { type ClusterId, LakeError, type LeaderEpoch, nearestName, type Offset, type PartitionId } from '../kernel/index.js';
-import { boundaryOf, type TableSnapshot } from '../lake/index.js';
+import { boundaryOf, logStartOf, type TableSnapshot } from '../lake/index.js';
 import type { Tables } from './tables.js';
 import type { SnapshotToken, TokenTopic } from './token.js';
 
@@ -24,6 +24,7 @@ export interface ControlPort {
 
 export interface PinnedPartition {
   readonly partition: PartitionId;
+  /** The larger of the broker's log start and the table's: whichever has heard first of what was deleted. */
   readonly startOffset: Offset;
   /** The table snapshot's: below is cold, from here on is hot. */
   readonly boundary: Offset;
@@ -76,7 +77,7 @@ export async function pinTopic(
     const endOffset = Math.max(end.offset, boundary);
     return {
       partition: state.partition,
-      startOffset: state.logStartOffset,
+      startOffset: Math.max(state.logStartOffset, logStartOf(snapshot.partitions, state.partition)),
       boundary,
       endOffset,
       leaderEpoch: end.leaderEpoch,

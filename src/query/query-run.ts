@@ -155,22 +155,25 @@ export class QueryRun {
     }
   }
 
-  /** Chunks of topics that are gone, and below the boundary of the table as this query knew it. */
+  /** Chunks of topics that are gone, below the log start, and below the boundary of the table as this query knew it. */
   async #dropCommitted(broker: BrokerState, pinned: readonly PinnedTopic[]): Promise<void> {
     const topicIds = new Set(broker.topics.map((topic) => topic.id));
     await this.#ports.tails.drop((of, chunk) => {
       const topic = pinned.find((candidate) => candidate.state.id === of.topicId);
       const partition = topic?.partitions.find((candidate) => candidate.partition === of.partition);
-      return topicIds.has(of.topicId) && (partition === undefined || chunk.lastOffset >= partition.boundary);
+      return (
+        topicIds.has(of.topicId) && (partition === undefined || chunk.lastOffset >= Math.max(partition.boundary, partition.startOffset))
+      );
     });
   }
 
   async #systemTables(broker: BrokerState, names: readonly string[]): Promise<string[]> {
     const snapshots: TableSnapshot[] = [];
-    if (names.some(needsSnapshots)) {
-      for (const topic of broker.topics) {
-        if (topic.isTiered) snapshots.push(await this.#ports.tables.snapshot(broker.clusterId, topic, this.#signal));
-      }
+    const mustLoad = names.some(needsSnapshots);
+    for (const topic of names.length === 0 ? [] : broker.topics) {
+      const known = this.#ports.tables.known(topic.id);
+      if (mustLoad && topic.isTiered) snapshots.push(await this.#ports.tables.snapshot(broker.clusterId, topic, this.#signal));
+      else if (known !== undefined) snapshots.push(known);
     }
     return systemSetup(names, { broker, snapshots, queries: this.#ports.queries() });
   }

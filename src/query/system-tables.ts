@@ -2,7 +2,7 @@
 import { LakeError, nearestName } from '../kernel/index.js';
 import type { BrokerState } from '../control/index.js';
 import { quoteText } from '../columns/index.js';
-import type { TableSnapshot } from '../lake/index.js';
+import { logStartOf, type TableSnapshot } from '../lake/index.js';
 import { systemSchema } from './statement.js';
 
 /** A query under way or ended lately. */
@@ -18,6 +18,7 @@ export interface QuerySummary {
 
 export interface SystemSource {
   readonly broker: BrokerState;
+  /** Of each topic, or where no table asked about needs them, those that are known. */
   readonly snapshots: readonly TableSnapshot[];
   readonly queries: readonly QuerySummary[];
 }
@@ -77,14 +78,15 @@ const systemTables: Readonly<Record<string, SystemTable>> = {
       ['segments', 'INTEGER'],
       ['offline', 'VARCHAR'],
     ],
-    rows: ({ broker }) =>
+    rows: ({ broker, snapshots }) =>
       broker.topics
         .filter((topic) => !topic.isInternal)
-        .flatMap((topic) =>
-          topic.partitions.map((state) => [
+        .flatMap((topic) => {
+          const vector = snapshots.find((snapshot) => snapshot.topicId === topic.id)?.partitions ?? [];
+          return topic.partitions.map((state) => [
             topic.name,
             state.partition,
-            state.logStartOffset,
+            Math.max(state.logStartOffset, logStartOf(vector, state.partition)),
             state.localStartOffset,
             state.boundary,
             state.flushedOffset,
@@ -94,8 +96,8 @@ const systemTables: Readonly<Record<string, SystemTable>> = {
             state.hotBytes,
             state.segments,
             state.offline ?? null,
-          ]),
-        ),
+          ]);
+        }),
   },
   cold_files: {
     columns: [

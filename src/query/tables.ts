@@ -3,20 +3,35 @@
  * right as a newer one, since the tail then begins at its boundary; only where the hot log no longer reaches that far down is
  * the newer one waited for.
  */
-import { type Clock, type ClusterId, isLakeError, type LakeError, type Random, SingleFlight, type TopicId } from '../kernel/index.js';
-import { boundaryOf, openTopicTable, type TableSnapshot, type TopicTable } from '../lake/index.js';
+import {
+  type Clock,
+  type ClusterId,
+  isLakeError,
+  type LakeError,
+  minuteMs,
+  type Random,
+  SingleFlight,
+  type TopicId,
+} from '../kernel/index.js';
+import { boundaryOf, findFile, openTopicTable, type TableSnapshot, type TopicTable } from '../lake/index.js';
 import type { PartitionState, TopicState } from '../control/index.js';
 import type { ObjectStore } from '../objects/index.js';
 import type { Logger } from '../telemetry/index.js';
 
 /** How long a query waits for news of a table whose older snapshot would do as well. */
 const refreshWaitMs = 300;
+/** A snapshot older than this is refreshed behind the queries: its files may have been compacted, or have expired. */
+const refreshAfterMs = minuteMs;
+/** An older one may name files that are gone: half of the hour that an object stays at least after it was dropped. */
+const usableForMs = 30 * minuteMs;
 
 export class Tables {
   readonly #store: ObjectStore;
   readonly #ports: { readonly clock: Clock; readonly random: Random };
   readonly #logger: Logger;
   readonly #tables = new Map<TopicId, TopicTable>();
+  /** When each was loaded last, monotonic. */
+  readonly #loadedAtMs = new Map<TopicId, number>();
   readonly #loading = new SingleFlight<TopicId, TableSnapshot>();
   readonly #closed = new AbortController();
 
@@ -36,9 +51,15 @@ export class Tables {
     if (topic.partitions.every((partition) => partition.boundary === 0)) return this.known(topic.id) ?? emptySnapshot(topic);
     const table = this.#tableOf(clusterId, topic);
     const known = table.snapshot;
-    if (known !== undefined && !isBehind(known, topic.partitions, (partition) => partition.boundary)) return known;
-    const loading = this.#loading.run(topic.id, () => table.load(this.#closed.signal));
+    const ageMs = this.#ports.clock.monotonicMs() - (this.#loadedAtMs.get(topic.id) ?? Number.NEGATIVE_INFINITY);
+    const isFresh =
+      known !== undefined &&
+      !isBehind(known, topic.partitions, (partition) => partition.boundary) &&
+      !listsDeleted(known, topic.partitions);
+    if (isFresh && ageMs < refreshAfterMs) return known;
+    const loading = this.#loading.run(topic.id, () => this.#load(topic.id, table));
     loading.catch(() => undefined);
+    if (isFresh && ageMs < usableForMs) return known;
     const mustWait = known === undefined || isBehind(known, topic.partitions, (partition) => partition.localStartOffset);
     if (mustWait) return abortable(loading, signal);
     return Promise.race([
@@ -47,10 +68,21 @@ export class Tables {
     ]);
   }
 
+  async #load(id: TopicId, table: TopicTable): Promise<TableSnapshot> {
+    const atMs = this.#ports.clock.monotonicMs();
+    const snapshot = await table.load(this.#closed.signal);
+    this.#loadedAtMs.set(id, atMs);
+    return snapshot;
+  }
+
   /** Forgets tables of topics that are gone. */
   keepOnly(topics: readonly TopicState[]): void {
     const ids = new Set(topics.map((topic) => topic.id));
-    for (const id of this.#tables.keys()) if (!ids.has(id)) this.#tables.delete(id);
+    for (const id of this.#tables.keys()) {
+      if (ids.has(id)) continue;
+      this.#tables.delete(id);
+      this.#loadedAtMs.delete(id);
+    }
   }
 
   #fallBack(known: TableSnapshot, error: unknown): TableSnapshot {
@@ -82,7 +114,18 @@ function isBehind(
   partitions: readonly PartitionState[],
   offsetOf: (partition: PartitionState) => number,
 ): boolean {
-  return partitions.some((partition) => boundaryOf(snapshot.partitions, partition.partition) < offsetOf(partition));
+  // Below the log start there is nothing to know.
+  return partitions.some(
+    (partition) => Math.max(boundaryOf(snapshot.partitions, partition.partition), partition.logStartOffset) < offsetOf(partition),
+  );
+}
+
+/** Whether a file lies wholly below the log start: then the table, as it is now, most likely has it no more. */
+function listsDeleted(snapshot: TableSnapshot, partitions: readonly PartitionState[]): boolean {
+  return partitions.some(({ partition, logStartOffset }) => {
+    const first = findFile(snapshot, partition, 0);
+    return first !== null && first.lastOffset < logStartOffset;
+  });
 }
 
 function emptySnapshot(topic: TopicState): TableSnapshot {
@@ -94,6 +137,7 @@ function emptySnapshot(topic: TopicState): TableSnapshot {
     schemaId: 0,
     columns: [],
     partitions: [],
+    samples: [],
     files: [],
     holes: [],
   };

@@ -24,7 +24,7 @@ import {
   type TopicName,
 } from '../kernel/index.js';
 import type { Logger } from '../telemetry/index.js';
-import { batchLastOffset, walkBatches } from '../wire/index.js';
+import { batchLastOffset, kafkaErrors, walkBatches } from '../wire/index.js';
 import { chunkColumns, encodeChunk, sealedBytes } from './tail-encode.js';
 
 /** Raw bytes of a chunk at most: bounds what a stage job holds, and how much is staged anew to extend it. */
@@ -449,6 +449,13 @@ export function mergeFrom(chunks: readonly TailChunk[], at: Offset, end: Offset,
 }
 
 function fetchRefused(of: TailPartition, offset: Offset, errorCode: number | undefined): LakeError {
+  if (errorCode === kafkaErrors.OFFSET_OUT_OF_RANGE) {
+    return new LakeError('token-gone', `records of ${of.topic}-${of.partition} from offset ${offset} on were deleted during the query`, {
+      hint: 'Ask again without as_of: the answer then begins at the new log start.',
+      facts: { topic: of.topic, partition: of.partition, offset },
+      retriable: true,
+    });
+  }
   return new LakeError(
     'peer-refused',
     `fetch of ${of.topic}-${of.partition} at offset ${offset} answered error code ${errorCode ?? 'none'}`,

@@ -52,6 +52,7 @@ export async function startTierRole(config: ServerConfig, logger: Logger): Promi
       scrubBytesPerSecond: config.get('tier.scrub.bytes.per.second'),
       // A query that began on a snapshot may go on until its time limit.
       sweepGraceMs: Math.max(config.get('tier.sweep.grace.ms'), config.get('query.timeout.ms')),
+      retentionCheckMs: config.get('log.retention.check.interval.ms'),
     },
   }).catch(async (error: unknown) => {
     await closeConnections();

@@ -46,6 +46,8 @@ export const metricSpecs = {
   tier_committed_rows_total: counter('Rows committed.'),
   tier_committed_raw_bytes_total: counter('Bytes of record batches committed.'),
   tier_committed_file_bytes_total: counter('Bytes of cold files committed.'),
+  tier_expired_files_total: counter('Cold files that left a table by retention or deleted records.'),
+  tier_expired_file_bytes_total: counter('Their bytes.'),
   tier_errors_total: counter('Cuts that failed and are tried again.', 'topic'),
   tier_cold_bytes: gauge('Bytes of cold files.', 'topic'),
   tier_cold_files: gauge('Cold files.', 'topic'),

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { FoundTime, TimeQuestion } from '../columns/index.js';
 import type { ControlParams, ControlResult, HydratedPart } from '../control/index.js';
 import { type DiskFile, invariant, LakeError, MiB, type Offset, type PartitionId, Semaphore, SingleFlight } from '../kernel/index.js';
-import { boundaryOf, type ColdFile, filesOfPartition, findFile, type TableSnapshot } from '../lake/index.js';
+import { boundaryOf, type ColdFile, filesOfPartition, findFile, logStartOf, type TableSnapshot } from '../lake/index.js';
 import type { CacheLease, LocalCache } from '../objects/index.js';
 import { batchBytes, batchLastOffset, walkBatches } from '../wire/index.js';
 import { throwIfStopped, withDeadline } from './deadline.js';
@@ -43,7 +43,7 @@ export class Hydrator {
   /**
    * Streams record batches from the one that covers `offset`, until `maxBytes` or the boundary. Holes between files, and behind the
    * last, come as markers that every client steps over.
-   * Errors: `offset-out-of-range` at or above the boundary, `cold-unavailable`, `cold-corrupt`, `overloaded`, `cancelled`.
+   * Errors: `offset-out-of-range` below the log start or at or above the boundary, `cold-unavailable`, `cold-corrupt`, `overloaded`, `cancelled`.
    */
   async hydrate(
     topic: TopicTier,
@@ -70,12 +70,15 @@ export class Hydrator {
   ): Promise<ControlResult<'tier.hydrate'>> {
     const snapshot = await this.#snapshotWith(topic, asked.partition, asked.offset);
     const boundary = boundaryOf(snapshot.partitions, asked.partition);
-    if (asked.offset >= boundary) {
+    const logStart = logStartOf(snapshot.partitions, asked.partition);
+    if (asked.offset < logStart || asked.offset >= boundary) {
+      // The broker may not have heard of the log start yet.
+      topic.tellAgain(asked.partition);
       throw new LakeError(
         'offset-out-of-range',
-        `${topic.name}-${asked.partition}: offset ${asked.offset} is not below the boundary ${boundary}`,
+        `${topic.name}-${asked.partition}: offset ${asked.offset} is not in the table, which has [${logStart}, ${boundary})`,
         {
-          facts: { partition: asked.partition, offset: asked.offset, boundary },
+          facts: { partition: asked.partition, offset: asked.offset, logStart, boundary },
         },
       );
     }
@@ -173,8 +176,10 @@ export class Hydrator {
 
   /** First cold record at or above `fromOffset` whose timestamp is ≥ t: only files that can have one are opened. */
   async offsetForTimestamp(topic: TopicTier, asked: ControlParams<'tier.offset-for-timestamp'>): Promise<FoundTime | null> {
-    const { partition, timestampMs, fromOffset } = asked;
-    const files = filesOfPartition(await this.#snapshot(topic), partition).filter(
+    const { partition, timestampMs } = asked;
+    const snapshot = await this.#snapshot(topic);
+    const fromOffset = Math.max(asked.fromOffset, logStartOf(snapshot.partitions, partition));
+    const files = filesOfPartition(snapshot, partition).filter(
       (file) => file.lastOffset >= fromOffset && file.maxTimestampMs >= timestampMs,
     );
     for (const file of files) {
@@ -185,8 +190,11 @@ export class Hydrator {
   }
 
   /** The cold record at or above `fromOffset` with the largest timestamp, the first of several. */
-  async maxTimestamp(topic: TopicTier, { partition, fromOffset }: ControlParams<'tier.max-timestamp'>): Promise<FoundTime | null> {
-    const files = filesOfPartition(await this.#snapshot(topic), partition).filter((file) => file.lastOffset >= fromOffset);
+  async maxTimestamp(topic: TopicTier, asked: ControlParams<'tier.max-timestamp'>): Promise<FoundTime | null> {
+    const { partition } = asked;
+    const snapshot = await this.#snapshot(topic);
+    const fromOffset = Math.max(asked.fromOffset, logStartOf(snapshot.partitions, partition));
+    const files = filesOfPartition(snapshot, partition).filter((file) => file.lastOffset >= fromOffset);
     let best: FoundTime | null = null;
     // Largest first. A file's largest may lie below the offset, so it is only what others cannot beat without being asked.
     for (const file of [...files].sort((a, b) => b.maxTimestampMs - a.maxTimestampMs || a.baseOffset - b.baseOffset)) {

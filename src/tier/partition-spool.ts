@@ -12,8 +12,8 @@ import { batchBaseOffset, batchLastOffset, batchLeaderEpoch, batchRecordsCount, 
 
 export interface Piece {
   readonly path: string;
-  /** First offset it stands for; its first batch may begin earlier. */
-  readonly baseOffset: Offset;
+  /** First offset it stands for; its first batch may begin earlier. Raised only while nothing of it is staged. */
+  baseOffset: Offset;
   /** Exclusive. */
   endOffset: Offset;
   /** Of the spool file. */
@@ -199,6 +199,19 @@ export class PartitionSpool {
     this.#pieces = this.#pieces.slice(keep);
     if (!isClean) this.#nextOffset = offset;
     invariant(this.#pieces.length > 0 || this.#nextOffset === offset, 'an empty spool begins at the boundary', { offset });
+    for (const piece of dropped) this.#remove(piece);
+  }
+
+  /**
+   * Leaves out what the log no longer has: records below an offset were deleted. A piece that was given to staging stays as it is
+   * while anything of it is left.
+   */
+  trimBelow(offset: Offset): void {
+    const first = this.#pieces.findIndex((piece) => piece.endOffset > offset);
+    const dropped = first < 0 && offset >= this.#nextOffset ? this.#pieces.splice(0) : this.#pieces.splice(0, Math.max(0, first));
+    this.#nextOffset = Math.max(this.#nextOffset, offset);
+    const [head] = this.#pieces;
+    if (head !== undefined && head.baseOffset < offset && head.staging === undefined && head.staged === undefined) head.baseOffset = offset;
     for (const piece of dropped) this.#remove(piece);
   }
 

@@ -28,6 +28,8 @@ export interface TierCounters {
   scrubbedFiles: number;
   scrubbedBytes: number;
   scrubFindings: number;
+  expiredFiles: number;
+  expiredBytes: number;
 }
 
 export interface TierPorts {

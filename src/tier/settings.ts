@@ -1,6 +1,7 @@
 /** The daemon's bounds, each with its arithmetic, and a topic's own settings as the broker resolved them. */
 import { type BackoffPolicy, invariant, KiB, MiB, GiB, dayMs, hourMs, minuteMs, secondMs } from '../kernel/index.js';
 import type { ValueFormat } from '../columns/index.js';
+import type { RetentionRule } from './retention.js';
 
 export interface TierSettings {
   /** Disk for what is fetched and not yet committed. Beyond it nothing is fetched and the fullest topic is cut early. */
@@ -33,6 +34,8 @@ export interface TierSettings {
   readonly stateLookMs: number;
   /** While offsets move, the state of the cluster in the bucket is never older than this. */
   readonly stateWriteMs: number;
+  /** How often retention looks at a topic that has a bound. */
+  readonly retentionCheckMs: number;
   /** Row groups of each file whose typed columns are compared with an independent decoder. */
   readonly verifyTypedRowGroups: number | 'all';
   /** Wait between tries of what failed: cuts, commits, reports, start. */
@@ -83,6 +86,7 @@ export const defaultTierSettings: TierSettings = {
   describeIntervalMs: 10 * secondMs,
   stateLookMs: 5 * secondMs,
   stateWriteMs: 30 * secondMs,
+  retentionCheckMs: 30 * secondMs,
   verifyTypedRowGroups: 1,
   retry: { firstMs: 250, maxMs: 30 * secondMs, tries: Number.POSITIVE_INFINITY },
   hydrationsAtOnce: 4,
@@ -113,6 +117,7 @@ export interface TopicSettings {
   readonly deleteMaxDelayMs: number;
   readonly valueFormat: ValueFormat;
   readonly maxMessageBytes: number;
+  readonly retention: RetentionRule;
 }
 
 const valueFormats: readonly ValueFormat[] = ['auto', 'json', 'string', 'bytes'];
@@ -134,6 +139,7 @@ export function topicSettings(config: Readonly<Record<string, string>>): TopicSe
     deleteMaxDelayMs: number('lake.delete.max.delay.ms'),
     valueFormat,
     maxMessageBytes: number('max.message.bytes'),
+    retention: { ms: number('retention.ms'), bytes: number('retention.bytes') },
   };
 }
 

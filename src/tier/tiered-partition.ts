@@ -21,6 +21,7 @@ import {
   type PartitionId,
   type Random,
 } from '../kernel/index.js';
+import type { PartitionState } from '../control/index.js';
 import type { PreparedCut } from './cut.js';
 import type { PartitionSpool } from './partition-spool.js';
 
@@ -86,7 +87,10 @@ export class TieredPartition {
   readonly spool: PartitionSpool;
   /** The table's, as last seen. */
   boundary: Offset = 0;
+  /** The broker's, as last heard; never goes back. */
   logStartOffset: Offset = 0;
+  /** Hot bytes at or above what the broker held for the boundary, as last heard. */
+  tail: { readonly boundary: Offset; readonly bytes: number } = { boundary: 0, bytes: 0 };
   /** As the broker said before the first of the spooled batches was fetched. */
   leaderEpoch: LeaderEpoch = -1;
   /** End of the log as last seen; 0 before the first fetch. */
@@ -133,6 +137,21 @@ export class TieredPartition {
     this.#phase = next;
     if (next !== 'cutting') this.cutAbort = undefined;
     if (next !== 'ready') this.prepared = undefined;
+  }
+
+  /** Takes over what the broker says of the log. What was spooled and is deleted by now need not be cut. */
+  told(state: Pick<PartitionState, 'logStartOffset' | 'boundary' | 'tailBytes'>): void {
+    this.logStartOffset = Math.max(this.logStartOffset, state.logStartOffset);
+    this.tail = { boundary: state.boundary, bytes: state.tailBytes };
+    this.trim();
+  }
+
+  /** Only what no cut is about: that one ends as it began, and its commit drops what lies below the log start. */
+  trim(): void {
+    if (this.#phase !== 'following') return;
+    const next = this.spool.nextOffset;
+    this.spool.trimBelow(this.logStartOffset);
+    if (this.spool.nextOffset !== next) this.#generation++;
   }
 
   opened(from: { readonly boundary: Offset; readonly start: Offset; readonly leaderEpoch: LeaderEpoch }): void {
@@ -211,7 +230,7 @@ export class TieredPartition {
     const bytes = this.spool.diskBytes;
     if (this.#phase !== 'following' || bytes === 0) return 0;
     this.#generation++;
-    this.spool.restart(this.boundary);
+    this.spool.restart(Math.max(this.boundary, this.logStartOffset));
     this.fetchAtMs = this.retryAtMs;
     return bytes;
   }

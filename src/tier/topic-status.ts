@@ -1,7 +1,7 @@
 /** What a topic's tiering says of itself, from what is in memory. */
 import type { TierTopicStatus } from '../control/index.js';
 import type { PartitionId } from '../kernel/index.js';
-import { boundaryOf, filesOfPartition, type TableSnapshot } from '../lake/index.js';
+import { boundaryOf, filesOfPartition, logStartOf, type TableSnapshot } from '../lake/index.js';
 import type { TopicTier } from './topic-tier.js';
 
 function holesOf(snapshot: TableSnapshot | undefined, partition: PartitionId): Pick<TierTopicStatus['partitions'][number], 'holes'> {
@@ -24,6 +24,7 @@ export function statusOf(topic: TopicTier): TierTopicStatus {
       return {
         partition: p.partition,
         boundary: snapshot === undefined ? 0 : boundaryOf(snapshot.partitions, p.partition),
+        logStartOffset: snapshot === undefined ? 0 : logStartOf(snapshot.partitions, p.partition),
         files: own.length,
         bytes: own.reduce((sum, file) => sum + file.bytes, 0),
         pendingBytes: p.spool.rawBytes,

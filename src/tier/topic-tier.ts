@@ -12,20 +12,21 @@ import {
   hourMs,
   isLakeError,
   LakeError,
-  type Offset,
   type PartitionId,
   SingleFlight,
   toLakeError,
   type TopicId,
   type TopicName,
 } from '../kernel/index.js';
-import { boundaryOf, filesOfPartition, type TableChange, type TableSnapshot, type TopicTable } from '../lake/index.js';
+import { boundaryOf, filesOfPartition, logStartOf, type TableChange, type TableSnapshot, type TopicTable } from '../lake/index.js';
 import type { Logger } from '../telemetry/index.js';
 import { kafkaErrors } from '../wire/index.js';
 import { boundaryMoves, BoundaryReports, loadedId } from './boundary-reports.js';
+import { describePartitions, isFlushed } from './broker-questions.js';
 import { ColumnPlan } from './column-plan.js';
 import { prepareCut, stagePiece } from './cut.js';
 import { Wakeup, withDeadline } from './deadline.js';
+import { TopicExpiry } from './expiry.js';
 import { FlushWaiters } from './flush-waiters.js';
 import { openingOf } from './open-partition.js';
 import { PartitionSpool } from './partition-spool.js';
@@ -76,6 +77,7 @@ export class TopicTier {
   #commitAtMs = 0;
   #commitFailures = 0;
   readonly #reports: BoundaryReports;
+  readonly #expiry: TopicExpiry;
   #openAtMs = 0;
 
   /** `onFetchable` is called when there may be something to fetch that was not before. */
@@ -93,6 +95,7 @@ export class TopicTier {
     setMaxListeners(0, this.#signal);
     this.#wakeup = new Wakeup(ports.clock);
     this.#reports = new BoundaryReports(ports, state.id, this.#logger, this.#signal);
+    this.#expiry = new TopicExpiry(ports, table, this.#logger, this.#signal);
     this.#onFetchable = onFetchable;
     this.update(state);
   }
@@ -105,6 +108,7 @@ export class TopicTier {
       const { partition } = told;
       const known = this.partitions.get(partition);
       if (known !== undefined) {
+        known.told(told);
         if (this.#isTiered && this.table.snapshot !== undefined) this.#tellAgain(known, told, this.table.snapshot);
         continue;
       }
@@ -227,6 +231,7 @@ export class TopicTier {
   async #run(): Promise<void> {
     while (!this.#signal.aborted) {
       await this.#guard(() => this.#open());
+      await this.#guard(() => this.#expire());
       this.#beginCuts();
       await this.#guard(() => this.#commitReady());
       await this.#reports.send();
@@ -261,8 +266,7 @@ export class TopicTier {
       if (p.phase === 'opening' && this.#isTiered) at = Math.min(at, Math.max(this.#openAtMs, now + 1));
     }
     if (this.#pending !== undefined) at = Math.min(at, Math.max(this.#commitAtMs, now + 1));
-    const { dueAtMs } = this.#reports;
-    if (dueAtMs !== undefined) at = Math.min(at, Math.max(dueAtMs, now + 1));
+    for (const { dueAtMs } of [this.#reports, this.#expiry]) if (dueAtMs !== undefined) at = Math.min(at, Math.max(dueAtMs, now + 1));
     return Math.max(1, at - now);
   }
 
@@ -274,7 +278,7 @@ export class TopicTier {
     try {
       // First the table, then the log's end: so an end below a boundary is none that has merely grown since.
       const snapshot = await this.refresh();
-      const states = await this.#describe();
+      const states = await describePartitions(this.#ports, this, this.#signal);
       for (const partition of opening) {
         const state = states.find((candidate) => candidate.partition === partition.partition);
         if (state !== undefined && partition.phase === 'opening') this.#openPartition(partition, state, snapshot);
@@ -292,18 +296,6 @@ export class TopicTier {
     }
   }
 
-  async #describe(): Promise<readonly PartitionState[]> {
-    const { clock, settings, broker } = this.#ports;
-    const state = await withDeadline('broker.describe', settings.brokerTimeoutMs, clock, this.#signal, (signal) =>
-      broker.call('broker.describe', { topic: this.name }, { signal }),
-    );
-    const topic = state.topics.find((candidate) => candidate.id === this.id);
-    if (topic === undefined) {
-      throw new LakeError('topic-unknown', `the broker has no topic ${this.name} of id ${this.id}`, { retriable: true });
-    }
-    return topic.partitions;
-  }
-
   #openPartition(partition: TieredPartition, state: PartitionState, snapshot: TableSnapshot): void {
     const where = `${this.name}-${partition.partition}`;
     const opening = openingOf(where, boundaryOf(snapshot.partitions, partition.partition), state);
@@ -313,7 +305,7 @@ export class TopicTier {
     } else if (opening.kind === 'wait') {
       this.#noteFailure(partition, opening.error, 'the table is behind what was committed');
     } else {
-      partition.logStartOffset = state.logStartOffset;
+      partition.told(state);
       partition.highWatermark = state.highWatermark;
       partition.opened(opening);
       this.#tellAgain(partition, state, snapshot);
@@ -325,8 +317,18 @@ export class TopicTier {
    * Errors of the table and of the log's end are found where the partition is opened.
    */
   #tellAgain(partition: TieredPartition, state: PartitionState, snapshot: TableSnapshot): void {
-    const isBehind = state.boundary < boundaryOf(snapshot.partitions, partition.partition);
+    const { partitions } = snapshot;
+    const isBehind =
+      state.boundary < boundaryOf(partitions, partition.partition) || state.logStartOffset < logStartOf(partitions, partition.partition);
     if (isBehind && partition.isFollowed) this.#reports.add(partition.partition, snapshot, loadedId(snapshot));
+  }
+
+  /** Tells the broker a partition's boundary and log start once more: somebody has seen that it does not know them. */
+  tellAgain(partition: PartitionId): void {
+    const { snapshot } = this.table;
+    if (!this.#isTiered || snapshot === undefined) return;
+    this.#reports.add(partition, snapshot, loadedId(snapshot));
+    this.#wakeup.wake();
   }
 
   /** Loads the table and acts on what others committed. Errors: those of the store, `timeout`, `cancelled`. */
@@ -375,6 +377,18 @@ export class TopicTier {
     this.#track(removal.catch((error: unknown) => this.#logger.warn('an object nobody refers to stays until it is swept', { key, error })));
   }
 
+  /** Deleted and expired records leave the table before anything is cut, so that no cut begins below them. */
+  async #expire(): Promise<void> {
+    if (!this.#isTiered) return;
+    const expired = await this.#expiry.round(this.partitions.values(), this.settings.retention);
+    // Another writer was first: decided anew from what that one did.
+    if (expired === 'stale') await this.refresh();
+    if (expired === undefined || expired === 'stale') return;
+    this.#adopt(expired.snapshot);
+    for (const partition of expired.partitions) this.#reports.add(partition, expired.snapshot, expired.commitId);
+    this.#wakeup.wake();
+  }
+
   #beginCuts(): void {
     const now = this.#ports.clock.monotonicMs();
     const candidates = [...this.partitions.values()].filter(
@@ -408,7 +422,7 @@ export class TopicTier {
         if (partition.cutAbort !== abort) return null;
         const pieces = partition.spool.take(this.#fileBytes(partition));
         const to = pieces.at(-1)?.endOffset ?? partition.spool.nextOffset;
-        if (!(await this.#isFlushed(partition, to, signal))) return null;
+        if (!(await isFlushed(this.#ports, this, partition, to, signal))) return null;
         return prepareCut(this.#ports, {
           tablePrefix: this.table.prefix,
           topic: this.settings,
@@ -438,27 +452,6 @@ export class TopicTier {
     } finally {
       this.#wakeup.wake();
     }
-  }
-
-  /**
-   * Asks the broker to flush what is to be cut. False where the log is no longer the one that was fetched: it is shorter, or
-   * has begun a new leader epoch since (KIP-101), so the same offsets may hold other records.
-   */
-  async #isFlushed(partition: TieredPartition, to: Offset, signal: AbortSignal): Promise<boolean> {
-    const { clock, settings, broker } = this.#ports;
-    const { partitions } = await withDeadline('broker.flush', settings.brokerTimeoutMs, clock, signal, (inner) =>
-      broker.call('broker.flush', { topicId: this.id, partitions: [{ partition: partition.partition, upTo: to }] }, { signal: inner }),
-    );
-    const flushed = partitions.find((candidate) => candidate.partition === partition.partition);
-    if (flushed === undefined) {
-      throw new LakeError('partition-unknown', `the broker did not flush ${this.name}-${partition.partition}`, { retriable: true });
-    }
-    return (
-      flushed.leaderEpoch === partition.leaderEpoch &&
-      partition.spool.lastLeaderEpoch <= flushed.leaderEpoch &&
-      flushed.flushedOffset >= to &&
-      flushed.lastStableOffset >= to
-    );
   }
 
   #rewind(partition: TieredPartition): void {

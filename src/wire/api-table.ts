@@ -8,6 +8,7 @@ import { describeConfigsApi } from './apis/describe-configs.js';
 import { fetchApi } from './apis/fetch.js';
 import { findCoordinatorApi } from './apis/find-coordinator.js';
 import { heartbeatApi } from './apis/heartbeat.js';
+import { incrementalAlterConfigsApi } from './apis/incremental-alter-configs.js';
 import { initProducerIdApi } from './apis/init-producer-id.js';
 import { joinGroupApi } from './apis/join-group.js';
 import { leaveGroupApi } from './apis/leave-group.js';
@@ -37,6 +38,7 @@ export const apis: readonly Api[] = [
   deleteRecordsApi,
   initProducerIdApi,
   describeConfigsApi,
+  incrementalAlterConfigsApi,
 ];
 
 const byKey = new Map(apis.map((api) => [api.key, api]));

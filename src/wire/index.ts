@@ -17,6 +17,7 @@ export * from './apis/describe-configs.js';
 export * from './apis/fetch.js';
 export * from './apis/find-coordinator.js';
 export * from './apis/heartbeat.js';
+export * from './apis/incremental-alter-configs.js';
 export * from './apis/init-producer-id.js';
 export * from './apis/join-group.js';
 export * from './apis/leave-group.js';

@@ -251,6 +251,17 @@ export class QueryWorld implements AsyncDisposable {
     }
   }
 
+  /** Raises the table's log start, as the daemon does; the broker's is the partition's own `logStartOffset`. */
+  async raiseLogStart(name: string, partition: number, logStartOffset: number): Promise<void> {
+    await this.topic(name).table.commit({
+      commitId: systemRandom.uuid(),
+      columns: [],
+      nowMs: systemClock.nowMs(),
+      moves: [],
+      logStarts: [{ partition, logStartOffset }],
+    });
+  }
+
   async ask(sql: string | QueryRequest, signal = new AbortController().signal): Promise<Answered> {
     const answer = await this.service.query(typeof sql === 'string' ? { sql } : sql, signal);
     const rows: (readonly unknown[])[] = [];

@@ -52,6 +52,8 @@ const topicConfig = {
   'lake.snapshot.max.age.ms': '86400000',
   'lake.value.format': 'auto',
   'max.message.bytes': '1048588',
+  'retention.bytes': '-1',
+  'retention.ms': '-1',
 };
 
 function tailBytesOf({ batches, boundary, logStart }: SimPartition): number {
@@ -134,6 +136,14 @@ export class SimBroker implements LogReader {
     log.end = log.batches.length === 0 ? log.logStart : batchLastOffset(log.batches.at(-1) as Buffer, 0) + 1;
     log.flushed = log.end;
     log.leaderEpoch++;
+  }
+
+  /** As DeleteRecords does: what lies wholly below is gone. */
+  deleteBelow(topic: string, partition: PartitionId, offset: number): void {
+    const log = this.partition(topic, partition);
+    log.logStart = Math.max(log.logStart, offset);
+    log.flushed = Math.max(log.flushed, offset);
+    log.batches = log.batches.filter((batch) => batchLastOffset(batch, 0) >= log.logStart);
   }
 
   /** Bytes of the log from an offset on, whole batches. */

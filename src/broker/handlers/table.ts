@@ -9,6 +9,7 @@ import { fetchHandler } from './fetch.js';
 import { findCoordinatorHandler } from './find-coordinator.js';
 import type { Handler } from './handler.js';
 import { heartbeatHandler } from './heartbeat.js';
+import { incrementalAlterConfigsHandler } from './incremental-alter-configs.js';
 import { initProducerIdHandler } from './init-producer-id.js';
 import { joinGroupHandler } from './join-group.js';
 import { leaveGroupHandler } from './leave-group.js';
@@ -37,6 +38,7 @@ export function handlerTable(core: BrokerCore): ReadonlyMap<number, Handler> {
     deleteRecordsHandler(core),
     initProducerIdHandler(core),
     describeConfigsHandler(core),
+    incrementalAlterConfigsHandler(core),
   ];
   handlers.push(apiVersionsHandler(() => handlers.map(({ api }) => api)));
   return new Map(handlers.map((handler) => [handler.api.key, handler]));

@@ -1,7 +1,8 @@
-/** `thermocline topic`: list, create, describe, describe-storage, delete. */
+/** `thermocline topic`: list, create, describe, describe-storage, alter, trim, delete. */
 import type { Command } from 'commander';
-import { createTopics, deleteTopics } from '../../client/index.js';
-import { formatBytes } from '../../kernel/index.js';
+import { alterTopic, createTopics, deleteRecords, deleteTopics, openLogReader } from '../../client/index.js';
+import { timeOf } from '../../gateway/index.js';
+import { formatBytes, LakeError, type Offset } from '../../kernel/index.js';
 import { addClientOptions, type ClientFlags, getJson } from '../client-options.js';
 import { usageError } from '../exit.js';
 import { repeated } from '../server-options.js';
@@ -24,13 +25,18 @@ async function list(flags: ClientFlags): Promise<void> {
   );
 }
 
-async function create(topic: string, flags: ClientFlags & { partitions?: string; config?: readonly string[] }): Promise<void> {
+function configOf(option: string, pairs: readonly string[] | undefined): Record<string, string> {
   const config: Record<string, string> = {};
-  for (const pair of flags.config ?? []) {
+  for (const pair of pairs ?? []) {
     const at = pair.indexOf('=');
-    if (at <= 0) throw usageError(`--config ${pair} is not KEY=VALUE`, 'Write --config lake.commit.interval.ms=60000.');
+    if (at <= 0) throw usageError(`${option} ${pair} is not KEY=VALUE`, `Write ${option} lake.commit.interval.ms=60000.`);
     config[pair.slice(0, at)] = pair.slice(at + 1);
   }
+  return config;
+}
+
+async function create(topic: string, flags: ClientFlags & { partitions?: string; config?: readonly string[] }): Promise<void> {
+  const config = configOf('--config', flags.config);
   const partitions = flags.partitions === undefined ? -1 : Number(flags.partitions);
   if (!Number.isInteger(partitions)) throw usageError(`--partitions ${flags.partitions} is not a whole number`, 'Write --partitions 6.');
   const [made] = await createTopics({ bootstrap: flags.bootstrap, clientId: 'thermocline' }, [{ name: topic, partitions, config }]);
@@ -72,6 +78,50 @@ async function describeStorage(topic: string, flags: ClientFlags): Promise<void>
   printRows(storage.partitions);
 }
 
+async function alter(topic: string, flags: ClientFlags & { set?: readonly string[]; unset?: readonly string[] }): Promise<void> {
+  const config: Record<string, string | null> = configOf('--set', flags.set);
+  for (const key of flags.unset ?? []) config[key] = null;
+  const keys = Object.keys(config);
+  if (keys.length === 0) throw usageError('nothing is to be changed', 'Write --set retention.ms=604800000, or --unset retention.ms.');
+  await alterTopic({ bootstrap: flags.bootstrap, clientId: 'thermocline' }, topic, config);
+  process.stdout.write(
+    `configured ${topic}: ${keys.map((key) => (config[key] === null ? `${key} by default` : `${key}=${config[key]}`)).join(', ')}\n`,
+  );
+}
+
+/** Every record there is, for DeleteRecords. */
+const allRecords = -1;
+
+async function trim(topic: string, flags: ClientFlags & { before: string; partition?: string }): Promise<void> {
+  const client = { bootstrap: flags.bootstrap, clientId: 'thermocline' };
+  const reader = openLogReader(client);
+  let places: { readonly partition: number; readonly before: Offset }[];
+  try {
+    const found = (await reader.topics()).find((one) => one.name === topic);
+    if (found === undefined) throw new LakeError('topic-unknown', `there is no topic "${topic}"`, { facts: { topic } });
+    const partitions = found.partitions.filter((partition) => flags.partition === undefined || String(partition) === flags.partition);
+    if (partitions.length === 0) {
+      throw new LakeError('partition-unknown', `${topic} has no partition ${flags.partition}`, { facts: { topic } });
+    }
+    if (flags.before === 'end' || /^\d+$/.test(flags.before)) {
+      const before = flags.before === 'end' ? allRecords : Number(flags.before);
+      places = partitions.map((partition) => ({ partition, before }));
+    } else {
+      const ms = timeOf('--before', flags.before)!;
+      const listed = await reader.listOffsets(
+        found.name,
+        partitions.map((partition) => ({ partition, timestampMs: ms })),
+      );
+      // Where nothing is as late, everything is before.
+      places = listed.map(({ partition, offset }) => ({ partition, before: offset < 0 ? allRecords : offset }));
+    }
+  } finally {
+    await reader.close();
+  }
+  const starts = await deleteRecords(client, topic, places);
+  printRows(starts.map(({ partition, logStartOffset }) => ({ topic, partition, log_start: logStartOffset })));
+}
+
 async function remove(topic: string, flags: ClientFlags): Promise<void> {
   await deleteTopics({ bootstrap: flags.bootstrap, clientId: 'thermocline' }, [topic]);
   process.stdout.write(`deleted ${topic}\n`);
@@ -88,5 +138,13 @@ export function register(program: Command): void {
   addClientOptions(
     topic.command('describe-storage').argument('<topic>').description('what lies hot and what cold, partition by partition'),
   ).action(describeStorage);
+  addClientOptions(topic.command('alter').argument('<topic>').description('change the configuration of a topic'))
+    .option('--set <key=value>', 'set a key, may be repeated', repeated)
+    .option('--unset <key>', 'take a key back to its default, may be repeated', repeated)
+    .action(alter);
+  addClientOptions(topic.command('trim').argument('<topic>').description('delete the oldest records, hot and cold'))
+    .requiredOption('--before <position>', 'an offset, a time (2001-03-04T05:06:07Z: the first record as late stays), or end')
+    .option('-p, --partition <n>', 'only this partition')
+    .action(trim);
   addClientOptions(topic.command('delete').argument('<topic>').description('delete a topic, its table and its objects')).action(remove);
 }

@@ -20,7 +20,7 @@ describe('ApiVersions', () => {
       clientSoftwareVersion: '1.0',
     });
     expect(errorCode).toBe(0);
-    expect(apiKeys).toHaveLength(17);
+    expect(apiKeys).toHaveLength(18);
     expect(apiKeys.find(({ apiKey }) => apiKey === 0)).toMatchObject({ minVersion: 0, maxVersion: 11 });
     expect(finalizedFeatures).toEqual([]);
   });
@@ -76,12 +76,15 @@ describe('CreateTopics', () => {
     expect(topics).toHaveLength(names.length);
   });
 
-  it('refuses finite retention of a tiered topic with a hint', async () => {
+  it('refuses more local retention than there is in all, with a hint', async () => {
     const client = await WireClient.open(await testBroker());
-    const configs = [{ name: 'retention.ms', value: '1000' }];
+    const configs = [
+      { name: 'retention.ms', value: '1000' },
+      { name: 'local.retention.ms', value: '2000' },
+    ];
     const { topics } = await client.call(createTopicsApi, 5, { topics: [{ ...shape, name: 'p', configs }] });
     expect(topics[0]).toMatchObject({ errorCode: 40 });
-    expect(topics[0]!.errorMessage).toMatch(/local\.retention\.ms/);
+    expect(topics[0]!.errorMessage).toMatch(/at most 1000/);
   });
 
   it('creates nothing when it is only to validate', async () => {

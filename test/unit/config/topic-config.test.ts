@@ -29,14 +29,30 @@ describe('topic configuration', () => {
 
   it('refuses what cannot be honoured yet, with a way out', () => {
     for (const [key, value] of [
-      ['retention.ms', '1000'],
-      ['retention.bytes', '1000'],
       ['cleanup.policy', 'compact'],
+      ['cleanup.policy', ''],
       ['compression.type', 'zstd'],
       ['message.timestamp.type', 'LogAppendTime'],
     ] as const) {
       expect(() => resolveTopicConfig(server, { [key]: value }), key).toThrow(key);
     }
+  });
+
+  it.each(['ms', 'bytes'])('takes retention.%s of a tiered topic, and no more local than there is in all', (unit) => {
+    const resolve = (total: string, local: string) =>
+      resolveTopicConfig(server, { [`retention.${unit}`]: total, [`local.retention.${unit}`]: local });
+    for (const [total, local] of [
+      ['1000', '-2'],
+      ['1000', '1000'],
+      ['1000', '0'],
+      ['-1', '-1'],
+      ['-1', '5'],
+    ] as const) {
+      expect(resolve(total, local).entries()).toBeDefined();
+    }
+    for (const local of ['1001', '-1']) expect(() => resolve('1000', local)).toThrow(`local.retention.${unit}=${local}`);
+    const untiered = { 'remote.storage.enable': 'false', [`retention.${unit}`]: '1000', [`local.retention.${unit}`]: '-1' };
+    expect(resolveTopicConfig(server, untiered).entries()).toBeDefined();
   });
 
   it('never tiers an internal topic, and lets it compact', () => {

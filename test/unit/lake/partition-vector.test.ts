@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import {
   addSample,
-  type BoundarySample,
   formatPartitions,
   formatSamples,
   movePartitions,
   parsePartitions,
   parseSamples,
 } from '../../../src/lake/partition-vector.js';
+import type { BoundarySample } from '../../../src/lake/index.js';
 
 const cold = (partition: number, boundary: number) => ({ partition, boundary, logStartOffset: 0, leaderEpoch: 0 });
 

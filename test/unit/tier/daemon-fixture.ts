@@ -18,7 +18,7 @@ import { simFile, simFindTimestamp, simWorkers } from '../../support/sim-workers
 export const quick: Partial<TierSettings> = {
   fetchWaitMs: 20,
   fetchLingerMs: 1,
-  commitGatherMs: 50,
+  commitGatherMs: 500,
   describeIntervalMs: 200,
   bucketTimeoutMs: 2000,
   brokerTimeoutMs: 2000,

@@ -103,6 +103,7 @@ it('serves the versions that are promised', () => {
     DeleteTopics: '1-6',
     DeleteRecords: '0-2',
     DescribeConfigs: '1-4',
+    IncrementalAlterConfigs: '0-1',
   });
   expect(apis.filter((api) => api.advertisedMinVersion !== api.minVersion).map((api) => [api.name, api.advertisedMinVersion])).toEqual([
     ['Produce', 0],

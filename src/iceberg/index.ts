@@ -8,7 +8,7 @@
  * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/iceberg test/property/iceberg test/golden/iceberg`.
  */
 export type { LiveObjects } from './live-objects.js';
-export { hintKey, isSameLocation, keyOf, locationOf, versionKey, type TableAddress } from './locations.js';
+export { hintKey, isSameLocation, keyOf, locationOf, versionKey, type TableAddress, vacatedKey } from './locations.js';
 export { entryStatus, type DataFile, type EntryStatus, type ManifestEntry, type ManifestFile } from './manifest.js';
 export { ManifestReader } from './manifest-reader.js';
 export { expireSnapshots } from './expire-snapshots.js';

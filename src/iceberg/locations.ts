@@ -22,6 +22,11 @@ export function versionOfKey(key: string): number | null {
   return digits === undefined ? null : Number(digits);
 }
 
+/** The mark of a table that was dropped. Its name begins as those of the versions do, so that one list request shows both. */
+export function vacatedKey(prefix: string): string {
+  return `${prefix}/metadata/vacated.json`;
+}
+
 export function hintKey(prefix: string): string {
   return `${prefix}/metadata/version-hint.text`;
 }

@@ -7,6 +7,7 @@
  *                                     list metadata/ ◄── won (or found ours) ──┘
  *                                            │
  *            higher number without our id, or predecessor gone: delete own file ──► commit-lost
+ *            the mark of a dropped table: delete own file ──► topic-unknown
  *                                            │
  *                                       committed ──► version-hint.text (a hint, for other engines)
  * ```
@@ -14,7 +15,7 @@
 import { invariant, isLakeError, LakeError, retry, toLakeError, type BackoffPolicy, type Clock, type Random } from '../kernel/index.js';
 import type { ObjectStore } from '../objects/index.js';
 import { LiveObjects } from './live-objects.js';
-import { hintKey, keyOf, locationOf, versionKey, versionOfKey, type TableAddress } from './locations.js';
+import { hintKey, keyOf, locationOf, vacatedKey, versionKey, versionOfKey, type TableAddress } from './locations.js';
 import { entryStatus, type ManifestEntry } from './manifest.js';
 import { ManifestReader } from './manifest-reader.js';
 import { writeNextSnapshot, type NextSnapshot, type SnapshotRequest } from './next-snapshot.js';
@@ -90,7 +91,7 @@ export class TableStore {
 
   /**
    * The current metadata: the file with the highest number, found by one list request (`version-hint.text` is never
-   * trusted). `null` where there is no table. With `known`, nothing is read again while that is still the highest.
+   * trusted). `null` where there is no table. Errors: `topic-unknown` where it was dropped. With `known`, nothing is read again while that is still the highest.
    */
   async load(known?: TableVersion | null, signal?: AbortSignal): Promise<TableVersion | null> {
     const head = await this.#head(known?.version, (version) => this.#read(version, signal), signal);
@@ -133,7 +134,7 @@ export class TableStore {
   /**
    * Makes `next` the table's metadata after `base` (`null`: the table is created). The metadata it resolves to is `next`
    * with the commit's id, the log of metadata files and the time set.
-   * Errors: `commit-lost` (another writer was first: load and decide again) and `store-unavailable` (it may have been
+   * Errors: `commit-lost` (another writer was first: load and decide again), `topic-unknown` (the table was dropped) and `store-unavailable` (it may have been
    * committed: ask `includesCommit` before deciding again).
    */
   async commit(base: TableVersion | null, next: TableMetadata, commitId: string, signal?: AbortSignal): Promise<CommitResult> {
@@ -145,7 +146,13 @@ export class TableStore {
     const ports = { clock: this.#clock, random: this.#random };
     const written = await retry(() => this.#putVersion({ version, metadata }, bytes, commitId, signal), commitBackoff, ports, signal);
     if (written === null) throw this.#lost(version, 'another writer wrote it');
-    const reason = await retry(() => this.#voidReason(base, version, commitId, signal), commitBackoff, ports, signal);
+    const reason = await retry(() => this.#voidReason(base, version, commitId, signal), commitBackoff, ports, signal).catch(
+      async (error: unknown) => {
+        // Whoever dropped the table may have listed it before this file was there.
+        if (isLakeError(error, 'topic-unknown')) await this.store.delete(versionKey(this.prefix, version));
+        throw error;
+      },
+    );
     if (reason !== null) {
       await this.store.delete(versionKey(this.prefix, version), signal);
       throw this.#lost(version, reason);
@@ -188,10 +195,23 @@ export class TableStore {
       .map((entry) => ({ ...entry, key: keyOf(address, entry.file.filePath) }));
   }
 
-  /** The metadata files that are there, by number. */
+  /**
+   * Marks the table as dropped: from now on nobody can load it or commit to it, also who was on his way. To be done before its objects
+   * are deleted. Errors: those of the store.
+   */
+  async vacate(signal?: AbortSignal): Promise<void> {
+    await this.store.put(vacatedKey(this.prefix), Buffer.from('{}\n'), { signal });
+  }
+
+  /** The metadata files that are there, by number. Errors: `topic-unknown` where the table was dropped. */
   async listVersions(signal?: AbortSignal): Promise<readonly ListedVersion[]> {
     const versions: ListedVersion[] = [];
     for await (const { key, bytes, lastModifiedMs } of this.store.list(`${this.prefix}/metadata/v`, signal)) {
+      if (key === vacatedKey(this.prefix)) {
+        throw new LakeError('topic-unknown', `the table ${this.prefix} was dropped: its topic is deleted`, {
+          facts: { table: this.prefix },
+        });
+      }
       const version = versionOfKey(key);
       if (version !== null) versions.push({ version, bytes, lastModifiedMs });
     }

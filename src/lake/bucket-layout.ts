@@ -4,8 +4,10 @@
  *
  *     topics/<topic>/<topic id>/metadata/v<N>.metadata.json, …
  *     topics/<topic>/<topic id>/data/p=<partition>/<base>-<last>-<unique>.parquet      offsets in 20 digits
+ *     topics/<topic>/<topic id>/metadata/vacated.json                                  where the topic was deleted
  *     cluster/identity.json
  *     cluster/state/v<N>.json
+ *     cluster/dropped/<topic>/<topic id>                                               until its folder is empty for good
  */
 import { invariant, isTopicId, isTopicName, type Offset, type PartitionId, type TopicId, type TopicName } from '../kernel/index.js';
 
@@ -14,6 +16,9 @@ export const identityKey = 'cluster/identity.json';
 
 /** Above the numbered states of the cluster; the highest is the current one. */
 export const clusterStatesPrefix = 'cluster/state/';
+
+/** Above the notes of tables whose topic was deleted. */
+export const droppedPrefix = 'cluster/dropped/';
 
 /** Above every topic's folder. */
 export const topicsPrefix = 'topics/';

@@ -12,6 +12,7 @@ import {
   TableStore,
   type TableMetadata,
   type TableVersion,
+  vacatedKey,
   withProperties,
 } from '../iceberg/index.js';
 import { type Clock, isLakeError, LakeError, Mutex, type Random, type TopicId, type TopicName } from '../kernel/index.js';
@@ -30,6 +31,7 @@ import {
   partitionsProperty,
   samplesProperty,
 } from './partition-vector.js';
+import { noteDroppedTable } from './dropped-tables.js';
 import { effectOf, isDone, requireFitting, requireSound } from './table-change.js';
 import { columnsProperty, fieldOf, formatColumns, newColumns, parseColumns } from './table-schema.js';
 import type { TableChange, TableSnapshot } from './table-snapshot.js';
@@ -74,7 +76,10 @@ export interface TopicTable {
   /** What nobody needs any more of this table's objects; deleting it is the caller's. Errors: see `findGarbage`. */
   garbage(rules: GarbageRules, signal?: AbortSignal): AsyncIterable<GarbageObject>;
 
-  /** Removes every object of the table, data first; may be repeated. Only for a topic that was deleted. */
+  /**
+   * Removes every object of the table, data first, but for a mark by which whoever still has the table in hand knows; may be
+   * repeated. Only for a topic that was deleted.
+   */
   drop(signal?: AbortSignal): Promise<{ readonly objects: number; readonly bytes: number }>;
 }
 
@@ -210,11 +215,11 @@ class IcebergTopicTable implements TopicTable {
         this.#attempts.delete(commitId);
         return snapshot;
       } catch (error) {
-        if (!isLakeError(error, 'commit-lost')) throw error;
+        if (!isLakeError(error, 'commit-lost', 'topic-unknown')) throw error;
         this.#attempts.delete(commitId);
         // Nothing refers to what this attempt wrote. What cannot be removed now is swept later.
         await Promise.allSettled(written.map((key) => this.#objects.delete(key, signal)));
-        if (rebase === rebasesMax) throw error;
+        if (rebase === rebasesMax || error.code === 'topic-unknown') throw error;
       }
       current = await this.#load(signal);
     }
@@ -289,6 +294,8 @@ class IcebergTopicTable implements TopicTable {
     return this.#turn.run(async () => {
       let objects = 0;
       let bytes = 0;
+      await noteDroppedTable(this.#objects, this, signal);
+      await this.#table.vacate(signal);
       // Metadata goes last, so that a drop that breaks off is still seen as a table and can be found.
       for (const prefix of [dataPrefix(this.prefix), `${this.prefix}/`]) {
         let group: string[] = [];
@@ -297,6 +304,7 @@ class IcebergTopicTable implements TopicTable {
           group = [];
         };
         for await (const object of this.#objects.list(prefix, signal)) {
+          if (object.key === vacatedKey(this.prefix)) continue;
           objects++;
           bytes += object.bytes;
           group.push(object.key);

@@ -121,6 +121,18 @@ export class LocalCache {
     await removeFiles(this.#disk, this.#evict(bytes));
   }
 
+  /** Drops the objects below a prefix that nobody holds: they are gone from the store, or soon will be. */
+  async forgetBelow(prefix: string): Promise<void> {
+    const paths: string[] = [];
+    for (const [key, entry] of this.#entries) {
+      if (!key.startsWith(prefix) || entry.leases > 0 || !entry.isComplete) continue;
+      this.#entries.delete(key);
+      this.#bytes -= entry.bytes;
+      paths.push(entry.path);
+    }
+    await removeFiles(this.#disk, paths);
+  }
+
   /** Ends downloads under way and empties the folder. Leased files go as well: links to them stay. */
   async close(): Promise<void> {
     this.#closed.abort(new LakeError('cancelled', 'the cache was closed'));

@@ -119,7 +119,7 @@ export class QueryRun {
         this.#ports.control.call('broker.describe', {}, { signal: this.#signal }),
       ]);
       requireSameCluster(token, broker);
-      this.#ports.tables.keepOnly(broker.topics);
+      for (const prefix of this.#ports.tables.keepOnly(broker.topics)) await this.#ports.cold.forgetBelow(prefix);
       this.#parameters = boundParameters(parsed.parameters, request.params);
       const { topics, systemNames } = resolveTables(broker, parsed.tables);
       const pinned = await Promise.all(topics.map((topic) => pinTopic(this.#ports, broker, topic, token, this.#signal)));

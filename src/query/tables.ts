@@ -75,14 +75,17 @@ export class Tables {
     return snapshot;
   }
 
-  /** Forgets tables of topics that are gone. */
-  keepOnly(topics: readonly TopicState[]): void {
+  /** Forgets tables of topics that are gone, and answers their key prefixes. */
+  keepOnly(topics: readonly TopicState[]): readonly string[] {
+    const gone: string[] = [];
     const ids = new Set(topics.map((topic) => topic.id));
-    for (const id of this.#tables.keys()) {
+    for (const [id, table] of this.#tables) {
       if (ids.has(id)) continue;
       this.#tables.delete(id);
       this.#loadedAtMs.delete(id);
+      gone.push(`${table.prefix}/`);
     }
+    return gone;
   }
 
   #fallBack(known: TableSnapshot, error: unknown): TableSnapshot {

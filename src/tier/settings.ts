@@ -34,6 +34,8 @@ export interface TierSettings {
   readonly stateLookMs: number;
   /** While offsets move, the state of the cluster in the bucket is never older than this. */
   readonly stateWriteMs: number;
+  /** Behind a deletion a topic's folder is emptied once more after so long: no upload of that time is under way then. */
+  readonly droppedAgeMs: number;
   /** How often retention looks at a topic that has a bound. */
   readonly retentionCheckMs: number;
   /** Row groups of each file whose typed columns are compared with an independent decoder. */
@@ -86,6 +88,7 @@ export const defaultTierSettings: TierSettings = {
   describeIntervalMs: 10 * secondMs,
   stateLookMs: 5 * secondMs,
   stateWriteMs: 30 * secondMs,
+  droppedAgeMs: dayMs,
   retentionCheckMs: 30 * secondMs,
   verifyTypedRowGroups: 1,
   retry: { firstMs: 250, maxMs: 30 * secondMs, tries: Number.POSITIVE_INFINITY },

@@ -23,7 +23,7 @@ import {
   type TopicId,
   secondMs,
 } from '../kernel/index.js';
-import { claimBucket, openTopicTable, type TopicTable } from '../lake/index.js';
+import { claimBucket, droppedTables, forgetDroppedTable, openTopicTable, type TopicTable } from '../lake/index.js';
 import { LocalCache, type ObjectStore, probeConditionalWrites } from '../objects/index.js';
 import type { Logger, MetricSample } from '../telemetry/index.js';
 import { ClusterNotes } from './cluster-notes.js';
@@ -75,6 +75,8 @@ const isFatal = (error: unknown): error is LakeError =>
 /** Manifests and stages waiting; far above what spool and topics can bring about. */
 const waitingMax = 100_000;
 const topicsInDropAtOnce = 4;
+/** Folders of deleted topics are looked for so often while they grow old enough: one list request each time. */
+const looksPerDroppedAge = 4;
 /** Age at which an upload that is not finished never will be, and how often such are looked for: the slowest takes minutes. */
 const unfinishedAgeMs = dayMs;
 
@@ -112,6 +114,7 @@ class Daemon implements TierDaemon {
   #upkeep: Upkeep | undefined;
   readonly #scrub: BackgroundScrub;
   #isClaimed = false;
+  #emptyAtMs = 0;
   #isReady = false;
   #setReady: () => void = () => undefined;
   #setFailed: (error: LakeError) => void = () => undefined;
@@ -257,6 +260,7 @@ class Daemon implements TierDaemon {
       if (alive.has(id)) continue;
       this.#topics.delete(id);
       await topic.close();
+      await this.#cache?.forgetBelow(`${topic.table.prefix}/`);
     }
     // The bucket must not say of a topic that it is there while its table is being removed: it would be restored without it.
     if (dropped.length > 0) await this.#notes.note('now', this.#stop.signal);
@@ -268,6 +272,7 @@ class Daemon implements TierDaemon {
     }
     const failed = drops.find((drop) => drop.status === 'rejected');
     if (failed !== undefined) throw failed.reason as Error;
+    await this.#emptyDropped(state);
   }
 
   async #claim(state: BrokerState): Promise<void> {
@@ -310,6 +315,23 @@ class Daemon implements TierDaemon {
       broker.call('broker.topic-dropped', { topicId: topic.id }, { signal: inner }),
     );
     logger.info('dropped the table of a deleted topic', { topic: topic.name, topicId: topic.id, ...removed });
+  }
+
+  /** Empties the folders of topics that were deleted long enough ago for the last time. */
+  async #emptyDropped(state: BrokerState): Promise<void> {
+    const { store, clock, settings, logger } = this.#ports;
+    const { signal } = this.#stop;
+    if (clock.monotonicMs() < this.#emptyAtMs) return;
+    this.#emptyAtMs = clock.monotonicMs() + settings.droppedAgeMs / looksPerDroppedAge;
+    for await (const dropped of droppedTables(store, signal)) {
+      if (clock.nowMs() - dropped.droppedMs < settings.droppedAgeMs) continue;
+      // A broker that was set back to a copy of an earlier day may have the topic again: then it is not for us to decide.
+      if (state.topics.some((topic) => topic.id === dropped.topicId)) continue;
+      const table = this.#table(state.clusterId, { name: dropped.topic, id: dropped.topicId });
+      const removed = await withDeadline(`emptying ${table.prefix}`, settings.jobTimeoutMs, clock, signal, (inner) => table.drop(inner));
+      await forgetDroppedTable(store, dropped, signal);
+      if (removed.objects > 0) logger.info('removed what was left behind a deleted topic', { ...dropped, ...removed });
+    }
   }
 
   /** The topics a call means. Errors: `cold-unavailable` before the start is done, `topic-unknown`. */

@@ -9,7 +9,6 @@ import type { FetchedPartition, FetchPartition } from '../client/index.js';
 import type { BoundaryMove, PartitionState, TopicState } from '../control/index.js';
 import {
   backoffMs,
-  hourMs,
   isLakeError,
   LakeError,
   type PartitionId,
@@ -18,7 +17,7 @@ import {
   type TopicId,
   type TopicName,
 } from '../kernel/index.js';
-import { boundaryOf, filesOfPartition, logStartOf, type TableChange, type TableSnapshot, type TopicTable } from '../lake/index.js';
+import { boundaryOf, logStartOf, type TableChange, type TableSnapshot, type TopicTable } from '../lake/index.js';
 import type { Logger } from '../telemetry/index.js';
 import { kafkaErrors } from '../wire/index.js';
 import { boundaryMoves, BoundaryReports, loadedId } from './boundary-reports.js';
@@ -28,6 +27,7 @@ import { prepareCut, stagePiece } from './cut.js';
 import { Wakeup, withDeadline } from './deadline.js';
 import { TopicExpiry } from './expiry.js';
 import { FlushWaiters } from './flush-waiters.js';
+import { LostFiles } from './lost-files.js';
 import { openingOf } from './open-partition.js';
 import { PartitionSpool } from './partition-spool.js';
 import type { TierPorts } from './ports.js';
@@ -40,8 +40,6 @@ const idleMs = 60_000;
 const filesAhead = 2;
 /** A partition that has this part of a file joins the cut of one that has a whole. */
 const joinsCutAt = 0.75;
-/** For so long it is certain whether a file was committed: the metadata files of that time are there. */
-const discardAgeMsMax = hourMs;
 /** So often may a partition fail before its spool makes room for others. */
 const shedAfterFailures = 3;
 
@@ -78,6 +76,7 @@ export class TopicTier {
   #commitFailures = 0;
   readonly #reports: BoundaryReports;
   readonly #expiry: TopicExpiry;
+  readonly #lost: LostFiles;
   #openAtMs = 0;
 
   /** `onFetchable` is called when there may be something to fetch that was not before. */
@@ -96,6 +95,7 @@ export class TopicTier {
     this.#wakeup = new Wakeup(ports.clock);
     this.#reports = new BoundaryReports(ports, state.id, this.#logger, this.#signal);
     this.#expiry = new TopicExpiry(ports, table, this.#logger, this.#signal);
+    this.#lost = new LostFiles(ports, this.#logger, this.#signal);
     this.#onFetchable = onFetchable;
     this.update(state);
   }
@@ -131,6 +131,7 @@ export class TopicTier {
     this.#wakeup.wake();
     await this.#loop;
     await Promise.allSettled(this.#tasks);
+    await this.#lost.settled();
     await Promise.allSettled([...this.partitions.values()].map(({ spool }) => spool.settled()));
     await this.#ports.disk.rm(this.#folder, { recursive: true, force: true });
   }
@@ -356,25 +357,9 @@ export class TopicTier {
   /** Another daemon was first: its range is done, and told once more, as that daemon may have died before it could. */
   #moved(partition: TieredPartition, snapshot: TableSnapshot): void {
     const boundary = boundaryOf(snapshot.partitions, partition.partition);
-    this.#discard(partition, snapshot);
+    this.#lost.discard(partition, snapshot);
     partition.moved(boundary);
     this.#reports.add(partition.partition, snapshot, loadedId(snapshot));
-  }
-
-  /** Removes the object of a range that is lost, only where the table shows that it is not in it and can no longer come. */
-  #discard(partition: TieredPartition, snapshot: TableSnapshot): void {
-    const { move, beganMs = 0 } = partition.prepared ?? {};
-    if (move === undefined || boundaryOf(snapshot.partitions, partition.partition) <= move.from) return;
-    // An old one may be in the table's past: it is left to the sweep.
-    if (this.#ports.clock.nowMs() - beganMs > discardAgeMsMax) return;
-    const committed = new Set(filesOfPartition(snapshot, partition.partition).map((file) => file.key));
-    for (const { key } of move.files) if (!committed.has(key)) this.#removeObject(key);
-  }
-
-  #removeObject(key: string): void {
-    const { clock, settings, store } = this.#ports;
-    const removal = withDeadline(`removing ${key}`, settings.bucketTimeoutMs, clock, this.#signal, (signal) => store.delete(key, signal));
-    this.#track(removal.catch((error: unknown) => this.#logger.warn('an object nobody refers to stays until it is swept', { key, error })));
   }
 
   /** Deleted and expired records leave the table before anything is cut, so that no cut begins below them. */
@@ -384,7 +369,7 @@ export class TopicTier {
     // Another writer was first: decided anew from what that one did.
     if (expired === 'stale') await this.refresh();
     if (expired === undefined || expired === 'stale') return;
-    this.#adopt(expired.snapshot);
+    this.adopt(expired.snapshot);
     for (const partition of expired.partitions) this.#reports.add(partition, expired.snapshot, expired.commitId);
     this.#wakeup.wake();
   }
@@ -439,7 +424,7 @@ export class TopicTier {
       }, signal);
       if (partition.cutAbort !== abort) {
         // Somebody else has the range; no commit has named this object.
-        for (const { key } of prepared?.move.files ?? []) this.#removeObject(key);
+        this.#lost.remove(prepared?.move.files);
         return;
       }
       if (prepared === null) this.#rewind(partition);
@@ -482,6 +467,10 @@ export class TopicTier {
         await this.#decideAgain(pending, error);
         return;
       }
+      if (isLakeError(error, 'topic-unknown')) {
+        this.#abandon(pending, error);
+        return;
+      }
       this.#commitFailures++;
       this.#commitAtMs = clock.monotonicMs() + backoffMs(settings.retry, this.#commitFailures, random);
       for (const partition of pending.partitions) this.#noteFailure(partition, toLakeError(error), 'a commit failed and is tried again');
@@ -516,7 +505,7 @@ export class TopicTier {
 
   #cutAgain(partition: TieredPartition): void {
     partition.cutTarget = Math.max(partition.cutTarget, partition.prepared?.move.to ?? 0);
-    for (const { key } of partition.prepared?.move.files ?? []) this.#removeObject(key);
+    this.#lost.remove(partition.prepared?.move.files);
     partition.cutFailed();
     this.#wakeup.wake();
   }
@@ -544,6 +533,16 @@ export class TopicTier {
     this.adopt(snapshot);
     this.#onFetchable();
     this.#wakeup.wake();
+  }
+
+  /** The topic was deleted, and we have slept over it: nothing of what was made for it may stay. */
+  #abandon(pending: PendingCommit, error: LakeError): void {
+    this.#pending = undefined;
+    for (const partition of pending.partitions) {
+      this.#lost.remove(partition.prepared?.move.files);
+      partition.alarm(error);
+    }
+    this.#logger.warn('the topic was deleted meanwhile: its files are removed', { commitId: pending.change.commitId });
   }
 
   /** The table has moved under a change: each of its ranges is either somebody else's now, or is cut again. */

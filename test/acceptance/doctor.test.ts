@@ -1,10 +1,12 @@
 // `thermocline doctor` beside a running service and without one: what is well, and each thing that is not, found by its name.
+import { existsSync } from 'node:fs';
 import { chmod, cp, readdir, readFile, rename, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually } from '../support/processes.js';
 import { type RunningService, runCommand, startService, temporaryFolder } from '../support/service.js';
 
 interface Finding {
@@ -42,6 +44,11 @@ beforeAll(async () => {
   const input = Array.from({ length: 500 }, (_, n) => `{"n":${n}}\n`).join('');
   expect((await runCommand(['produce', 'orders'], { input, environment })).code).toBe(0);
   expect((await runCommand(['tier', 'flush', 'orders'], { environment })).code).toBe(0);
+  // A topic that was deleted leaves a mark in the bucket, and is no finding.
+  expect((await runCommand(['produce', 'gone'], { input, environment })).code).toBe(0);
+  expect((await runCommand(['tier', 'flush', 'gone'], { environment })).code).toBe(0);
+  expect((await runCommand(['topic', 'delete', 'gone'], { environment })).code).toBe(0);
+  await eventually('the table is dropped', () => existsSync(join(dataDir, 'bucket', 'cluster', 'dropped', 'gone')) || undefined);
   const topics = join(dataDir, 'bucket', 'topics', 'orders');
   table = join(topics, (await readdir(topics))[0]!);
   const data = join(table, 'data', 'p=0');

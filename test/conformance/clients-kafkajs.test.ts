@@ -110,6 +110,27 @@ describe('kafkajs', () => {
     });
   });
 
+  it('deletes records, and a consumer below the log start goes on at it', async () => {
+    const { kafka } = await serve();
+    await produce(
+      kafka,
+      't',
+      Array.from({ length: 10 }, (_none, i) => ({ value: String(i) })),
+    );
+    await withAdmin(kafka, async (admin) => {
+      expect(await admin.fetchTopicOffsets('t')).toEqual([{ partition: 0, offset: '10', high: '10', low: '0' }]);
+      await admin.deleteTopicRecords({ topic: 't', partitions: [{ partition: 0, offset: '6' }] });
+      expect(await admin.fetchTopicOffsets('t')).toEqual([{ partition: 0, offset: '10', high: '10', low: '6' }]);
+      const { consumer, seen } = await consume(kafka, 'g', 't');
+      await expect.poll(() => seen.map(({ value }) => value), { timeout: 15_000 }).toEqual(['6', '7', '8', '9']);
+      consumer.seek({ topic: 't', partition: 0, offset: '2' });
+      await expect.poll(() => seen.slice(4).map(({ value }) => value), { timeout: 15_000 }).toEqual(['6', '7', '8', '9']);
+      await expect(admin.deleteTopicRecords({ topic: 't', partitions: [{ partition: 0, offset: '11' }] })).rejects.toThrow();
+      await admin.deleteTopicRecords({ topic: 't', partitions: [{ partition: 0, offset: '-1' }] });
+      expect(await admin.fetchTopicOffsets('t')).toEqual([{ partition: 0, offset: '10', high: '10', low: '10' }]);
+    });
+  });
+
   it.each(codecs)('produces and consumes %s batches with headers, null and empty keys and values', async (_, type) => {
     const { kafka } = await serve();
     const messages = [

@@ -1,8 +1,11 @@
 // Apache Kafka's own command-line tools, and so its Java client, against a running service: topics, offsets, producing, consuming.
+import { writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { kafkaTool } from '../support/kafka-tools.js';
+import { alterTopic } from '../../src/client/index.js';
 import { Lake } from '../support/lake.js';
 import { kafka44 } from '../support/outside-tools.js';
+import { temporaryFolder } from '../support/service.js';
 
 const topic = 'tools';
 
@@ -57,6 +60,39 @@ describe.skipIf(kafka44.path === undefined)(`Kafka's tools${kafka44.note}`, () =
     expect(await at('latest')).toEqual(listed(ends.map((end, partition) => (partition === 1 ? end + 1 : end))));
     expect(await at('earliest-local')).toEqual(listed(ends));
     expect(await at('latest-tiered')).toEqual(listed(ends.map((end) => end - 1)));
+  });
+
+  it('delete records of both tiers', async () => {
+    const folder = await temporaryFolder();
+    try {
+      const file = `${folder.path}/offsets.json`;
+      const [, [, end]] = (await lake.ends(topic)) as [unknown, [number, number]];
+      const partitions = [
+        { topic, partition: 0, offset: 3 },
+        { topic, partition: 1, offset: -1 },
+      ];
+      await writeFile(file, JSON.stringify({ version: 1, partitions }));
+      const said = await tool('DeleteRecordsCommand', ['--offset-json-file', file]);
+      expect(said.filter((line) => line.startsWith('partition'))).toEqual([
+        `partition: ${topic}-0\tlow_watermark: 3`,
+        `partition: ${topic}-1\tlow_watermark: ${end}`,
+      ]);
+      expect((await lake.ends(topic)).map(([start]) => start)).toEqual([3, end, 0]);
+      const rows = await lake.sql(`SELECT _partition_id, min(_offset) FROM ${topic} GROUP BY 1 ORDER BY 1`);
+      expect(rows.map((row) => row.map(Number))).toEqual([
+        [0, 3],
+        [2, 0],
+      ]);
+    } finally {
+      await folder.remove();
+    }
+  });
+
+  it('change a topic’s configuration', async () => {
+    await alterTopic(lake.client, topic, { 'retention.ms': '86400000' });
+    const [described = ''] = await tool('TopicCommand', ['--describe', '--topic', topic]);
+    expect(described).toMatch(/Configs: .*retention\.ms=86400000/);
+    expect(described).toMatch(/Configs: .*segment\.bytes=1048576/);
   });
 
   it('delete the topic', async () => {

@@ -2,7 +2,7 @@
  * The tables in the bucket: each metadata head and its hint, boundaries beside the broker's, every file that is referenced, what nobody
  * refers to, and locations that point elsewhere. One listing in key order; one table's objects are in memory at a time.
  */
-import { hintKey, TableStore } from '../../iceberg/index.js';
+import { hintKey, TableStore, vacatedKey } from '../../iceberg/index.js';
 import {
   type ClusterId,
   dayMs,
@@ -64,7 +64,7 @@ export async function tableChecks(options: TableCheckOptions): Promise<readonly 
 
 /** Each table once its last object was seen; `null` where the bound was met before the end. */
 async function* listedTables(store: ObjectStore, bound: number): AsyncGenerator<ListedTable | null> {
-  let current: { topic: TopicName; topicId: TopicId; data: Map<string, ObjectInfo> } | undefined;
+  let current: { topic: TopicName; topicId: TopicId; data: Map<string, ObjectInfo>; isDropped: boolean } | undefined;
   let seen = 0;
   for await (const info of store.list('topics/')) {
     if (++seen > bound) {
@@ -74,12 +74,15 @@ async function* listedTables(store: ObjectStore, bound: number): AsyncGenerator<
     const table = parseTopicKey(info.key);
     if (table === null) continue;
     if (current?.topicId !== table.topicId) {
-      if (current !== undefined) yield current;
-      current = { ...table, data: new Map() };
+      if (current?.isDropped === false) yield current;
+      current = { ...table, data: new Map(), isDropped: false };
     }
-    if (info.key.startsWith(`${tablePrefix(table.topic, table.topicId)}/data/`)) current.data.set(info.key, info);
+    const prefix = tablePrefix(table.topic, table.topicId);
+    if (info.key.startsWith(`${prefix}/data/`)) current.data.set(info.key, info);
+    // What is left of a deleted topic is the daemon's to remove.
+    else if (info.key === vacatedKey(prefix)) current.isDropped = true;
   }
-  if (current !== undefined) yield current;
+  if (current?.isDropped === false) yield current;
 }
 
 async function checkTable(check: string, listed: ListedTable, options: TableCheckOptions): Promise<readonly Finding[]> {

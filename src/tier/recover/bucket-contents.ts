@@ -1,5 +1,5 @@
 /** Everything in the bucket that a service can be restored from: whose it is, the newest state, every topic's table. */
-import type { ManifestReader } from '../../iceberg/index.js';
+import { type ManifestReader, vacatedKey } from '../../iceberg/index.js';
 import { type Clock, type ClusterId, LakeError, type Random, type TopicId, type TopicName } from '../../kernel/index.js';
 import {
   findClusterState,
@@ -8,6 +8,7 @@ import {
   parseDataFilePath,
   parseTopicKey,
   readIdentity,
+  tablePrefix,
   type TableSnapshot,
   topicsPrefix,
 } from '../../lake/index.js';
@@ -54,6 +55,8 @@ interface Folder {
   /** Bytes by key. */
   readonly dataFiles: Map<string, number>;
   hasMetadata: boolean;
+  /** Its topic was deleted; what is left of it is removed by the daemon. */
+  isDropped: boolean;
 }
 
 /**
@@ -95,6 +98,7 @@ async function readTables(
   let coldFiles = 0;
 
   const begin = async (folder: Folder): Promise<void> => {
+    if (folder.isDropped) return;
     if (!folder.hasMetadata) {
       withoutTable.push({ topic: folder.topic, topicId: folder.topicId, dataFiles: folder.dataFiles.size });
       return;
@@ -102,18 +106,14 @@ async function readTables(
     // The listing waits where all slots are taken, so that folders do not gather in memory.
     while (reading.size >= tablesAtOnce) await Promise.race(reading);
     if (failures.length > 0) return;
-    const task = readTable(ports, clusterId, folder).then(
-      (table) => {
-        reading.delete(task);
+    const task = readTable(ports, clusterId, folder)
+      .then((table) => {
         tables.push(table);
         coldFiles += table.coldFiles;
         onRead({ objects, tables: tables.length, coldFiles });
-      },
-      (error: unknown) => {
-        reading.delete(task);
-        failures.push(error);
-      },
-    );
+      })
+      .catch((error: unknown) => failures.push(error))
+      .finally(() => reading.delete(task));
     reading.add(task);
   };
 
@@ -125,9 +125,10 @@ async function readTables(
     if (topic === null) continue;
     if (folder?.topicId !== topic.topicId || folder.topic !== topic.topic) {
       if (folder !== undefined) await begin(folder);
-      folder = { ...topic, dataFiles: new Map(), hasMetadata: false };
+      folder = { ...topic, dataFiles: new Map(), hasMetadata: false, isDropped: false };
     }
     if (parseDataFilePath(key) !== null) folder.dataFiles.set(key, bytes);
+    else if (key === vacatedKey(tablePrefix(folder.topic, folder.topicId))) folder.isDropped = true;
     else if (key.endsWith('.metadata.json')) folder.hasMetadata = true;
     if (failures.length > 0) break;
   }

@@ -220,7 +220,7 @@ describe('a topic table', () => {
     expect((await reborn.load()).metadataVersion).toBe(0);
   });
 
-  it('drops every object of its own, data before metadata, and may do so twice', async () => {
+  it('drops every object of its own but a mark, data before metadata, and may do so twice', async () => {
     const store = memoryStore();
     const deleted: string[] = [];
     const watched = faultyStore(store, { before: (call) => void (call.operation === 'delete' && deleted.push(call.key)) });
@@ -234,7 +234,47 @@ describe('a topic table', () => {
     expect(await table.drop()).toEqual({ objects: 0, bytes: 0 });
     const left: string[] = [];
     for await (const object of store.list('')) left.push(object.key);
-    expect(left).toEqual(['topics/orders/other/data/x']);
-    expect((await table.load()).metadataVersion).toBe(0);
+    expect(left.toSorted()).toEqual([
+      `cluster/dropped/orders/${id}`,
+      `topics/orders/${id}/metadata/vacated.json`,
+      'topics/orders/other/data/x',
+    ]);
+    await expect(table.load()).rejects.toMatchObject({ code: 'topic-unknown' });
+    await expect(openTable(store).load()).rejects.toMatchObject({ code: 'topic-unknown' });
+  });
+
+  it.each([
+    ['the first', 0],
+    ['a later', 1],
+  ])('keeps %s commit that slept over the drop from bringing the table back', async (_which, commits) => {
+    const store = memoryStore();
+    let isHeld = false;
+    let goOn = (): void => undefined;
+    const held = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    let arrived = (): void => undefined;
+    const arriving = new Promise<void>((resolve) => {
+      arrived = resolve;
+    });
+    const slow = faultyStore(store, {
+      before: async (call) => {
+        if (!isHeld || call.operation !== 'put' || !call.key.endsWith('.metadata.json')) return;
+        arrived();
+        await held;
+      },
+    });
+    const table = openTable(slow);
+    if (commits > 0) await table.commit(change([{ partition: 0, from: 0, to: 10, leaderEpoch: 0, files: [coldFile(table, 0, 0, 9)] }]));
+    isHeld = true;
+    const from = commits * 10;
+    const late = table.commit(change([{ partition: 0, from, to: from + 10, leaderEpoch: 0, files: [coldFile(table, 0, from, from + 9)] }]));
+    await arriving;
+    await openTable(store).drop();
+    goOn();
+    await expect(late).rejects.toMatchObject({ code: 'topic-unknown' });
+    const left: string[] = [];
+    for await (const object of store.list('topics/')) left.push(object.key);
+    expect(left).toEqual([`topics/orders/${id}/metadata/vacated.json`]);
   });
 });

@@ -37,6 +37,7 @@ const snapshot: TableSnapshot = {
   columns: [],
   partitions: [{ partition: 0, boundary: 1000, logStartOffset: 0, leaderEpoch: 5 }],
   files: [],
+  samples: [],
   holes: [{ partition: 0, from: 30, to: 1000, leaderEpoch: 5, atMs: 1 }],
 };
 

@@ -86,6 +86,11 @@ async function fillBucket(over: Partial<ClusterState> = {}): Promise<void> {
   await claimBucket(store, cluster, systemClock);
   await commitFiles(tableOf('orders', 'B'), [30, 20, 0]);
   await commitFiles(tableOf('late', 'C'), [10]);
+  // A topic that was deleted, and an upload of it that came late.
+  const erased = tableOf('erased', 'K');
+  await commitFiles(erased, [10]);
+  await erased.drop();
+  await store.put(coldFile(erased, 0, 10, 19).key, Buffer.alloc(10));
   await writeClusterState(store, 0, {
     clusterId: cluster,
     writtenAtMs: systemClock.nowMs(),

@@ -64,7 +64,7 @@ export async function startDaemon(
   const parts: (HydratedPart & { readonly payload: Buffer })[] = [];
   const context = (onPart?: (part: HydratedPart & { readonly payload: Buffer }) => void) => ({
     peer: { role: 'broker' as const, pid: 1, version: '0' },
-    signal: AbortSignal.timeout(15_000),
+    signal: AbortSignal.timeout(25_000),
     sendPart: async (facts: unknown, payload: Uint8Array) => onPart?.({ ...(facts as HydratedPart), payload: Buffer.from(payload) }),
   });
   const call: Running['call'] = (method, params) => {

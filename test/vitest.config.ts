@@ -16,6 +16,7 @@ export default defineConfig({
     projects: [
       suite('unit', ['test/*.test.ts', 'test/{unit,golden}/**/*.test.ts'], 30_000),
       suite('property', ['test/{property,contract}/**/*.test.ts'], 240_000),
+      suite('sim', ['test/sim/**/*.test.ts'], 300_000),
       suite('acceptance', ['test/acceptance/**/*.test.ts'], 180_000, false),
       suite('conformance', ['test/conformance/**/*.test.ts'], 300_000, false),
     ],

@@ -3,7 +3,7 @@
  * afterwards: digest and range in the key-value metadata, figures per field id for Iceberg's manifests.
  */
 import { statSync } from 'node:fs';
-import { LakeError, MiB, type Offset } from '../kernel/index.js';
+import { type Disk, LakeError, MiB, type Offset, systemDisk } from '../kernel/index.js';
 import type { ColumnEngine } from './engine.js';
 import type { EncodeResult, TypedColumn } from './jobs.js';
 import { columnMetrics, readFooter, rowGroupSpans } from './parquet-footer.js';
@@ -99,8 +99,8 @@ export interface ColdFileFooter {
 }
 
 /** Reads a cold file's own figures; the file is on this machine. Errors: `cold-corrupt`, also where it is no file of ours. */
-export function readFileFooter(path: string): ColdFileFooter {
-  const footer = readFooter(path);
+export function readFileFooter(path: string, disk: Disk = systemDisk): ColdFileFooter {
+  const footer = readFooter(path, disk);
   const values = new Map((footer.key_value_metadata ?? []).map(({ key, value }) => [key, value]));
   const text = (key: string): string => {
     const value = values.get(key);

@@ -2,9 +2,8 @@
  * What the footer of a Parquet file says, as the jobs need it: row groups with their offsets and sizes, and per field id the
  * figures for Iceberg's manifests. Read with hyparquet, which shares nothing with the writer.
  */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { type ColumnChunk, type FileMetaData, parquetMetadata, type SchemaElement } from 'hyparquet';
-import { LakeError, type Offset } from '../kernel/index.js';
+import { type Disk, LakeError, type Offset, systemDisk } from '../kernel/index.js';
 import type { ColumnMetrics } from './jobs.js';
 import { type Column, type LeafType, timestampMaxMs, timestampMinMs } from './schema.js';
 
@@ -14,19 +13,19 @@ const boundLength = 16;
 const tailBytes = 8;
 
 /** Reads and parses the footer. Errors: `cold-corrupt`. */
-export function readFooter(path: string): FileMetaData {
-  const file = openSync(path, 'r');
+export function readFooter(path: string, disk: Disk = systemDisk): FileMetaData {
+  const { size } = disk.statSync(path);
+  const file = disk.openSync(path, 'r');
   try {
-    const { size } = fstatSync(file);
     const read = (bytes: number): Buffer => {
       const end = Buffer.from(new ArrayBuffer(bytes));
-      readSync(file, end, 0, bytes, size - bytes);
+      disk.readSync(file, end, 0, bytes, size - bytes);
       return end;
     };
     const footerBytes = footerLength(path, read(Math.min(size, tailBytes)), size);
     return parseFooter(path, read(footerBytes));
   } finally {
-    closeSync(file);
+    disk.closeSync(file);
   }
 }
 

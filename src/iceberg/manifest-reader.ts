@@ -48,19 +48,22 @@ export class ManifestReader {
       return cached;
     }
     signal?.throwIfAborted();
-    // Shared by all who ask, so no single caller's signal may end it.
-    return this.#flights.run(key, () =>
-      this.#reads.run(async () => {
-        const entries = await decode(await this.#get(key));
-        this.#remember(key, entries);
-        return entries;
-      }),
+    // Shared by all who ask: a caller's signal ends its wait, and the read only where nobody waits for it any more.
+    return this.#flights.run(
+      key,
+      (shared) =>
+        this.#reads.run(async () => {
+          const entries = await decode(await this.#get(key, shared));
+          this.#remember(key, entries);
+          return entries;
+        }, shared),
+      signal,
     );
   }
 
-  async #get(key: string): Promise<Buffer> {
+  async #get(key: string, signal: AbortSignal): Promise<Buffer> {
     try {
-      return await this.#store.get(key);
+      return await this.#store.get(key, { signal });
     } catch (error) {
       if (!isLakeError(error, 'object-missing')) throw error;
       throw new LakeError('table-corrupt', `${key} is named by the table and is not in the bucket`, {

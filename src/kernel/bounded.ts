@@ -76,17 +76,53 @@ export class Mutex extends Semaphore {
   }
 }
 
-/** Shares one running piece of work among all who ask for the same key while it runs. */
-export class SingleFlight<Key, Value> {
-  readonly #running = new Map<Key, Promise<Value>>();
+interface Flight<Value> {
+  readonly landed: Promise<Value>;
+  readonly abort: AbortController;
+  /** How many wait for it; one without a signal waits to the end. */
+  waiting: number;
+}
 
-  run(key: Key, work: () => Promise<Value>): Promise<Value> {
-    const running = this.#running.get(key);
-    if (running !== undefined) return running;
-    const started = work().finally(() => {
-      this.#running.delete(key);
+/**
+ * Shares one running piece of work among all who ask for the same key while it runs. A caller's signal ends its own wait; when
+ * the last who waited has left, the work is told to end, and whoever asks then begins it anew.
+ */
+export class SingleFlight<Key, Value> {
+  readonly #running = new Map<Key, Flight<Value>>();
+
+  run(key: Key, work: (signal: AbortSignal) => Promise<Value>, signal?: AbortSignal): Promise<Value> {
+    const flight = this.#running.get(key) ?? this.#start(key, work);
+    flight.waiting++;
+    if (signal === undefined) return flight.landed;
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => {
+        flight.waiting--;
+        if (flight.waiting === 0) {
+          this.#forget(key, flight);
+          flight.abort.abort(signal.reason);
+        }
+        reject(signal.reason as Error);
+      };
+      if (signal.aborted) {
+        onAbort();
+        return;
+      }
+      signal.addEventListener('abort', onAbort, { once: true });
+      const land = (): void => signal.removeEventListener('abort', onAbort);
+      flight.landed.then(resolve, reject).finally(land);
     });
-    this.#running.set(key, started);
-    return started;
+  }
+
+  #start(key: Key, work: (signal: AbortSignal) => Promise<Value>): Flight<Value> {
+    const abort = new AbortController();
+    const flight: Flight<Value> = { landed: work(abort.signal), abort, waiting: 0 };
+    const land = (): void => this.#forget(key, flight);
+    flight.landed.then(land, land);
+    this.#running.set(key, flight);
+    return flight;
+  }
+
+  #forget(key: Key, flight: Flight<Value>): void {
+    if (this.#running.get(key) === flight) this.#running.delete(key);
   }
 }

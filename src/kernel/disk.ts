@@ -35,6 +35,7 @@ export interface Disk {
   openSync(path: string, flags: string, mode?: number): number;
   closeSync(fd: number): void;
   writeSync(fd: number, bytes: Uint8Array, at: number, length: number, position: number): number;
+  readSync(fd: number, into: Uint8Array, at: number, length: number, position: number): number;
   ftruncateSync(fd: number, bytes: number): void;
   fsyncSync(fd: number): void;
   fdatasyncSync(fd: number): void;
@@ -68,6 +69,7 @@ export const systemDisk: Disk = {
   openSync: fs.openSync,
   closeSync: fs.closeSync,
   writeSync: fs.writeSync,
+  readSync: fs.readSync,
   ftruncateSync: fs.ftruncateSync,
   fsyncSync: fs.fsyncSync,
   fdatasyncSync: fs.fdatasyncSync,

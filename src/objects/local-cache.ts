@@ -31,6 +31,8 @@ interface Entry {
   leases: number;
   isComplete: boolean;
   ready: Promise<void>;
+  /** Ends the download where nobody waits for it any more. */
+  readonly abort: AbortController;
 }
 
 /** Downloads at once; each holds one stream buffer. */
@@ -83,7 +85,8 @@ export class LocalCache {
 
   /**
    * The object as a local file, downloaded if it is not here. `bytes` is its length where the caller knows it. Whoever
-   * asks while it is on its way waits for the same download; a caller's signal ends its own wait only.
+   * asks while it is on its way waits for the same download; a caller's signal ends its own wait, and the download only
+   * where nobody else waits for it.
    * Errors: those of `ObjectStore.download`; `overloaded` where leased files leave no room.
    */
   async fetchToLocal(key: string, bytes?: number, signal?: AbortSignal): Promise<CacheLease> {
@@ -111,6 +114,11 @@ export class LocalCache {
       await abortable(held.ready, signal);
     } catch (error) {
       release();
+      // A download that hangs must not hold up whoever asks for the object next.
+      if (held.leases === 0 && !held.isComplete) {
+        this.#forget(key, held);
+        held.abort.abort(error);
+      }
       throw error;
     }
     return { path: held.path, bytes: held.bytes, release };
@@ -157,7 +165,7 @@ export class LocalCache {
     this.#closed.signal.throwIfAborted();
     const evicted = this.#evict(this.#bytesMax - bytes);
     const path = join(this.#folder, String(this.#files++));
-    const entry: Entry = { path, bytes, leases: 0, isComplete: false, ready: Promise.resolve() };
+    const entry: Entry = { path, bytes, leases: 0, isComplete: false, ready: Promise.resolve(), abort: new AbortController() };
     if (this.#bytes + bytes > this.#bytesMax) {
       void removeFiles(this.#disk, evicted);
       throw new LakeError('overloaded', `${key} (${formatBytes(bytes)}) does not fit the cache: ${this.#describe()}`, {
@@ -177,18 +185,21 @@ export class LocalCache {
   async #fill(key: string, entry: Entry, evicted: readonly string[]): Promise<void> {
     try {
       await removeFiles(this.#disk, evicted);
-      const { signal } = this.#closed;
+      const signal = AbortSignal.any([this.#closed.signal, entry.abort.signal]);
       const bytes = await this.#downloads.run(() => this.#store.download(key, entry.path, signal), signal);
       if (this.#entries.get(key) === entry) this.#bytes += bytes - entry.bytes;
       entry.bytes = bytes;
       entry.isComplete = true;
     } catch (error) {
-      if (this.#entries.get(key) === entry) {
-        this.#entries.delete(key);
-        this.#bytes -= entry.bytes;
-      }
+      this.#forget(key, entry);
       throw error;
     }
+  }
+
+  #forget(key: string, entry: Entry): void {
+    if (this.#entries.get(key) !== entry) return;
+    this.#entries.delete(key);
+    this.#bytes -= entry.bytes;
   }
 
   /** Takes files without a lease out of the books until at most `bytesKept` remain, and answers their paths. */

@@ -8,6 +8,8 @@ export interface TierSettings {
   readonly spoolBytesMax: number;
   /** Uncompressed bytes after which a piece is closed and staged while more arrives. */
   readonly pieceBytes: number;
+  /** Pieces are never smaller, whatever `lake.file.bytes` is. */
+  readonly pieceBytesMin: number;
   /** One fetch: in memory at once, twice while the next is on its way. */
   readonly fetchBytes: number;
   readonly fetchPartitionBytes: number;
@@ -73,6 +75,7 @@ export interface TierSettings {
 export const defaultTierSettings: TierSettings = {
   spoolBytesMax: 2 * GiB,
   pieceBytes: 32 * MiB,
+  pieceBytesMin: 64 * KiB,
   fetchBytes: 16 * MiB,
   fetchPartitionBytes: 4 * MiB,
   fetchWaitMs: 500,
@@ -107,9 +110,6 @@ export const defaultTierSettings: TierSettings = {
   scrubBytesPerSecond: MiB,
   scrubPauseMs: hourMs,
 };
-
-/** Pieces are never smaller, whatever `lake.file.bytes` is. */
-const pieceBytesMin = 64 * KiB;
 
 export interface TopicSettings {
   readonly commitIntervalMs: number;
@@ -148,7 +148,7 @@ export function topicSettings(config: Readonly<Record<string, string>>): TopicSe
 
 /** Four pieces a file, so that a cut has at most a quarter left to stage. */
 export function pieceBytesFor(settings: TierSettings, topic: TopicSettings): number {
-  return Math.max(pieceBytesMin, Math.min(settings.pieceBytes, Math.floor(topic.fileBytes / 4)));
+  return Math.max(settings.pieceBytesMin, Math.min(settings.pieceBytes, Math.floor(topic.fileBytes / 4)));
 }
 
 /**

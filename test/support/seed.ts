@@ -19,7 +19,7 @@ export function seeded(what: string): Seeded {
   return stream(seed);
 }
 
-function stream(seed: number): Seeded {
+export function stream(seed: number): Seeded {
   let state = seed >>> 0;
   // mulberry32
   const float = (): number => {

@@ -2,7 +2,6 @@
  * Column workers without DuckDB: a "cold file" is JSON of its records. It obeys the jobs' contract (ranges, digests, pairs,
  * rebuilt batches that span holes), so that the daemon's logic can be driven through thousands of steps in a second.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
 import {
   type ColumnJob,
   type TimeLookup,
@@ -16,27 +15,37 @@ import {
   RecordDigest,
 } from '../../src/columns/index.js';
 import { ThriftWriter } from '../../src/columns/thrift-compact.js';
-import { LakeError } from '../../src/kernel/index.js';
-import { batchBytes, batchLeaderEpoch, decodeBatch, encodeBatch, isControl, walkBatches } from '../../src/wire/index.js';
+import { type Disk, LakeError, systemDisk } from '../../src/kernel/index.js';
+import {
+  batchBytes,
+  batchLeaderEpoch,
+  type DecodedRecord,
+  decodeBatch,
+  encodeBatch,
+  isControl,
+  walkBatches,
+} from '../../src/wire/index.js';
 
-interface Row {
+/** Bytes in base64; `null` is null. */
+export interface SimRow {
   readonly offset: number;
   readonly timestampMs: number;
   readonly leaderEpoch: number;
   readonly key: string | null;
   readonly value: string | null;
+  readonly headers: readonly (readonly [key: string, value: string | null])[];
 }
 
-interface SimFile {
-  readonly rows: readonly Row[];
+export interface SimFile {
+  readonly rows: readonly SimRow[];
   readonly columns: readonly number[];
 }
 
-function digestOf(rows: readonly Row[]): string {
+function digestOf(rows: readonly SimRow[]): string {
   const digest = new RecordDigest();
   for (const row of rows) {
     digest.begin(row.offset, row.timestampMs, 0, row.leaderEpoch, -1, -1, -1, -1);
-    for (const text of [row.key, row.value]) {
+    for (const text of [row.key, row.value, ...row.headers.flat()]) {
       if (text === null) digest.absent();
       else {
         const bytes = Buffer.from(text, 'base64');
@@ -48,7 +57,7 @@ function digestOf(rows: readonly Row[]): string {
   return rows.length === 0 ? emptyDigest : digest.toString();
 }
 
-function pairsOf(rows: readonly Row[]): ColumnPair[] {
+function pairsOf(rows: readonly SimRow[]): ColumnPair[] {
   const pairs = new Map<string, ColumnPair>();
   for (const row of rows) {
     let value: unknown;
@@ -109,7 +118,26 @@ export function simFile(bytes: Buffer): SimFile {
   return JSON.parse(bytes.toString('utf8', 0, end)) as SimFile;
 }
 
-const readFile = (path: string): SimFile => simFile(readFileSync(path));
+const base64 = (bytes: Buffer | null): string | null => bytes?.toString('base64') ?? null;
+const bytesOf = (text: string | null): Buffer | null => (text === null ? null : Buffer.from(text, 'base64'));
+
+/** A record as these files hold it. */
+export function simRow(record: DecodedRecord, leaderEpoch: number): SimRow {
+  return {
+    offset: record.offset,
+    timestampMs: record.timestampMs,
+    leaderEpoch,
+    key: base64(record.key),
+    value: base64(record.value),
+    headers: record.headers.map(({ key, value }) => [Buffer.from(key).toString('base64'), base64(value)]),
+  };
+}
+
+function writeFile(disk: Disk, path: string, bytes: Buffer, flags: 'w' | 'wx'): void {
+  const file = disk.openSync(path, flags, 0o644);
+  for (let done = 0; done < bytes.length; ) done += disk.writeSync(file, bytes, done, bytes.length - done, done);
+  disk.closeSync(file);
+}
 
 interface ColdRange {
   readonly path: string;
@@ -118,7 +146,7 @@ interface ColdRange {
   readonly rawBytes: number;
 }
 
-function writeCold(rows: readonly Row[], columns: readonly number[], digest: string, range: ColdRange): EncodeResult {
+function writeCold(disk: Disk, rows: readonly SimRow[], columns: readonly number[], digest: string, range: ColdRange): EncodeResult {
   const text = Buffer.from(JSON.stringify({ rows, columns } satisfies SimFile));
   const footer = footerOf(rows.length, columns, {
     [footerKeys.digest]: digest,
@@ -126,7 +154,7 @@ function writeCold(rows: readonly Row[], columns: readonly number[], digest: str
     [footerKeys.lastOffset]: String(range.lastOffset),
     [footerKeys.rawBytes]: String(range.rawBytes),
   });
-  writeFileSync(range.path, Buffer.concat([text, footer]), { flag: 'wx' });
+  writeFile(disk, range.path, Buffer.concat([text, footer]), 'wx');
   const times = rows.map((row) => row.timestampMs);
   const [min, max] = [Math.min(...times) * 1000, Math.max(...times) * 1000];
   return {
@@ -144,32 +172,27 @@ function writeCold(rows: readonly Row[], columns: readonly number[], digest: str
 }
 
 /** `before` may throw or wait in place of a worker that dies or is slow. */
-export function simWorkers(before?: (job: ColumnJob) => void | Promise<void>): ColumnWorkers {
+export function simWorkers(before?: (job: ColumnJob) => void | Promise<void>, disk: Disk = systemDisk): ColumnWorkers {
+  const readFile = (path: string): SimFile => simFile(disk.readFileSync(path));
   const run = (job: ColumnJob): unknown => {
     switch (job.kind) {
       case 'stage': {
-        const rows: Row[] = [];
+        const rows: SimRow[] = [];
         let rawBytes = 0;
         let lastLeaderEpoch = -1;
         for (const spool of job.spools) {
-          const bytes = readFileSync(spool.path).subarray(0, spool.bytes);
+          const bytes = disk.readFileSync(spool.path).subarray(0, spool.bytes);
           walkBatches(bytes, (at) => {
             rawBytes += batchBytes(bytes, at);
             lastLeaderEpoch = batchLeaderEpoch(bytes, at);
             if (isControl(bytes, at)) return;
             for (const record of decodeBatch(bytes, at)) {
               if (record.offset < job.baseOffset || record.offset >= job.endOffset) continue;
-              rows.push({
-                offset: record.offset,
-                timestampMs: record.timestampMs,
-                leaderEpoch: lastLeaderEpoch,
-                key: record.key?.toString('base64') ?? null,
-                value: record.value?.toString('base64') ?? null,
-              });
+              rows.push(simRow(record, lastLeaderEpoch));
             }
           });
         }
-        writeFileSync(job.outPath, JSON.stringify({ rows, columns: [] } satisfies SimFile));
+        writeFile(disk, job.outPath, Buffer.from(JSON.stringify({ rows, columns: [] } satisfies SimFile)), 'w');
         const times = rows.map((row) => row.timestampMs);
         return {
           path: job.outPath,
@@ -190,7 +213,7 @@ export function simWorkers(before?: (job: ColumnJob) => void | Promise<void>): C
       case 'encode': {
         const rows = job.staged.flatMap((staged) => readFile(staged.path).rows);
         const columns = job.typedColumns.map((column) => column.fieldId);
-        return writeCold(rows, columns, composeDigests(...job.staged.map((staged) => staged.digest)), {
+        return writeCold(disk, rows, columns, composeDigests(...job.staged.map((staged) => staged.digest)), {
           path: job.outPath,
           baseOffset: job.staged[0]?.baseOffset ?? -1,
           lastOffset: job.staged.at(-1)?.lastOffset ?? -1,
@@ -200,10 +223,10 @@ export function simWorkers(before?: (job: ColumnJob) => void | Promise<void>): C
       case 'compact': {
         const baseOffset = Math.max(job.fromOffset ?? 0, job.inputs[0]?.baseOffset ?? 0);
         const digests: string[] = [];
-        const rows: Row[] = [];
+        const rows: SimRow[] = [];
         let rawBytes = 0;
         for (const input of job.inputs) {
-          const footer = readFileFooter(input.path);
+          const footer = readFileFooter(input.path, disk);
           const all = readFile(input.path).rows;
           if (footer.digest !== input.digest || digestOf(all) !== input.digest)
             throw new LakeError('cold-corrupt', `${input.path} differs`);
@@ -216,7 +239,7 @@ export function simWorkers(before?: (job: ColumnJob) => void | Promise<void>): C
         const range = { path: job.outPath, baseOffset, lastOffset: job.inputs.at(-1)?.lastOffset ?? -1, rawBytes };
         const columns = job.typedColumns.map((column) => column.fieldId);
         const nothing = { path: job.outPath, bytes: 0, rows: 0, digest, metrics: [], splitOffsets: [], cpuMs: 1 };
-        const written = rows.length === 0 ? nothing : writeCold(rows, columns, digest, range);
+        const written = rows.length === 0 ? nothing : writeCold(disk, rows, columns, digest, range);
         const times = rows.map((row) => row.timestampMs);
         return {
           ...written,
@@ -241,7 +264,7 @@ export function simWorkers(before?: (job: ColumnJob) => void | Promise<void>): C
         let next = rows[first]?.offset ?? job.fromOffset;
         const base = next;
         for (let index = first; index < rows.length && bytes < job.maxBytes; index++) {
-          const row = rows[index] as Row;
+          const row = rows[index] as SimRow;
           const end = rows[index + 1]?.offset ?? job.lastOffset + 1;
           const batch = encodeBatch({
             baseOffset: row.offset,
@@ -250,8 +273,9 @@ export function simWorkers(before?: (job: ColumnJob) => void | Promise<void>): C
             records: [
               {
                 timestampMs: row.timestampMs,
-                key: row.key === null ? null : Buffer.from(row.key, 'base64'),
-                value: row.value === null ? null : Buffer.from(row.value, 'base64'),
+                key: bytesOf(row.key),
+                value: bytesOf(row.value),
+                headers: row.headers.map(([key, value]) => ({ key: Buffer.from(key, 'base64'), value: bytesOf(value) })),
               },
             ],
           });
@@ -259,7 +283,7 @@ export function simWorkers(before?: (job: ColumnJob) => void | Promise<void>): C
           bytes += batch.length;
           next = end;
         }
-        writeFileSync(job.outPath, Buffer.concat(batches));
+        writeFile(disk, job.outPath, Buffer.concat(batches), 'w');
         return { path: job.outPath, bytes, baseOffset: base, nextOffset: next, batches: batches.length, cpuMs: 1 };
       }
     }

@@ -54,4 +54,25 @@ describe('bounds on what is under way', () => {
     expect(await Promise.all([flights.run('a', work), flights.run('a', work)])).toEqual([1, 1]);
     expect(await flights.run('a', work)).toBe(2);
   });
+
+  it('lets a caller leave shared work, and ends the work when the last has left', async () => {
+    const flights = new SingleFlight<string, string>();
+    const ended: unknown[] = [];
+    const work = (signal: AbortSignal): Promise<string> =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => {
+          ended.push(signal.reason);
+          reject(signal.reason as Error);
+        });
+      });
+    const [first, second] = [new AbortController(), new AbortController()];
+    const waits = [flights.run('a', work, first.signal), flights.run('a', work, second.signal)];
+    first.abort(new Error('one left'));
+    await expect(waits[0]).rejects.toThrow('one left');
+    expect(ended).toEqual([]);
+    second.abort(new Error('the last left'));
+    await expect(waits[1]).rejects.toThrow('the last left');
+    expect(ended).toHaveLength(1);
+    expect(await flights.run('a', async () => 'anew')).toBe('anew');
+  });
 });

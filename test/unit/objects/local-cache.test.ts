@@ -53,6 +53,18 @@ describe('the local cache', () => {
     expect(cache.stats).toEqual({ bytes: 10, leasedBytes: 10, entries: 1, hits: 3, misses: 1 });
   });
 
+  it('begins a download anew where all who waited for one have left, which may hang for ever', async () => {
+    const cache = await open(100);
+    const leave = new AbortController();
+    plan = { before: (call) => (call.operation === 'download' ? new Promise<void>(() => undefined) : undefined) };
+    const waiting = [cache.fetchToLocal('a', 10, leave.signal), cache.fetchToLocal('a', 10, leave.signal)];
+    leave.abort(new Error('too long'));
+    for (const wait of waiting) await expect(wait).rejects.toThrow('too long');
+    plan = {};
+    expect(await use(cache, 'a')).toBe('aaaaaaaaaa');
+    expect(cache.stats).toMatchObject({ bytes: 10, entries: 1 });
+  });
+
   it('evicts what was used least recently, and its file', async () => {
     const cache = await open(20);
     await use(cache, 'a');

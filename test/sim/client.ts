@@ -1,0 +1,213 @@
+/** The world's clients: they produce, read and manage topics as Kafka's do, and hold every answer against the model. */
+import { LakeError, type TopicId, isLakeError } from '../../src/kernel/index.js';
+import { createTopicsApi, deleteTopicsApi, encodeBatch, kafkaErrors, type NewRecord, produceApi } from '../../src/wire/index.js';
+import type { Seeded } from '../support/seed.js';
+import { fetchFrom } from './kafka-port.js';
+import { idHeader, type PartitionModel, rowsOf } from './model.js';
+import { epochMs } from './process.js';
+import { Violation } from './scheduler.js';
+import type { World } from './world.js';
+
+export interface ClientTopic {
+  readonly name: string;
+  readonly id: TopicId;
+  readonly partitions: number;
+}
+
+/** A request nobody answers is given up after this. */
+const requestMsMax = 40_000;
+/** What a broker may answer to a produce without breaking a promise. */
+const mayRefuseProduce: ReadonlySet<number> = new Set([kafkaErrors.UNKNOWN_TOPIC_OR_PARTITION, kafkaErrors.KAFKA_STORAGE_ERROR]);
+
+export class Clients {
+  readonly topics = new Map<string, ClientTopic>();
+  readonly #world: World;
+  /** Requests under way. */
+  readonly #pending = new Set<Promise<void>>();
+  acknowledged = 0;
+  refused = 0;
+  read = 0;
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  /** Lets work run beside the steps; only a broken promise ends the run. */
+  begin(work: () => Promise<void>): void {
+    const running = work().catch((error: unknown) => {
+      if (!(error instanceof LakeError)) this.#world.scheduler.fail(error as Error);
+    });
+    this.#pending.add(running);
+    void running.then(() => this.#pending.delete(running));
+  }
+
+  #deadline(): AbortSignal {
+    const limit = new AbortController();
+    this.#world.scheduler.after(requestMsMax, () => limit.abort(new LakeError('timeout', 'a client gave up')));
+    return limit.signal;
+  }
+
+  async createTopic(name: string, partitions: number): Promise<void> {
+    const { shape } = this.#world;
+    const configs = {
+      'lake.commit.interval.ms': String(shape.commitIntervalMs),
+      'local.retention.ms': String(shape.localRetentionMs),
+    };
+    const { topics } = await this.#world.kafka.request(
+      createTopicsApi,
+      7,
+      {
+        topics: [
+          {
+            name,
+            numPartitions: partitions,
+            replicationFactor: -1,
+            assignments: [],
+            configs: Object.entries(configs).map(([key, value]) => ({ name: key, value })),
+          },
+        ],
+        timeoutMs: 1000,
+        validateOnly: false,
+      },
+      this.#deadline(),
+    );
+    const created = topics[0];
+    // An earlier request whose answer was lost may have made it.
+    const record = created === undefined ? undefined : this.#world.broker?.core.topics.byName(name)?.record;
+    if (record !== undefined && this.#world.isAlive(record.id)) this.topics.set(name, record);
+  }
+
+  async deleteTopic({ name, id }: ClientTopic): Promise<void> {
+    this.topics.delete(name);
+    this.#world.deletedTopics.add(id);
+    await this.#world.kafka.request(deleteTopicsApi, 5, { topicNames: [name], timeoutMs: 1000 }, this.#deadline());
+  }
+
+  partition({ id, name }: ClientTopic, partition: number): PartitionModel {
+    return this.#world.model.of(id, partition, name);
+  }
+
+  async produce(topic: ClientTopic, partition: number, acks: 0 | 1 | -1, random: Seeded): Promise<void> {
+    const known = this.partition(topic, partition);
+    const records: NewRecord[] = [];
+    const ids: number[] = [];
+    for (let count = random.whole(1, 9); count > 0; count--) {
+      const id = this.#world.model.nextId();
+      const record = newRecord(id, epochMs + Math.floor(this.#world.scheduler.nowMs), random);
+      known.send(id, record);
+      records.push(record);
+      ids.push(id);
+    }
+    const compression = random.pick(['none', 'none', 'none', 'gzip', 'snappy', 'lz4'] as const);
+    const batch = encodeBatch({ records, compression });
+    const answer = await this.#world.kafka.request(
+      produceApi,
+      9,
+      { acks, timeoutMs: 1000, topicData: [{ name: topic.name, partitionData: [{ index: partition, records: batch }] }] },
+      this.#deadline(),
+    );
+    const answered = answer.responses[0]?.partitionResponses[0];
+    if (answered === undefined) return;
+    if (answered.errorCode !== 0) {
+      this.refused++;
+      this.#world.scheduler.trace('client', `${known.where}: produce refused, ${answered.errorCode} ${answered.errorMessage ?? ''}`);
+      if (!mayRefuseProduce.has(answered.errorCode)) {
+        throw new Violation('refused', `${known.where}: a produce was answered with ${answered.errorCode}: ${answered.errorMessage ?? ''}`);
+      }
+      return;
+    }
+    this.acknowledged += records.length;
+    this.#world.scheduler.trace('client', `${known.where}: ${records.length} records at ${answered.baseOffset}, acks=${acks}`);
+    known.acknowledge(answered.baseOffset, ids, acks === -1);
+  }
+
+  /**
+   * Reads from an offset to the end as it was when asked for first. Every offset comes exactly once, in order. With `isPatient` an
+   * empty answer or an error is asked again; else reading ends.
+   */
+  async consume(
+    topic: ClientTopic,
+    partition: number,
+    from: number,
+    options: { readonly isPatient: boolean; readonly fetchBytes: number },
+  ): Promise<number> {
+    const known = this.partition(topic, partition);
+    let next = from;
+    let end: number | undefined;
+    while (end === undefined || next < end) {
+      const life = this.#world.broker?.process;
+      let answer;
+      try {
+        [answer] = await fetchFrom(this.#world.kafka, [{ topicId: topic.id, partition, offset: next, maxBytes: options.fetchBytes }], {
+          maxWaitMs: 500,
+          minBytes: 1,
+          maxBytes: options.fetchBytes,
+          isolation: 'committed',
+          signal: this.#deadline(),
+        });
+      } catch (error) {
+        if (!isLakeError(error) || !options.isPatient) throw error;
+        await this.#world.scheduler.sleep(500);
+        continue;
+      }
+      if (answer === undefined) return next;
+      if (answer.errorCode !== 0) {
+        const isAlive = this.#world.isAlive(topic.id);
+        const isSame = life !== undefined && life === this.#world.broker?.process;
+        const log = this.#world.broker?.core.topics.byId(topic.id)?.partitions.get(partition);
+        if (
+          answer.errorCode === kafkaErrors.OFFSET_OUT_OF_RANGE &&
+          isAlive &&
+          isSame &&
+          log !== undefined &&
+          next >= log.logStartOffset &&
+          next <= known.bound.length &&
+          next <= log.logEndOffset
+        ) {
+          throw new Violation(
+            'out-of-range',
+            `${known.where}: offset ${next} is in [${log.logStartOffset}, ${log.logEndOffset}) and was refused`,
+          );
+        }
+        if (!options.isPatient) return next;
+        await this.#world.scheduler.sleep(500);
+        continue;
+      }
+      end ??= answer.highWatermark;
+      const before = next;
+      for (const row of rowsOf(answer.records)) {
+        if (row.offset < next) continue;
+        if (row.offset !== next) throw new Violation('gap', `${known.where}: a fetch at ${next} gave ${row.offset} first`);
+        known.see(row, row.offset < known.tableBoundary, 'a fetch');
+        this.read++;
+        next++;
+      }
+      if (next === before && !options.isPatient) return next;
+      if (next === before && next < end) await this.#world.scheduler.sleep(200);
+    }
+    return next;
+  }
+}
+
+const words = ['alpha', 'beta', 'gamma', 'δέλτα', ''];
+
+/** Records of many shapes: null and empty are not the same, values may be JSON or not, keys and header names repeat. */
+function newRecord(id: number, nowMs: number, random: Seeded): NewRecord {
+  const value = random.pick<() => Buffer | null>([
+    () => Buffer.from(JSON.stringify({ id, name: random.pick(words) })),
+    () => Buffer.from(JSON.stringify({ n: random.whole(0, 5), [`f${random.whole(0, 4)}`]: random.pick(words) })),
+    () => Buffer.from(JSON.stringify({ n: 'text', deep: { id } })),
+    () => null,
+    () => Buffer.alloc(0),
+    () => Buffer.from([0xff, 0x00, id & 0xff]),
+    () => Buffer.alloc(random.whole(0, 400), `v${id}`),
+  ])();
+  const key = random.pick<() => Buffer | null>([() => null, () => Buffer.alloc(0), () => Buffer.from(`k${random.whole(0, 9)}`)])();
+  const headers = [{ key: Buffer.from(idHeader), value: Buffer.from(String(id)) as Buffer | null }];
+  if (random.float() < 0.3) headers.push({ key: Buffer.from('h'), value: null }, { key: Buffer.from('h'), value: Buffer.from('twice') });
+  return { timestampMs: nowMs - random.whole(0, 5_000), key, value, headers };
+}

@@ -279,7 +279,7 @@ class Daemon implements TierDaemon {
     const { store, clock, random, settings } = this.#ports;
     await withDeadline('claiming the bucket', settings.bucketTimeoutMs, clock, this.#stop.signal, async (signal) => {
       await claimBucket(store, state.clusterId, clock, signal);
-      await probeConditionalWrites(store, random, { signal });
+      await probeConditionalWrites(store, random, { signal, clock });
     });
     this.#isClaimed = true;
   }

@@ -10,6 +10,7 @@
  * Exits with 1 where a promise was broken; the trace of what happened before goes to stderr.
  */
 import { parseArgs } from 'node:util';
+import { type BugName, bugs } from './bugs.js';
 import { type RunOptions, type RunResult, run, shrink } from './scenario.js';
 
 const { values } = parseArgs({
@@ -19,9 +20,15 @@ const { values } = parseArgs({
     steps: { type: 'string' },
     failures: { type: 'string', default: '1' },
     shrink: { type: 'boolean', default: false },
+    bug: { type: 'string' },
   },
 });
-const more: Omit<RunOptions, 'seed'> = values.steps === undefined ? {} : { steps: Number(values.steps) };
+if (values.bug !== undefined && !(values.bug in bugs)) throw new Error(`--bug is one of ${Object.keys(bugs).join(', ')}`);
+
+const more = (): Omit<RunOptions, 'seed'> => ({
+  ...(values.steps === undefined ? {} : { steps: Number(values.steps) }),
+  ...(values.bug === undefined ? {} : { plant: bugs[values.bug as BugName].plant() }),
+});
 
 function report(result: RunResult): void {
   const { seed, failure } = result;
@@ -29,7 +36,9 @@ function report(result: RunResult): void {
   process.exitCode = 1;
   for (const line of result.lines) console.error(line);
   console.error(failure.stack);
-  console.error(`repeat: npm run sim -- --seed ${seed}${values.steps === undefined ? '' : ` --steps ${values.steps}`}`);
+  console.error(
+    `repeat: npm run sim -- --seed ${seed}${values.steps === undefined ? '' : ` --steps ${values.steps}`}${values.bug === undefined ? '' : ` --bug ${values.bug}`}`,
+  );
 }
 
 function sum(result: RunResult): string {
@@ -47,7 +56,7 @@ async function many(range: string): Promise<void> {
   let events = 0;
   let seed = from;
   for (; seed <= to && failures.length < Number(values.failures); seed++) {
-    const result = await run({ seed, ...more });
+    const result = await run({ seed, ...more() });
     events += result.events;
     if (result.failure !== undefined) failures.push(result);
   }
@@ -58,9 +67,9 @@ async function many(range: string): Promise<void> {
 }
 
 async function one(seed: number): Promise<void> {
-  let result = await run({ seed, ...more });
+  let result = await run({ seed, ...more() });
   if (values.shrink && result.failure !== undefined) {
-    result = await shrink(result, more, (steps) => console.error(`${steps} steps still break it`));
+    result = await shrink(result, more(), (steps) => console.error(`${steps} steps still break it`));
     for (const step of result.steps) console.error(`${step.kind} ${step.seed}`);
   }
   report(result);

@@ -6,7 +6,9 @@ import { stream, type Seeded } from '../support/seed.js';
 import { type BucketWeather, weathers } from './bucket.js';
 import { Clients, type ClientTopic } from './client.js';
 import { Violation } from './scheduler.js';
-import { type DaemonSlot, type Plant, World, type WorldShape } from './world.js';
+import { type DaemonSlot, type Death, type Plant, World, type WorldShape } from './world.js';
+
+export type { Death } from './world.js';
 
 export const stepKinds = [
   'produce',
@@ -41,6 +43,8 @@ export interface RunOptions {
   /** In place of those of the seed. */
   readonly only?: readonly Step[];
   readonly plant?: Plant;
+  readonly shape?: WorldShape;
+  readonly death?: Death;
 }
 
 export interface RunResult {
@@ -60,6 +64,9 @@ export interface RunResult {
     readonly requests: number;
     readonly brokerLives: number;
     readonly daemonLives: number;
+    /** Calls of ports, of the first lives while there were faults. */
+    readonly brokerCalls: number;
+    readonly daemonCalls: number;
   };
 }
 
@@ -115,15 +122,22 @@ export function stepsOf(seed: number, count: number): Step[] {
 export async function run(options: RunOptions): Promise<RunResult> {
   const { seed, plant = {} } = options;
   const steps = options.only ?? stepsOf(seed, options.steps ?? defaultSteps);
-  const world = new World(seed, shapeOf(stream(seed)), plant);
+  const world = new World(seed, options.shape ?? shapeOf(stream(seed)), plant);
   const clients = new Clients(world);
   let failure: Error | undefined;
+  let calls = { brokerCalls: 0, daemonCalls: 0 };
   try {
     world.scheduler.trace('world', JSON.stringify(world.shape));
-    world.start();
+    world.start(options.death);
     await until(world, () => world.broker !== undefined, stepMsMax, 'the broker starts');
-    await within(world, clients.createTopic('orders', stream(seed ^ 7).whole(1, 4)), stepMsMax, 'a topic is made');
+    const partitions = stream(seed ^ 7).whole(1, 4);
+    for (let tries = 0; !clients.topics.has('orders') && tries < 10; tries++) {
+      clients.begin(() => clients.createTopic('orders', partitions));
+      await until(world, () => clients.pending === 0, stepMsMax, 'a topic is made');
+      await pass(world, 1_000);
+    }
     for (const step of steps) await take(world, clients, step);
+    calls = { brokerCalls: world.firstBroker?.portCalls ?? 0, daemonCalls: world.firstDaemon?.portCalls ?? 0 };
     await settle(world, clients);
   } catch (error) {
     failure = error as Error;
@@ -146,6 +160,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
       files: world.tables.filesSeen,
       requests: world.bucket.requests,
       brokerLives: world.brokerLives,
+      ...calls,
       daemonLives: world.slots.reduce((sum, slot) => sum + slot.lives, 0),
     },
   };

@@ -11,7 +11,7 @@ import type { ColumnWorkers } from '../../src/columns/index.js';
 import { loadServerConfig } from '../../src/config/index.js';
 import { type ControlHandlers, type ControlPeer, routeTierCalls, tierCallsAtStart } from '../../src/control/index.js';
 import { type ClusterId, type Disk, isLakeError, LakeError, toLakeError, type TopicId } from '../../src/kernel/index.js';
-import type { LogConfig, PartitionLog } from '../../src/log/index.js';
+import type { Flusher, LogConfig, PartitionLog } from '../../src/log/index.js';
 import type { ObjectStore } from '../../src/objects/index.js';
 import { BrokerLink } from '../../src/server/broker-link.js';
 import { coldTierOverControl } from '../../src/server/cold-tier-over-control.js';
@@ -24,17 +24,25 @@ import { simFlusher } from './flusher.js';
 import { KafkaClient, KafkaServer, simLogReader } from './kafka-port.js';
 import { Model, type PartitionModel } from './model.js';
 import { type ControlServer, type SimConnection, SimLink } from './network.js';
-import { SimProcess } from './process.js';
+import { type PlannedDeath, SimProcess } from './process.js';
 import { Scheduler, Violation } from './scheduler.js';
 import { TableOracle } from './table-oracle.js';
 
 /** What a planted bug may put between the product and a port. */
 export interface Plant {
-  readonly store?: (store: ObjectStore, process: SimProcess, world: World) => ObjectStore;
+  readonly store?: (store: ObjectStore, process: SimProcess, world: World, disk: Disk) => ObjectStore;
   readonly brokerCalls?: (broker: Pick<ControlPeer, 'call'>, process: SimProcess, world: World) => Pick<ControlPeer, 'call'>;
   readonly controlHandlers?: (handlers: ControlHandlers, world: World) => ControlHandlers;
   readonly workers?: (workers: ColumnWorkers) => ColumnWorkers;
+  readonly flusher?: (flusher: Flusher) => Flusher;
   readonly settings?: Partial<TierSettings>;
+}
+
+/** A planned one, at a call of a port of the first broker or daemon. */
+export interface Death {
+  readonly of: 'daemon' | 'broker' | 'power';
+  readonly calls: number;
+  readonly when: PlannedDeath['when'];
 }
 
 export interface WorldShape {
@@ -92,6 +100,8 @@ export class World {
   /** Also while it starts. */
   brokerProcess: SimProcess | undefined;
   brokerLives = 0;
+  firstBroker: SimProcess | undefined;
+  firstDaemon: SimProcess | undefined;
   /** Ids of topics that a broker had. */
   readonly #madeTopics = new Set<TopicId>();
   /** Ids of topics whose deletion was asked for. */
@@ -122,9 +132,15 @@ export class World {
     this.scheduler.betweenEvents = () => this.tables.look();
   }
 
-  start(): void {
+  /** With a death, if one is wanted, of the first lives. */
+  start(death?: Death): void {
     this.#startBroker();
     for (const slot of this.slots) this.#startDaemon(slot);
+    const [slot] = this.slots;
+    if (death === undefined || slot === undefined) return;
+    const process = death.of === 'daemon' ? slot.process : this.brokerProcess;
+    const dies = { daemon: () => this.killDaemon(slot), broker: () => this.killBroker(), power: () => this.powerCut() };
+    if (process !== undefined) process.death = { calls: death.calls, when: death.when, die: dies[death.of] };
   }
 
   partitionModel(log: PartitionLog): PartitionModel {
@@ -136,10 +152,12 @@ export class World {
   #startBroker(): void {
     const process = new SimProcess(this.scheduler, `broker.${++this.brokerLives}`);
     this.brokerProcess = process;
+    this.firstBroker ??= process;
     process.trace('starts');
     const undo: Undo = [];
     const peers: ControlPeer[] = [];
     const disk = this.diskA.of(process);
+    const flusher = simFlusher(process, disk);
     const { clock } = process;
     openCore(
       {
@@ -158,7 +176,7 @@ export class World {
         random: process.ids,
         logger: process.logger,
         coldTier: coldTierOverControl(() => peers),
-        storage: { disk, flusher: simFlusher(process, disk), lock: async () => ({ release: async () => undefined }) },
+        storage: { disk, flusher: this.plant.flusher?.(flusher) ?? flusher, lock: async () => ({ release: async () => undefined }) },
       },
       {
         advertised: () => ({ host: '127.0.0.1', port: 9092 }),
@@ -253,6 +271,12 @@ export class World {
         this.#violated('boundary-back', `${known.where}: boundary ${log.boundary} after ${known.boundary}`);
       if (log.logStartOffset < known.logStart)
         this.#violated('log-start-back', `${known.where}: log start ${log.logStartOffset} after ${known.logStart}`);
+      if (log.boundary > Math.max(known.tableBoundary, log.logStartOffset)) {
+        this.#violated(
+          'boundary-ahead',
+          `${known.where}: the broker's boundary ${log.boundary} is above the table's, ${known.tableBoundary}`,
+        );
+      }
       known.boundary = log.boundary;
       known.logStart = log.logStartOffset;
       if (log.localStartOffset > Math.max(known.tableBoundary, log.logStartOffset)) {
@@ -325,6 +349,7 @@ export class World {
   #startDaemon(slot: DaemonSlot): void {
     const process = new SimProcess(this.scheduler, `${slot.name}.${++slot.lives}`);
     slot.process = process;
+    this.firstDaemon ??= process;
     this.#processes.set(process.pid, process);
     process.trace('starts');
     process.onError = (message, facts) => this.tables.onDaemonError(message, facts);
@@ -364,7 +389,7 @@ export class World {
     };
     const workers = simWorkers(slow, disk);
     const daemon = await startTier({
-      store: this.plant.store?.(store, process, this) ?? store,
+      store: this.plant.store?.(store, process, this, disk) ?? store,
       reader: simLogReader(kafka),
       broker: this.plant.brokerCalls?.(link, process, this) ?? link,
       workers: this.plant.workers?.(workers) ?? workers,

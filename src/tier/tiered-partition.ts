@@ -140,10 +140,12 @@ export class TieredPartition {
   }
 
   /** Takes over what the broker says of the log. What was spooled and is deleted by now need not be cut. */
-  told(state: Pick<PartitionState, 'logStartOffset' | 'boundary' | 'tailBytes'>): void {
+  told(state: Pick<PartitionState, 'logStartOffset' | 'boundary' | 'tailBytes' | 'highWatermark'>): void {
     this.logStartOffset = Math.max(this.logStartOffset, state.logStartOffset);
     this.tail = { boundary: state.boundary, bytes: state.tailBytes };
     this.trim();
+    // While nothing may be fetched, the lag grows all the same.
+    if (this.isFollowed) this.highWatermark = Math.max(state.highWatermark, this.spool.nextOffset);
   }
 
   /** Only what no cut is about: that one ends as it began, and its commit drops what lies below the log start. */

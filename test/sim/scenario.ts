@@ -166,12 +166,12 @@ export async function run(options: RunOptions): Promise<RunResult> {
   };
 }
 
-async function until(world: World, isDone: () => boolean, ms: number, what: string): Promise<void> {
+export async function until(world: World, isDone: () => boolean, ms: number, what: string): Promise<void> {
   if (!(await world.scheduler.run(isDone, world.scheduler.nowMs + ms))) throw new Violation('liveness', `never within ${ms} ms: ${what}`);
 }
 
 /** Runs the world until a piece of work has ended. */
-async function within<T>(world: World, work: Promise<T>, ms: number, what: string): Promise<T> {
+export async function within<T>(world: World, work: Promise<T>, ms: number, what: string): Promise<T> {
   let outcome: { readonly value: T } | { readonly error: unknown } | undefined;
   work.then(
     (value) => (outcome = { value }),
@@ -182,7 +182,7 @@ async function within<T>(world: World, work: Promise<T>, ms: number, what: strin
   return outcome.value;
 }
 
-async function pass(world: World, ms: number): Promise<void> {
+export async function pass(world: World, ms: number): Promise<void> {
   await world.scheduler.run(() => false, world.scheduler.nowMs + ms);
 }
 
@@ -314,7 +314,7 @@ function pauseFor(world: World, process: DaemonSlot['process'], random: Seeded):
 }
 
 /** The faults stop: everything produced is cold soon, and can be read from the beginning through the cold side. */
-async function settle(world: World, clients: Clients): Promise<void> {
+export async function settle(world: World, clients: Clients): Promise<void> {
   world.scheduler.trace('world', 'the faults stop');
   world.heal();
   await until(world, () => clients.pending === 0, settleMsMax, 'every request ends');

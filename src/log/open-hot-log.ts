@@ -166,9 +166,10 @@ class HotLogDirectory implements HotLog {
   async #recoverOne(name: string, isClean: boolean): Promise<HotPartition> {
     const { topic, partition } = partitionOfDirectory(name) as { topic: TopicName; partition: PartitionId };
     const directory = join(this.#options.dir, name);
+    const recoveryPoint = this.#ports.recoveryPoints.get(name) ?? 0;
     const recovered = await recoverPartition({
       directory,
-      recoveryPoint: this.#ports.recoveryPoints.get(name) ?? 0,
+      recoveryPoint,
       logStartOffset: this.#ports.logStarts.get(name) ?? 0,
       boundary: this.#ports.boundaries.get(name) ?? 0,
       isClean,
@@ -180,6 +181,7 @@ class HotLogDirectory implements HotLog {
     const held = recovered.unflushed;
     const fds = held.map((segment) => segment.file.retain());
     try {
+      for (const segment of held) await segment.writeAgain(recoveryPoint);
       if (held.length > 0) await this.#ports.pool.flush(fds, [directory]);
     } finally {
       for (const segment of held) segment.file.release();

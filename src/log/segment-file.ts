@@ -2,11 +2,14 @@
  * One file of record batches: synchronous appends at a tracked end, asynchronous reads, and a descriptor that stays open as
  * long as anybody uses it, so that a read is safe against eviction of what it reads.
  */
-import { type Disk, invariant, LakeError, systemDisk } from '../kernel/index.js';
+import { type Disk, invariant, LakeError, MiB, systemDisk } from '../kernel/index.js';
 import { writeWholeSync } from './durable-file.js';
 
 /** Descriptors of idle segments kept open in all: they cost the process's limit, not memory. Segments in use come on top. */
 export const idleFilesMax = 512;
+
+/** In memory while a file is written again. */
+const writeAgainBytes = MiB;
 
 /** Keeps idle descriptors open up to a bound and closes the longest unused beyond it. */
 export class OpenFiles {
@@ -107,6 +110,24 @@ export class SegmentFile {
     try {
       this.#disk.ftruncateSync(fd, bytes);
       this.#bytes = bytes;
+    } finally {
+      this.release();
+    }
+  }
+
+  /**
+   * Writes what lies from `position` on once more. Where a flush failed in an earlier life of the process, the kernel may show these
+   * bytes and hold them for written, though they are not on disk; then a flush of them would say yes and do nothing.
+   */
+  async writeAgain(position: number): Promise<void> {
+    const fd = this.retain();
+    try {
+      const window = Buffer.allocUnsafe(Math.min(writeAgainBytes, Math.max(0, this.#bytes - position)));
+      for (let at = position; at < this.#bytes; at += window.length) {
+        const bytes = window.subarray(0, Math.min(window.length, this.#bytes - at));
+        await this.readInto(bytes, at);
+        writeWholeSync(this.#disk, fd, bytes, at);
+      }
     } finally {
       this.release();
     }

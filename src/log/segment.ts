@@ -255,6 +255,11 @@ export class Segment {
     return end.position;
   }
 
+  /** At start: makes a flush of everything from `offset` on mean something, whatever became of earlier ones. */
+  async writeAgain(offset: Offset): Promise<void> {
+    await this.file.writeAgain(offset <= this.baseOffset ? 0 : await this.locate(offset));
+  }
+
   /** Removes the files: renamed first, so that a kill midway leaves nothing that looks like a segment. */
   async remove(): Promise<void> {
     this.#isRemoved = true;

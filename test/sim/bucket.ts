@@ -8,7 +8,7 @@ import { MemoryStore, type ObjectBody, type ObjectInfo, type ObjectStore } from 
 import { outcomeUnknown } from '../../src/objects/errors.js';
 import type { Disk } from '../../src/kernel/index.js';
 import type { Seeded } from '../support/seed.js';
-import { epochMs, type SimProcess } from './process.js';
+import type { SimProcess } from './process.js';
 import type { Scheduler } from './scheduler.js';
 
 /** How the bucket is at the moment. Parts are probabilities of a request. */
@@ -61,7 +61,7 @@ export class SimBucket {
   constructor(scheduler: Scheduler) {
     this.scheduler = scheduler;
     this.#random = scheduler.random.apart();
-    this.#clock = { nowMs: () => epochMs + Math.floor(scheduler.nowMs) };
+    this.#clock = { nowMs: () => scheduler.wallMs };
     this.raw = new MemoryStore({ clock: this.#clock as Clock });
   }
 

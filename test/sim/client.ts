@@ -1,10 +1,17 @@
 /** The world's clients: they produce, read and manage topics as Kafka's do, and hold every answer against the model. */
 import { LakeError, type TopicId, isLakeError } from '../../src/kernel/index.js';
-import { createTopicsApi, deleteTopicsApi, encodeBatch, kafkaErrors, type NewRecord, produceApi } from '../../src/wire/index.js';
+import {
+  createTopicsApi,
+  deleteRecordsApi,
+  deleteTopicsApi,
+  encodeBatch,
+  kafkaErrors,
+  type NewRecord,
+  produceApi,
+} from '../../src/wire/index.js';
 import type { Seeded } from '../support/seed.js';
 import { fetchFrom } from './kafka-port.js';
 import { idHeader, type PartitionModel, rowsOf } from './model.js';
-import { epochMs } from './process.js';
 import { Violation } from './scheduler.js';
 import type { World } from './world.js';
 
@@ -81,6 +88,30 @@ export class Clients {
     if (record !== undefined && this.#world.isAlive(record.id)) this.topics.set(name, record);
   }
 
+  /** Raises a partition's log start somewhere into what is there. */
+  async deleteRecords(topic: ClientTopic, partition: number, offset: number): Promise<void> {
+    const answer = await this.#world.kafka.request(
+      deleteRecordsApi,
+      2,
+      { topics: [{ name: topic.name, partitions: [{ partitionIndex: partition, offset }] }], timeoutMs: 1000 },
+      this.#deadline(),
+    );
+    const answered = answer.topics[0]?.partitions[0];
+    const known = this.partition(topic, partition);
+    this.#world.scheduler.trace(
+      'client',
+      `${known.where}: records below ${offset} deleted, ${answered?.errorCode} ${answered?.lowWatermark}`,
+    );
+    if (answered === undefined || answered.errorCode !== 0) return;
+    if (answered.lowWatermark < offset) {
+      throw new Violation(
+        'not-deleted',
+        `${known.where}: records below ${offset} were deleted, the log starts at ${answered.lowWatermark}`,
+      );
+    }
+    known.promisedStart = Math.max(known.promisedStart, answered.lowWatermark);
+  }
+
   async deleteTopic({ name, id }: ClientTopic): Promise<void> {
     this.topics.delete(name);
     this.#world.deletedTopics.add(id);
@@ -97,7 +128,7 @@ export class Clients {
     const ids: number[] = [];
     for (let count = random.whole(1, 9); count > 0; count--) {
       const id = this.#world.model.nextId();
-      const record = newRecord(id, epochMs + Math.floor(this.#world.scheduler.nowMs), random);
+      const record = newRecord(id, this.#world.scheduler.wallMs, random);
       known.send(id, record);
       records.push(record);
       ids.push(id);
@@ -175,6 +206,7 @@ export class Clients {
         }
         if (!options.isPatient) return next;
         await this.#world.scheduler.sleep(500);
+        next = Math.max(next, log?.logStartOffset ?? 0);
         continue;
       }
       end ??= answer.highWatermark;

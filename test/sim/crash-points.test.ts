@@ -15,7 +15,15 @@ const calm: readonly Step[] = [
   { kind: 'wait', seed: 9 },
   { kind: 'evict', seed: 10 },
 ];
-const shape = { daemons: 1, segmentBytes: 4_000, fileBytes: 3_000, commitIntervalMs: 2_000, localRetentionMs: 0, spoolBytes: 100_000 };
+const shape = {
+  daemons: 1,
+  segmentBytes: 4_000,
+  fileBytes: 3_000,
+  commitIntervalMs: 2_000,
+  localRetentionMs: 0,
+  spoolBytes: 100_000,
+  wallSpeed: 1,
+};
 const seed = 1;
 /** Of the points, so that both cores have their share. */
 const groups = 8;

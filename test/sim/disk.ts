@@ -6,7 +6,7 @@
 import { dirname } from 'node:path';
 import type { Disk, DiskFile, FileFacts } from '../../src/kernel/index.js';
 import type { Seeded } from '../support/seed.js';
-import { epochMs, type SimProcess } from './process.js';
+import type { SimProcess } from './process.js';
 import type { Scheduler } from './scheduler.js';
 
 interface FileNode {
@@ -184,7 +184,7 @@ export class SimDisk {
       if (flags.startsWith('w')) this.#truncate(file, 0);
       return file;
     }
-    const nowMs = epochMs + this.#scheduler.nowMs;
+    const nowMs = this.#scheduler.wallMs;
     const made: FileNode = {
       kind: 'file',
       bytes: Buffer.alloc(0),
@@ -206,7 +206,7 @@ export class SimDisk {
     node.size = bytes;
     node.dirty = hull(node.dirty, { from: bytes, to: bytes });
     node.lost = without(node.lost, { from: bytes, to: Number.POSITIVE_INFINITY });
-    node.mtimeMs = epochMs + this.#scheduler.nowMs;
+    node.mtimeMs = this.#scheduler.wallMs;
   }
 
   #grow(node: FileNode, bytes: number): void {
@@ -235,7 +235,7 @@ export class SimDisk {
     const range = { from: position, to: position + count };
     node.dirty = hull(node.dirty, range);
     node.lost = without(node.lost, range);
-    node.mtimeMs = epochMs + this.#scheduler.nowMs;
+    node.mtimeMs = this.#scheduler.wallMs;
     return count;
   }
 

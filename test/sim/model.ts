@@ -27,6 +27,8 @@ export class PartitionModel {
   readonly offsets = new Map<number, number>();
   /** The highest each was seen at: they never go back. */
   logStart = 0;
+  /** What a client was told after it deleted records. */
+  promisedStart = 0;
   boundary = 0;
   tableBoundary = 0;
   tableLogStart = 0;

@@ -29,6 +29,7 @@ class Outage {
     commitIntervalMs: 10_000,
     localRetentionMs: 0,
     spoolBytes: 100_000,
+    wallSpeed: 1,
   });
   readonly clients = new Clients(this.world);
   readonly #random = stream(4);

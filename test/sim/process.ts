@@ -8,9 +8,6 @@ import type { Logger } from '../../src/telemetry/index.js';
 import type { Seeded } from '../support/seed.js';
 import type { Scheduler } from './scheduler.js';
 
-/** 2026-01-01T00:00:00Z. */
-export const epochMs = 1_767_225_600_000;
-
 /** What a dead process's synchronous calls throw: its code may still unwind, and nothing it does has an effect. */
 export class ProcessIsDead extends Error {}
 
@@ -145,7 +142,7 @@ export class SimProcess {
   }
 
   readonly clock: Clock = {
-    nowMs: () => epochMs + Math.floor(this.scheduler.nowMs),
+    nowMs: () => this.scheduler.wallMs,
     monotonicMs: () => this.scheduler.nowMs,
     sleep: (ms, signal) =>
       new Promise<void>((resolve, reject) => {

@@ -26,6 +26,7 @@ export const stepKinds = [
   'weather',
   'create-topic',
   'delete-topic',
+  'delete-records',
   'fail-write',
   'fail-fsync',
   'fill-disk',
@@ -88,6 +89,7 @@ const weights: Readonly<Record<StepKind, number>> = {
   'weather': 5,
   'create-topic': 1,
   'delete-topic': 1,
+  'delete-records': 2,
   'fail-write': 1,
   'fail-fsync': 1,
   'fill-disk': 1,
@@ -106,6 +108,7 @@ function shapeOf(random: Seeded): WorldShape {
     commitIntervalMs: random.pick([200, 2_000, 10_000]),
     localRetentionMs: random.pick([-1, 0, 2_000, 20_000]),
     spoolBytes: random.pick([4_000, 100_000, 1_000_000]),
+    wallSpeed: random.pick([1, 1, 1_000]),
   };
 }
 
@@ -283,6 +286,14 @@ const steps: Readonly<Record<StepKind, (world: World, clients: Clients, random: 
       await clients.createTopic(topic.name, partitions);
     });
   },
+  'delete-records': (_world, clients, random) => {
+    const topic = topicOf(clients, random);
+    if (topic === undefined) return;
+    const partition = random.whole(0, topic.partitions);
+    const known = clients.partition(topic, partition);
+    const offset = random.float() < 0.1 ? known.bound.length : known.logStart + random.whole(0, 20);
+    if (offset <= known.bound.length) clients.begin(() => clients.deleteRecords(topic, partition, offset));
+  },
   'fail-write': (world, _clients, random) => {
     const disk = random.pick([world.diskA, world.diskB]);
     disk.faults.nextWrite = {
@@ -327,7 +338,15 @@ export async function settle(world: World, clients: Clients): Promise<void> {
     if (world.deletedTopics.has(id)) clients.begin(() => clients.deleteTopic({ name, id, partitions }));
   }
   await until(world, () => world.isAllCold(), settleMsMax, 'everything is cold');
-  await within(world, world.control('broker.evict', {}), stepMsMax, 'segments are evicted');
+  let isEvicted = false;
+  const evict = (): void => {
+    world.control('broker.evict', {}).then(
+      () => (isEvicted = true),
+      () => world.scheduler.after(1_000, evict),
+    );
+  };
+  evict();
+  await until(world, () => isEvicted, settleMsMax, 'segments are evicted');
   for (const topic of clients.topics.values()) {
     for (let partition = 0; partition < topic.partitions; partition++) {
       const log = world.broker?.core.topics.byId(topic.id)?.partitions.get(partition);

@@ -8,6 +8,9 @@ import { stream, type Seeded } from '../support/seed.js';
 // Many wait for one signal where a process's whole world hangs on it.
 setMaxListeners(0);
 
+/** 2026-01-01T00:00:00Z, when every run begins. */
+export const epochMs = 1_767_225_600_000;
+
 interface Event {
   readonly atMs: number;
   /** Breaks ties: first come, first served. */
@@ -34,6 +37,8 @@ export class Scheduler {
   /** For latencies and faults of the world. Steps draw from streams of their own. */
   readonly random: Seeded;
   nowMs = 0;
+  /** Wall time passes so much faster than timers: a day's age is reached in minutes. */
+  wallSpeed = 1;
   events = 0;
   #serial = 0;
   #pids = 0;
@@ -48,6 +53,11 @@ export class Scheduler {
   constructor(seed: number) {
     this.seed = seed;
     this.random = stream(seed);
+  }
+
+  /** Since the epoch. */
+  get wallMs(): number {
+    return epochMs + Math.floor(this.nowMs * this.wallSpeed);
   }
 
   nextPid(): number {

@@ -52,6 +52,7 @@ export interface WorldShape {
   readonly commitIntervalMs: number;
   readonly localRetentionMs: number;
   readonly spoolBytes: number;
+  readonly wallSpeed: number;
 }
 
 interface RunningBroker {
@@ -114,6 +115,7 @@ export class World {
 
   constructor(seed: number, shape: WorldShape, plant: Plant = {}) {
     this.scheduler = new Scheduler(seed);
+    this.scheduler.wallSpeed = shape.wallSpeed;
     this.shape = shape;
     this.plant = plant;
     this.bucket = new SimBucket(this.scheduler);
@@ -246,6 +248,9 @@ export class World {
     if (log.logEndOffset < known.tableBoundary) {
       this.#violated('re-used', `${known.where} ends at ${log.logEndOffset}, below the table's boundary ${known.tableBoundary}`);
     }
+    if (log.logStartOffset < known.promisedStart) {
+      this.#violated('log-start-back', `${known.where} begins at ${log.logStartOffset} after a start; ${known.promisedStart} was answered`);
+    }
     try {
       known.endsAt(log.logEndOffset);
     } catch (error) {
@@ -326,8 +331,12 @@ export class World {
     const stopping = this.broker;
     if (stopping === undefined) return;
     stopping.process.trace('stops in order');
-    await Promise.race([undoAll(stopping.undo), stopping.process.ended]);
-    if (this.broker === stopping) this.killBroker();
+    try {
+      await Promise.race([undoAll(stopping.undo), stopping.process.ended]);
+    } finally {
+      // A process ends also where its last checkpoint could not be written.
+      if (this.broker === stopping) this.killBroker();
+    }
   }
 
   powerCut(): void {

@@ -1,6 +1,7 @@
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { type Disk, systemDisk } from '../../../src/kernel/index.js';
 import type { HotLog, PartitionLog } from '../../../src/log/index.js';
 import {
   batch,
@@ -90,6 +91,27 @@ describe('a start after a kill', () => {
     expect(values(await readAll(again, 9))).toEqual(['value 9', 'next']);
     const { chunks } = await again.read(10, 1000, { isMinOneBatch: true });
     expect((chunks[0] as Buffer).readInt32BE(12)).toBe(1);
+  });
+
+  it('writes what no flush is known to have covered once more: one that failed may have left it unwritten and called written', async () => {
+    const { dir, log, partition } = await world();
+    for (let i = 0; i < 3; i++) partition.append(batch({ value: `known ${i}` }), 1);
+    await partition.flush();
+    await log.maintain(1, Number.POSITIVE_INFINITY);
+    const knownBytes = (await fs.stat(segmentPath(dir))).size;
+    for (let i = 0; i < 3; i++) partition.append(batch({ value: `unknown ${i}` }), 1);
+    const killed = await copyOf(dir);
+    const written: { readonly from: number; readonly to: number }[] = [];
+    const disk: Disk = {
+      ...systemDisk,
+      writeSync: (fd, bytes, at, length, position) => {
+        written.push({ from: position, to: position + length });
+        return systemDisk.writeSync(fd, bytes, at, length, position);
+      },
+    };
+    const again = (await openIn(killed, { disk })).partition(topic, 0);
+    expect(again === undefined ? [] : values(await readAll(again))).toHaveLength(6);
+    expect(written).toContainEqual({ from: knownBytes, to: (await fs.stat(segmentPath(killed))).size });
   });
 
   it('cuts a last batch that is torn, at every length', { timeout: 60_000 }, async () => {

@@ -6,7 +6,7 @@
  */
 import { join } from 'node:path';
 import { type ColdFileFooter, type CompactResult, readFileFooter, type TypedColumn } from '../columns/index.js';
-import { LakeError, type Offset, retry } from '../kernel/index.js';
+import { isLakeError, LakeError, type Offset, retry } from '../kernel/index.js';
 import { type ColdFile, dataFileKey, type FileRewrite, type NewColdFile } from '../lake/index.js';
 import type { CacheLease, LocalCache } from '../objects/index.js';
 import { withDeadline } from './deadline.js';
@@ -107,10 +107,12 @@ async function fetchInput(ports: TierPorts, cache: LocalCache, file: ColdFile, s
     );
   const lease = await retry(fetch, transferRetry, ports, signal);
   try {
-    return { file, lease, footer: readFileFooter(lease.path) };
+    return { file, lease, footer: readFileFooter(lease.path, ports.disk) };
   } catch (cause) {
     lease.release();
-    throw new LakeError('cold-corrupt', `${file.key}: ${(cause as Error).message}`, {
+    // A disk that cannot read says nothing about the file.
+    if (!isLakeError(cause, 'cold-corrupt')) throw cause;
+    throw new LakeError('cold-corrupt', `${file.key}: ${cause.message}`, {
       cause,
       hint: 'Scrub the topic, and restore the object from a copy of the bucket.',
       facts: { key: file.key, path: lease.path },

@@ -82,7 +82,7 @@ async function damageOf(
         store.download(file.key, path, inner),
       );
     }
-    const footer = readFileFooter(path);
+    const footer = readFileFooter(path, ports.disk);
     return damageOfFooter(footer, file) ?? (await damageOfContent(ports, topic, snapshot, file, footer, path, signal));
   } catch (error) {
     // A worker that cannot read a file at all says so in one of two ways.

@@ -23,7 +23,7 @@ import {
   type TopicId,
   secondMs,
 } from '../kernel/index.js';
-import { claimBucket, droppedTables, forgetDroppedTable, openTopicTable, type TopicTable } from '../lake/index.js';
+import { claimBucket, type DroppedTable, droppedTables, forgetDroppedTable, openTopicTable, type TopicTable } from '../lake/index.js';
 import { LocalCache, type ObjectStore, probeConditionalWrites } from '../objects/index.js';
 import type { Logger, MetricSample } from '../telemetry/index.js';
 import { ClusterNotes } from './cluster-notes.js';
@@ -75,6 +75,8 @@ const isFatal = (error: unknown): error is LakeError =>
 /** Manifests and stages waiting; far above what spool and topics can bring about. */
 const waitingMax = 100_000;
 const topicsInDropAtOnce = 4;
+/** Folders of deleted topics that one look empties; the others wait for the next. A note takes some 200 bytes. */
+const droppedAtOnce = 1000;
 /** Folders of deleted topics are looked for so often while they grow old enough: one list request each time. */
 const looksPerDroppedAge = 4;
 /** Age at which an upload that is not finished never will be, and how often such are looked for: the slowest takes minutes. */
@@ -323,13 +325,22 @@ class Daemon implements TierDaemon {
     const { signal } = this.#stop;
     if (clock.monotonicMs() < this.#emptyAtMs) return;
     this.#emptyAtMs = clock.monotonicMs() + settings.droppedAgeMs / looksPerDroppedAge;
-    for await (const dropped of droppedTables(store, signal)) {
-      if (clock.nowMs() - dropped.droppedMs < settings.droppedAgeMs) continue;
+    const noted = await withDeadline('listing deleted topics', settings.bucketTimeoutMs, clock, signal, async (inner) => {
+      const tables: DroppedTable[] = [];
+      for await (const table of droppedTables(store, inner)) {
+        const isDue = clock.nowMs() - table.droppedMs >= settings.droppedAgeMs;
+        if (isDue && tables.length < droppedAtOnce) tables.push(table);
+      }
+      return tables;
+    });
+    for (const dropped of noted) {
       // A broker that was set back to a copy of an earlier day may have the topic again: then it is not for us to decide.
       if (state.topics.some((topic) => topic.id === dropped.topicId)) continue;
       const table = this.#table(state.clusterId, { name: dropped.topic, id: dropped.topicId });
       const removed = await withDeadline(`emptying ${table.prefix}`, settings.jobTimeoutMs, clock, signal, (inner) => table.drop(inner));
-      await forgetDroppedTable(store, dropped, signal);
+      await withDeadline(`forgetting ${table.prefix}`, settings.bucketTimeoutMs, clock, signal, (inner) =>
+        forgetDroppedTable(store, dropped, inner),
+      );
       if (removed.objects > 0) logger.info('removed what was left behind a deleted topic', { ...dropped, ...removed });
     }
   }

@@ -2,10 +2,12 @@
  * Bugs planted between the product and its ports, to see the simulation find them: each is a promise that the product keeps and
  * that somebody could break by a small change. Nothing of them is in the product.
  */
+import type { ColumnJob, ColumnWorkers, CompactResult } from '../../src/columns/index.js';
 import type { ControlHandlers, ControlPeer } from '../../src/control/index.js';
 import type { Disk, TopicId } from '../../src/kernel/index.js';
 import { parseDataFilePath, parseTopicKey } from '../../src/lake/index.js';
 import type { ObjectStore } from '../../src/objects/index.js';
+import { simFile } from '../support/sim-workers.js';
 import type { SimProcess } from './process.js';
 import type { Plant } from './world.js';
 
@@ -96,6 +98,96 @@ function evictBeforeCommit(): Plant {
   };
 }
 
+const sweepAllTheTime = { upkeepIntervalMs: 500, sweepIntervalMs: 1_000 };
+
+/** What no snapshot names is removed however young it is: also what is on its way into one. */
+function sweepWithoutAge(): Plant {
+  return { settings: sweepAllTheTime, store: (store) => withOldObjects(store, (key) => parseDataFilePath(key) !== null) };
+}
+
+/** What has left the table is removed at once, whoever may still be reading it. */
+function deleteUnderQuery(): Plant {
+  return {
+    settings: { ...sweepAllTheTime, sweepGraceMs: 0 },
+    store: (store, _process, world) => withOldObjects(store, (key) => world.tables.hasLeft(key)),
+  };
+}
+
+function withOldObjects(store: ObjectStore, isOld: (key: string) => boolean): ObjectStore {
+  return {
+    ...store,
+    list: async function* (prefix, signal) {
+      for await (const object of store.list(prefix, signal)) yield isOld(object.key) ? { ...object, lastModifiedMs: 0 } : object;
+    },
+  };
+}
+
+const versionPattern = /^(.*\/metadata\/v)(\d+)\.metadata\.json$/;
+const versionKey = (stem: string, version: number): string => `${stem}${version}.metadata.json`;
+
+/**
+ * Metadata files are removed when they are two commits old, and who has written one does not look whether there are later ones. Some
+ * daemons are paused between deciding and writing, so that they win a number that was given before.
+ */
+function reuseNumber(): Plant {
+  const nap = 20_000;
+  const napEvery = 4;
+  let writes = 0;
+  return {
+    store: (store, process, world) => {
+      const written = new Map<string, { readonly version: number; readonly bytes: number }>();
+      return {
+        ...store,
+        put: async (key, body, options) => {
+          const [, stem, number] = versionPattern.exec(key) ?? [];
+          if (stem === undefined || !(body instanceof Uint8Array)) return store.put(key, body, options);
+          if (++writes % napEvery === 0) await process.clock.sleep(nap);
+          await store.put(key, body, options);
+          const version = Number(number);
+          written.set(stem, { version, bytes: body.length });
+          await world.bucket.raw.delete(versionKey(stem, version - 2));
+        },
+        list: async function* (prefix, signal) {
+          const own = written.get(prefix);
+          if (own === undefined) return yield* store.list(prefix, signal);
+          written.delete(prefix);
+          const lastModifiedMs = process.clock.nowMs();
+          for (const version of [own.version - 1, own.version].filter((candidate) => candidate > 0)) {
+            yield { key: versionKey(prefix, version), bytes: own.bytes, lastModifiedMs };
+          }
+        },
+      };
+    },
+  };
+}
+
+/** A compaction makes an empty value of none, and the look at what was written looks away. */
+function dropNull(): Plant {
+  return {
+    workers: (workers, disk) => {
+      const altered = new Set<string>();
+      const run = async (job: ColumnJob, signal?: AbortSignal): Promise<unknown> => {
+        if (job.kind === 'verify' && altered.has(job.digest)) return { rows: job.rows, digest: job.digest, cpuMs: 1 };
+        const result = await workers.run(job, signal);
+        if (job.kind !== 'compact' || (result as CompactResult).rows === 0) return result;
+        const { digest } = result as CompactResult;
+        altered.add(digest);
+        const bytes = disk.readFileSync(job.outPath);
+        const { rows, columns } = simFile(bytes);
+        const whole = rows.map((row) => ({ ...row, value: row.value ?? '' }));
+        const footer = bytes.subarray(bytes.length - bytes.readUInt32LE(bytes.length - 8) - 8);
+        const text = Buffer.from(JSON.stringify({ rows: whole, columns }));
+        const file = disk.openSync(job.outPath, 'w', 0o644);
+        const all = Buffer.concat([text, footer]);
+        disk.writeSync(file, all, 0, all.length, 0);
+        disk.closeSync(file);
+        return { ...(result as CompactResult), bytes: all.length };
+      };
+      return { ...workers, run: run as ColumnWorkers['run'] };
+    },
+  };
+}
+
 /** A topic's table is found by the topic's name: one that is made anew goes on with its predecessor's. */
 function tableByName(): Plant {
   const first = new Map<string, TopicId>();
@@ -161,6 +253,10 @@ function acknowledgeBeforeFsync(): Plant {
 export const bugs = {
   'commit-before-upload': { what: 'a commit does not wait for its upload', plant: commitBeforeUpload, seedsMax: 10 },
   'boundary-apart': { what: 'files and their boundary come in two commits', plant: boundaryApart, seedsMax: 5 },
+  'sweep-without-age': { what: 'a file is swept while it is on its way into a commit', plant: sweepWithoutAge, seedsMax: 20 },
+  'delete-under-query': { what: 'files go as soon as they have left the table', plant: deleteUnderQuery, seedsMax: 60 },
+  'number-reused': { what: 'a paused daemon wins the number of a metadata file that was cleaned up', plant: reuseNumber, seedsMax: 30 },
+  'compaction-drops-null': { what: 'a compaction makes an empty value of null', plant: dropNull, seedsMax: 30 },
   'evict-before-commit': { what: 'the broker may evict what is only uploaded', plant: evictBeforeCommit, seedsMax: 10 },
   'table-by-name': { what: 'a re-created topic goes on with the table of its predecessor', plant: tableByName, seedsMax: 30 },
   'tier-unflushed': { what: 'records that no fsync has covered are tiered', plant: tierUnflushed, seedsMax: 20 },

@@ -13,7 +13,7 @@ import type { Seeded } from '../support/seed.js';
 import { fetchFrom } from './kafka-port.js';
 import { idHeader, type PartitionModel, rowsOf } from './model.js';
 import { Violation } from './scheduler.js';
-import type { World } from './world.js';
+import { upkeepTimes, type World } from './world.js';
 
 export interface ClientTopic {
   readonly name: string;
@@ -63,6 +63,10 @@ export class Clients {
     const configs = {
       'lake.commit.interval.ms': String(shape.commitIntervalMs),
       'local.retention.ms': String(shape.localRetentionMs),
+      'retention.ms': String(shape.retentionMs < 0 ? -1 : shape.retentionMs * shape.wallSpeed),
+      'retention.bytes': String(shape.retentionBytes),
+      'lake.snapshot.max.age.ms': String(shape.snapshotMaxAgeMs * shape.wallSpeed),
+      'lake.delete.max.delay.ms': String(5_000 * shape.wallSpeed),
     };
     const { topics } = await this.#world.kafka.request(
       createTopicsApi,
@@ -110,6 +114,17 @@ export class Clients {
       );
     }
     known.promisedStart = Math.max(known.promisedStart, answered.lowWatermark);
+  }
+
+  /** Reads the cold side of a snapshot as a query does: one that begins on it finds all of it until its time is up. */
+  async query(topic: ClientTopic, random: Seeded): Promise<void> {
+    const { tables, scheduler } = this.#world;
+    const snapshot = await tables.pin(topic);
+    if (snapshot === undefined) return;
+    for (const part of [0.1, 0.3, 0.5]) {
+      await scheduler.sleep(random.float() * part * upkeepTimes.graceMs);
+      await tables.requireReadable(topic, snapshot);
+    }
   }
 
   async deleteTopic({ name, id }: ClientTopic): Promise<void> {

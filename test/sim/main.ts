@@ -42,11 +42,11 @@ function report(result: RunResult): void {
 }
 
 function sum(result: RunResult): string {
-  const { acknowledged, read, commits, files, requests, brokerLives, daemonLives } = result.figures;
+  const { acknowledged, read, commits, files, filesRewritten, filesRemoved, requests, brokerLives, daemonLives } = result.figures;
   return [
     `seed ${result.seed}: ${result.failure?.message ?? 'every promise kept'}`,
     `  ${result.steps.length} steps, ${Math.round(result.virtualMs / 1000)} s of virtual time, ${result.events} events, trace ${result.digest}`,
-    `  ${acknowledged} records acknowledged, ${read} read, ${commits} commits of ${files} files, ${requests} requests to the bucket, ${brokerLives} lives of the broker, ${daemonLives} of daemons`,
+    `  ${acknowledged} records acknowledged, ${read} read, ${commits} commits of ${files} files (${filesRewritten} in place of others, ${filesRemoved} removed), ${requests} requests to the bucket, ${brokerLives} lives of the broker, ${daemonLives} of daemons`,
   ].join('\n');
 }
 
@@ -54,16 +54,22 @@ async function many(range: string): Promise<void> {
   const [from = 1, to = from] = range.split('..').map(Number);
   const failures: RunResult[] = [];
   let events = 0;
+  let [commits, rewritten, removed] = [0, 0, 0];
   let seed = from;
   for (; seed <= to && failures.length < Number(values.failures); seed++) {
     const result = await run({ seed, ...more() });
     events += result.events;
+    commits += result.figures.commits;
+    rewritten += result.figures.filesRewritten;
+    removed += result.figures.filesRemoved;
     if (result.failure !== undefined) failures.push(result);
   }
   if (failures[0] !== undefined) report(failures[0]);
   for (const failed of failures) console.log(sum(failed));
   const { user, system } = process.cpuUsage();
-  console.log(`${seed - from} seeds, ${failures.length} broken; ${Math.round((user + system) / 1000)} ms of CPU, ${events} events`);
+  console.log(
+    `${seed - from} seeds, ${failures.length} broken; ${Math.round((user + system) / 1000)} ms of CPU, ${events} events, ${commits} commits, ${rewritten} files rewritten, ${removed} removed`,
+  );
 }
 
 async function one(seed: number): Promise<void> {

@@ -30,6 +30,9 @@ class Outage {
     localRetentionMs: 0,
     spoolBytes: 100_000,
     wallSpeed: 1,
+    retentionMs: -1,
+    retentionBytes: -1,
+    snapshotMaxAgeMs: 86_400_000,
   });
   readonly clients = new Clients(this.world);
   readonly #random = stream(4);

@@ -173,13 +173,13 @@ export class SimProcess {
     float: () => this.random.float(),
   };
 
-  /** Told of each line of level `error`. */
-  onError: ((message: string, facts: Readonly<Record<string, unknown>>) => void) | undefined;
+  /** Told of each line of its log. */
+  onLine: ((level: string, message: string, facts: Readonly<Record<string, unknown>>) => void) | undefined;
 
   /** Lines of the product's own log, in the trace. */
   readonly logger: Logger = loggerOf(
     (line) => this.trace(line),
-    (message, facts) => this.onError?.(message, facts),
+    (level, message, facts) => this.onLine?.(level, message, facts),
   );
 }
 
@@ -187,13 +187,13 @@ async function attempt<T>(effect: () => Promise<T> | T): Promise<T> {
   return effect();
 }
 
-function loggerOf(write: (line: string) => void, onError: (message: string, facts: Readonly<Record<string, unknown>>) => void): Logger {
+function loggerOf(write: (line: string) => void, onLine: NonNullable<SimProcess['onLine']>): Logger {
   const make = (more: Readonly<Record<string, unknown>>): Logger => {
     const at =
       (level: string) =>
       (message: string, facts: Readonly<Record<string, unknown>> = {}): void => {
         write(`${level} ${message} ${describe({ ...more, ...facts })}`);
-        if (level === 'error') onError(message, { ...more, ...facts });
+        onLine(level, message, { ...more, ...facts });
       };
     return {
       debug: () => undefined,

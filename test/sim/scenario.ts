@@ -6,7 +6,7 @@ import { stream, type Seeded } from '../support/seed.js';
 import { type BucketWeather, weathers } from './bucket.js';
 import { Clients, type ClientTopic } from './client.js';
 import { Violation } from './scheduler.js';
-import { type DaemonSlot, type Death, type Plant, World, type WorldShape } from './world.js';
+import { type DaemonSlot, type Death, type Plant, upkeepTimes, World, type WorldShape } from './world.js';
 
 export type { Death } from './world.js';
 
@@ -14,6 +14,8 @@ export const stepKinds = [
   'produce',
   'wait',
   'consume',
+  'query',
+  'age',
   'flush',
   'evict',
   'kill-daemon',
@@ -62,6 +64,8 @@ export interface RunResult {
     readonly read: number;
     readonly commits: number;
     readonly files: number;
+    readonly filesRewritten: number;
+    readonly filesRemoved: number;
     readonly requests: number;
     readonly brokerLives: number;
     readonly daemonLives: number;
@@ -77,6 +81,8 @@ const weights: Readonly<Record<StepKind, number>> = {
   'produce': 46,
   'wait': 14,
   'consume': 8,
+  'query': 4,
+  'age': 1,
   'flush': 4,
   'evict': 5,
   'kill-daemon': 5,
@@ -100,6 +106,9 @@ const settleMsMax = 600_000;
 /** Nothing takes longer than this to come to an end where it is told to. */
 const stepMsMax = 120_000;
 
+/** It takes twice the time of a run: so many of them. */
+const leftoversLookedFor = 0.2;
+
 function shapeOf(random: Seeded): WorldShape {
   return {
     daemons: random.pick([1, 1, 2, 2, 3]),
@@ -109,6 +118,9 @@ function shapeOf(random: Seeded): WorldShape {
     localRetentionMs: random.pick([-1, 0, 2_000, 20_000]),
     spoolBytes: random.pick([4_000, 100_000, 1_000_000]),
     wallSpeed: random.pick([1, 1, 1_000]),
+    retentionMs: random.pick([-1, -1, -1, 30_000]),
+    retentionBytes: random.pick([-1, -1, -1, 5_000]),
+    snapshotMaxAgeMs: random.pick([1_000, 20_000, 86_400_000]),
   };
 }
 
@@ -161,6 +173,8 @@ export async function run(options: RunOptions): Promise<RunResult> {
       read: clients.read,
       commits: world.tables.commits,
       files: world.tables.filesSeen,
+      filesRewritten: world.tables.filesRewritten,
+      filesRemoved: world.tables.filesRemoved,
       requests: world.bucket.requests,
       brokerLives: world.brokerLives,
       ...calls,
@@ -193,6 +207,7 @@ async function take(world: World, clients: Clients, step: Step): Promise<void> {
   const random = stream(step.seed);
   world.scheduler.trace('step', step.kind);
   steps[step.kind](world, clients, random);
+  await world.scheduler.run(() => !world.isAging, Number.MAX_SAFE_INTEGER);
   const draw = random.float();
   await pass(world, draw < 0.5 ? random.float() * 50 : draw < 0.9 ? random.float() * 1_000 : random.float() * 15_000);
 }
@@ -224,6 +239,15 @@ const steps: Readonly<Record<StepKind, (world: World, clients: Clients, random: 
     const from = known.logStart + random.whole(0, Math.max(1, known.bound.length - known.logStart));
     const fetchBytes = random.pick([1, 300, 5_000]);
     clients.begin(async () => void (await clients.consume(topic, partition, from, { isPatient: false, fetchBytes })));
+  },
+  'query': (_world, clients, random) => {
+    const topic = topicOf(clients, random);
+    if (topic !== undefined) clients.begin(() => clients.query(topic, random.apart()));
+  },
+  'age': (world, _clients, random) => {
+    world.bucket.weather = weathers.fine;
+    world.isAging = true;
+    world.scheduler.after(random.float() * upkeepTimes.minAgeMs, () => (world.isAging = false));
   },
   'flush': (world, clients, random) => {
     const topic = topicOf(clients, random);
@@ -361,6 +385,17 @@ export async function settle(world: World, clients: Clients): Promise<void> {
     }
   }
   await until(world, () => world.droppedTopics().length === 0, settleMsMax, 'deleted topics are forgotten');
+  if (stream(world.scheduler.seed ^ 0xa6e).float() < leftoversLookedFor) await requireNoLeftovers(world);
+}
+
+/** Nothing that nobody needs outlives its age. */
+async function requireNoLeftovers(world: World): Promise<void> {
+  world.scheduler.trace('world', 'what nobody needs grows old');
+  const { minAgeMs, sweepIntervalMs, graceMs, droppedAgeMs } = upkeepTimes;
+  // Old snapshots leave with one sweep, their objects with one behind the grace; folders of the deleted are looked at in quarters.
+  await pass(world, Math.max(minAgeMs, droppedAgeMs * 1.25) + graceMs + 4 * sweepIntervalMs);
+  const left = await world.tables.leftovers();
+  if (left.length > 0) throw new Violation('leftovers', `nobody needs, and nobody has removed: ${left.join(', ')}`);
 }
 
 /** Takes steps out for as long as the same promise is broken without them. */

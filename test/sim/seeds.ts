@@ -2,15 +2,14 @@
 import { describe, expect, it } from 'vitest';
 import { run } from './scenario.js';
 
-const seedsDefault = 200;
-const groupSeeds = 50;
+export const seedsWanted = Number(process.env['THERMOCLINE_TEST_SIM_SEEDS'] ?? 60);
+const groupSeeds = 25;
 
 /** The seeds of one of several test files, which run at the same time. */
 export function describeSeeds(part: number, parts: number): void {
-  const seeds = Number(process.env['THERMOCLINE_TEST_SIM_SEEDS'] ?? seedsDefault);
-  const groups = Array.from({ length: Math.ceil(seeds / groupSeeds) }, (_, group) => group).filter((group) => group % parts === part);
+  const groups = Array.from({ length: Math.ceil(seedsWanted / groupSeeds) }, (_, group) => group).filter((group) => group % parts === part);
   describe('the simulated world keeps every promise', () => {
-    it.each(groups.map((group) => [group * groupSeeds + 1, Math.min(seeds, (group + 1) * groupSeeds)]))(
+    it.each(groups.map((group) => [group * groupSeeds + 1, Math.min(seedsWanted, (group + 1) * groupSeeds)]))(
       'for the seeds %i to %i',
       async (from, to) => {
         for (let seed = from; seed <= to; seed++) {

@@ -5,18 +5,24 @@
 import { ManifestReader } from '../../src/iceberg/index.js';
 import { type ColdFile, openTopicTable, parseTopicKey, type TableSnapshot, type TopicTable } from '../../src/lake/index.js';
 import type { TopicId, TopicName } from '../../src/kernel/index.js';
+import type { ObjectInfo } from '../../src/objects/index.js';
 import { simFile } from '../support/sim-workers.js';
 import { SimProcess } from './process.js';
 import { Violation } from './scheduler.js';
-import type { World } from './world.js';
+import { upkeepTimes, type World } from './world.js';
 
-const metadataPattern = /\/metadata\/v\d+\.metadata\.json$/;
+const metadataPattern = /^(.*)\/metadata\/v(\d+)\.metadata\.json$/;
 
 interface Watched {
   readonly topic: TopicName;
   readonly topicId: TopicId;
   readonly table: TopicTable;
   readonly files: Set<string>;
+  /** All there ever were. */
+  readonly everListed: Set<string>;
+  /** The highest version that was ever written, and those that were written when a higher one had been. */
+  highest: number;
+  readonly late: Set<number>;
   snapshot: TableSnapshot | undefined;
   isDirty: boolean;
 }
@@ -30,6 +36,10 @@ export class TableOracle {
   /** Versions seen. */
   commits = 0;
   filesSeen = 0;
+  /** Files that took the place of others. */
+  filesRewritten = 0;
+  /** Cold files that were removed of tables whose topic is there. */
+  filesRemoved = 0;
 
   constructor(world: World) {
     this.#world = world;
@@ -51,10 +61,12 @@ export class TableOracle {
   }
 
   #changed(key: string): void {
-    if (!metadataPattern.test(key)) return;
+    const [, , version] = metadataPattern.exec(key) ?? [];
     const named = parseTopicKey(key);
-    if (named === null) return;
+    if (version === undefined || named === null) return;
     const known = this.#tables.get(named.topicId) ?? this.#open(named);
+    if (Number(version) > known.highest) known.highest = Number(version);
+    else known.late.add(Number(version));
     known.isDirty = true;
     this.#isDirty = true;
   }
@@ -69,6 +81,9 @@ export class TableOracle {
         { clock: this.#ports.clock, random: this.#ports.ids, reader: this.#manifests },
       ),
       files: new Set(),
+      everListed: new Set(),
+      highest: 0,
+      late: new Set(),
       snapshot: undefined,
       isDirty: false,
     };
@@ -79,6 +94,7 @@ export class TableOracle {
   #deleted(key: string, by: string): void {
     const named = parseTopicKey(key);
     if (named === null || !this.#isAlive(named.topicId)) return;
+    if (key.endsWith('.parquet')) this.filesRemoved++;
     const watched = this.#tables.get(named.topicId);
     if (watched?.snapshot === undefined) return;
     const { snapshot, files } = watched;
@@ -111,6 +127,7 @@ export class TableOracle {
     }
     if (snapshot.metadataVersion === watched.snapshot?.metadataVersion) return;
     this.commits++;
+    const boundaries = new Map(watched.snapshot?.partitions.map(({ partition, boundary }) => [partition, boundary]));
     watched.snapshot = snapshot;
     this.#world.scheduler.trace(
       'oracle',
@@ -140,11 +157,57 @@ export class TableOracle {
     const keys = new Set<string>();
     for (const file of snapshot.files) {
       keys.add(file.key);
-      if (!watched.files.has(file.key)) await this.#check(watched, file);
+      if (watched.files.has(file.key)) continue;
+      if (file.baseOffset < (boundaries.get(file.partition) ?? 0)) this.filesRewritten++;
+      await this.#check(watched, file);
     }
     watched.files.clear();
-    for (const key of keys) watched.files.add(key);
+    for (const key of keys) {
+      watched.files.add(key);
+      watched.everListed.add(key);
+    }
     this.#checkCover(watched, snapshot);
+  }
+
+  /** The table as it is now, for one who goes on reading it. */
+  async pin({ id }: { readonly id: TopicId }): Promise<TableSnapshot | undefined> {
+    const watched = this.#tables.get(id);
+    return watched === undefined || !this.#isAlive(id) ? undefined : watched.table.load();
+  }
+
+  /** Everything a snapshot lists can still be read, also where the table has gone on without it. */
+  async requireReadable({ id }: { readonly id: TopicId }, snapshot: TableSnapshot): Promise<void> {
+    for (const file of snapshot.files) {
+      const object = await this.#world.bucket.raw.head(file.key);
+      if (!this.#isAlive(id)) return;
+      if (object?.bytes === file.bytes) continue;
+      throw new Violation('pulled-away', `${file.key} of version ${snapshot.metadataVersion} is gone while a query reads it`);
+    }
+  }
+
+  /** Objects that no live snapshot needs and that are older than they may become; of deleted topics all but the mark. */
+  async leftovers(): Promise<readonly string[]> {
+    const { raw } = this.#world.bucket;
+    const left: string[] = [];
+    for (const [topicId, { topic, table }] of this.#tables) {
+      const own: ObjectInfo[] = [];
+      for await (const object of raw.list(`${table.prefix}/`)) own.push(object);
+      if (!this.#isAlive(topicId)) {
+        left.push(...own.map(({ key }) => key).filter((key) => !key.endsWith('/vacated.json')));
+        continue;
+      }
+      // Snapshots that may stay for a day keep their files.
+      if (this.#world.shape.snapshotMaxAgeMs > upkeepTimes.minAgeMs) continue;
+      // With nothing in its memory: what is there is really read.
+      const fresh = openTopicTable(
+        raw,
+        { topic, topicId, clusterId: this.#world.clusterId },
+        { clock: this.#ports.clock, random: this.#ports.ids },
+      );
+      const needed = new Set((await fresh.load()).files.map(({ key }) => key));
+      left.push(...own.map(({ key }) => key).filter((key) => key.endsWith('.parquet') && !needed.has(key)));
+    }
+    return left;
   }
 
   /** A file that is new in the table: it is there, and holds what was produced. */
@@ -182,8 +245,22 @@ export class TableOracle {
     }
   }
 
-  /** What a daemon's own checks find is a finding too. */
-  onDaemonError(message: string, facts: Readonly<Record<string, unknown>>): void {
+  /** Whether a table has named the file, and does so no longer. */
+  hasLeft(key: string): boolean {
+    const named = parseTopicKey(key);
+    const watched = named === null ? undefined : this.#tables.get(named.topicId);
+    return watched?.everListed.has(key) === true && !watched.files.has(key);
+  }
+
+  /** What a daemon's own checks find is a finding too; and a commit that came behind a later one must not count for it. */
+  onDaemonLine(level: string, message: string, facts: Readonly<Record<string, unknown>>): void {
+    const { topicId, metadataVersion } = facts as { readonly topicId?: TopicId; readonly metadataVersion?: number };
+    if (topicId !== undefined && metadataVersion !== undefined && this.#tables.get(topicId)?.late.has(metadataVersion) === true) {
+      this.#world.scheduler.fail(
+        new Violation('number-reused', `${message}: version ${metadataVersion} was written when there had been a later one`),
+      );
+    }
+    if (level !== 'error') return;
     const error = facts['error'] as { readonly code?: string; readonly message?: string } | undefined;
     if (
       error?.code === 'verify-failed' ||

@@ -33,7 +33,7 @@ export interface Plant {
   readonly store?: (store: ObjectStore, process: SimProcess, world: World, disk: Disk) => ObjectStore;
   readonly brokerCalls?: (broker: Pick<ControlPeer, 'call'>, process: SimProcess, world: World) => Pick<ControlPeer, 'call'>;
   readonly controlHandlers?: (handlers: ControlHandlers, world: World) => ControlHandlers;
-  readonly workers?: (workers: ColumnWorkers) => ColumnWorkers;
+  readonly workers?: (workers: ColumnWorkers, disk: Disk) => ColumnWorkers;
   readonly flusher?: (flusher: Flusher) => Flusher;
   readonly settings?: Partial<TierSettings>;
 }
@@ -53,6 +53,11 @@ export interface WorldShape {
   readonly localRetentionMs: number;
   readonly spoolBytes: number;
   readonly wallSpeed: number;
+  /** Of virtual time; −1 keeps all. */
+  readonly retentionMs: number;
+  readonly retentionBytes: number;
+  /** Of virtual time. */
+  readonly snapshotMaxAgeMs: number;
 }
 
 interface RunningBroker {
@@ -80,6 +85,9 @@ export class DaemonSlot {
 }
 
 const dataDir = '/a/data';
+
+/** In virtual time; what the daemon counts in wall time passes with it. Nothing is under way for longer than two minutes. */
+export const upkeepTimes = { intervalMs: 3_000, sweepIntervalMs: 30_000, minAgeMs: 400_000, graceMs: 60_000, droppedAgeMs: 300_000 };
 const hello = { version: 'sim' } as const;
 /** Until a supervisor starts what died. */
 const restartMsMax = 3_000;
@@ -110,6 +118,8 @@ export class World {
   #clusterId: ClusterId | undefined;
   /** The supervisor starts nothing any more. */
   isClosing = false;
+  /** Time passes, and nothing else is done. */
+  isAging = false;
   readonly #processes = new Map<number, SimProcess>();
   readonly #watched = new WeakSet<PartitionLog>();
 
@@ -361,7 +371,7 @@ export class World {
     this.firstDaemon ??= process;
     this.#processes.set(process.pid, process);
     process.trace('starts');
-    process.onError = (message, facts) => this.tables.onDaemonError(message, facts);
+    process.onLine = (level, message, facts) => this.tables.onDaemonLine(level, message, facts);
     this.#runDaemon(slot, process).catch((error: unknown) => {
       if (!process.isAlive) return;
       process.trace(`ends: ${String(error)}`);
@@ -401,7 +411,7 @@ export class World {
       store: this.plant.store?.(store, process, this, disk) ?? store,
       reader: simLogReader(kafka),
       broker: this.plant.brokerCalls?.(link, process, this) ?? link,
-      workers: this.plant.workers?.(workers) ?? workers,
+      workers: this.plant.workers?.(workers, disk) ?? workers,
       spoolDir: slot.disk === this.diskA ? `${dataDir}/tier` : '/b/tier',
       clock,
       random: process.ids,
@@ -415,6 +425,13 @@ export class World {
         fetchBytes: 64 * 1024,
         fetchPartitionBytes: 8 * 1024,
         commitGatherMs: 500,
+        retentionCheckMs: 5_000,
+        upkeepIntervalMs: upkeepTimes.intervalMs,
+        sweepIntervalMs: upkeepTimes.sweepIntervalMs,
+        sweepMinAgeMs: upkeepTimes.minAgeMs * this.shape.wallSpeed,
+        sweepGraceMs: upkeepTimes.graceMs * this.shape.wallSpeed,
+        droppedAgeMs: upkeepTimes.droppedAgeMs * this.shape.wallSpeed,
+        scrubPauseMs: 60_000,
         ...this.plant.settings,
       },
     });

@@ -301,7 +301,7 @@ export function simWorkers(before?: (job: ColumnJob) => void | Promise<void>, di
 /** As `findTimestamp`, in files of these workers. */
 export const simFindTimestamp: TimeLookup = async (file, { find, timestampMs, fromOffset }) => {
   const rows = simFile(await file.read(0, file.bytes)).rows.filter((row) => row.offset >= fromOffset);
-  let found: Row | undefined;
+  let found: SimRow | undefined;
   for (const row of rows) {
     if (find === 'first' && row.timestampMs >= timestampMs) found ??= row;
     if (find === 'max' && (found === undefined || row.timestampMs > found.timestampMs)) found = row;

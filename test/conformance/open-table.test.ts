@@ -1,11 +1,13 @@
 // Readers that nobody here wrote find in every state of a table what a Kafka consumer gets, by the path of its metadata and by the REST
-// catalog, on a directory and on S3: after appends, new columns, odd names, values at the edges of their types, and in old snapshots.
+// catalog, on a directory and on S3: after appends, new columns, odd names, values at the edges of their types, after compaction,
+// deleted records and retention, and in old snapshots.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ProducerRecord } from '../../src/client/index.js';
+import { alterTopic, deleteRecords, type ProducerRecord } from '../../src/client/index.js';
 import { type BucketPlace, bucketPlaces, type PlacedLake } from '../support/bucket-places.js';
 import { changedRound, mixedPartitions, oddRound, plainRound } from '../support/mixed-records.js';
 import { askReader, type ReaderAnswers, type TableState, tableState } from '../support/open-table.js';
 import { chdbPython, type OutsideTool, readersPython, sparkPython } from '../support/outside-tools.js';
+import { eventually } from '../support/processes.js';
 
 /** pyiceberg reads such a column, and takes its name in a filter for the path to a nested one. */
 const dotted = /\./;
@@ -85,6 +87,50 @@ async function produceFiles(lake: PlacedLake['lake'], topic: string, files: type
   }
 }
 
+/** Tables with fewer files than these do not change by themselves. */
+const keptRounds = 10;
+const quickUpkeep = { 'tier.upkeep.interval.ms': '1000', 'log.retention.check.interval.ms': '500' };
+
+async function rewrites(lake: PlacedLake['lake']): Promise<number> {
+  const metrics = await (await lake.http('/metrics')).text();
+  return Number(/^thermocline_tier_rewrites_total (\d+)$/m.exec(metrics)?.[1] ?? 0);
+}
+
+/** A table whose files were put together, lost their heads, and were dropped. */
+async function tellUpkeep(lake: PlacedLake['lake'], states: TableState[]): Promise<void> {
+  const topic = 'kept';
+  await lake.createTopic(topic, mixedPartitions, { ...anyTime, 'lake.delete.max.delay.ms': '1000' });
+  // Each file of a partition of about one size, so that they are put together; some with nulls, the later ones with more columns.
+  for (let n = 0; n < keptRounds; n++) {
+    const nulls = Array.from({ length: mixedPartitions }, (_, partition) => ({ partition, key: null, value: null, timestampMs: n * 1000 }));
+    const round = [...nulls, ...(n < 6 ? plainRound(120 + n) : changedRound(150 + n))];
+    await lake.produce(topic, round);
+    await lake.cool(topic);
+  }
+  const ends = (await lake.ends(topic)).map(([, end]) => end);
+  const files = async (): Promise<readonly number[]> => (await lake.storage(topic)).map((partition) => partition.cold_files ?? 0);
+  await eventually('files are put together', async () => (await files()).every((count) => count < keptRounds / 2) || undefined, 60_000);
+  states.push(await tableState(lake, topic, 'merged'));
+
+  const before = await rewrites(lake);
+  await deleteRecords(lake.client, topic, [
+    { partition: 0, before: 77 },
+    { partition: 1, before: ends[1]! },
+  ]);
+  await eventually('a file has lost its head', async () => (await rewrites(lake)) > before || undefined, 60_000);
+  await eventually('a partition has no files', async () => (await files())[1] === 0 || undefined, 60_000);
+  states.push(await tableState(lake, topic, 'deleted'));
+
+  await lake.produce(topic, plainRound(60));
+  await lake.cool(topic);
+  await alterTopic(lake.client, topic, { 'retention.bytes': '1' });
+  await eventually('the oldest files are dropped', async () => (await lake.ends(topic))[0]![0] > 77 || undefined, 60_000);
+  await alterTopic(lake.client, topic, { 'retention.bytes': '-1' });
+  await lake.produce(topic, plainRound(30));
+  await lake.cool(topic);
+  states.push(await tableState(lake, topic, 'retained'));
+}
+
 const anyTime = { 'message.timestamp.after.max.ms': '9223372036854775807' };
 
 /** States of several tables, in the order they came about. */
@@ -106,6 +152,7 @@ async function tellStory({ lake }: PlacedLake): Promise<readonly TableState[]> {
   await lake.createTopic('names', 1);
   await produceFiles(lake, 'names', nameFiles);
   states.push(await tableState(lake, 'names', 'names'));
+  await tellUpkeep(lake, states);
   return states;
 }
 
@@ -120,7 +167,7 @@ function checkPlace(place: BucketPlace): void {
   let states: readonly TableState[];
 
   beforeAll(async () => {
-    placed = await place.start();
+    placed = await place.start(quickUpkeep);
     states = await tellStory(placed);
   }, 240_000);
   afterAll(async () => {

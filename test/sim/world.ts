@@ -122,6 +122,8 @@ export class World {
   isAging = false;
   readonly #processes = new Map<number, SimProcess>();
   readonly #watched = new WeakSet<PartitionLog>();
+  /** Offline since their start: what such a log would call flushed was never true for anybody. */
+  readonly #brokenAtStart = new WeakSet<PartitionLog>();
 
   constructor(seed: number, shape: WorldShape, plant: Plant = {}) {
     this.scheduler = new Scheduler(seed);
@@ -246,6 +248,7 @@ export class World {
     const known = this.partitionModel(log);
     if (log.topic.startsWith('__')) return;
     if (log.offline !== undefined) {
+      this.#brokenAtStart.add(log);
       // What the disk refused at the start it may give at the next.
       if (!/\b(EIO|ENOSPC)\b/.test(log.offline.message))
         this.#violated('offline', `${known.where} is offline after a start: ${log.offline.message}`);
@@ -333,7 +336,9 @@ export class World {
   #noteFlushed(): void {
     const core = this.broker?.core;
     if (core === undefined) return;
-    for (const log of core.log.partitions.values()) this.partitionModel(log).flushedBelow(log.flushedOffset);
+    for (const log of core.log.partitions.values()) {
+      if (!this.#brokenAtStart.has(log)) this.partitionModel(log).flushedBelow(log.flushedOffset);
+    }
   }
 
   /** Stops the broker in order. */

@@ -16,7 +16,7 @@ import {
   batchMagic,
   batchProducerEpoch,
   batchProducerId,
-  batchRecords,
+  BatchInflater,
   isBatchCrcValid,
   isControl,
   isTransactional,
@@ -141,6 +141,7 @@ class Stager {
   readonly #scanner: ValueScanner | undefined;
   readonly #aborted: AbortedTransactions;
   readonly #cursor = new RecordCursor();
+  readonly #inflater = new BatchInflater();
   #rows = 0;
   #rawBytes = 0;
   #rawBatches = 0;
@@ -210,7 +211,7 @@ class Stager {
 
   #addRecords(batch: Buffer): void {
     const { baseOffset: firstOffset, endOffset } = this.#job;
-    const records = batchRecords(batch, 0);
+    const records = this.#inflater.records(batch, 0);
     const view = new DataView(records.buffer, records.byteOffset, records.length);
     const cursor = this.#cursor;
     const columns = this.#columns;

@@ -146,7 +146,7 @@ export interface VerifyJob {
   readonly digest: string;
   readonly typedColumns: readonly TypedColumn[];
   readonly valueFormat: ValueFormat;
-  /** Row groups whose typed columns are compared with DuckDB's own JSON functions; `all` in tests and scrub. */
+  /** Row groups of which some thousand rows' typed columns are compared with DuckDB's own JSON functions; `all`: every row, in tests and scrub. */
   readonly typedRowGroups: number | 'all';
   /** Of a compaction: its typed columns are compared with those of its inputs, all of them, and not with the values. */
   readonly typedDigest?: string;

@@ -7,7 +7,7 @@ import { type Disk, LakeError, MiB, type Offset, systemDisk } from '../kernel/in
 import type { ColumnEngine } from './engine.js';
 import type { EncodeResult, TypedColumn } from './jobs.js';
 import { columnMetrics, readFooter, rowGroupSpans } from './parquet-footer.js';
-import { fieldIdsClause, firstTypedFieldId, quoteName, quoteText, tableColumns } from './schema.js';
+import { type BaseColumnName, fieldIdsClause, firstTypedFieldId, quoteName, quoteText, tableColumns } from './schema.js';
 
 /** Raw bytes a row group aims at: enough to compress well, little enough to read one for a few records. */
 const rowGroupBytes = 16 * MiB;
@@ -31,8 +31,10 @@ export function rowGroupRows(rows: number, rawBytes: number): number {
 }
 
 export interface ColdFileOrder {
-  /** Rows of all base columns and the typed ones, under their names in the table, in offset order. */
+  /** Rows of these base columns and the typed ones, under their names in the table, in offset order. */
   readonly select: string;
+  /** Those that have a value in some row: a column of nulls costs as much CPU as one of small numbers, and what a file lacks is null. */
+  readonly baseColumns: readonly BaseColumnName[];
   readonly typedColumns: readonly TypedColumn[];
   readonly rows: number;
   readonly rawBytes: number;
@@ -49,7 +51,8 @@ export interface ColdFileOrder {
 /** Writes the file. Errors: `internal` where DuckDB fails, with its message. */
 export async function writeColdFile(order: ColdFileOrder, engine: ColumnEngine): Promise<Omit<EncodeResult, 'cpuMs'>> {
   const { rows, rawBytes, digest, outPath } = order;
-  const columns = tableColumns(order.typedColumns);
+  const present: ReadonlySet<string> = new Set(order.baseColumns);
+  const columns = tableColumns(order.typedColumns).filter(({ fieldId, name }) => fieldId >= firstTypedFieldId || present.has(name));
   const keyValues = {
     ...order.footer,
     [footerKeys.digest]: digest,
@@ -94,7 +97,9 @@ export interface ColdFileFooter {
   readonly lastOffset: Offset;
   readonly rawBytes: number;
   readonly rows: number;
-  /** Of the typed columns it has. */
+  /** Of the columns it has, leaves and lists. */
+  readonly fieldIds: readonly number[];
+  /** Of these, the typed columns'. */
   readonly typedFieldIds: readonly number[];
 }
 
@@ -112,12 +117,14 @@ export function readFileFooter(path: string, disk: Disk = systemDisk): ColdFileF
     if (!Number.isSafeInteger(value)) throw new LakeError('cold-corrupt', `${path}: ${key} is no number`, { facts: { path, key } });
     return value;
   };
+  const fieldIds = footer.schema.flatMap(({ field_id: id }) => (id === undefined ? [] : [id]));
   return {
     digest: text(footerKeys.digest),
     baseOffset: number(footerKeys.baseOffset),
     lastOffset: number(footerKeys.lastOffset),
     rawBytes: number(footerKeys.rawBytes),
     rows: Number(footer.num_rows),
-    typedFieldIds: footer.schema.flatMap(({ field_id: id }) => (id !== undefined && id >= firstTypedFieldId ? [id] : [])),
+    fieldIds,
+    typedFieldIds: fieldIds.filter((id) => id >= firstTypedFieldId),
   };
 }

@@ -10,7 +10,7 @@ import { composeDigests, emptyDigest } from './digest.js';
 import type { ColumnEngine } from './engine.js';
 import type { CompactInput, CompactJob, CompactResult } from './jobs.js';
 import { digestOfFile, digestsOfFile } from './read-digest.js';
-import { baseColumns, quoteText, readSchemaMap, tableColumns } from './schema.js';
+import { baseColumns, quoteName, quoteText, readSchemaMap, tableColumns } from './schema.js';
 import { typedDigest } from './typed-digest.js';
 
 /** Inputs of one job: DuckDB keeps the footer of each, tens of KB, until the last is read. */
@@ -44,8 +44,10 @@ export async function compact(job: CompactJob, engine: ColumnEngine): Promise<Om
   }
   const fromOffset = Math.max(job.fromOffset ?? first.baseOffset, first.baseOffset);
   const shares: Share[] = [];
+  const fieldIds = new Set<number>();
   for (const input of inputs) {
     const footer = checkedFooter(input, job);
+    for (const fieldId of footer.fieldIds) fieldIds.add(fieldId);
     if (input.lastOffset >= fromOffset) shares.push(shareOf(input, footer, fromOffset, job));
   }
   const withRows = shares.filter((share) => share.rows > 0);
@@ -61,9 +63,18 @@ export async function compact(job: CompactJob, engine: ColumnEngine): Promise<Om
   const from = `read_parquet([${paths.map(quoteText).join(', ')}], schema=${readSchemaMap(tableColumns(job.typedColumns))})`;
   try {
     const typed = await typedDigest(paths, job.typedColumns, fromOffset, engine);
-    const order = { select: `SELECT * FROM ${from} WHERE _offset >= ${fromOffset}`, rows, rawBytes, digest, ...range };
+    const present = baseColumns.filter((column) => fieldIds.has(column.fieldId)).map((column) => column.name);
+    const names = [...present, ...job.typedColumns.map((column) => column.columnName)].map(quoteName);
+    const order = { select: `SELECT ${names.join(', ')} FROM ${from} WHERE _offset >= ${fromOffset}`, rows, rawBytes, digest, ...range };
     const written = await writeColdFile(
-      { ...order, typedColumns: job.typedColumns, footer: job.footer, compressionLevel: defaultLevel, outPath: job.outPath },
+      {
+        ...order,
+        baseColumns: present,
+        typedColumns: job.typedColumns,
+        footer: job.footer,
+        compressionLevel: defaultLevel,
+        outPath: job.outPath,
+      },
       engine,
     );
     if (written.rows !== rows) throw new LakeError('internal', `${job.outPath} has ${written.rows} rows, not ${rows}`);

@@ -15,16 +15,18 @@ export async function encode(job: EncodeJob, engine: ColumnEngine): Promise<Omit
   const staged = job.staged.filter((part) => part.rows > 0);
   invariant(staged.length > 0, 'a file is made of at least one row', { outPath: job.outPath });
   const outputs = job.typedColumns.map((column) => ({ name: column.name, kind: column.kind, as: column.columnName }));
+  const present = baseColumnNames.filter((name) => !staged.every((part) => part.absentColumns.includes(name)));
   const source = {
     from: `read_parquet([${staged.map((part) => quoteText(part.path)).join(', ')}])`,
     value: quoteName('_value'),
-    keep: baseColumnNames.map(quoteName),
+    keep: present.map(quoteName),
   };
   const isTyped = job.valueFormat === 'auto' || job.valueFormat === 'json';
   const onlyKinds = staged.every((part) => part.isFinite) ? onlyKindsOf(staged.flatMap((part) => part.pairs)) : undefined;
   return await writeColdFile(
     {
       select: isTyped ? typedSelect(outputs, source, onlyKinds) : untypedSelect(outputs, source),
+      baseColumns: present,
       typedColumns: job.typedColumns,
       rows: staged.reduce((sum, part) => sum + part.rows, 0),
       rawBytes: staged.reduce((sum, part) => sum + part.rawBytes, 0),

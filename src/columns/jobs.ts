@@ -61,6 +61,8 @@ export interface StageResult {
   readonly isFinite: boolean;
   /** Batches that could not be decoded and went to `_raw_batch`. */
   readonly rawBatches: number;
+  /** Base columns that are null in every row. */
+  readonly absentColumns: readonly string[];
   readonly cpuMs: number;
 }
 

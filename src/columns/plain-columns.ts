@@ -24,6 +24,11 @@ export class Runs {
     return this.#total;
   }
 
+  /** There is nothing but zeros. */
+  get isAllZero(): boolean {
+    return this.#values.every((value) => value === 0);
+  }
+
   append(value: number, count = 1): void {
     const last = this.#values.length - 1;
     if (value === this.#last) this.#counts[last] = (this.#counts[last] as number) + count;

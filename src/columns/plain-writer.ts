@@ -5,7 +5,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { MiB } from '../kernel/index.js';
 import { BytesColumn, ConstantColumn, encodings, IntColumn, LongColumn, type PageSource, physicalTypes, Runs } from './plain-columns.js';
-import { baseColumns, type BaseColumnName } from './schema.js';
+import { baseColumnNames, baseColumns, type BaseColumnName } from './schema.js';
 import { ThriftWriter } from './thrift-compact.js';
 
 const magic = Buffer.from('PAR1');
@@ -149,6 +149,8 @@ export class StagedFileWriter {
   #at = 0;
   #rows = 0;
   readonly #rowGroups: RowGroup[] = [];
+  /** Columns that have a value in some row. */
+  readonly #present = new Set<string>();
 
   constructor(path: string) {
     this.#file = openSync(path, 'w', 0o644);
@@ -161,10 +163,16 @@ export class StagedFileWriter {
     if (rows === 0) return;
     const start = this.#at;
     const repetitions = lengthPrefixed(columns.headerRepetition.encode(1));
+    for (const leaf of leaves) if (!leaf.source(columns).levels.isAllZero) this.#present.add(leaf.path[0] as string);
     const chunks = leaves.map((leaf) => this.#writeChunk(leaf, leaf.source(columns), leaf.isNested === true ? repetitions : undefined));
     this.#rowGroups.push({ rows, bytes: this.#at - start, chunks });
     this.#rows += rows;
     columns.clear();
+  }
+
+  /** Columns without a value in any row written so far. */
+  get absentColumns(): readonly BaseColumnName[] {
+    return baseColumnNames.filter((name) => !this.#present.has(name));
   }
 
   finish(): void {

@@ -206,6 +206,7 @@ class Stager {
       pairs: this.#scanner?.pairs() ?? [],
       isFinite: this.#scanner?.isFinite ?? true,
       rawBatches: this.#rawBatches,
+      absentColumns: this.#writer.absentColumns,
     };
   }
 

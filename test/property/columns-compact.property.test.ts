@@ -37,10 +37,12 @@ const record = fc.record({
   gap: fc.oneof({ weight: 8, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat(3) }),
 });
 
-const contentOf = (path: string): Promise<unknown[][]> => files.rows(`SELECT * FROM '${path}' ORDER BY _offset`);
+const contentOf = (path: string, columns: readonly TypedColumn[]): Promise<unknown[][]> =>
+  files.rows(`SELECT * FROM ${files.columnsOf(path, columns)} ORDER BY _offset`);
 
-/** Sizes depend on how the rows came in chunks. */
-const metricsOf = (result: Pick<EncodeResult, 'metrics'>): unknown => result.metrics.map((metric) => ({ ...metric, bytes: 0 }));
+/** Sizes depend on how the rows came in chunks; where a head was cut off a column may have become one of nulls. */
+const metricsOf = (result: Pick<EncodeResult, 'metrics'>): unknown =>
+  result.metrics.filter(({ nulls, values }) => nulls < values).map((metric) => ({ ...metric, bytes: 0 }));
 
 describe('a compaction', () => {
   it('of any split of any records is the file of the whole, from any offset on', async () => {
@@ -86,8 +88,9 @@ describe('a compaction', () => {
           expect(compacted).toMatchObject({ minTimestampMs, maxTimestampMs });
           const expected = await files.encode([whole], columns);
           expect(metricsOf(compacted)).toEqual(metricsOf(expected));
-          expect(await contentOf(compacted.path)).toEqual(await contentOf(expected.path));
-          expect(readFileFooter(compacted.path)).toEqual({ ...readFileFooter(expected.path), rawBytes: compacted.rawBytes });
+          expect(await contentOf(compacted.path, columns)).toEqual(await contentOf(expected.path, columns));
+          const { baseOffset, lastOffset, digest, rows, rawBytes } = compacted;
+          expect(readFileFooter(compacted.path)).toMatchObject({ baseOffset, lastOffset, digest, rows, rawBytes });
           if (!isCut) expect(compacted.rawBytes).toBe(parts.reduce((sum, part) => sum + (part.rows > 0 ? part.rawBytes : 0), 0));
           await files.verify([whole], compacted, columns);
           await files.verify([whole], compacted, columns, compacted.typedDigest);

@@ -6,8 +6,11 @@ import {
   ColumnEngine,
   type CompactResult,
   type EncodeResult,
+  fieldIdsClause,
   readFileFooter,
   type RangedFile,
+  readSchemaMap,
+  tableColumns,
   type RebuildResult,
   runColumnJob,
   type StageJob,
@@ -126,6 +129,17 @@ export class ColumnFiles {
       },
       this.engine,
     );
+  }
+
+  /** What stands behind FROM for a cold file with all its columns, also those that are null in every row. */
+  columnsOf(path: string, typedColumns: readonly TypedColumn[] = []): string {
+    return `read_parquet('${path}', schema = ${readSchemaMap(tableColumns(typedColumns))})`;
+  }
+
+  /** Writes rows of all columns as a cold file that was not made by us. */
+  async copy(select: string, path: string, typedColumns: readonly TypedColumn[] = []): Promise<void> {
+    const fieldIds = fieldIdsClause(tableColumns(typedColumns));
+    await this.rows(`COPY (${select}) TO '${path}' (FORMAT parquet, COMPRESSION zstd, FIELD_IDS ${fieldIds})`);
   }
 
   async rows(sql: string): Promise<unknown[][]> {

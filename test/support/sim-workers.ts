@@ -206,6 +206,7 @@ export function simWorkers(before?: (job: ColumnJob) => void | Promise<void>, di
           digest: digestOf(rows),
           pairs: pairsOf(rows),
           isFinite: true,
+          absentColumns: [],
           rawBatches: 0,
           cpuMs: 1,
         };

@@ -3,12 +3,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
 import {
   assignColumns,
-  fieldIdsClause,
   type ColumnKind,
   readFileFooter,
   runColumnJob,
   type StageResult,
-  tableColumns,
   type TypedColumn,
 } from '../../../src/columns/index.js';
 import { InvariantError, isLakeError } from '../../../src/kernel/index.js';
@@ -49,7 +47,7 @@ async function cold(baseOffset: number, values: readonly (string | null)[], colu
 /** A cold file that was not made by us. */
 async function altered(select: string, columns: readonly TypedColumn[] = []): Promise<string> {
   const path = files.path('altered.parquet');
-  await files.rows(`COPY (${select}) TO '${path}' (FORMAT parquet, COMPRESSION zstd, FIELD_IDS ${fieldIdsClause(tableColumns(columns))})`);
+  await files.copy(select, path, columns);
   return path;
 }
 
@@ -66,9 +64,9 @@ describe('a compaction', () => {
     expect((await files.rows(`SELECT decode(_value) FROM '${compacted.path}'`)).flat()).toEqual([null, '', '{"n":1}', '', null, null]);
 
     for (const change of [
-      `SELECT * REPLACE (coalesce(_value, ''::BLOB) AS _value) FROM '${compacted.path}'`,
-      `SELECT * REPLACE (coalesce(_key, ''::BLOB) AS _key) FROM '${compacted.path}'`,
-      `SELECT * FROM '${compacted.path}' WHERE _value IS NOT NULL`,
+      `SELECT * REPLACE (coalesce(_value, ''::BLOB) AS _value) FROM ${files.columnsOf(compacted.path)}`,
+      `SELECT * REPLACE (coalesce(_key, ''::BLOB) AS _key) FROM ${files.columnsOf(compacted.path)}`,
+      `SELECT * FROM ${files.columnsOf(compacted.path)} WHERE _value IS NOT NULL`,
     ]) {
       const path = await altered(change);
       expect(await codeOf(files.verify(staged, { ...compacted, path }))).toBe('verify-failed');
@@ -85,7 +83,10 @@ describe('a compaction', () => {
     );
     expect((await files.rows(`SELECT n::INTEGER FROM '${compacted.path}'`)).flat()).toEqual([1, null, null, 4]);
     await files.verify(staged, compacted, [n], compacted.typedDigest);
-    const path = await altered(`SELECT * REPLACE (CASE WHEN _offset = 1 THEN 0 ELSE n END AS n) FROM '${compacted.path}'`, [n]);
+    const path = await altered(
+      `SELECT * REPLACE (CASE WHEN _offset = 1 THEN 0 ELSE n END AS n) FROM ${files.columnsOf(compacted.path, [n])}`,
+      [n],
+    );
     expect(await codeOf(files.verify(staged, { ...compacted, path }, [n], compacted.typedDigest))).toBe('verify-failed');
   });
 

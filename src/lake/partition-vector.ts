@@ -119,24 +119,35 @@ const slotsByAge = 8;
 /** Numbers in all samples together, at most 17 characters each in the metadata: 1 MiB. */
 const sampleNumbersMax = 60_000;
 
-/** Adds the boundaries of now and thins the older samples out, the finer the younger. */
+/**
+ * Adds the boundaries of now and thins the older samples out, the finer the younger. Where a topic has so many partitions that they
+ * would be too many, all become coarser alike: the oldest one stays, as it tells since when what lies below it has been in the table.
+ */
 export function addSample(samples: readonly BoundarySample[], partitions: readonly PartitionCold[], nowMs: TimestampMs): BoundarySample[] {
   const width = (partitions.at(-1)?.partition ?? -1) + 1;
   const boundaries = Array.from<number>({ length: width }).fill(0);
   for (const p of partitions) boundaries[p.partition] = p.boundary;
   // A clock that was set back must not put samples out of order.
   const atMs = Math.max(nowMs, samples.at(-1)?.atMs ?? 0);
-  const newestFirst: BoundarySample[] = [{ atMs, boundaries }];
-  let numbers = boundaries.length;
-  for (let index = samples.length - 1; index >= 0; index--) {
-    const sample = samples[index];
-    if (sample === undefined || sample.atMs === atMs) continue;
-    const slotMs = 2 ** Math.floor(Math.log2(Math.max(1, (atMs - sample.atMs) / slotsByAge)));
-    const older = samples[index - 1];
-    const beginsSlot = older === undefined || Math.floor(older.atMs / slotMs) < Math.floor(sample.atMs / slotMs);
-    numbers += sample.boundaries.length;
-    if (beginsSlot && numbers <= sampleNumbersMax) newestFirst.push(sample);
-    else numbers -= sample.boundaries.length;
+  const earlier = samples.filter((sample) => sample.atMs !== atMs);
+  const newest: BoundarySample = { atMs, boundaries };
+  for (let slots = slotsByAge; slots >= 1; slots /= 2) {
+    const kept = [...thinned(earlier, atMs, slots), newest];
+    if (numbersOf(kept) <= sampleNumbersMax) return kept;
   }
-  return newestFirst.reverse();
+  const ends = [...earlier.slice(0, 1), newest];
+  return numbersOf(ends) <= sampleNumbersMax ? ends : [newest];
+}
+
+/** The first sample of each slot, whose lengths grow with their age. */
+function thinned(samples: readonly BoundarySample[], nowMs: TimestampMs, slots: number): readonly BoundarySample[] {
+  return samples.filter((sample, index) => {
+    const slotMs = 2 ** Math.floor(Math.log2(Math.max(1, (nowMs - sample.atMs) / slots)));
+    const older = samples[index - 1];
+    return older === undefined || Math.floor(older.atMs / slotMs) < Math.floor(sample.atMs / slotMs);
+  });
+}
+
+function numbersOf(samples: readonly BoundarySample[]): number {
+  return samples.reduce((sum, sample) => sum + sample.boundaries.length, 0);
 }

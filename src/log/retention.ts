@@ -9,7 +9,10 @@ export interface SegmentFacts {
 }
 
 export interface RetentionRule {
-  /** By the largest timestamp of a segment's records, where it has one, else by its last append; −1: no bound. */
+  /**
+   * By the largest timestamp of a segment's records, but not later than its last append, so that a record from the future keeps neither
+   * itself nor what lies behind it; by the last append where it has none. −1: no bound.
+   */
   readonly ms: number;
   /** Of all segments together, −1: no bound. */
   readonly bytes: number;
@@ -23,7 +26,7 @@ export function expiredSegments(segments: readonly SegmentFacts[], rule: Retenti
   let count = 0;
   for (const segment of segments) {
     if (segment.bytes === 0 || segment.nextOffset > rule.belowOffset) break;
-    const ageFromMs = segment.maxTimestampMs >= 0 ? segment.maxTimestampMs : segment.lastAppendMs;
+    const ageFromMs = segment.maxTimestampMs >= 0 ? Math.min(segment.maxTimestampMs, segment.lastAppendMs) : segment.lastAppendMs;
     const isTooOld = rule.ms >= 0 && nowMs - ageFromMs > rule.ms;
     const isTooMuch = rule.bytes >= 0 && left - segment.bytes >= rule.bytes;
     if (!isTooOld && !isTooMuch) break;

@@ -51,6 +51,22 @@ describe('the partition vector', () => {
     expect(parseSamples(formatSamples(samples))).toEqual(samples);
   });
 
+  it('keeps the oldest sample of a topic with many partitions, and has room for few beside it', () => {
+    const minute = 60_000;
+    for (const [width, atLeast] of [
+      [1000, 20],
+      [8000, 3],
+      [30_000, 2],
+    ] as const) {
+      let samples: BoundarySample[] = [];
+      for (let n = 0; n < 2000; n++) samples = addSample(samples, [cold(0, n), cold(width - 1, n)], n * minute);
+      expect([width, samples[0]?.atMs]).toEqual([width, 0]);
+      expect(samples.at(-1)?.atMs).toBe(1999 * minute);
+      expect(samples.length).toBeGreaterThanOrEqual(atLeast);
+      expect(samples.length * width).toBeLessThanOrEqual(60_000);
+    }
+  });
+
   it('keeps samples in order where the clock was set back', () => {
     const samples = addSample(addSample([], [cold(0, 1)], 1000), [cold(0, 2)], 500);
     expect(samples).toEqual([{ atMs: 1000, boundaries: [2] }]);

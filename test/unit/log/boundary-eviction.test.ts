@@ -21,8 +21,8 @@ import {
 
 const endless = Number.POSITIVE_INFINITY;
 
-function fill(partition: PartitionLog, count: number, timestampMs = 1000): void {
-  for (let i = 0; i < count; i++) partition.append(batch({ value: `value ${String(i).padStart(4, '0')}`, timestampMs }), 1);
+function fill(partition: PartitionLog, count: number, timestampMs = 1000, nowMs = 1): void {
+  for (let i = 0; i < count; i++) partition.append(batch({ value: `value ${String(i).padStart(4, '0')}`, timestampMs }), nowMs);
 }
 
 describe('the boundary', () => {
@@ -104,8 +104,8 @@ describe('eviction', () => {
 
   it('keeps what local.retention.* says', async () => {
     const { log, partition } = await world({ segmentBytes: 800, localRetentionMs: 5000 });
-    fill(partition, 50, 10_000);
-    fill(partition, 50, 20_000);
+    fill(partition, 50, 10_000, 10_000);
+    fill(partition, 50, 20_000, 20_000);
     await partition.flush();
     await partition.moveBoundary(100, 0);
     await log.maintain(15_000, endless);
@@ -183,8 +183,8 @@ describe('eviction', () => {
 describe('retention of a topic that is not tiered', () => {
   it('drops whole segments by time, and the log start moves before they go', async () => {
     const { dir, log, partition } = await world({ segmentBytes: 800, isTiered: false, retentionMs: 5000 });
-    fill(partition, 50, 10_000);
-    fill(partition, 50, 20_000);
+    fill(partition, 50, 10_000, 10_000);
+    fill(partition, 50, 20_000, 20_000);
     await partition.flush();
     await log.maintain(15_001, endless);
     const start = partition.logStartOffset;
@@ -202,6 +202,19 @@ describe('retention of a topic that is not tiered', () => {
     });
   });
 
+  it('counts a record from the future from the time it was appended, so that nothing behind it stays for ever', async () => {
+    const { log, partition } = await world({ segmentBytes: 800, isTiered: false, retentionMs: 5000 });
+    fill(partition, 20, 10_000, 10_000);
+    fill(partition, 1, Date.UTC(2200, 0, 1), 10_000);
+    fill(partition, 20, 10_000, 10_000);
+    fill(partition, 50, 20_000, 20_000);
+    await partition.flush();
+    await log.maintain(15_001, endless);
+    expect(partition.logStartOffset).toBeGreaterThanOrEqual(30);
+    await log.maintain(25_001, endless);
+    expect(partition.logStartOffset).toBe(91);
+  });
+
   it('drops by size and never more than leaves the size asked for', async () => {
     const { log, partition } = await world({ segmentBytes: 800, isTiered: false, retentionBytes: 3000 });
     fill(partition, 100);
@@ -213,7 +226,7 @@ describe('retention of a topic that is not tiered', () => {
 
   it('does not begin before the configuration is known', async () => {
     const { dir, log, partition } = await world({ segmentBytes: 800, isTiered: false, retentionMs: 1 });
-    fill(partition, 50, 10_000);
+    fill(partition, 50, 10_000, 10_000);
     await log.close();
     const again = await openIn(dir, { clock: clockAt(1) });
     await again.maintain(99_999, 0);

@@ -32,6 +32,11 @@ function listen(port) {
   });
 }
 
+/** A port that is free now. */
+export function freePort() {
+  return listen(0);
+}
+
 /** A port that is free with the one after it, for the controller. */
 async function freePortPair() {
   for (let tries = 0; tries < 50; tries++) {
@@ -45,10 +50,31 @@ async function freePortPair() {
   throw new Error('no two free ports side by side');
 }
 
-/** Starts the broker in an empty folder. `readyMs` is the script's own measure, without formatting the folder. */
-export async function startKafka({ kafka, script }, dataDir) {
+/** Properties of a broker with its own tiered storage in local files: the storage manager of Kafka's tests, which copies at once. */
+export function tieredStorage({ kafka }, dir) {
+  return [
+    'remote.log.storage.system.enable=true',
+    'remote.log.storage.manager.class.name=org.apache.kafka.server.log.remote.storage.LocalTieredStorage',
+    `remote.log.storage.manager.class.path=${join(kafka, 'tier')}/*`,
+    `rsm.config.dir=${dir}`,
+    'remote.log.metadata.manager.listener.name=PLAINTEXT',
+    'rlmm.config.remote.log.metadata.topic.replication.factor=1',
+    'rlmm.config.remote.log.metadata.topic.num.partitions=1',
+    'remote.log.manager.task.interval.ms=1000',
+    'log.retention.check.interval.ms=1000',
+    'log.initial.task.delay.ms=1000',
+    'log.segment.delete.delay.ms=1000',
+  ];
+}
+
+/**
+ * Starts the broker in an empty folder, with further lines of its properties. `readyMs` is the script's own measure, without
+ * formatting the folder.
+ */
+export async function startKafka({ kafka, script }, dataDir, lines = []) {
   const port = await freePortPair();
-  const { stdout, stderr } = await promisify(execFile)('bash', [script, kafka, String(port), dataDir], { timeout: startDeadlineMs });
+  const args = [script, kafka, String(port), dataDir, ...lines];
+  const { stdout, stderr } = await promisify(execFile)('bash', args, { timeout: startDeadlineMs });
   const pid = Number(stdout.trim());
   remember(pid);
   return {

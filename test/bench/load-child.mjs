@@ -81,8 +81,8 @@ function prepareFixed({ name, valueBytes, totalBytes, partitions }) {
 }
 
 /** The demo's flights as JSON of about 90 bytes, keyed by origin, lz4. */
-async function prepareFlights({ name, records, partitions }) {
-  const batches = new Batches(partitions, 'lz4');
+async function prepareFlights({ name, records, partitions, compression = 'lz4' }) {
+  const batches = new Batches(partitions, compression);
   const places = new Map();
   for await (const { timestampsMs, origins, values } of flightRows(records)) {
     for (let i = 0; i < values.length; i++) {
@@ -99,6 +99,25 @@ async function prepareFlights({ name, records, partitions }) {
   return summed(batches.all);
 }
 
+/** Real flights as JSON of about 1 KB without keys: one with its five fields, and in a sixth the ten after it; lz4. */
+async function prepareLegs({ name, records, partitions }) {
+  const batches = new Batches(partitions, 'lz4');
+  let group = [];
+  let at = 0;
+  for await (const { timestampsMs, values } of flightRows(records * legsEach)) {
+    for (let i = 0; i < values.length; i++) {
+      group.push(values[i]);
+      if (group.length < legsEach) continue;
+      const [first, ...others] = group;
+      batches.append(at++ % partitions, timestampsMs[i], null, Buffer.from(`${first.slice(0, -1)},"next":[${others.join(',')}]}`));
+      group = [];
+    }
+  }
+  prepared.set(name, batches.finish());
+  return summed(batches.all);
+}
+
+const legsEach = 11;
 const syllables = 'ba ce di fo gu la me ni po ru sa te vi xo zu'.split(' ');
 const firstMs = Date.UTC(2001, 0, 1);
 
@@ -161,10 +180,10 @@ const shapes = { events: accessLog, notes: note };
 const distinctMax = 50_000;
 
 /** Values of one of the shapes without keys, by turns over the partitions, lz4. */
-function prepareMade({ name, records, partitions }) {
-  const make = shapes[name](numbers(7));
+function prepareMade({ name, shape = name, records, partitions, compression = 'lz4' }) {
+  const make = shapes[shape](numbers(7));
   const values = Array.from({ length: Math.min(records, distinctMax) }, (_, i) => Buffer.from(JSON.stringify(make(i))));
-  const batches = new Batches(partitions, 'lz4');
+  const batches = new Batches(partitions, compression);
   for (let i = 0; i < records; i++) batches.append(i % partitions, firstMs + i * 1000, null, values[i % values.length]);
   prepared.set(name, batches.finish());
   return summed(batches.all);
@@ -195,19 +214,72 @@ async function produce({ bootstrap, topic, name, acks, from = 0, to = 1 }) {
   return { ms: performance.now() - startMs, ...summed(batches), clientCpuSeconds: cpuSince(cpu) };
 }
 
+/**
+ * Produces small batches at an even pace, each to be acknowledged when it is on disk, whatever has become of those before it; and
+ * answers how long each took, in ms.
+ */
+async function produceSteadily({ bootstrap, topic, seconds, batchesPerSecond, batchBytes: wantedBytes }) {
+  const producer = openProducer({ bootstrap, clientId, acks: -1, lingerMs: 0, bufferBytes: 256 * 1024 * 1024 });
+  const target = await producer.topic(topic);
+  const writer = new RecordBatchWriter(wantedBytes);
+  const next = numbers(11);
+  const value = Buffer.alloc(1000);
+  while (writer.bytes + value.length < wantedBytes) {
+    for (let i = 0; i < value.length; i++) value[i] = next(256);
+    writer.append(Date.now(), null, value);
+  }
+  const batch = writer.finish();
+  const partitions = target.partitions ?? 1;
+  const latencies = [];
+  const pending = [];
+  const startMs = performance.now();
+  const count = Math.round(seconds * batchesPerSecond);
+  for (let i = 0; i < count; i++) {
+    const dueMs = startMs + (i * 1000) / batchesPerSecond;
+    const waitMs = dueMs - performance.now();
+    if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+    const sentMs = performance.now();
+    const sent = producer.sendBatch(topic, i % partitions, Buffer.from(batch)).then(() => latencies.push(performance.now() - sentMs));
+    pending.push(sent);
+  }
+  await Promise.all(pending);
+  await producer.close();
+  latencies.sort((a, b) => a - b);
+  const at = (share) => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))];
+  return { p50Ms: at(0.5), p99Ms: at(0.99), maxMs: latencies.at(-1), batches: latencies.length, bytes: batch.length * latencies.length };
+}
+
 function cpuSince(before) {
   const { user, system } = process.cpuUsage(before);
   return (user + system) / 1e6;
 }
 
-/** Reads a topic from its beginning to its present end, all partitions in one fetch after the other. */
-async function consume({ bootstrap, topic }) {
+/** What times stand for: the end, and where the local log starts. */
+const places = { end: -1, 'local start': -4 };
+
+/** Sum over a topic's partitions of the offsets at a place. */
+async function offsets({ bootstrap, topic, place }) {
+  const reader = openLogReader({ bootstrap, clientId });
+  try {
+    const { name, partitions } = (await reader.topics()).find((one) => one.name === topic);
+    const found = await reader.listOffsets(
+      name,
+      partitions.map((partition) => ({ partition, timestampMs: places[place] })),
+    );
+    return found.reduce((sum, { offset }) => sum + Math.max(0, offset), 0);
+  } finally {
+    await reader.close();
+  }
+}
+
+/** Reads a topic from its beginning to its present end, or only its cold part, all partitions in one fetch after the other. */
+async function consume({ bootstrap, topic, to = 'end' }) {
   const reader = openLogReader({ bootstrap, clientId });
   try {
     const described = (await reader.topics()).find((one) => one.name === topic);
     const ends = await reader.listOffsets(
       described.name,
-      described.partitions.map((partition) => ({ partition, timestampMs: -1 })),
+      described.partitions.map((partition) => ({ partition, timestampMs: places[to] })),
     );
     const left = new Map(ends.filter(({ offset }) => offset > 0).map(({ partition, offset }) => [partition, { next: 0, end: offset }]));
     const records = ends.reduce((sum, { offset }) => sum + offset, 0);
@@ -244,4 +316,4 @@ async function consume({ bootstrap, topic }) {
   }
 }
 
-answer({ prepareFixed, prepareFlights, prepareMade, create, remove, produce, consume });
+answer({ prepareFixed, prepareFlights, prepareLegs, prepareMade, create, remove, produce, produceSteadily, consume, offsets });

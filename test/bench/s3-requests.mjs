@@ -2,35 +2,25 @@
  * What a bucket on S3 is asked: HTTP requests for each GiB that is tiered, read cold by a consumer, and read by SQL, by operation. The
  * server is a real one on this machine (versitygw). Counts, not times: they are the same on a busy machine.
  */
-import { spawn } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { short, table } from './figures.mjs';
 import { openChild } from './load.mjs';
-import { forget, remember } from './processes.mjs';
 import { startService, untilFollowed } from './service.mjs';
+import { findVersitygw, serviceOn, startVersitygw } from './versitygw.mjs';
 
 export const about = 'requests to an S3 bucket for each GiB tiered and read, by operation';
 
 const gib = 2 ** 30;
 const partitions = 2;
-const startDeadlineMs = 10_000;
 
 export async function run({ work, quick, note }) {
-  const program = process.env['THERMOCLINE_TEST_VERSITYGW'];
-  if (program === undefined) {
-    return { tables: [], notes: [], skipped: ['everything: THERMOCLINE_TEST_VERSITYGW names no versitygw program'], figures: {} };
-  }
-  const server = await startServer(program, join(work, 's3'));
+  const found = findVersitygw();
+  if (found.missing !== undefined) return { tables: [], notes: [], skipped: [`everything: ${found.missing}`], figures: {} };
+  const server = await startVersitygw(found, join(work, 's3'), 'bench');
   const load = openChild('load-child.mjs');
   let service;
   try {
-    process.env['AWS_ACCESS_KEY_ID'] = 'test';
-    process.env['AWS_SECRET_ACCESS_KEY'] = 'testtest';
-    const started = { 'bucket.url': 's3://lake/bench', 'bucket.endpoint': server.endpoint };
-    service = await startService({ dataDir: join(work, 'data'), set: started });
+    service = await startService({ dataDir: join(work, 'data'), ...serviceOn(server) });
     const { tier } = service.roles();
     note('preparing batches');
     const sets = {
@@ -104,48 +94,4 @@ function report(rows) {
   const columns = ['topic', 'requests/GiB of values', 'requests', 'sent/values', 'received/values', 'retries', 'by operation'];
   const notes = ['Every file is read back once to verify it: that is what is received while tiering. SQL downloads a cold file once.'];
   return { tables: [table('requests to the bucket', columns, lines)], notes, skipped: [], figures: { rows } };
-}
-
-async function startServer(program, folder) {
-  mkdirSync(join(folder, 'lake'), { recursive: true });
-  const port = await freePort();
-  const keys = ['--access', 'test', '--secret', 'testtest', '--region', 'us-east-1'];
-  const child = spawn(program, [...keys, '--port', `127.0.0.1:${port}`, 'posix', folder], { stdio: 'ignore' });
-  remember(child.pid);
-  const ended = new Promise((resolve) => {
-    child.once('exit', resolve);
-  });
-  const stop = async () => {
-    child.kill('SIGKILL');
-    await ended;
-    forget(child.pid);
-  };
-  const endMs = performance.now() + startDeadlineMs;
-  while (!(await answers(port))) {
-    if (performance.now() > endMs) {
-      await stop();
-      throw new Error(`${program} did not start`);
-    }
-    await sleep(50);
-  }
-  return { endpoint: `http://127.0.0.1:${port}`, stop };
-}
-
-async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-function answers(port) {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
 }

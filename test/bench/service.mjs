@@ -18,13 +18,13 @@ function cleanEnvironment() {
 }
 
 /** Spawns `serve` (or one role) and resolves at its `ready` event. */
-export function startService({ dataDir, command = ['serve'], set = {} }) {
+export function startService({ dataDir, command = ['serve'], set = {}, environment = {} }) {
   const settings = { 'kafka.listen': '127.0.0.1:0', 'http.listen': '127.0.0.1:0', 'log.level': 'warn', ...set };
   const args = Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
   const spawnedMs = performance.now();
   const child = spawn(process.execPath, [launcher, ...command, '--data-dir', dataDir, ...args], {
     cwd: root,
-    env: cleanEnvironment(),
+    env: { ...cleanEnvironment(), ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   remember(child.pid);
@@ -106,6 +106,13 @@ class RunningService {
 
   async evict(topic) {
     await this.#call(`/v1/tier/evict?topic=${topic}`, { method: 'POST' });
+  }
+
+  /** Sum of a metric over all its labels. */
+  async metricSum(name) {
+    const text = await (await this.#call('/metrics')).text();
+    const lines = text.matchAll(new RegExp(`^thermocline_${name}(?:\\{.*\\})? ([-+.e\\d]+)$`, 'gm'));
+    return [...lines].reduce((sum, [, value]) => sum + Number(value), 0);
   }
 
   /** Metric → value, of those without labels. */

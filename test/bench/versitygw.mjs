@@ -41,6 +41,52 @@ export async function startVersitygw({ program }, folder, bucket) {
   return { url: `s3://${bucket}`, endpoint: `http://127.0.0.1:${port}`, credentials, pid: child.pid, stop };
 }
 
+/** For `startService`: a service whose bucket is there, by way of another address where one is given. */
+export function serviceOn({ url, endpoint, credentials }, at = endpoint) {
+  return { set: { 'bucket.url': `${url}/bench`, 'bucket.endpoint': at, 'bucket.region': 'us-east-1' }, environment: credentials };
+}
+
+/**
+ * Stands before a server and lets so many bytes through a second, all connections and both directions together: a bucket that is far
+ * away or busy. It takes no more from either side than it has passed on, so the sender feels it.
+ */
+export async function startSlowProxy(endpoint, bytesPerSecond) {
+  const { port } = new URL(endpoint);
+  let freeAtMs = 0;
+  const sockets = new Set();
+  const pass = (from, to) => {
+    from.on('data', (chunk) => {
+      from.pause();
+      const nowMs = performance.now();
+      freeAtMs = Math.max(freeAtMs, nowMs) + (chunk.length / bytesPerSecond) * 1000;
+      setTimeout(() => {
+        if (to.writable) to.write(chunk, () => from.resume());
+      }, freeAtMs - nowMs);
+    });
+    from.on('end', () => setTimeout(() => to.end(), Math.max(0, freeAtMs - performance.now())));
+    from.on('error', () => to.destroy());
+    from.on('close', () => sockets.delete(from));
+  };
+  const server = createServer((client) => {
+    const upstream = connect(Number(port), '127.0.0.1');
+    for (const socket of [client, upstream]) sockets.add(socket);
+    pass(client, upstream);
+    pass(upstream, client);
+  });
+  await new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  return {
+    endpoint: `http://127.0.0.1:${server.address().port}`,
+    stop: async () => {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => {
+        server.close(resolve);
+      });
+    },
+  };
+}
+
 function freePort() {
   const server = createServer();
   return new Promise((resolve) => {

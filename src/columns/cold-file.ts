@@ -33,7 +33,7 @@ export function rowGroupRows(rows: number, rawBytes: number): number {
 export interface ColdFileOrder {
   /** Rows of these base columns and the typed ones, under their names in the table, in offset order. */
   readonly select: string;
-  /** Those that have a value in some row: a column of nulls costs as much CPU as one of small numbers, and what a file lacks is null. */
+  /** Those that it is to have: a column of nulls costs as much CPU as one of small numbers, and what a file lacks is null. */
   readonly baseColumns: readonly BaseColumnName[];
   readonly typedColumns: readonly TypedColumn[];
   readonly rows: number;

@@ -61,7 +61,7 @@ export interface StageResult {
   readonly isFinite: boolean;
   /** Batches that could not be decoded and went to `_raw_batch`. */
   readonly rawBatches: number;
-  /** Base columns that are null in every row. */
+  /** Base columns that are null in every row and need not be in the file. */
   readonly absentColumns: readonly string[];
   readonly cpuMs: number;
 }

@@ -5,7 +5,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { MiB } from '../kernel/index.js';
 import { BytesColumn, ConstantColumn, encodings, IntColumn, LongColumn, type PageSource, physicalTypes, Runs } from './plain-columns.js';
-import { baseColumnNames, baseColumns, type BaseColumnName } from './schema.js';
+import { baseColumns, type BaseColumnName } from './schema.js';
 import { ThriftWriter } from './thrift-compact.js';
 
 const magic = Buffer.from('PAR1');
@@ -143,6 +143,9 @@ interface RowGroup {
   readonly chunks: readonly Chunk[];
 }
 
+/** Readers make up whole numbers that a file lacks, but not all of them bytes and lists (iceberg-rust). */
+const omissible: readonly BaseColumnName[] = baseColumns.flatMap(({ name, type }) => (type === 'int' || type === 'long' ? [name] : []));
+
 /** One staging file. `write` after each batch that fills the columns, `finish` at the end; `abandon` closes it as it is. */
 export class StagedFileWriter {
   readonly #file: number;
@@ -170,9 +173,9 @@ export class StagedFileWriter {
     columns.clear();
   }
 
-  /** Columns without a value in any row written so far. */
+  /** Columns without a value in any row written so far, of those that a file need not have. */
   get absentColumns(): readonly BaseColumnName[] {
-    return baseColumnNames.filter((name) => !this.#present.has(name));
+    return omissible.filter((name) => !this.#present.has(name));
   }
 
   finish(): void {

@@ -36,22 +36,22 @@ function failed(job: VerifyJob, what: string): LakeError {
   });
 }
 
-interface OffsetRange {
-  readonly minOffset: Offset;
+/** The first rows from an offset on, up to another one that has a row. */
+interface Stretch {
+  readonly fromOffset: Offset;
   readonly maxOffset: Offset;
 }
 
 /** What to look at: all, or a stretch of so many row groups spread evenly; where each begins differs from file to file. */
-function sampleOf(spans: readonly RowGroupSpan[], count: number | 'all', digest: string): readonly OffsetRange[] | 'all' {
+function sampleOf(spans: readonly RowGroupSpan[], count: number | 'all', digest: string): readonly Stretch[] | 'all' {
   if (count === 'all') return 'all';
   const seed = Number.parseInt(digest.slice(-6), 16);
   return Array.from({ length: Math.min(count, spans.length) }, (_, i) => {
     const { minOffset, maxOffset, rows } = spans[(seed + Math.floor((i * spans.length) / count)) % spans.length] as RowGroupSpan;
-    if (rows <= checkedRows) return { minOffset, maxOffset };
-    // Offsets have few holes: a share of them holds about that share of the rows.
+    if (rows <= checkedRows) return { fromOffset: minOffset, maxOffset };
+    // Offsets have few holes: a share of them holds about that share of the rows. Where one lies at the end, fewer are compared.
     const width = Math.ceil(((maxOffset - minOffset + 1) * checkedRows) / rows);
-    const start = minOffset + (seed % (maxOffset - minOffset + 2 - width));
-    return { minOffset: start, maxOffset: start + width - 1 };
+    return { fromOffset: minOffset + (seed % (maxOffset - minOffset + 2 - width)), maxOffset };
   });
 }
 
@@ -59,10 +59,16 @@ async function checkTyped(job: VerifyJob, engine: ColumnEngine, spans: readonly 
   const sample = sampleOf(spans, job.typedRowGroups, job.digest);
   if (job.typedColumns.length === 0 || sample.length === 0) return;
   const isTyped = job.valueFormat === 'auto' || job.valueFormat === 'json';
-  const where = sample === 'all' ? 'true' : sample.map((one) => `_offset BETWEEN ${one.minOffset} AND ${one.maxOffset}`).join(' OR ');
-  const from = `read_parquet(${quoteText(job.path)}, schema=${readSchemaMap(tableColumns(job.typedColumns), (column) =>
+  const file = `read_parquet(${quoteText(job.path)}, schema=${readSchemaMap(tableColumns(job.typedColumns), (column) =>
     column.fieldId < firstTypedFieldId ? column.name : `c${column.fieldId}`,
   )})`;
+  const stretches = (of: readonly Stretch[]): string =>
+    of
+      .map(
+        ({ fromOffset, maxOffset }) => `(SELECT * FROM ${file} WHERE _offset BETWEEN ${fromOffset} AND ${maxOffset} LIMIT ${checkedRows})`,
+      )
+      .join(' UNION ALL ');
+  const from = sample === 'all' ? file : `(${stretches(sample)})`;
   for (let first = 0; first < job.typedColumns.length; first += columnsPerCheck) {
     const columns = job.typedColumns.slice(first, first + columnsPerCheck);
     const pointers = `[${columns.map(pointerOf).join(', ')}]`;
@@ -72,7 +78,7 @@ async function checkTyped(job: VerifyJob, engine: ColumnEngine, spans: readonly 
     });
     const typed = columns.map((column) => `c${column.fieldId}`).join(', ');
     const text = 'CASE WHEN json_valid(TRY(decode(_value))) THEN TRY(decode(_value)) END';
-    const object = `SELECT ${typed}, CASE WHEN json_type(d) = 'OBJECT' THEN d END AS o FROM (SELECT *, ${text} AS d FROM ${from} WHERE ${where})`;
+    const object = `SELECT ${typed}, CASE WHEN json_type(d) = 'OBJECT' THEN d END AS o FROM (SELECT *, ${text} AS d FROM ${from})`;
     const found = `SELECT ${typed}, json_type(o, ${pointers}) AS types, json_extract_string(o, ${pointers}) AS texts FROM (${object})`;
     const reader = await engine.withConnection((connection) =>
       connection.runAndReadAll(`SELECT ${differences.join(', ')} FROM (${found})`),

@@ -240,7 +240,8 @@ describe('an encoded file', () => {
     expect(digest).toEqual([staged.digest]);
     const metric = (name: string): unknown => {
       const fieldId =
-        columns.find((column) => column.columnName === name)?.fieldId ?? { _offset: 2, _timestamp: 3, _value: 6, _raw_batch: 17 }[name];
+        columns.find((column) => column.columnName === name)?.fieldId ??
+        { _offset: 2, _timestamp: 3, _timestamp_raw: 4, _value: 6, _raw_batch: 17 }[name];
       const found = encoded.metrics.find((one) => one.fieldId === fieldId);
       return found === undefined
         ? undefined
@@ -263,8 +264,9 @@ describe('an encoded file', () => {
     expect(metric('b')).toEqual([2, 1, Buffer.from([1]), Buffer.from([1])]);
     expect(metric('t')).toEqual([2, 0, utf8('a'), utf8(`${'é'.repeat(15)}ê`)]);
     expect(metric('_value')).toEqual([2, 0, utf8('{"n":-5,"d":-0.0'), utf8('{"n":7,"d":2.5,"').fill('#', 15)]);
-    // A column of nulls is not in the file.
-    expect(metric('_raw_batch')).toBeUndefined();
+    // Of what is null in every row, whole numbers are not in the file.
+    expect(metric('_timestamp_raw')).toBeUndefined();
+    expect(metric('_raw_batch')).toEqual([2, 2, undefined, undefined]);
     expect(encoded.splitOffsets).toEqual([4]);
   });
 

@@ -2,13 +2,16 @@
  * The simulation from the command line.
  *
  *     npm run sim -- --seed 7                  one seed, one run, exactly repeatable
- *     npm run sim -- --seeds 1..500            many; stops at the first that breaks a promise
+ *     npm run sim -- --seeds 1..500            many, in as many processes as there are cores; stops at the first that breaks a promise
  *     npm run sim -- --seed 7 --steps 20       only the first steps
  *     npm run sim -- --seed 7 --shrink         as few steps as break the same promise
  *     npm run sim -- --seeds 1..50 --bug NAME  with a planted bug: see test/sim/bugs.ts
  *
  * Exits with 1 where a promise was broken; the trace of what happened before goes to stderr.
  */
+import { fork } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type BugName, bugs } from './bugs.js';
 import { type RunOptions, type RunResult, run, shrink } from './scenario.js';
@@ -21,6 +24,8 @@ const { values } = parseArgs({
     failures: { type: 'string', default: '1' },
     shrink: { type: 'boolean', default: false },
     bug: { type: 'string' },
+    /** Of a child. */
+    share: { type: 'string' },
   },
 });
 if (values.bug !== undefined && !(values.bug in bugs)) throw new Error(`--bug is one of ${Object.keys(bugs).join(', ')}`);
@@ -50,25 +55,68 @@ function sum(result: RunResult): string {
   ].join('\n');
 }
 
+interface Sums {
+  seeds: number;
+  broken: number;
+  events: number;
+  commits: number;
+  rewritten: number;
+  removed: number;
+  cpuMs: number;
+}
+
+const none = (): Sums => ({ seeds: 0, broken: 0, events: 0, commits: 0, rewritten: 0, removed: 0, cpuMs: 0 });
+/** A process keeps some of each world it has run, about 2 MB, until it ends: so it runs so many at most. */
+const seedsPerProcess = 100;
+
+function add(sums: Sums, more: Sums): void {
+  for (const name of Object.keys(more) as (keyof Sums)[]) sums[name] += more[name];
+}
+
+/** In this process. */
+async function runSeeds(from: number, to: number): Promise<Sums> {
+  const sums = none();
+  for (let seed = from; seed <= to && sums.broken < Number(values.failures); seed++) {
+    const result = await run({ seed, ...more() });
+    const { commits, filesRewritten, filesRemoved } = result.figures;
+    add(sums, { ...none(), seeds: 1, events: result.events, commits, rewritten: filesRewritten, removed: filesRemoved });
+    if (result.failure === undefined) continue;
+    sums.broken++;
+    report(result);
+    console.log(sum(result));
+  }
+  const { user, system } = process.cpuUsage();
+  sums.cpuMs = (user + system) / 1000;
+  return sums;
+}
+
+/** In processes of their own. */
 async function many(range: string): Promise<void> {
   const [from = 1, to = from] = range.split('..').map(Number);
-  const failures: RunResult[] = [];
-  let events = 0;
-  let [commits, rewritten, removed] = [0, 0, 0];
-  let seed = from;
-  for (; seed <= to && failures.length < Number(values.failures); seed++) {
-    const result = await run({ seed, ...more() });
-    events += result.events;
-    commits += result.figures.commits;
-    rewritten += result.figures.filesRewritten;
-    removed += result.figures.filesRemoved;
-    if (result.failure !== undefined) failures.push(result);
-  }
-  if (failures[0] !== undefined) report(failures[0]);
-  for (const failed of failures) console.log(sum(failed));
-  const { user, system } = process.cpuUsage();
+  const jobs = availableParallelism();
+  const share = Math.min(seedsPerProcess, Math.ceil((to - from + 1) / jobs));
+  const sums = none();
+  let next = from;
+  const work = async (): Promise<void> => {
+    while (next <= to && sums.broken < Number(values.failures)) {
+      const first = next;
+      const last = Math.min(to, first + share - 1);
+      next = last + 1;
+      const bug = values.bug === undefined ? [] : ['--bug', values.bug];
+      const steps = values.steps === undefined ? [] : ['--steps', values.steps];
+      const child = fork(fileURLToPath(import.meta.url), ['--share', `${first}..${last}`, '--failures', values.failures, ...bug, ...steps]);
+      let told: Sums | undefined;
+      child.once('message', (message) => (told = message as Sums));
+      const code = await new Promise<number | null>((resolve) => child.once('exit', resolve));
+      if (told === undefined) throw new Error(`the process of the seeds ${first} to ${last} ended with ${code}`);
+      add(sums, told);
+      process.stderr.write(`${sums.seeds} of ${to - from + 1} seeds, ${sums.broken} broken\n`);
+    }
+  };
+  await Promise.all(Array.from({ length: jobs }, work));
+  if (sums.broken > 0) process.exitCode = 1;
   console.log(
-    `${seed - from} seeds, ${failures.length} broken; ${Math.round((user + system) / 1000)} ms of CPU, ${events} events, ${commits} commits, ${rewritten} files rewritten, ${removed} removed`,
+    `${sums.seeds} seeds, ${sums.broken} broken; ${Math.round(sums.cpuMs / 1000)} s of CPU, ${sums.events} events, ${sums.commits} commits, ${sums.rewritten} files rewritten, ${sums.removed} removed`,
   );
 }
 
@@ -82,4 +130,8 @@ async function one(seed: number): Promise<void> {
   console.log(sum(result));
 }
 
-await (values.seeds === undefined ? one(Number(values.seed)) : many(values.seeds));
+if (values.share !== undefined) {
+  const [from = 1, to = from] = values.share.split('..').map(Number);
+  const sums = await runSeeds(from, to);
+  process.send?.(sums, () => process.disconnect());
+} else await (values.seeds === undefined ? one(Number(values.seed)) : many(values.seeds));

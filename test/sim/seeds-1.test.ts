@@ -1,4 +1,0 @@
-// One half of the seeds; the other runs beside it.
-import { describeSeeds } from './seeds.js';
-
-describeSeeds(1, 2);

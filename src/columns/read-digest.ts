@@ -53,6 +53,7 @@ function digestRows(
   const isUniform = rows.isUniform();
   const timestampType = rows.timestampType(0);
   const leaderEpoch = rows.leaderEpoch(0);
+  if (isUniform && rows.rows > 0) requireNarrow(range, timestampType, -1, offsets[0] as number);
   const keyStarts = key.starts;
   const keyLengths = key.lengths;
   const valueStarts = value.starts;
@@ -82,6 +83,7 @@ function digestRows(
       entry = entriesEnd;
       continue;
     }
+    requireNarrow(range, rows.timestampType(row), rows.producerEpoch(row), offset);
     digest.begin(
       offset,
       timestampsMs[row] as number,
@@ -105,4 +107,10 @@ function digestRows(
     digest.end();
   }
   return previous;
+}
+
+/** The digest takes in sixteen bits of each: what a file has beyond them must not pass for the same. */
+function requireNarrow(range: DigestRange, timestampType: number, producerEpoch: number, offset: Offset): void {
+  if (timestampType !== 0 && timestampType !== 1) throw range.differs(`timestamp type ${timestampType} at offset ${offset}`);
+  if (producerEpoch !== (producerEpoch << 16) >> 16) throw range.differs(`producer epoch ${producerEpoch} at offset ${offset}`);
 }

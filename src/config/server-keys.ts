@@ -66,9 +66,13 @@ const ownKeys = {
   'tier.sweep.min.age.ms': long(dayMs, 'An object that no snapshot needs is deleted when it is so old; an upload takes less.', {
     min: 10 * secondMs,
   }),
-  'tier.sweep.grace.ms': long(hourMs, 'A file that left a table stays at least so long, and never shorter than query.timeout.ms.', {
-    min: secondMs,
-  }),
+  'tier.sweep.grace.ms': long(
+    hourMs,
+    'Queries begin on a table as it was so long ago at most; a file that left it stays for query.timeout.ms more.',
+    {
+      min: secondMs,
+    },
+  ),
   'tier.scrub.bytes.per.second': long(MiB, 'Budget of the slow scrub that reads all cold files again; 0 for none.', { min: 0 }),
   'query.concurrency': int(2, 'Queries run at once; a short queue waits behind them.', { min: 1, max: 64 }),
   'query.memory.bytes': long(GiB, 'Memory of one query; above it spills to disk, then fails.', { min: 64 * MiB }),

@@ -9,6 +9,8 @@ export interface ServiceLimits {
   readonly timeoutMs: number;
   readonly concurrency: number;
   readonly cacheBytes: number;
+  /** A query begins on no snapshot that was loaded longer ago: its files stay for `tier.sweep.grace.ms` and a query's time. */
+  readonly snapshotUsableMs: number;
 }
 
 export interface RequestLimits {

@@ -132,7 +132,12 @@ export class QueryService {
     this.#pool = pool;
     this.#tails = tails;
     this.#cold = cold;
-    this.#tables = new Tables(options.store, { clock: options.clock, random: options.random }, options.logger);
+    this.#tables = new Tables(
+      options.store,
+      { clock: options.clock, random: options.random },
+      options.logger,
+      options.limits.snapshotUsableMs,
+    );
     this.#tokens = new Tokens(options.random);
     this.#turns = new Semaphore(options.limits.concurrency, waitingMax);
   }

@@ -20,25 +20,28 @@ import type { Logger } from '../telemetry/index.js';
 
 /** How long a query waits for news of a table whose older snapshot would do as well. */
 const refreshWaitMs = 300;
-/** A snapshot older than this is refreshed behind the queries: its files may have been compacted, or have expired. */
-const refreshAfterMs = minuteMs;
-/** An older one may name files that are gone: half of the hour that an object stays at least after it was dropped. */
-const usableForMs = 30 * minuteMs;
+/** And of one whose files may be gone; a bucket that is away this long has lost none meanwhile. */
+const unusableWaitMs = 10_000;
+/** A snapshot older than this, or than half of what it is usable for, is refreshed behind the queries: its files may have been compacted. */
+const refreshAfterMsMax = minuteMs;
 
 export class Tables {
   readonly #store: ObjectStore;
   readonly #ports: { readonly clock: Clock; readonly random: Random };
   readonly #logger: Logger;
+  /** An older snapshot may name files that are gone. */
+  readonly #usableForMs: number;
   readonly #tables = new Map<TopicId, TopicTable>();
   /** When each was loaded last, monotonic. */
   readonly #loadedAtMs = new Map<TopicId, number>();
   readonly #loading = new SingleFlight<TopicId, TableSnapshot>();
   readonly #closed = new AbortController();
 
-  constructor(store: ObjectStore, ports: { readonly clock: Clock; readonly random: Random }, logger: Logger) {
+  constructor(store: ObjectStore, ports: { readonly clock: Clock; readonly random: Random }, logger: Logger, usableForMs: number) {
     this.#store = store;
     this.#ports = ports;
     this.#logger = logger;
+    this.#usableForMs = usableForMs;
   }
 
   /** What is known now, without a request; `undefined` before the first load. */
@@ -56,15 +59,16 @@ export class Tables {
       known !== undefined &&
       !isBehind(known, topic.partitions, (partition) => partition.boundary) &&
       !listsDeleted(known, topic.partitions);
-    if (isFresh && ageMs < refreshAfterMs) return known;
+    if (isFresh && ageMs < Math.min(refreshAfterMsMax, this.#usableForMs / 2)) return known;
     const loading = this.#loading.run(topic.id, () => this.#load(topic.id, table));
     loading.catch(() => undefined);
-    if (isFresh && ageMs < usableForMs) return known;
+    const isUsable = ageMs < this.#usableForMs;
+    if (isFresh && isUsable) return known;
     const mustWait = known === undefined || isBehind(known, topic.partitions, (partition) => partition.localStartOffset);
     if (mustWait) return abortable(loading, signal);
     return Promise.race([
       loading.catch((error: unknown) => this.#fallBack(known, error)),
-      this.#ports.clock.sleep(refreshWaitMs, signal).then(() => known),
+      this.#ports.clock.sleep(isUsable ? refreshWaitMs : unusableWaitMs, signal).then(() => known),
     ]);
   }
 

@@ -50,8 +50,8 @@ export async function startTierRole(config: ServerConfig, logger: Logger): Promi
       sweepIntervalMs: config.get('tier.sweep.interval.ms'),
       sweepMinAgeMs: config.get('tier.sweep.min.age.ms'),
       scrubBytesPerSecond: config.get('tier.scrub.bytes.per.second'),
-      // A query that began on a snapshot may go on until its time limit.
-      sweepGraceMs: Math.max(config.get('tier.sweep.grace.ms'), config.get('query.timeout.ms')),
+      // A query may begin on a snapshot for so long after it was replaced, and go on until its time limit.
+      sweepGraceMs: config.get('tier.sweep.grace.ms') + config.get('query.timeout.ms'),
       retentionCheckMs: config.get('log.retention.check.interval.ms'),
     },
   }).catch(async (error: unknown) => {

@@ -135,6 +135,7 @@ export class QueryWorld implements AsyncDisposable {
         timeoutMs: 30_000,
         concurrency: 1,
         cacheBytes: 256 * MiB,
+        snapshotUsableMs: 1_800_000,
         ...options.limits,
       },
       ...(options.tailEncodeBytesMin === undefined ? {} : { tailEncodeBytesMin: options.tailEncodeBytesMin }),

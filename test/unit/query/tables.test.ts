@@ -1,0 +1,55 @@
+// Which snapshot of a table a query begins on, as time passes and the table goes on.
+import { describe, expect, it } from 'vitest';
+import type { TopicState } from '../../../src/control/index.js';
+import { type Clock, systemRandom } from '../../../src/kernel/index.js';
+import { Tables } from '../../../src/query/tables.js';
+import { silentLogger } from '../../../src/telemetry/index.js';
+import { change, cluster, coldFile, id, memoryStore, openTable, topic } from '../lake/table-fixture.js';
+
+const usableForMs = 1000;
+const partition = { partition: 0, logStartOffset: 0, localStartOffset: 0, boundary: 10 };
+const state = { name: topic, id, partitions: [partition] } as unknown as TopicState;
+
+async function world() {
+  const store = memoryStore();
+  const table = openTable(store);
+  const file = coldFile(table, 0, 0, 9);
+  await table.commit(change([{ partition: 0, from: 0, to: 10, leaderEpoch: 0, files: [file] }]));
+  let nowMs = 0;
+  const clock = { nowMs: Date.now, monotonicMs: () => nowMs, sleep: () => new Promise<void>(() => undefined) } as Clock;
+  const tables = new Tables(store, { clock, random: systemRandom }, silentLogger, usableForMs);
+  const signal = new AbortController().signal;
+  return {
+    files: async () => (await tables.snapshot(cluster, state, signal)).files.map(({ key }) => key),
+    pass: (ms: number) => (nowMs += ms),
+    first: file.key,
+    /** The file's place is taken by another one. */
+    rewrite: async () => {
+      const output = coldFile(table, 0, 0, 9);
+      await table.commit({ ...change([]), rewrites: [{ partition: 0, inputs: [file.key], outputs: [output] }] });
+      return output.key;
+    },
+  };
+}
+
+describe('the snapshot of a query', () => {
+  it('is the known one while it is young, refreshed behind the queries after half of its time, and never one that is too old', async () => {
+    const { files, pass, first, rewrite } = await world();
+    expect(await files()).toEqual([first]);
+    const second = await rewrite();
+    pass(usableForMs / 2 - 1);
+    expect(await files()).toEqual([first]);
+    pass(usableForMs / 2 + 1);
+    // Too old: this query waits for the newer one.
+    expect(await files()).toEqual([second]);
+  });
+
+  it('is refreshed without a query having to wait', async () => {
+    const { files, pass, first, rewrite } = await world();
+    expect(await files()).toEqual([first]);
+    const second = await rewrite();
+    pass(usableForMs / 2);
+    expect(await files()).toEqual([first]);
+    await expect.poll(files).toEqual([second]);
+  });
+});

@@ -342,7 +342,9 @@ export class SimDisk {
           later(() => ({ bytesWritten: this.#write(of(fd).node, of(fd).path, bytes.subarray(at, at + length), position) })),
         writeFile: (text) =>
           later(() => {
-            this.#write(of(fd).node, of(fd).path, Buffer.from(text), 0);
+            // As Node does: goes on after a short write, until all is written or the disk refuses.
+            const bytes = Buffer.from(text);
+            for (let at = 0; at < bytes.length; ) at += this.#write(of(fd).node, of(fd).path, bytes.subarray(at), at);
           }),
         sync: () => later(() => this.#sync(of(fd).node, of(fd).path)),
         close: () =>

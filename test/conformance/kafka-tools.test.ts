@@ -73,7 +73,8 @@ describe.skipIf(kafka44.path === undefined)(`Kafka's tools${kafka44.note}`, () =
       ];
       await writeFile(file, JSON.stringify({ version: 1, partitions }));
       const said = await tool('DeleteRecordsCommand', ['--offset-json-file', file]);
-      expect(said.filter((line) => line.startsWith('partition'))).toEqual([
+      // In whatever order the tool has them.
+      expect(said.filter((line) => line.startsWith('partition')).sort()).toEqual([
         `partition: ${topic}-0\tlow_watermark: 3`,
         `partition: ${topic}-1\tlow_watermark: ${end}`,
       ]);

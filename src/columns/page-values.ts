@@ -105,13 +105,8 @@ class DeltaHeader {
     this.#end = end;
   }
 
-  varint(): number {
-    const value = this.#read();
-    return value;
-  }
-
   zigzag(): number {
-    const value = this.#read();
+    const value = this.varint();
     if (value > Number.MAX_SAFE_INTEGER) return Number.NaN;
     return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
   }
@@ -127,7 +122,7 @@ class DeltaHeader {
     throw cutOff('delta headers');
   }
 
-  #read(): number {
+  varint(): number {
     let value = 0;
     let scale = 1;
     for (let i = 0; i < varintBytesMax; i++, scale *= 0x80) {

@@ -107,6 +107,11 @@ export function fieldIdsClause(columns: readonly Column[]): string {
   return `{${entries.join(', ')}}`;
 }
 
+/** Typed columns by field id alone: their own names may need quotes, or be those of others. For `readSchemaMap`. */
+export function plainNameOf(column: Column): string {
+  return column.fieldId < firstTypedFieldId ? column.name : `c${column.fieldId}`;
+}
+
 /**
  * The value of `read_parquet`'s `schema`: columns are found by field id and called as `nameOf` says (default: their own
  * name); what a file does not have is null.

@@ -6,7 +6,7 @@
 import { LakeError, type Offset } from '../kernel/index.js';
 import type { ColumnEngine } from './engine.js';
 import type { TypedColumn } from './jobs.js';
-import { baseColumns, firstTypedFieldId, quoteText, readSchemaMap, tableColumns } from './schema.js';
+import { baseColumns, plainNameOf, quoteText, readSchemaMap, tableColumns } from './schema.js';
 
 /** Of the rows at or above an offset; a column that a file lacks is null there. Errors: `cold-corrupt`. */
 export async function typedDigest(
@@ -17,10 +17,9 @@ export async function typedDigest(
 ): Promise<string> {
   const offset = baseColumns.filter((column) => column.name === '_offset');
   const typed = tableColumns(typedColumns).slice(baseColumns.length);
-  const nameOf = (column: { readonly fieldId: number }): string => (column.fieldId < firstTypedFieldId ? '_offset' : `c${column.fieldId}`);
-  const from = `read_parquet([${paths.map(quoteText).join(', ')}], schema=${readSchemaMap([...offset, ...typed], nameOf)})`;
+  const from = `read_parquet([${paths.map(quoteText).join(', ')}], schema=${readSchemaMap([...offset, ...typed], plainNameOf)})`;
   // Offsets are unique, so no two rows take each other out. A hash of a null is a value of its own.
-  const sql = `SELECT bit_xor(hash(${['_offset', ...typed.map(nameOf)].join(', ')})) FROM ${from} WHERE _offset >= ${fromOffset}`;
+  const sql = `SELECT bit_xor(hash(${['_offset', ...typed.map(plainNameOf)].join(', ')})) FROM ${from} WHERE _offset >= ${fromOffset}`;
   try {
     const reader = await engine.withConnection((connection) => connection.runAndReadAll(sql));
     return `x1:${BigInt.asUintN(64, (reader.getRows()[0]?.[0] as bigint | null) ?? 0n)

@@ -7,7 +7,7 @@ import type { ColumnEngine } from './engine.js';
 import type { ColumnKind, TypedColumn, VerifyJob, VerifyResult } from './jobs.js';
 import { readFooter, type RowGroupSpan, rowGroupSpans } from './parquet-footer.js';
 import { digestOfFile } from './read-digest.js';
-import { firstTypedFieldId, quoteText, readSchemaMap, tableColumns } from './schema.js';
+import { plainNameOf, quoteText, readSchemaMap, tableColumns } from './schema.js';
 import { typedDigest } from './typed-digest.js';
 
 /** Rows compared of each row group that is looked at: two of DuckDB's vectors. The check costs more than all else. */
@@ -59,9 +59,7 @@ async function checkTyped(job: VerifyJob, engine: ColumnEngine, spans: readonly 
   const sample = sampleOf(spans, job.typedRowGroups, job.digest);
   if (job.typedColumns.length === 0 || sample.length === 0) return;
   const isTyped = job.valueFormat === 'auto' || job.valueFormat === 'json';
-  const file = `read_parquet(${quoteText(job.path)}, schema=${readSchemaMap(tableColumns(job.typedColumns), (column) =>
-    column.fieldId < firstTypedFieldId ? column.name : `c${column.fieldId}`,
-  )})`;
+  const file = `read_parquet(${quoteText(job.path)}, schema=${readSchemaMap(tableColumns(job.typedColumns), plainNameOf)})`;
   const stretches = (of: readonly Stretch[]): string =>
     of
       .map(

@@ -1,11 +1,12 @@
 /** `POST /v1/tier/scrub`: every cold file read again, a line of NDJSON a file as it is done, and at the end `_end` or `_error`. */
 import type { ControlPeer, ScrubbedFile } from '../control/index.js';
+import { dayMs } from '../kernel/index.js';
 import type { Context } from 'hono';
 import { problemOf } from './problem.js';
 import { describeTopic } from './topics-route.js';
 
 /** Years of log take their time; who has lost patience closes the connection, which ends it. */
-const scrubTimeoutMs = 7 * 24 * 60 * 60_000;
+const scrubTimeoutMs = 7 * dayMs;
 
 /** Errors before the first line are problem documents. */
 export function scrubRoute(control: Pick<ControlPeer, 'call'>): (c: Context) => Promise<Response> {

@@ -30,7 +30,7 @@ export function expireSnapshots(metadata: TableMetadata, beforeMs: number = Numb
 }
 
 /** Ids that must stay: of the current snapshot, and of what other engines have named. */
-function heldSnapshots(metadata: TableMetadata): ReadonlySet<SnapshotId> {
+export function heldSnapshots(metadata: TableMetadata): ReadonlySet<SnapshotId> {
   const held = new Set(Object.entries(metadata.kept['refs'] ?? {}).flatMap(([name, ref]) => (name === 'main' ? [] : [idOf(ref)])));
   if (metadata.currentSnapshotId !== null) held.add(metadata.currentSnapshotId);
   return held;

@@ -3,6 +3,7 @@
  * and tables, and how a refusal looks. No I/O: `gateway/` has the routes.
  */
 import { LakeError } from '../kernel/index.js';
+import { heldSnapshots } from './expire-snapshots.js';
 import { serializeTableMetadata, parseTableMetadata } from './table-metadata.js';
 
 /** The one namespace. */
@@ -120,9 +121,8 @@ export function loadTableParts(metadata: Uint8Array, metadataLocation?: string):
 /** The metadata with those snapshots only that a branch or tag points to (`snapshots=refs`). Errors: as `parseTableMetadata`. */
 export function referencedOnly(bytes: Uint8Array): Buffer {
   const metadata = parseTableMetadata(bytes);
-  const refs = (metadata.kept['refs'] ?? {}) as Readonly<Record<string, { readonly 'snapshot-id'?: unknown } | undefined>>;
-  const ids = new Set([metadata.currentSnapshotId, ...Object.values(refs).map((ref) => String(ref?.['snapshot-id']))]);
-  return serializeTableMetadata({ ...metadata, snapshots: metadata.snapshots.filter((snapshot) => ids.has(snapshot.snapshotId)) });
+  const held = heldSnapshots(metadata);
+  return serializeTableMetadata({ ...metadata, snapshots: metadata.snapshots.filter((snapshot) => held.has(snapshot.snapshotId)) });
 }
 
 /** `IcebergErrorResponse`: `type` is the name of the exception that Java's client throws for it. */

@@ -91,7 +91,8 @@ export class TableStore {
 
   /**
    * The current metadata: the file with the highest number, found by one list request (`version-hint.text` is never
-   * trusted). `null` where there is no table. Errors: `topic-unknown` where it was dropped. With `known`, nothing is read again while that is still the highest.
+   * trusted). `null` where there is no table. With `known`, nothing is read again while that is still the highest.
+   * Errors: `topic-unknown` where it was dropped.
    */
   async load(known?: TableVersion | null, signal?: AbortSignal): Promise<TableVersion | null> {
     const head = await this.#head(known?.version, (version) => this.#read(version, signal), signal);
@@ -134,8 +135,8 @@ export class TableStore {
   /**
    * Makes `next` the table's metadata after `base` (`null`: the table is created). The metadata it resolves to is `next`
    * with the commit's id, the log of metadata files and the time set.
-   * Errors: `commit-lost` (another writer was first: load and decide again), `topic-unknown` (the table was dropped) and `store-unavailable` (it may have been
-   * committed: ask `includesCommit` before deciding again).
+   * Errors: `commit-lost` (another writer was first: load and decide again), `topic-unknown` (the table was dropped) and
+   * `store-unavailable` (it may have been committed: ask `includesCommit` before deciding again).
    */
   async commit(base: TableVersion | null, next: TableMetadata, commitId: string, signal?: AbortSignal): Promise<CommitResult> {
     invariant(/^[\w.:-]{1,100}$/.test(commitId), 'a commit id is a short word', { commitId });

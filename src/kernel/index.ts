@@ -5,6 +5,7 @@
  * Invariants: the ambient clock and randomness are read here only; a LakeError's code is stable.
  * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/kernel`.
  */
+export * from './abortable.js';
 export * from './backoff.js';
 export * from './bounded.js';
 export * from './clock.js';

@@ -9,7 +9,6 @@ import {
   isTopicId,
   isTopicName,
   LakeError,
-  type PartitionId,
   type TimestampMs,
   type TopicId,
   type TopicName,
@@ -78,7 +77,6 @@ export function parseClusterState(bytes: Buffer, key: string): ClusterState {
     const document = JSON.parse(bytes.toString('utf8')) as unknown;
     const fields = asFields(document);
     requireVersion(fields['format'], key);
-    const partitionsMax = Number.MAX_SAFE_INTEGER;
     return {
       clusterId: clusterId(checked('cluster-id', fields['cluster-id'], isId)),
       writtenAtMs: checked('written-at-ms', fields['written-at-ms'], isWhole),
@@ -86,7 +84,7 @@ export function parseClusterState(bytes: Buffer, key: string): ClusterState {
       nextProducerId: BigInt(checked('next-producer-id', fields['next-producer-id'], isDigits)),
       topics: asList(fields['topics']).map((topic) => parseTopic(asFields(topic))),
       dropped: asList(fields['dropped']).map((topic) => nameAndId(asFields(topic))),
-      groups: asList(fields['groups']).map((group) => parseGroup(asFields(group), partitionsMax)),
+      groups: asList(fields['groups']).map((group) => parseGroup(asFields(group))),
       offsetsLeftOut: checked('offsets-left-out', fields['offsets-left-out'], isWhole),
     };
   } catch (cause) {
@@ -137,11 +135,11 @@ function nameAndId(fields: Fields): { readonly name: TopicName; readonly id: Top
   return { name, id };
 }
 
-function parseGroup(fields: Fields, partitionsMax: PartitionId): NotedGroup {
+function parseGroup(fields: Fields): NotedGroup {
   const offsets = Object.entries(asFields(fields['offsets'])).flatMap(([topic, rows]) =>
     asList(rows).map((row): NotedOffset => {
       const [partition, offset, leaderEpoch, committedMs, metadata] = asList(row);
-      if (!isWhole(partition) || partition > partitionsMax) throw new TypeError('a committed offset has no partition');
+      if (!isWhole(partition)) throw new TypeError('a committed offset has no partition');
       return {
         topic,
         partition,

@@ -4,7 +4,8 @@
  *
  *     thermocline.holes   [[partition, from, to, leader epoch after it, wall time ms], …]      by partition, then offset
  */
-import { LakeError, type LeaderEpoch, type Offset, type PartitionId, type TimestampMs } from '../kernel/index.js';
+import { type LeaderEpoch, type Offset, type PartitionId, type TimestampMs } from '../kernel/index.js';
+import { corruptProperty, parseRows } from './property-rows.js';
 import type { RangeMove } from './table-snapshot.js';
 
 export const holesProperty = 'thermocline.holes';
@@ -23,17 +24,9 @@ export interface Hole {
 const holesKept = 4;
 
 export function parseHoles(text: string | undefined): Hole[] {
-  if (text === undefined) return [];
-  let rows: unknown;
-  try {
-    rows = JSON.parse(text);
-  } catch (cause) {
-    throw corrupt(cause);
-  }
-  if (!Array.isArray(rows)) throw corrupt();
-  return rows.map((row: unknown) => {
+  return parseRows(holesProperty, text).map((row) => {
     const numbers = (Array.isArray(row) ? row : []) as unknown[];
-    if (numbers.length !== 5 || !numbers.every((value) => Number.isSafeInteger(value))) throw corrupt();
+    if (numbers.length !== 5 || !numbers.every((value) => Number.isSafeInteger(value))) throw corruptProperty(holesProperty);
     const [partition, from, to, leaderEpoch, atMs] = numbers as [number, number, number, number, number];
     return { partition, from, to, leaderEpoch, atMs };
   });
@@ -50,11 +43,4 @@ export function formatHoles(holes: readonly Hole[], moves: readonly RangeMove[],
   if (kept.length === 0) return undefined;
   kept.sort((a, b) => a.partition - b.partition || a.from - b.from);
   return JSON.stringify(kept.map((hole) => [hole.partition, hole.from, hole.to, hole.leaderEpoch, hole.atMs]));
-}
-
-function corrupt(cause?: unknown): LakeError {
-  return new LakeError('table-corrupt', `the table property ${holesProperty} cannot be read`, {
-    cause,
-    facts: { property: holesProperty },
-  });
 }

@@ -6,38 +6,24 @@
  *     thermocline.partitions   [[partition, boundary, log start, leader epoch], …]      ascending by partition
  *     thermocline.samples      [[wall time ms, [boundary of partition 0, 1, …]], …]     ascending by time
  */
-import { invariant, LakeError, type Offset, type PartitionId, type TimestampMs } from '../kernel/index.js';
+import { invariant, type Offset, type PartitionId, type TimestampMs } from '../kernel/index.js';
+import { corruptProperty, parseRows } from './property-rows.js';
 import type { BoundarySample, LogStartMove, PartitionCold, RangeMove } from './table-snapshot.js';
 
 export const partitionsProperty = 'thermocline.partitions';
 export const samplesProperty = 'thermocline.samples';
-
-function corrupt(property: string, cause?: unknown): LakeError {
-  return new LakeError('table-corrupt', `the table property ${property} cannot be read`, { cause, facts: { property } });
-}
-
-function parseJson(property: string, text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw corrupt(property, cause);
-  }
-}
 
 function isOffset(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 export function parsePartitions(text: string | undefined): PartitionCold[] {
-  if (text === undefined) return [];
-  const rows = parseJson(partitionsProperty, text);
-  if (!Array.isArray(rows)) throw corrupt(partitionsProperty);
   let previous = -1;
-  return rows.map((row: unknown) => {
-    if (!Array.isArray(row)) throw corrupt(partitionsProperty);
+  return parseRows(partitionsProperty, text).map((row) => {
+    if (!Array.isArray(row)) throw corruptProperty(partitionsProperty);
     const [partition, boundary, logStartOffset, leaderEpoch] = row as unknown[];
     const isValid = isOffset(partition) && isOffset(boundary) && isOffset(logStartOffset) && Number.isSafeInteger(leaderEpoch);
-    if (!isValid || partition <= previous) throw corrupt(partitionsProperty);
+    if (!isValid || partition <= previous) throw corruptProperty(partitionsProperty);
     previous = partition;
     return { partition, boundary, logStartOffset, leaderEpoch: leaderEpoch as number };
   });
@@ -96,12 +82,9 @@ export function movePartitions(
 }
 
 export function parseSamples(text: string | undefined): BoundarySample[] {
-  if (text === undefined) return [];
-  const rows = parseJson(samplesProperty, text);
-  if (!Array.isArray(rows)) throw corrupt(samplesProperty);
-  return rows.map((row: unknown) => {
+  return parseRows(samplesProperty, text).map((row) => {
     const [atMs, boundaries] = (Array.isArray(row) ? row : []) as unknown[];
-    if (!Number.isSafeInteger(atMs) || !Array.isArray(boundaries) || !boundaries.every(isOffset)) throw corrupt(samplesProperty);
+    if (!Number.isSafeInteger(atMs) || !Array.isArray(boundaries) || !boundaries.every(isOffset)) throw corruptProperty(samplesProperty);
     return { atMs: atMs as number, boundaries };
   });
 }

@@ -7,6 +7,7 @@
 import { baseColumns, type Column, columnKinds, leafTypeOfKind, pairKey, type TypedColumn } from '../columns/index.js';
 import type { IcebergField, IcebergSchema } from '../iceberg/index.js';
 import { invariant, LakeError } from '../kernel/index.js';
+import { corruptProperty, parseRows } from './property-rows.js';
 
 export const columnsProperty = 'thermocline.columns';
 
@@ -45,21 +46,11 @@ export function formatColumns(columns: readonly TypedColumn[]): string {
 
 /** Errors: `table-corrupt`. */
 export function parseColumns(text: string | undefined): TypedColumn[] {
-  if (text === undefined) return [];
-  const corrupt = (cause?: unknown): LakeError =>
-    new LakeError('table-corrupt', `the table property ${columnsProperty} cannot be read`, { cause, facts: { property: columnsProperty } });
-  let rows: unknown;
-  try {
-    rows = JSON.parse(text);
-  } catch (cause) {
-    throw corrupt(cause);
-  }
-  if (!Array.isArray(rows)) throw corrupt();
-  return rows.map((row: unknown) => {
+  return parseRows(columnsProperty, text).map((row) => {
     const [fieldId, kind, name, columnName] = (Array.isArray(row) ? row : []) as unknown[];
     const known = columnKinds.find((candidate) => candidate === kind);
     if (!Number.isSafeInteger(fieldId) || known === undefined || typeof name !== 'string' || typeof columnName !== 'string')
-      throw corrupt();
+      throw corruptProperty(columnsProperty);
     return { fieldId: fieldId as number, kind: known, name, columnName };
   });
 }

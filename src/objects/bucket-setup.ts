@@ -8,7 +8,7 @@ import { LakeError, minuteMs, systemClock, systemRandom } from '../kernel/index.
 import { isErrno } from './file-errors.js';
 import { type OpenStoreOptions, openObjectStore, parseBucketUrl } from './open.js';
 import { probeConditionalWrites } from './probe.js';
-import { openS3Client } from './s3-client.js';
+import { openS3Client, s3Address } from './s3-client.js';
 
 export interface BucketSetup {
   /** `keep` leaves it as it is. */
@@ -125,7 +125,7 @@ async function clientOf(options: OpenStoreOptions): Promise<SetupClient> {
       secretKey: credentials.secretAccessKey,
       ...(credentials.sessionToken === undefined ? {} : { sessionToken: credentials.sessionToken }),
       region,
-      pathStyle: options.forcePathStyle ?? options.endpoint !== undefined,
+      pathStyle: s3Address(options).isPathStyle,
     });
     return { client, region };
   } catch (cause) {

@@ -3,7 +3,7 @@
  * and is not deleted. Nothing in the folder outlives a start.
  */
 import { dirname, join } from 'node:path';
-import { type Disk, formatBytes, LakeError, Semaphore, systemDisk } from '../kernel/index.js';
+import { abortable, type Disk, formatBytes, LakeError, Semaphore, systemDisk } from '../kernel/index.js';
 import { objectMissing } from './errors.js';
 import type { ObjectStore } from './object-store.js';
 
@@ -237,15 +237,4 @@ async function isSameFileSystem(disk: Disk, store: ObjectStore, folder: string):
 
 async function removeFiles(disk: Disk, paths: readonly string[]): Promise<void> {
   for (const path of paths) await disk.rm(path, { force: true });
-}
-
-/** Waits for work that others wait for too: a signal ends this wait, not the work. */
-async function abortable(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (signal === undefined) return work;
-  signal.throwIfAborted();
-  await new Promise<void>((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error);
-    signal.addEventListener('abort', onAbort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }

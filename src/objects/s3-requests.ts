@@ -6,20 +6,9 @@
  * neither a peer that says nothing nor one that trickles can hold a caller. Retries of all callers come out of one budget.
  */
 import { setMaxListeners } from 'node:events';
-import {
-  type BackoffPolicy,
-  type Clock,
-  KiB,
-  LakeError,
-  type Random,
-  retry,
-  RetryBudget,
-  retryAfterFact,
-  secondMs,
-  Semaphore,
-} from '../kernel/index.js';
+import { type BackoffPolicy, type Clock, KiB, LakeError, type Random, retry, RetryBudget, secondMs, Semaphore } from '../kernel/index.js';
 import type { RequestCounters, RequestOperation } from './request-counters.js';
-import { isThrottle, outcomeOf, s3Error, SlowAnswer } from './s3-errors.js';
+import { isThrottle, outcomeOf, retryAfterMs, s3Error, SlowAnswer } from './s3-errors.js';
 
 /** A request without an answer, or a transfer without a byte, for so long has failed. */
 export const silenceMs = 30_000;
@@ -223,10 +212,8 @@ export class S3Requests {
 
   #notePause(error: unknown): void {
     if (!isThrottle(error)) return;
-    const mapped = s3Error(error, { url: this.#options.url, what: '', key: '', isWrite: false });
-    const asked = mapped.facts[retryAfterFact];
     const { clock, random } = this.#options;
-    const pauseMs = typeof asked === 'number' ? asked : throttlePauseMs * random.float();
+    const pauseMs = retryAfterMs(error) ?? throttlePauseMs * random.float();
     this.#notBeforeMs = Math.max(this.#notBeforeMs, clock.monotonicMs() + pauseMs);
   }
 }

@@ -9,7 +9,7 @@ import { once } from 'node:events';
 import { chmod, chown, mkdir, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { type Clock, entryPath, errorFromPlain, LakeError, MiB } from '../kernel/index.js';
+import { abortable, type Clock, entryPath, errorFromPlain, LakeError, MiB } from '../kernel/index.js';
 import type { Logger } from '../telemetry/index.js';
 import type { EngineArguments, FromEngine, ToEngine } from './engine-protocol.js';
 
@@ -132,16 +132,6 @@ function isAlive(engine: Engine): Promise<boolean> {
   );
 }
 
-/** An engine may be stuck: the caller's signal ends the wait, and `release` deals with the engine. */
-async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error);
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
-}
-
 export class EnginePool {
   readonly #options: EnginePoolOptions;
   readonly #spares: Promise<Engine>[] = [];
@@ -207,6 +197,7 @@ export class EnginePool {
       ask: async (message, expect) => {
         requireOurs();
         isIdle = false;
+        // An engine may be stuck: `release` deals with it then.
         const answer = await abortable(engine.ask(message, expect), signal);
         isIdle = message.type !== 'run';
         return answer;

@@ -4,6 +4,7 @@
  * the newer one waited for.
  */
 import {
+  abortable,
   type Clock,
   type ClusterId,
   isLakeError,
@@ -148,13 +149,4 @@ function emptySnapshot(topic: TopicState): TableSnapshot {
     files: [],
     holes: [],
   };
-}
-
-async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  return new Promise<T>((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error);
-    signal.addEventListener('abort', onAbort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }

@@ -7,7 +7,7 @@ import { parseHostPort, placesOf, type ServerConfig } from '../config/index.js';
 import { type RecordSink, startGateway } from '../gateway/index.js';
 import { LakeError, systemClock, systemRandom } from '../kernel/index.js';
 import { lockDirectory } from '../log/index.js';
-import { openObjectStore, RequestCounters, type S3Address, s3Address } from '../objects/index.js';
+import { openObjectStore, parseBucketUrl, RequestCounters, type S3Address, s3Address } from '../objects/index.js';
 import { openQueryService, type QueryService } from '../query/index.js';
 import type { Logger, MetricSample } from '../telemetry/index.js';
 import { connectToBroker } from './broker-connection.js';
@@ -90,7 +90,7 @@ export async function startGatewayRole(config: ServerConfig, logger: Logger): Pr
 
 /** How a reader elsewhere reaches the objects, as the service itself does; `null` for a directory. Credentials are the reader's own. */
 function storageAccess(config: ServerConfig): S3Address | null {
-  return placesOf(config).bucketUrl.startsWith('s3:') ? s3Address(storeOptions(config)) : null;
+  return parseBucketUrl(placesOf(config).bucketUrl).kind === 's3' ? s3Address(storeOptions(config)) : null;
 }
 
 /** Posted records, each answered with where it went. */

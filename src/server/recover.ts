@@ -11,7 +11,6 @@
  */
 import { mkdir, readdir, stat } from 'node:fs/promises';
 import { isAbsolute, relative, resolve, sep } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { readRecoverJournal, recoverJournalFile, restoreBroker, writeRecoverJournal } from '../broker/index.js';
 import { connectBroker } from '../client/index.js';
 import { placesOf, type ServerConfig } from '../config/index.js';
@@ -19,7 +18,7 @@ import { ManifestReader } from '../iceberg/index.js';
 import { type ClusterId, isLakeError, LakeError, systemClock, systemRandom } from '../kernel/index.js';
 import { readIdentity } from '../lake/index.js';
 import { isLockFile, lockDirectory } from '../log/index.js';
-import { type ObjectStore, openObjectStore } from '../objects/index.js';
+import { type ObjectStore, openObjectStore, parseBucketUrl } from '../objects/index.js';
 import type { Logger } from '../telemetry/index.js';
 import {
   commitHoles,
@@ -147,14 +146,10 @@ async function requireBucketFolder(bucketUrl: string): Promise<void> {
   });
 }
 
-/** `undefined` for what is no directory; a URL that cannot be understood is refused where the store is opened. */
+/** `undefined` for what is no directory. Errors: `config-invalid-value`. */
 function folderOf(bucketUrl: string): string | undefined {
-  if (!bucketUrl.startsWith('file:///')) return undefined;
-  try {
-    return resolve(fileURLToPath(bucketUrl));
-  } catch {
-    return undefined;
-  }
+  const place = parseBucketUrl(bucketUrl);
+  return place.kind === 'directory' ? resolve(place.path) : undefined;
 }
 
 /**

@@ -43,7 +43,8 @@ export class Hydrator {
   /**
    * Streams record batches from the one that covers `offset`, until `maxBytes` or the boundary. Holes between files, and behind the
    * last, come as markers that every client steps over.
-   * Errors: `offset-out-of-range` below the log start or at or above the boundary, `cold-unavailable`, `cold-corrupt`, `overloaded`, `cancelled`.
+   * Errors: `offset-out-of-range` below the log start or at or above the boundary, `cold-unavailable`, `cold-corrupt`, `overloaded`,
+   * `cancelled`.
    */
   async hydrate(
     topic: TopicTier,

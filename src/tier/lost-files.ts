@@ -1,9 +1,9 @@
 /** Files that were uploaded for a range and did not come into the table with it: removed where that is certain, else left to the sweep. */
-import { type Clock, hourMs } from '../kernel/index.js';
+import { hourMs } from '../kernel/index.js';
 import { boundaryOf, filesOfPartition, type TableSnapshot } from '../lake/index.js';
 import type { Logger } from '../telemetry/index.js';
-import { withDeadline } from './deadline.js';
 import type { TierPorts } from './ports.js';
+import { removeObject } from './store-file.js';
 import type { TieredPartition } from './tiered-partition.js';
 
 /** For so long it is certain whether a file was committed: the metadata files of that time are there. */
@@ -11,7 +11,6 @@ const discardAgeMsMax = hourMs;
 
 export class LostFiles {
   readonly #ports: TierPorts;
-  readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #signal: AbortSignal;
   /** One request a file; a topic has as many as its cuts and one commit have made. */
@@ -19,7 +18,6 @@ export class LostFiles {
 
   constructor(ports: TierPorts, logger: Logger, signal: AbortSignal) {
     this.#ports = ports;
-    this.#clock = ports.clock;
     this.#logger = logger;
     this.#signal = signal;
   }
@@ -29,7 +27,7 @@ export class LostFiles {
     const { move, beganMs = 0 } = partition.prepared ?? {};
     if (move === undefined || boundaryOf(snapshot.partitions, partition.partition) <= move.from) return;
     // An old one may be in the table's past: it is left to the sweep.
-    if (this.#clock.nowMs() - beganMs > discardAgeMsMax) return;
+    if (this.#ports.clock.nowMs() - beganMs > discardAgeMsMax) return;
     const committed = new Set(filesOfPartition(snapshot, partition.partition).map((file) => file.key));
     this.remove(move.files.filter(({ key }) => !committed.has(key)));
   }
@@ -37,7 +35,7 @@ export class LostFiles {
   /** Begins to remove files that no table can name any more. Never fails: what stays is swept. */
   remove(files: readonly { readonly key: string }[] = []): void {
     for (const { key } of files) {
-      const removal = this.#remove(key).catch((error: unknown) =>
+      const removal = removeObject(this.#ports, key, this.#signal).catch((error: unknown) =>
         this.#logger.warn('an object nobody refers to stays until it is swept', { key, error }),
       );
       this.#removals.add(removal);
@@ -48,10 +46,5 @@ export class LostFiles {
   /** Resolves when what was begun has ended. */
   async settled(): Promise<void> {
     await Promise.all(this.#removals);
-  }
-
-  #remove(key: string): Promise<void> {
-    const { settings, store } = this.#ports;
-    return withDeadline(`removing ${key}`, settings.bucketTimeoutMs, this.#clock, this.#signal, (signal) => store.delete(key, signal));
   }
 }

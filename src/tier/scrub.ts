@@ -2,14 +2,13 @@
  * Reads cold files again, every byte, and compares them with what was committed: the object's length, the footer, the digest over all
  * records, all typed columns. Files rot where nobody reads them, and a copy can be had back only while somebody still has one.
  */
-import { join } from 'node:path';
 import { type ColdFileFooter, readFileFooter } from '../columns/index.js';
 import type { ScrubbedFile } from '../control/index.js';
 import { isLakeError, secondMs } from '../kernel/index.js';
 import { type ColdFile, filesOfPartition, type TableSnapshot } from '../lake/index.js';
 import { withDeadline } from './deadline.js';
 import type { TierPorts } from './ports.js';
-import { runJob, transferMs } from './store-file.js';
+import { onLocalFile, runJob } from './store-file.js';
 import type { TopicTier } from './topic-tier.js';
 import { yieldToCuts } from './yield-to-cuts.js';
 
@@ -74,22 +73,15 @@ async function damageOf(
   if (found.bytes !== file.bytes) {
     return { problem: `the object has ${found.bytes} bytes; ${file.bytes} were committed`, hint: restoreHint };
   }
-  const local = store.localPath(file.key);
-  const path = local ?? join(ports.spoolDir, `${ports.random.uuid()}.scrubbed`);
   try {
-    if (local === null) {
-      await withDeadline(`reading ${file.key}`, transferMs(ports, file.bytes), clock, signal, (inner) =>
-        store.download(file.key, path, inner),
-      );
-    }
-    const footer = readFileFooter(path, ports.disk);
-    return damageOfFooter(footer, file) ?? (await damageOfContent(ports, topic, snapshot, file, footer, path, signal));
+    return await onLocalFile(ports, file, 1, signal, async (path) => {
+      const footer = readFileFooter(path, ports.disk);
+      return damageOfFooter(footer, file) ?? damageOfContent(ports, topic, snapshot, file, footer, path, signal);
+    });
   } catch (error) {
     // A worker that cannot read a file at all says so in one of two ways.
     if (!isLakeError(error, 'cold-corrupt', 'internal')) throw error;
     return { problem: error.message, hint: restoreHint };
-  } finally {
-    if (local === null) await ports.disk.rm(path, { force: true });
   }
 }
 

@@ -37,12 +37,17 @@ export async function storeVerified(ports: TierPorts, encoded: EncodeResult, exp
     await verify(ports, encoded.bytes, expected, signal);
   } catch (error) {
     try {
-      await withDeadline(`removing ${key}`, removalMs, ports.clock, ports.stop, (inner) => ports.store.delete(key, inner));
+      await removeObject(ports, key, ports.stop, removalMs);
     } catch (cause) {
       if (!ports.stop.aborted) ports.logger.warn('an object nobody refers to stays until it is swept', { key, error: cause });
     }
     throw error;
   }
+}
+
+/** One object, within a deadline. Errors: those of the store, `timeout`, `cancelled`. */
+export function removeObject(ports: TierPorts, key: string, stop: AbortSignal, deadlineMs = ports.settings.bucketTimeoutMs): Promise<void> {
+  return withDeadline(`removing ${key}`, deadlineMs, ports.clock, stop, (signal) => ports.store.delete(key, signal));
 }
 
 /** The name is this attempt's alone, so an object that is there already is an earlier try whose answer was lost. */
@@ -66,22 +71,7 @@ async function upload(ports: TierPorts, key: string, encoded: EncodeResult, sign
 /** Reads the very object back from the bucket and compares it with what is known of its records. */
 async function verify(ports: TierPorts, bytes: number, expected: ExpectedFile, signal: AbortSignal): Promise<void> {
   const { key, columns, ...told } = expected;
-  const local = ports.store.localPath(key);
-  const path = local ?? join(ports.spoolDir, `${ports.random.uuid()}.readback`);
-  try {
-    if (local === null) {
-      await retry(
-        async () => {
-          await ports.disk.rm(path, { force: true });
-          await withDeadline(`reading back ${key}`, transferMs(ports, bytes), ports.clock, signal, (inner) =>
-            ports.store.download(key, path, inner),
-          );
-        },
-        transferRetry,
-        ports,
-        signal,
-      );
-    }
+  await onLocalFile(ports, { key, bytes }, transferRetry.tries, signal, async (path) => {
     const verified = await runJob(ports, signal, 'verifying', (inner) =>
       ports.workers.run(
         { kind: 'verify', path, ...told, typedColumns: columns, typedRowGroups: ports.settings.verifyTypedRowGroups },
@@ -90,8 +80,34 @@ async function verify(ports: TierPorts, bytes: number, expected: ExpectedFile, s
     );
     ports.counters.verifyCpuMs += verified.cpuMs;
     requireSameContent(key, expected, verified);
+  });
+}
+
+/**
+ * Runs `work` on an object's file: the very one where the bucket is a directory, else a copy in the spool that goes afterwards, fetched
+ * in so many tries. Errors: those of the store and of `work`, `timeout`, `cancelled`.
+ */
+export async function onLocalFile<T>(
+  ports: TierPorts,
+  { key, bytes }: { readonly key: string; readonly bytes: number },
+  tries: number,
+  signal: AbortSignal,
+  work: (path: string) => Promise<T>,
+): Promise<T> {
+  const local = ports.store.localPath(key);
+  if (local !== null) return work(local);
+  const path = join(ports.spoolDir, `${ports.random.uuid()}.readback`);
+  const fetch = async (): Promise<void> => {
+    await ports.disk.rm(path, { force: true });
+    await withDeadline(`reading back ${key}`, transferMs(ports, bytes), ports.clock, signal, (inner) =>
+      ports.store.download(key, path, inner),
+    );
+  };
+  try {
+    await retry(fetch, { ...transferRetry, tries }, ports, signal);
+    return await work(path);
   } finally {
-    if (local === null) await ports.disk.rm(path, { force: true });
+    await ports.disk.rm(path, { force: true });
   }
 }
 

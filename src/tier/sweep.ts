@@ -1,8 +1,8 @@
 /** Deletes what nobody needs any more of a topic's table, as the table tells it; of a topic that the broker knows, and no other. */
 import type { TopicName } from '../kernel/index.js';
 import type { GarbageObject, TopicTable } from '../lake/index.js';
-import { withDeadline } from './deadline.js';
 import type { TierPorts } from './ports.js';
+import { removeObject } from './store-file.js';
 
 export interface Swept {
   readonly objects: number;
@@ -20,17 +20,16 @@ const progressObjects = 1000;
  * deleted before stays so.
  */
 export async function sweepTable(ports: TierPorts, topic: TopicName, table: TopicTable, signal: AbortSignal): Promise<Swept> {
-  const { clock, settings, counters, logger, store } = ports;
+  const { clock, settings, counters, logger } = ports;
   let [objects, bytes, said] = [0, 0, 0];
   let group: GarbageObject[] = [];
   const remove = async (): Promise<void> => {
-    await Promise.all(
-      group.map(({ key }) => withDeadline(`removing ${key}`, settings.bucketTimeoutMs, clock, signal, (inner) => store.delete(key, inner))),
-    );
+    await Promise.all(group.map(({ key }) => removeObject(ports, key, signal)));
+    const groupBytes = group.reduce((sum, object) => sum + object.bytes, 0);
     objects += group.length;
-    bytes += group.reduce((sum, object) => sum + object.bytes, 0);
+    bytes += groupBytes;
     counters.sweptObjects += group.length;
-    counters.sweptBytes += group.reduce((sum, object) => sum + object.bytes, 0);
+    counters.sweptBytes += groupBytes;
     group = [];
     if (objects - said < progressObjects) return;
     said = objects;

@@ -62,7 +62,6 @@ export class TopicTier {
   readonly #logger: Logger;
   readonly #folder: string;
   readonly #stop = new AbortController();
-  readonly #signal: AbortSignal;
   readonly #wakeup: Wakeup;
   readonly #onFetchable: () => void;
   readonly #columns = new ColumnPlan();
@@ -89,13 +88,12 @@ export class TopicTier {
     this.#ports = ports;
     this.#logger = ports.logger.child({ topic: state.name, topicId: state.id });
     this.#folder = join(ports.spoolDir, state.id);
-    this.#signal = AbortSignal.any([ports.stop, this.#stop.signal]);
-    this.signal = this.#signal;
-    setMaxListeners(0, this.#signal);
+    this.signal = AbortSignal.any([ports.stop, this.#stop.signal]);
+    setMaxListeners(0, this.signal);
     this.#wakeup = new Wakeup(ports.clock);
-    this.#reports = new BoundaryReports(ports, state.id, this.#logger, this.#signal);
-    this.#expiry = new TopicExpiry(ports, table, this.#logger, this.#signal);
-    this.#lost = new LostFiles(ports, this.#logger, this.#signal);
+    this.#reports = new BoundaryReports(ports, state.id, this.#logger, this.signal);
+    this.#expiry = new TopicExpiry(ports, table, this.#logger, this.signal);
+    this.#lost = new LostFiles(ports, this.#logger, this.signal);
     this.#onFetchable = onFetchable;
     this.update(state);
   }
@@ -162,7 +160,7 @@ export class TopicTier {
     readonly generation: number;
     readonly ask: FetchPartition;
   }[] {
-    if (!this.#isTiered || this.#signal.aborted) return [];
+    if (!this.#isTiered || this.signal.aborted) return [];
     const now = this.#ports.clock.monotonicMs();
     const aheadMax = this.settings.fileBytes * filesAhead;
     return [...this.partitions.values()]
@@ -182,7 +180,7 @@ export class TopicTier {
 
   /** Takes over one partition's answer and resolves to its bytes. An answer to what is no longer asked is dropped. */
   async accept(partition: TieredPartition, generation: number, answer: FetchedPartition): Promise<number> {
-    if (partition.generation !== generation || !partition.isFollowed || this.#signal.aborted) return 0;
+    if (partition.generation !== generation || !partition.isFollowed || this.signal.aborted) return 0;
     const now = this.#ports.clock.monotonicMs();
     try {
       if (answer.errorCode !== kafkaErrors.NONE) {
@@ -223,21 +221,21 @@ export class TopicTier {
   #stageClosed(partition: TieredPartition): void {
     for (const piece of partition.spool.pieces) {
       if (!piece.isClosed || piece.staged !== undefined || piece.staging !== undefined) continue;
-      const order = { topic: this.settings, partition: partition.partition, spool: partition.spool, signal: this.#signal };
+      const order = { topic: this.settings, partition: partition.partition, spool: partition.spool, signal: this.signal };
       // Its failure is met again by the cut, which handles it.
       this.#track(stagePiece(this.#ports, order, piece).then(ignore, ignore));
     }
   }
 
   async #run(): Promise<void> {
-    while (!this.#signal.aborted) {
+    while (!this.signal.aborted) {
       await this.#guard(() => this.#open());
       await this.#guard(() => this.#expire());
       this.#beginCuts();
       await this.#guard(() => this.#commitReady());
       await this.#reports.send();
       this.#waiters.check(this.partitions, this.#reports.waiting);
-      if (!this.#signal.aborted) await this.#wakeup.wait(this.#nextLookMs(), this.#signal);
+      if (!this.signal.aborted) await this.#wakeup.wait(this.#nextLookMs(), this.signal);
     }
   }
 
@@ -246,7 +244,7 @@ export class TopicTier {
     try {
       await step();
     } catch (error) {
-      if (this.#signal.aborted) return;
+      if (this.signal.aborted) return;
       this.failures++;
       this.#logger.error('a step of tiering failed', { error });
       this.#openAtMs = this.#commitAtMs = this.#ports.clock.monotonicMs() + this.#ports.settings.retry.firstMs;
@@ -279,7 +277,7 @@ export class TopicTier {
     try {
       // First the table, then the log's end: so an end below a boundary is none that has merely grown since.
       const snapshot = await this.refresh();
-      const states = await describePartitions(this.#ports, this, this.#signal);
+      const states = await describePartitions(this.#ports, this, this.signal);
       for (const partition of opening) {
         const state = states.find((candidate) => candidate.partition === partition.partition);
         if (state !== undefined && partition.phase === 'opening') this.#openPartition(partition, state, snapshot);
@@ -291,7 +289,7 @@ export class TopicTier {
           : clock.monotonicMs() + backoffMs(settings.retry, Math.max(1, ...stillOpening.map((p) => p.failures)), random);
       if (opening.some((p) => p.isFollowed)) this.#onFetchable();
     } catch (error) {
-      if (this.#signal.aborted) return;
+      if (this.signal.aborted) return;
       const pauses = opening.map((p) => this.#noteFailure(p, toLakeError(error), 'a partition could not be opened'));
       this.#openAtMs = clock.monotonicMs() + Math.max(...pauses);
     }
@@ -336,7 +334,7 @@ export class TopicTier {
   async refresh(): Promise<TableSnapshot> {
     return this.#refreshes.run('table', async () => {
       const { clock, settings } = this.#ports;
-      const snapshot = await withDeadline(`loading the table of ${this.name}`, settings.bucketTimeoutMs, clock, this.#signal, (signal) =>
+      const snapshot = await withDeadline(`loading the table of ${this.name}`, settings.bucketTimeoutMs, clock, this.signal, (signal) =>
         this.table.load(signal),
       );
       this.adopt(snapshot);
@@ -399,7 +397,7 @@ export class TopicTier {
 
   async #cut(partition: TieredPartition): Promise<void> {
     const abort = new AbortController();
-    const signal = AbortSignal.any([this.#signal, abort.signal]);
+    const signal = AbortSignal.any([this.signal, abort.signal]);
     partition.cutBegan(abort);
     try {
       const prepared = await this.#ports.cutSlots.run(async () => {
@@ -430,7 +428,7 @@ export class TopicTier {
       if (prepared === null) this.#rewind(partition);
       else partition.verified(prepared, this.#ports.clock.monotonicMs());
     } catch (error) {
-      if (partition.cutAbort !== abort || this.#signal.aborted) return;
+      if (partition.cutAbort !== abort || this.signal.aborted) return;
       partition.cutFailed();
       const pause = this.#noteFailure(partition, toLakeError(error), 'a cut failed and is tried again');
       partition.retryAtMs = this.#ports.clock.monotonicMs() + pause;
@@ -456,12 +454,12 @@ export class TopicTier {
     const pending = this.#pending;
     if (pending === undefined || clock.monotonicMs() < this.#commitAtMs) return;
     try {
-      const snapshot = await withDeadline(`commit to ${this.name}`, settings.bucketTimeoutMs, clock, this.#signal, (signal) =>
+      const snapshot = await withDeadline(`commit to ${this.name}`, settings.bucketTimeoutMs, clock, this.signal, (signal) =>
         this.table.commit(pending.change, signal),
       );
       this.#settle(pending, snapshot);
     } catch (error) {
-      if (this.#signal.aborted) return;
+      if (this.signal.aborted) return;
       if (isLakeError(error, 'commit-stale')) {
         counters.commitsLost++;
         await this.#decideAgain(pending, error);
@@ -552,7 +550,7 @@ export class TopicTier {
     try {
       snapshot = await this.refresh();
     } catch (error) {
-      if (this.#signal.aborted) return;
+      if (this.signal.aborted) return;
       // Nothing is decided: the same commit is tried again, and found stale again.
       this.#commitAtMs = this.#ports.clock.monotonicMs() + this.#ports.settings.retry.firstMs;
       this.#logger.warn('the table could not be loaded after a lost commit', { error });
@@ -575,7 +573,7 @@ export class TopicTier {
     const { clock, settings, broker } = this.#ports;
     if (!this.#isTiered) return boundaryMoves(await this.refresh());
     const ids = [...this.partitions.keys()];
-    const either = AbortSignal.any([this.#signal, signal]);
+    const either = AbortSignal.any([this.signal, signal]);
     const { partitions } = await withDeadline('broker.flush', settings.brokerTimeoutMs, clock, either, (inner) =>
       broker.call(
         'broker.flush',

@@ -3,8 +3,8 @@
  * head, old snapshots expire, what nobody needs is swept. One thing at a time in the whole daemon, within a budget of bytes a round, and
  * never while a cut waits for its turn.
  */
-import { backoffMs, isLakeError, type LakeError, type PartitionId, toLakeError, type TopicId } from '../kernel/index.js';
-import { type ColdFile, filesOfPartition, type PartitionCold, type TableChange, type TableSnapshot } from '../lake/index.js';
+import { backoffMs, isLakeError, type LakeError, type PartitionId, retry, type TopicId } from '../kernel/index.js';
+import { type ColdFile, filesOfPartition, logStartOf, type PartitionCold, type TableChange, type TableSnapshot } from '../lake/index.js';
 import type { LocalCache } from '../objects/index.js';
 import { chooseMerge } from './compaction.js';
 import { Wakeup, withDeadline } from './deadline.js';
@@ -54,7 +54,7 @@ export class Upkeep {
     this.#wakeup = new Wakeup(ports.clock);
   }
 
-  /** A log start has moved, or the daemon stops. */
+  /** The daemon stops. */
   wake(): void {
     this.#wakeup.wake();
   }
@@ -185,14 +185,13 @@ export class Upkeep {
     const { counters, logger, settings } = this.#ports;
     const [first] = inputs;
     if (first === undefined) return 0;
-    const logStartOffset = snapshot.partitions.find((p) => p.partition === first.partition)?.logStartOffset ?? 0;
     try {
       const prepared = await prepareRewrite(this.#ports, this.#cache, {
         tablePrefix: topic.table.prefix,
         topic: topic.settings,
         columns: snapshot.columns,
         inputs,
-        logStartOffset,
+        logStartOffset: logStartOf(snapshot.partitions, first.partition),
         rawBytesMax: topic.settings.fileBytes * rawBytesSlack,
         signal: topic.signal,
       });
@@ -242,18 +241,11 @@ export class Upkeep {
     const nowMs = clock.nowMs();
     const expireBeforeMs = nowMs - topic.settings.snapshotMaxAgeMs;
     const change: TableChange = { commitId: random.uuid(), moves: [], columns: [], expireBeforeMs, nowMs, ...what };
-    for (let attempt = 1; ; attempt++) {
-      try {
-        const committed = await withDeadline(`upkeep of ${topic.name}`, settings.bucketTimeoutMs, clock, topic.signal, (signal) =>
-          topic.table.commit(change, signal),
-        );
-        topic.adopt(committed);
-        return;
-      } catch (error) {
-        if (attempt === commitTries || !toLakeError(error).retriable || topic.signal.aborted) throw error;
-        await clock.sleep(backoffMs(settings.retry, attempt, random), topic.signal);
-      }
-    }
+    const commit = (): Promise<TableSnapshot> =>
+      withDeadline(`upkeep of ${topic.name}`, settings.bucketTimeoutMs, clock, topic.signal, (signal) =>
+        topic.table.commit(change, signal),
+      );
+    topic.adopt(await retry(commit, { ...settings.retry, tries: commitTries }, this.#ports, topic.signal));
   }
 
   async #sweep(topic: TopicTier, state: TopicUpkeep): Promise<void> {

@@ -88,15 +88,15 @@ function inflate(codec: CompressionCodec, bytes: Buffer, decode: () => Buffer): 
     return decode();
   } catch (error) {
     if (isLakeError(error)) throw error;
-    throw corrupt(codec, error instanceof Error ? error.message : String(error), bytes.length, error);
+    throw corruptData(codec, error instanceof Error ? error.message : String(error), bytes.length, error);
   }
 }
 
-function corrupt(codec: CompressionCodec, what: string, compressedBytes: number, cause?: unknown): LakeError {
+export function corruptData(codec: CompressionCodec, what: string, compressedBytes: number, cause?: unknown): LakeError {
   return new LakeError('batch-corrupt', `${codec} data cannot be inflated: ${what}`, { facts: { codec, compressedBytes }, cause });
 }
 
-function assertWithin(codec: CompressionCodec, inflatedBytes: number, maxBytes: number, compressedBytes: number): void {
+export function assertWithin(codec: CompressionCodec, inflatedBytes: number, maxBytes: number, compressedBytes: number): void {
   if (inflatedBytes > maxBytes) {
     throw new LakeError('decompression-bound', `${codec} data of ${compressedBytes} bytes would inflate beyond ${maxBytes} bytes`, {
       hint: 'Produce smaller batches.',
@@ -145,10 +145,10 @@ function unsnap(bytes: Buffer, maxBytes: number): Buffer {
       at += xerialHeaderBytes;
       continue;
     }
-    if (at + 4 > bytes.length) throw corrupt('snappy', `a block's length is cut off at ${at}`, bytes.length);
+    if (at + 4 > bytes.length) throw corruptData('snappy', `a block's length is cut off at ${at}`, bytes.length);
     const blockAt = at + 4;
     const end = blockAt + bytes.readUInt32BE(at);
-    if (end > bytes.length) throw corrupt('snappy', `the block at ${at} reaches beyond the end`, bytes.length);
+    if (end > bytes.length) throw corruptData('snappy', `the block at ${at} reaches beyond the end`, bytes.length);
     inflatedBytes += snappyBlockBytes(bytes, blockAt, end);
     assertWithin('snappy', inflatedBytes, maxBytes, bytes.length);
     blocks.push({ at: blockAt, end });
@@ -174,7 +174,7 @@ function snappyBlockBytes(bytes: Buffer, at: number, end: number): number {
     length += (byte & 0x7f) * 2 ** (7 * i);
     if (byte < 0x80) return length;
   }
-  throw corrupt('snappy', 'a block does not begin with its length', bytes.length);
+  throw corruptData('snappy', 'a block does not begin with its length', bytes.length);
 }
 
 // lz4 frame format 1.6: magic, FLG, BD, [content size u64], [dictionary id u32], header checksum,
@@ -184,7 +184,7 @@ const lz4Magic = 0x184d2204;
 
 /** Establishes what one frame inflates to and answers where it ends. */
 function checkLz4Frame(bytes: Buffer, maxBytes: number): number {
-  if (bytes.length < 7 || bytes.readUInt32LE(0) !== lz4Magic) throw corrupt('lz4', 'there is no frame', bytes.length);
+  if (bytes.length < 7 || bytes.readUInt32LE(0) !== lz4Magic) throw corruptData('lz4', 'there is no frame', bytes.length);
   const flags = bytes[4] as number;
   const blockBytesMax = 2 ** (8 + 2 * (((bytes[5] as number) >> 4) & 7));
   const hasBlockChecksums = (flags & 0x10) !== 0;
@@ -192,22 +192,22 @@ function checkLz4Frame(bytes: Buffer, maxBytes: number): number {
   const hasContentChecksum = (flags & 0x04) !== 0;
   const hasDictionaryId = (flags & 0x01) !== 0;
   if (flags >> 6 !== 1 || blockBytesMax < 64 * KiB || hasDictionaryId)
-    throw corrupt('lz4', 'the frame header is not one of ours', bytes.length);
+    throw corruptData('lz4', 'the frame header is not one of ours', bytes.length);
   const blocksAt = 6 + (hasContentSize ? 8 : 0) + 1;
   if (hasContentSize) {
-    if (bytes.length < blocksAt) throw corrupt('lz4', 'the frame header is cut off', bytes.length);
+    if (bytes.length < blocksAt) throw corruptData('lz4', 'the frame header is cut off', bytes.length);
     assertWithin('lz4', bytes.readUInt32LE(6) + bytes.readUInt32LE(10) * 2 ** 32, maxBytes, bytes.length);
   }
   const walk = (isExact: boolean): { end: number; inflatedBytes: number } => {
     let at = blocksAt;
     let inflatedBytes = 0;
     for (;;) {
-      if (at + 4 > bytes.length) throw corrupt('lz4', `a block's size is cut off at ${at}`, bytes.length);
+      if (at + 4 > bytes.length) throw corruptData('lz4', `a block's size is cut off at ${at}`, bytes.length);
       const word = bytes.readUInt32LE(at);
       at += 4;
       if (word === 0) break;
       const size = word & 0x7fffffff;
-      if (at + size > bytes.length) throw corrupt('lz4', `the block at ${at} reaches beyond the end`, bytes.length);
+      if (at + size > bytes.length) throw corruptData('lz4', `the block at ${at} reaches beyond the end`, bytes.length);
       if (word >>> 31 === 1) inflatedBytes += size;
       // A byte of a compressed block stands for at most 255 bytes of output.
       else inflatedBytes += isExact ? lz4BlockBytes(bytes, at, at + size) : Math.min(blockBytesMax, size * 255);
@@ -259,7 +259,7 @@ function checkZstdFrames(bytes: Buffer, maxBytes: number): void {
   do {
     if (at + 8 <= bytes.length && (bytes.readUInt32LE(at) & 0xfffffff0) >>> 0 === zstdSkippableMagic) {
       at += 8 + bytes.readUInt32LE(at + 4);
-      if (at > bytes.length) throw corrupt('zstd', 'a skippable frame reaches beyond the end', bytes.length);
+      if (at > bytes.length) throw corruptData('zstd', 'a skippable frame reaches beyond the end', bytes.length);
       continue;
     }
     const frame = measureZstdFrame(bytes, at);
@@ -281,7 +281,7 @@ interface ZstdFrame {
 }
 
 function measureZstdFrame(bytes: Buffer, frameAt: number): ZstdFrame {
-  if (frameAt + 6 > bytes.length || bytes.readUInt32LE(frameAt) !== zstdMagic) throw corrupt('zstd', 'there is no frame', bytes.length);
+  if (frameAt + 6 > bytes.length || bytes.readUInt32LE(frameAt) !== zstdMagic) throw corruptData('zstd', 'there is no frame', bytes.length);
   const descriptor = bytes[frameAt + 4] as number;
   const isSingleSegment = (descriptor & 0x20) !== 0;
   const contentSizeFlag = descriptor >> 6;
@@ -289,7 +289,7 @@ function measureZstdFrame(bytes: Buffer, frameAt: number): ZstdFrame {
   const windowAt = frameAt + 5;
   const contentSizeAt = windowAt + (isSingleSegment ? 0 : 1) + ([0, 1, 2, 4][descriptor & 3] as number);
   let at = contentSizeAt + contentSizeBytes;
-  if (at > bytes.length) throw corrupt('zstd', 'the frame header is cut off', bytes.length);
+  if (at > bytes.length) throw corruptData('zstd', 'the frame header is cut off', bytes.length);
   let contentBytes: number | undefined;
   if (contentSizeBytes === 8) contentBytes = bytes.readUInt32LE(contentSizeAt) + bytes.readUInt32LE(contentSizeAt + 4) * 2 ** 32;
   else if (contentSizeBytes > 0) contentBytes = bytes.readUIntLE(contentSizeAt, contentSizeBytes) + (contentSizeBytes === 2 ? 256 : 0);
@@ -300,17 +300,17 @@ function measureZstdFrame(bytes: Buffer, frameAt: number): ZstdFrame {
   let blocks = 0;
   let blocksBytes = 0;
   for (let isLast = false; !isLast; blocks++) {
-    if (at + 3 > bytes.length) throw corrupt('zstd', `a block header is cut off at ${at}`, bytes.length);
+    if (at + 3 > bytes.length) throw corruptData('zstd', `a block header is cut off at ${at}`, bytes.length);
     const header = bytes.readUIntLE(at, 3);
     const kind = (header >> 1) & 3;
     const size = header >> 3;
     isLast = (header & 1) === 1;
-    if (kind === 3 || size > zstdBlockBytesMax) throw corrupt('zstd', `the block at ${at} is of no known kind or size`, bytes.length);
+    if (kind === 3 || size > zstdBlockBytesMax) throw corruptData('zstd', `the block at ${at} is of no known kind or size`, bytes.length);
     blocksBytes += kind === 2 ? blockBytesMax : size;
     at += 3 + (kind === 1 ? 1 : size);
   }
   at += (descriptor & 0x04) === 0 ? 0 : 4;
-  if (at > bytes.length) throw corrupt('zstd', 'the last block is cut off', bytes.length);
+  if (at > bytes.length) throw corruptData('zstd', 'the last block is cut off', bytes.length);
   return { end: at, blocks, blocksBytes, contentBytes };
 }
 

@@ -3,7 +3,8 @@
  * batches of half a megabyte the system's work for that memory is three times the inflating.
  * Source: "LZ4 Frame Format" 1.6, "LZ4 Block Format".
  */
-import { KiB, LakeError, MiB } from '../kernel/index.js';
+import { KiB, MiB } from '../kernel/index.js';
+import { assertWithin, corruptData } from './compression.js';
 
 const magic = 0x184d2204;
 const matchBytesMin = 4;
@@ -32,12 +33,12 @@ export class Lz4Room {
     let from = 6 + ((flags & 0x08) === 0 ? 0 : 8) + 1;
     let to = 0;
     for (;;) {
-      if (from + 4 > frame.length) throw corrupt(`a block's size is cut off at ${from}`);
+      if (from + 4 > frame.length) throw corruptData('lz4', `a block's size is cut off at ${from}`, frame.length);
       const word = frame.readUInt32LE(from);
       from += 4;
       if (word === 0) break;
       const end = from + (word & 0x7fffffff);
-      if (end > frame.length) throw corrupt(`the block at ${from} reaches beyond the end`);
+      if (end > frame.length) throw corruptData('lz4', `the block at ${from} reaches beyond the end`, frame.length);
       const isStored = word >>> 31 === 1;
       this.#makeRoom(to, to + (isStored ? end - from : blockBytesMax));
       if (isStored) {
@@ -46,12 +47,7 @@ export class Lz4Room {
       } else {
         to = inflateBlock(frame, source, from, end, this.#bytes, this.#view, to, to + blockBytesMax);
       }
-      if (to > maxBytes) {
-        throw new LakeError('decompression-bound', `lz4 data of ${frame.length} bytes would inflate beyond ${maxBytes} bytes`, {
-          hint: 'Produce smaller batches.',
-          facts: { codec: 'lz4', compressedBytes: frame.length, maxBytes },
-        });
-      }
+      assertWithin('lz4', to, maxBytes, frame.length);
       from = end;
     }
     return this.#bytes.subarray(0, to);
@@ -65,10 +61,6 @@ export class Lz4Room {
     this.#bytes = wider;
     this.#view = new DataView(wider.buffer);
   }
-}
-
-function corrupt(what: string): LakeError {
-  return new LakeError('batch-corrupt', `lz4 data cannot be inflated: ${what}`, { facts: { codec: 'lz4' } });
 }
 
 /** One compressed block into `out` from `to` on, at most up to `limit`, behind which is room for a word; answers where it ends. */
@@ -91,13 +83,13 @@ function inflateBlock(
     if (literals === 15) {
       let more = 255;
       while (more === 255) {
-        if (at >= end) throw corrupt('a length is cut off');
+        if (at >= end) throw corruptData('lz4', 'a length is cut off', source.length);
         more = source[at++] as number;
         literals += more;
       }
     }
     const literalsEnd = p + literals;
-    if (at + literals > end || literalsEnd > limit) throw corrupt('literals reach beyond the block');
+    if (at + literals > end || literalsEnd > limit) throw corruptData('lz4', 'literals reach beyond the block', source.length);
     if (literals <= loopBytesMax && at + literals <= lastWordAt) {
       let q = at;
       for (; p < literalsEnd; p += wordBytes, q += wordBytes) outView.setInt32(p, sourceView.getInt32(q, true), true);
@@ -108,21 +100,21 @@ function inflateBlock(
     p = literalsEnd;
     // The last sequence has literals only.
     if (at === end) return p;
-    if (at + 2 > end) throw corrupt('an offset is cut off');
+    if (at + 2 > end) throw corruptData('lz4', 'an offset is cut off', source.length);
     const distance = (source[at] as number) | ((source[at + 1] as number) << 8);
     at += 2;
     let length = token & 15;
     if (length === 15) {
       let more = 255;
       while (more === 255) {
-        if (at >= end) throw corrupt('a length is cut off');
+        if (at >= end) throw corruptData('lz4', 'a length is cut off', source.length);
         more = source[at++] as number;
         length += more;
       }
     }
     const matchEnd = p + length + matchBytesMin;
     let q = p - distance;
-    if (distance === 0 || q < 0 || matchEnd > limit) throw corrupt('a match reaches outside');
+    if (distance === 0 || q < 0 || matchEnd > limit) throw corruptData('lz4', 'a match reaches outside', source.length);
     if (distance < wordBytes) for (; p < matchEnd; p++, q++) out[p] = out[q] as number;
     else if (length <= loopBytesMax || q + length + matchBytesMin > p) {
       for (; p < matchEnd; p += wordBytes, q += wordBytes) outView.setInt32(p, outView.getInt32(q, true), true);
@@ -131,5 +123,5 @@ function inflateBlock(
     }
     p = matchEnd;
   }
-  throw corrupt('a block ends within a sequence');
+  throw corruptData('lz4', 'a block ends within a sequence', source.length);
 }

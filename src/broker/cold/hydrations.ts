@@ -6,7 +6,7 @@
  *                  │ nobody has asked again for a while        │ failed: the partition rests, whoever waits asks again
  *                  ▼                                           ▼
  */
-import { type Clock, isLakeError, LakeError, MiB, type Offset } from '../../kernel/index.js';
+import { abortable, type Clock, isLakeError, LakeError, MiB, type Offset } from '../../kernel/index.js';
 import type { PartitionLog } from '../../log/index.js';
 import type { Logger } from '../../telemetry/index.js';
 import type { ColdTier } from '../cold-tier.js';
@@ -262,7 +262,8 @@ export class Hydrations {
       signal,
     );
     try {
-      await orAborted(hydrated, signal);
+      // A cold side that does not hear the signal is not waited for.
+      await abortable(hydrated, signal, () => new LakeError('cancelled', 'the hydration was given up'));
     } finally {
       // What has arrived is whole batches in order, and stays.
       writer.close();
@@ -289,16 +290,6 @@ function mayBring({ fromOffset, nextOffset, endOffset, bytes }: Hydration, offse
   if (endOffset !== undefined) return offset < endOffset;
   const reach = bytes === 0 ? Number.POSITIVE_INFINITY : ((nextOffset - fromOffset) * wantedBytes * reachSlack) / bytes;
   return offset < fromOffset + reach;
-}
-
-/** A cold side that does not hear the signal is not waited for. */
-function orAborted(work: Promise<unknown>, signal: AbortSignal): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(new LakeError('cancelled', 'the hydration was given up'));
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }
 
 function keyOf(log: PartitionLog): string {

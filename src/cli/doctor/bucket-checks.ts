@@ -9,7 +9,6 @@ const skewWarnMs = 30 * secondMs;
 
 export interface BucketView {
   readonly findings: readonly Finding[];
-  readonly isReachable: boolean;
   /** Whose it is; `undefined` where nobody has claimed it, or it cannot be told. */
   readonly clusterId: ClusterId | undefined;
 }
@@ -22,7 +21,7 @@ export async function bucketChecks(store: ObjectStore, cluster: string | undefin
     isReachable = true;
     return ok('bucket', `${store.url} answers`);
   });
-  if (!isReachable) return { findings: reached, isReachable, clusterId };
+  if (!isReachable) return { findings: reached, clusterId };
   const identity = await checked('identity', async () => {
     const found = await readIdentity(store);
     clusterId = found?.clusterId;
@@ -38,7 +37,7 @@ export async function bucketChecks(store: ObjectStore, cluster: string | undefin
         })),
       ]
     : [];
-  return { findings: [...reached, ...identity, ...writes], isReachable, clusterId };
+  return { findings: [...reached, ...identity, ...writes], clusterId };
 }
 
 function identityFinding(url: string, bucketCluster: string | undefined, cluster: string | undefined): Finding {

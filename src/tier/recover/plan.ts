@@ -13,6 +13,7 @@ import {
   type TopicId,
   type TopicName,
 } from '../../kernel/index.js';
+import { boundaryOf } from '../../lake/index.js';
 import type { BucketContents, FoundTable } from './bucket-contents.js';
 import { openingOf, type PartitionFacts, type PartitionOpening } from './opening.js';
 
@@ -124,7 +125,7 @@ export function planRecovery(contents: BucketContents, options: PlanOptions): Re
 /** A table that is behind what its broker knew to be committed has lost commits, or is another one. */
 function requireWhole(topic: NotedTopic, table: FoundTable | undefined, options: PlanOptions, remarks: string[]): void {
   for (const [partition, noted] of topic.partitions.entries()) {
-    const boundary = table?.partitions.find((candidate) => candidate.partition === partition)?.boundary ?? 0;
+    const boundary = boundaryOf(table?.partitions ?? [], partition);
     if (boundary >= noted.boundary) continue;
     const what =
       table === undefined

@@ -149,7 +149,8 @@ function fetchRequest(partitions: readonly FetchPartition[], options: FetchOptio
   };
 }
 
-function fetchedPartitions(answer: FetchResponse): FetchedPartition[] {
+/** The partitions of an answer, in its order. */
+export function fetchedPartitions(answer: FetchResponse): FetchedPartition[] {
   return answer.responses.flatMap((topic) =>
     topic.partitions.map((partition) => ({
       topicId: topic.topicId,

@@ -8,15 +8,15 @@ import {
   type ColdFile,
   filesOfPartition,
   logStartOf,
-  openTopicTable,
   partitionsProperty,
   type TableChange,
   type TableSnapshot,
   type TopicTable,
 } from '../../src/lake/index.js';
 import { parsePartitions } from '../../src/lake/partition-vector.js';
-import { answerLost, faultyStore, type ObjectStore, unavailable } from '../../src/objects/index.js';
-import { change, cluster, coldFile, id, memoryStore, openTable, rewrite, topic } from '../unit/lake/table-fixture.js';
+import type { ObjectStore } from '../../src/objects/index.js';
+import { faults, unreliable, until, writerOf } from './unreliable-table.js';
+import { change, coldFile, memoryStore, openTable, rewrite } from '../unit/lake/table-fixture.js';
 
 const partitions = [0, 1, 2];
 
@@ -35,34 +35,6 @@ const step: fc.Arbitrary<Step> = fc.record({
   at: fc.double({ min: 0, max: 1, noNaN: true }),
   length: fc.integer({ min: 1, max: 20 }),
 });
-const faults = fc.array(fc.constantFrom('fine', 'fine', 'fine', 'refused', 'lost'), { maxLength: 120 });
-
-function unreliable(inner: ObjectStore, plan: readonly string[]): ObjectStore {
-  return faultyStore(inner, {
-    before: (call) => {
-      if (plan[call.index] === 'refused') throw unavailable(call);
-    },
-    after: (call) => {
-      if (plan[call.index] === 'lost') throw answerLost(call);
-    },
-  });
-}
-
-function writerOf(store: ObjectStore): TopicTable {
-  const clock = { ...systemClock, sleep: () => new Promise<void>((resolve) => setImmediate(resolve)) };
-  return openTopicTable(store, { topic, topicId: id, clusterId: cluster }, { clock, random: systemRandom });
-}
-
-const until = async <T>(work: () => Promise<T>): Promise<T> => {
-  for (;;) {
-    try {
-      return await work();
-    } catch (error) {
-      if (!isLakeError(error, 'store-unavailable', 'commit-lost')) throw error;
-    }
-  }
-};
-
 /** The offsets that have a row in each object ever made: what the objects would hold. */
 class Contents {
   readonly #byKey = new Map<string, readonly number[]>();

@@ -3,11 +3,11 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { assignColumns } from '../../src/columns/index.js';
 import { parseTableMetadata } from '../../src/iceberg/index.js';
-import { isLakeError, systemClock, systemRandom } from '../../src/kernel/index.js';
-import { boundaryOf, openTopicTable, partitionsProperty, type TableChange, type TopicTable } from '../../src/lake/index.js';
+import { isLakeError } from '../../src/kernel/index.js';
+import { boundaryOf, partitionsProperty, type TableChange, type TopicTable } from '../../src/lake/index.js';
 import { parsePartitions } from '../../src/lake/partition-vector.js';
-import { answerLost, faultyStore, type ObjectStore, unavailable } from '../../src/objects/index.js';
-import { change, cluster, id, memoryStore, move, openTable, topic } from '../unit/lake/table-fixture.js';
+import { faults, unreliable, until, writerOf } from './unreliable-table.js';
+import { change, id, memoryStore, move, openTable, topic } from '../unit/lake/table-fixture.js';
 
 interface Step {
   readonly writer: number;
@@ -25,36 +25,8 @@ const step: fc.Arbitrary<Step> = fc.record({
   field: fc.constantFrom('a', 'b', 'c', 'A'),
 });
 
-/** Whether the n-th request fails, and how. */
-const faults = fc.array(fc.constantFrom('fine', 'fine', 'fine', 'refused', 'lost'), { maxLength: 120 });
-
-function unreliable(inner: ObjectStore, plan: readonly string[]): ObjectStore {
-  return faultyStore(inner, {
-    before: (call) => {
-      if (plan[call.index] === 'refused') throw unavailable(call);
-    },
-    after: (call) => {
-      if (plan[call.index] === 'lost') throw answerLost(call);
-    },
-  });
-}
-
-function writerOf(store: ObjectStore): TopicTable {
-  const clock = { ...systemClock, sleep: () => new Promise<void>((resolve) => setImmediate(resolve)) };
-  return openTopicTable(store, { topic, topicId: id, clusterId: cluster }, { clock, random: systemRandom });
-}
-
 /** Commits one change from what the writer knows; resolves to it if the table took it. */
 async function attempt(table: TopicTable, { partitions, length, isEmpty, field }: Step): Promise<TableChange | null> {
-  const until = async <T>(work: () => Promise<T>): Promise<T> => {
-    for (;;) {
-      try {
-        return await work();
-      } catch (error) {
-        if (!isLakeError(error, 'store-unavailable', 'commit-lost')) throw error;
-      }
-    }
-  };
   const known = table.snapshot ?? (await until(() => table.load()));
   const columns = assignColumns(known.columns, [{ name: field, kind: 'long' }]);
   const moves = partitions.map((partition) => {

@@ -1,5 +1,11 @@
 /** Kafka requests in the simulated world: real frames, decoded and answered by the broker's own handlers. */
-import type { FetchedPartition, FetchOptions, FetchPartition, LogReader } from '../../src/client/index.js';
+import {
+  type FetchedPartition,
+  fetchedPartitions,
+  type FetchOptions,
+  type FetchPartition,
+  type LogReader,
+} from '../../src/client/index.js';
 import type { Handler } from '../../src/broker/handlers/handler.js';
 import { noAnswer } from '../../src/broker/handlers/handler.js';
 import { LakeError } from '../../src/kernel/index.js';
@@ -138,16 +144,5 @@ export async function fetchFrom(
     },
     options.signal,
   );
-  return answer.responses.flatMap((topic) =>
-    topic.partitions.map((partition) => ({
-      topicId: topic.topicId,
-      partition: partition.partitionIndex,
-      errorCode: partition.errorCode,
-      records: partition.records ?? noRecords,
-      highWatermark: partition.highWatermark,
-      lastStableOffset: partition.lastStableOffset,
-      logStartOffset: partition.logStartOffset,
-      abortedTransactions: partition.abortedTransactions ?? [],
-    })),
-  );
+  return fetchedPartitions(answer);
 }

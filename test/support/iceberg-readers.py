@@ -8,10 +8,10 @@ Usage: iceberg-readers.py REQUEST, where REQUEST is JSON:
 Needs: pyiceberg, pyarrow, duckdb==1.5.5 with the wheels duckdb-extension-avro, -httpfs and -iceberg of the same version.
 """
 
-import importlib
 import json
-import pathlib
 import sys
+
+from duckdb_iceberg import duckdb_connection
 
 
 def pyiceberg_reader(location, metadata, s3, aggregates):
@@ -48,26 +48,7 @@ def pyiceberg_reader(location, metadata, s3, aggregates):
 
 
 def duckdb_reader(location, metadata, s3, aggregates):
-    import duckdb
-
-    connection = duckdb.connect(
-        config={
-            "allow_unsigned_extensions": "true",
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-        }
-    )
-    for extension in ("avro", "httpfs", "iceberg"):
-        module = importlib.import_module(f"duckdb_extension_{extension}")
-        found = sorted(pathlib.Path(module.__file__).parent.rglob(f"{extension}.duckdb_extension"))
-        connection.execute(f"LOAD '{found[0]}'")
-    connection.execute("SET TimeZone = 'UTC'")
-    if s3 is not None:
-        endpoint = s3["endpoint"].removeprefix("http://")
-        connection.execute(
-            f"""CREATE SECRET (TYPE s3, KEY_ID '{s3["accessKey"]}', SECRET '{s3["secretKey"]}', REGION '{s3["region"]}',
-            ENDPOINT '{endpoint}', URL_STYLE 'path', USE_SSL false)"""
-        )
+    connection = duckdb_connection(s3)
     table = connection.execute("SELECT * FROM iceberg_scan($1)", [location]).fetch_arrow_table()
     items = "".join(f', {function}("{column}")' for column, function in aggregates)
     grouped = connection.execute(

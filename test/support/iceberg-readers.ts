@@ -35,6 +35,8 @@ export interface ReaderAnswer {
 export type ReaderName = 'pyiceberg' | 'duckdb';
 
 export async function readIceberg(request: ReadRequest): Promise<Record<ReaderName, ReaderAnswer>> {
-  const { stdout } = await promisify(execFile)(readersPython.path ?? '', [script, JSON.stringify(request)], { maxBuffer: answerBytesMax });
+  const { stdout } = await promisify(execFile)(readersPython.path ?? '', ['-B', script, JSON.stringify(request)], {
+    maxBuffer: answerBytesMax,
+  });
   return JSON.parse(stdout) as Record<ReaderName, ReaderAnswer>;
 }

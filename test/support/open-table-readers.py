@@ -12,12 +12,13 @@ The sum is there where it is asked for. Each reader computes with its own engine
 """
 
 import datetime
-import importlib
 import json
 import math
 import os
 import pathlib
 import sys
+
+from duckdb_iceberg import duckdb_connection
 
 UTC = datetime.timezone.utc
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=UTC)
@@ -228,30 +229,6 @@ class DuckDb(Dialect):
 
     def shown(self, kind, expression):
         return f"epoch_ms({expression})" if kind == "time" else expression
-
-
-def duckdb_connection(s3):
-    import duckdb
-
-    connection = duckdb.connect(
-        config={
-            "allow_unsigned_extensions": "true",
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-        }
-    )
-    for extension in ("avro", "httpfs", "iceberg"):
-        module = importlib.import_module(f"duckdb_extension_{extension}")
-        found = sorted(pathlib.Path(module.__file__).parent.rglob(f"{extension}.duckdb_extension"))
-        connection.execute(f"LOAD '{found[0]}'")
-    connection.execute("SET TimeZone = 'UTC'")
-    if s3 is not None:
-        endpoint = s3["endpoint"].removeprefix("http://")
-        connection.execute(
-            f"""CREATE SECRET (TYPE s3, KEY_ID '{s3["accessKey"]}', SECRET '{s3["secretKey"]}', REGION '{s3["region"]}',
-            ENDPOINT '{endpoint}', URL_STYLE 'path', USE_SSL false)"""
-        )
-    return connection
 
 
 def duckdb_answer(connection, source, state):

@@ -203,7 +203,7 @@ export async function askReader(reader: string, states: readonly TableState[], p
     s3: s3 === undefined ? null : { endpoint: s3.endpoint, accessKey: s3.accessKey, secretKey: s3.secretKey, region: 'us-east-1' },
     states: states.map(({ expected: _expected, ...state }) => state),
   };
-  const child = spawn(place.python, [script, reader], {
+  const child = spawn(place.python, ['-B', script, reader], {
     stdio: ['pipe', 'pipe', 'pipe'],
     timeout: readerDeadlineMs,
     killSignal: 'SIGKILL',

@@ -1,24 +1,16 @@
 // The daemon keeps in the bucket what a restore needs, soon and without a request when nothing changes.
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { NotedGroup } from '../../../src/control/index.js';
 import { systemClock } from '../../../src/kernel/index.js';
 import { type ClusterState, clusterStateKey, findClusterState, writeClusterState } from '../../../src/lake/index.js';
 import { faultyStore, MemoryStore, type ObjectStore, unavailable } from '../../../src/objects/index.js';
 import { SimBroker } from '../../support/sim-broker.js';
-import { records, type Running, startDaemon, until } from './daemon-fixture.js';
+import { records, type Running, startingDaemons, until } from './daemon-fixture.js';
 
-const running: Running[] = [];
-afterEach(async () => {
-  await Promise.all(running.splice(0).map((one) => one.close()));
-});
-async function start(
-  broker: SimBroker,
-  store: ObjectStore,
-  settings: { stateLookMs?: number; stateWriteMs?: number } = {},
-): Promise<Running> {
-  const one = await startDaemon(broker, store, { settings: { stateLookMs: 5, stateWriteMs: 20, ...settings } });
-  running.push(one);
-  return one;
+const begin = startingDaemons();
+
+function start(broker: SimBroker, store: ObjectStore, settings: { stateLookMs?: number; stateWriteMs?: number } = {}): Promise<Running> {
+  return begin(broker, store, { settings: { stateLookMs: 5, stateWriteMs: 20, ...settings } });
 }
 const memory = (): MemoryStore => new MemoryStore({ clock: systemClock });
 const current = async (store: ObjectStore): Promise<ClusterState | undefined> => (await findClusterState(store)).current?.state;
@@ -57,7 +49,6 @@ describe('the state of the cluster in the bucket', () => {
     await until(() => looks() > looksThen + 10, 'the daemon looked ten times');
     expect(calls).toHaveLength(callsThen);
     await first.close();
-    running.splice(0);
     await start(broker, store);
     const looksBefore = looks();
     await until(() => looks() > looksBefore + 10, 'the second daemon looked ten times');
@@ -81,7 +72,6 @@ describe('the state of the cluster in the bucket', () => {
     expect((await current(store))?.topics[0]?.partitions[0]?.highWatermark).toBe(3);
     broker.append('orders', 0, records(3, 2));
     await daemon.close();
-    running.splice(0);
     expect((await current(store))?.topics[0]?.partitions[0]?.highWatermark).toBe(5);
   });
 

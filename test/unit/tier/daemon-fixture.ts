@@ -3,7 +3,7 @@ import { mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect } from 'vitest';
+import { afterEach, expect } from 'vitest';
 import type { ColumnWorkers, TimeLookup } from '../../../src/columns/index.js';
 import type { ControlHandlers, ControlMethod, ControlParams, ControlResult, HydratedPart } from '../../../src/control/index.js';
 import { systemClock, systemRandom } from '../../../src/kernel/index.js';
@@ -148,6 +148,21 @@ export async function expectLakeIsLog(broker: SimBroker, store: ObjectStore, top
     expect(found).toEqual(wanted);
   }
   return snapshot;
+}
+
+/** Called once in a file: what it answers starts daemons that end with the test, if not before. */
+export function startingDaemons(): typeof startDaemon {
+  const running: Running[] = [];
+  afterEach(async () => {
+    await Promise.all(running.splice(0).map((one) => one.close()));
+  });
+  return async (...args) => {
+    const started = await startDaemon(...args);
+    let closing: Promise<void> | undefined;
+    const one: Running = { ...started, close: () => (closing ??= started.close()) };
+    running.push(one);
+    return one;
+  };
 }
 
 export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {

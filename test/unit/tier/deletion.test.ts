@@ -1,28 +1,11 @@
 // A topic that is deleted, and one that is made anew under its name, while a daemon is still at work on the old one.
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { LakeError, systemClock } from '../../../src/kernel/index.js';
 import { faultyStore, MemoryStore, type ObjectStore, type StoreCall } from '../../../src/objects/index.js';
 import { SimBroker } from '../../support/sim-broker.js';
-import { expectLakeIsLog, records, type Running, startDaemon } from './daemon-fixture.js';
+import { expectLakeIsLog, records, startingDaemons, until } from './daemon-fixture.js';
 
-const running: Running[] = [];
-afterEach(async () => {
-  for (const one of running.splice(0)) await one.close();
-});
-
-async function start(...args: Parameters<typeof startDaemon>): Promise<Running> {
-  const daemon = await startDaemon(...args);
-  running.push(daemon);
-  return daemon;
-}
-
-async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (let tries = 0; tries < 500; tries++) {
-    if (await holds()) return;
-    await systemClock.sleep(20);
-  }
-  throw new Error(`not within ten seconds: ${what}`);
-}
+const start = startingDaemons();
 
 async function keys(store: ObjectStore, prefix: string): Promise<string[]> {
   const found: string[] = [];
@@ -84,7 +67,7 @@ describe('a topic that is deleted and made anew', () => {
     await until(async () => (await keys(inner, `topics/orders/${oldId}/`)).join() === mark, 'nothing of the old topic is left');
     await sleeper.call('tier.topics-changed', {});
     await flushing;
-    await running.shift()?.close();
+    await sleeper.close();
     await expectLakeIsLog(broker, inner, 'orders');
     expect((await keys(inner, `topics/orders/${newId}/data/`)).length).toBe(1);
     expect((await keys(inner, `topics/orders/${oldId}/`)).join()).toBe(mark);
@@ -127,7 +110,6 @@ describe('a topic that is deleted and made anew', () => {
       await until(() => broker.dropped.length === 0, 'the drop');
       expect(await keys(inner, `topics/orders/${id}/`)).toEqual([`topics/orders/${id}/metadata/vacated.json`]);
       await tier.close();
-      running.pop();
     }
   });
 });

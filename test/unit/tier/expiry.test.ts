@@ -1,29 +1,13 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/kernel/index.js';
 import { boundaryOf, logStartOf } from '../../../src/lake/index.js';
 import { answerLost, faultyStore, MemoryStore, type ObjectStore, unavailable } from '../../../src/objects/index.js';
 import { SimBroker } from '../../support/sim-broker.js';
-import { loadTable, records, type Running, startDaemon } from './daemon-fixture.js';
+import { loadTable, records, type Running, startingDaemons, until } from './daemon-fixture.js';
 
 const memory = (): ObjectStore => new MemoryStore({ clock: systemClock });
-const running: Running[] = [];
-afterEach(async () => {
-  for (const one of running.splice(0)) await one.close();
-});
 
-async function start(...args: Parameters<typeof startDaemon>): Promise<Running> {
-  const daemon = await startDaemon(...args);
-  running.push(daemon);
-  return daemon;
-}
-
-async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (let tries = 0; tries < 500; tries++) {
-    if (await holds()) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error(`not within ten seconds: ${what}`);
-}
+const start = startingDaemons();
 
 /** Three files of ten records each. */
 async function threeFiles(broker: SimBroker, tier: Running, config: Record<string, string> = {}): Promise<void> {
@@ -147,7 +131,6 @@ describe('retention', () => {
     await threeFiles(broker, tier, { 'retention.ms': '3600000' });
     await until(() => broker.partition('orders', 0).logStart === 30, 'all is gone');
     await tier.close();
-    running.length = 0;
     broker.partition('orders', 0).logStart = 0;
     await start(broker, store);
     await until(() => broker.partition('orders', 0).logStart === 30, 'told again');

@@ -1,19 +1,11 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/kernel/index.js';
 import { faultyStore, MemoryStore, unavailable } from '../../../src/objects/index.js';
 import { batchBaseOffset, batchLastOffset, decodeBatch, isControl, walkBatches } from '../../../src/wire/index.js';
 import { SimBroker } from '../../support/sim-broker.js';
-import { records, type Running, startDaemon, until } from './daemon-fixture.js';
+import { records, type Running, startingDaemons, until } from './daemon-fixture.js';
 
-const running: Running[] = [];
-afterEach(async () => {
-  await Promise.all(running.splice(0).map((one) => one.close()));
-});
-async function start(...args: Parameters<typeof startDaemon>): Promise<Running> {
-  const one = await startDaemon(...args);
-  running.push(one);
-  return one;
-}
+const start = startingDaemons();
 const memory = (): MemoryStore => new MemoryStore({ clock: systemClock });
 
 interface Read {

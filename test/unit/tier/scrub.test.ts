@@ -1,20 +1,15 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { ScrubbedFile } from '../../../src/control/index.js';
 import { systemClock } from '../../../src/kernel/index.js';
 import { faultyStore, MemoryStore, type ObjectStore, unavailable } from '../../../src/objects/index.js';
 import type { TierSettings } from '../../../src/tier/index.js';
 import { SimBroker } from '../../support/sim-broker.js';
-import { loadTable, records, type Running, startDaemon, until } from './daemon-fixture.js';
+import { loadTable, records, type Running, startingDaemons, until } from './daemon-fixture.js';
 
-const running: Running[] = [];
-afterEach(async () => {
-  for (const one of running.splice(0)) await one.close();
-});
+const begin = startingDaemons();
 
-async function start(broker: SimBroker, store: ObjectStore, settings: Partial<TierSettings> = {}): Promise<Running> {
-  const one = await startDaemon(broker, store, { settings });
-  running.push(one);
-  return one;
+function start(broker: SimBroker, store: ObjectStore, settings: Partial<TierSettings> = {}): Promise<Running> {
+  return begin(broker, store, { settings });
 }
 
 /** Three files of ten records in `orders`, one in `other`. */

@@ -1,21 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { isLakeError, LakeError, MiB, systemClock } from '../../../src/kernel/index.js';
 import { claimBucket } from '../../../src/lake/index.js';
 import { faultyStore, MemoryStore, type ObjectStore, unavailable } from '../../../src/objects/index.js';
 import { SimBroker } from '../../support/sim-broker.js';
 import { simFile, simWorkers } from '../../support/sim-workers.js';
-import { expectLakeIsLog, loadTable, records, type Running, startDaemon, until } from './daemon-fixture.js';
+import { expectLakeIsLog, loadTable, records, type Running, startDaemon, startingDaemons, until } from './daemon-fixture.js';
 
-const running: Running[] = [];
-afterEach(async () => {
-  await Promise.all(running.splice(0).map((one) => one.close()));
-});
-async function start(...args: Parameters<typeof startDaemon>): Promise<Running> {
-  const one = await startDaemon(...args);
-  running.push(one);
-  return one;
-}
+const start = startingDaemons();
 const memory = (): MemoryStore => new MemoryStore({ clock: systemClock });
 async function keys(store: ObjectStore, prefix = ''): Promise<string[]> {
   const found: string[] = [];

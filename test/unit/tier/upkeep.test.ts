@@ -1,22 +1,17 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { clusterId, systemClock, systemRandom, type TopicName } from '../../../src/kernel/index.js';
 import { openTopicTable, type TableChange, type TableSnapshot } from '../../../src/lake/index.js';
 import { answerLost, faultyStore, MemoryStore, type ObjectStore, unavailable } from '../../../src/objects/index.js';
 import type { TierSettings } from '../../../src/tier/index.js';
 import { SimBroker } from '../../support/sim-broker.js';
 import { simFile, simWorkers } from '../../support/sim-workers.js';
-import { expectLakeIsLog, loadTable, records, type Running, startDaemon, until } from './daemon-fixture.js';
+import { expectLakeIsLog, loadTable, records, type Running, type startDaemon, startingDaemons, until } from './daemon-fixture.js';
 
-const running: Running[] = [];
-afterEach(async () => {
-  for (const one of running.splice(0)) await one.close();
-});
+const begin = startingDaemons();
 
-async function start(broker: SimBroker, store: ObjectStore, more: Parameters<typeof startDaemon>[2] = {}): Promise<Running> {
+function start(broker: SimBroker, store: ObjectStore, more: Parameters<typeof startDaemon>[2] = {}): Promise<Running> {
   const settings: Partial<TierSettings> = { upkeepIntervalMs: 20, sweepIntervalMs: 1_000_000, ...more.settings };
-  const one = await startDaemon(broker, store, { ...more, settings });
-  running.push(one);
-  return one;
+  return begin(broker, store, { ...more, settings });
 }
 
 const memory = (): MemoryStore => new MemoryStore({ clock: systemClock });
@@ -131,7 +126,6 @@ describe('upkeep', () => {
     const first = await start(broker, inner, { settings: { upkeepIntervalMs: 1_000_000 } });
     await flushes(broker, first, 12);
     await first.close();
-    running.pop();
     let calls = 0;
     const store = faultyStore(inner, {
       before: (call) => {
@@ -155,7 +149,6 @@ describe('upkeep', () => {
     const damaged = (await loadTable(broker, store, 'orders')).files[3]?.key ?? '';
     await store.put(damaged, Buffer.from('damage'));
     await tier.close();
-    running.pop();
     const again = await start(broker, store);
     await until(async () => (await loadTable(broker, store, 'orders')).files.length < 10, 'the others are put together');
     const { files } = await loadTable(broker, store, 'orders');
@@ -181,7 +174,6 @@ describe('upkeep', () => {
     const tier = await start(broker, store, { workers, settings: { upkeepIntervalMs: 1_000_000 } });
     await flushes(broker, tier, 12);
     await tier.close();
-    running.pop();
     isHeld = true;
     for (const name of ['a', 'b', 'c', 'd']) broker.append(name, 0, records(0, 10));
     const again = await start(broker, store, { workers, settings: { cutsAtOnce: 1 } });

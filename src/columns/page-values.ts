@@ -3,7 +3,8 @@
  * indexes (RLE), integers (PLAIN, DELTA_BINARY_PACKED), lengths of byte arrays (DELTA_LENGTH_BYTE_ARRAY).
  * Source: Parquet format, Encodings.md.
  */
-import { LakeError } from '../kernel/index.js';
+import { KiB, LakeError } from '../kernel/index.js';
+import { loopBytes, loops, reserve } from './hot-loops.js';
 
 const two32 = 2 ** 32;
 /** A number of at most 64 bits takes so many bytes of seven bits. */
@@ -61,17 +62,23 @@ export function decodeRuns(bytes: Buffer, from: number, end: number, bitWidth: n
   if (filled < out.length) throw cutOff('levels or indexes');
 }
 
+/** Values unpacked in one call: whole groups of eight, so that each call begins on a byte. */
+const unpackedValuesMax = 16 * KiB;
+let unpackRoom: { readonly packedAt: number; readonly wordsAt: number } | undefined;
+
 /** Bit-packed values of at most 32 bits, from `filled` up to `runEnd`. */
 function unpack(bytes: Buffer, at: number, bitWidth: number, out: Uint8Array | Int32Array, filled: number, runEnd: number): number {
-  const mask = bitWidth === 32 ? -1 : (1 << bitWidth) - 1;
-  for (let bit = 0, i = filled; i < runEnd; i++, bit += bitWidth) {
-    let value = 0;
-    for (let taken = 0; taken < bitWidth; ) {
-      const shift = (bit + taken) & 7;
-      value |= ((bytes[at + ((bit + taken) >> 3)] as number) >> shift) << taken;
-      taken += 8 - shift;
-    }
-    out[i] = value & mask;
+  unpackRoom ??= { packedAt: reserve(unpackedValuesMax * 4), wordsAt: reserve(unpackedValuesMax * 4) };
+  const { packedAt, wordsAt } = unpackRoom;
+  const room = loopBytes();
+  let from = at;
+  for (let next = filled; next < runEnd; next += unpackedValuesMax) {
+    const count = Math.min(unpackedValuesMax, runEnd - next);
+    const packedBytes = Math.ceil((count * bitWidth) / 8);
+    bytes.copy(room, packedAt, from, from + packedBytes);
+    loops.unpack(packedAt, bitWidth, wordsAt, count);
+    out.set(new Int32Array(room.buffer, wordsAt, count), next);
+    from += packedBytes;
   }
   return runEnd;
 }

@@ -1,0 +1,69 @@
+/**
+ * The compiled loops of `loops/`, loaded once a process, and the memory they work in. A WebAssembly module sees one memory,
+ * which grows and never shrinks; so each user reserves a region of it once, as large as it may ever need. What is reserved
+ * and not yet written takes address space only. A process whose regions have become large is replaced (`workers.ts`).
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { invariant } from '../kernel/index.js';
+
+interface Loops {
+  /** Unpacks `count` values of `bitWidth` bits at `at` into words at `to`; see `loops/unpack.ts`. */
+  unpack(at: number, bitWidth: number, to: number, count: number): void;
+}
+
+/** As far as it is used here; the types of Node 20 lack it. */
+declare const WebAssembly: {
+  readonly Memory: new (pages: {
+    readonly initial: number;
+    readonly maximum: number;
+  }) => {
+    readonly buffer: ArrayBuffer;
+    grow(pages: number): number;
+  };
+  readonly Module: new (bytes: Uint8Array) => object;
+  readonly Instance: new (module: object, imports: { readonly env: Readonly<Record<string, unknown>> }) => { readonly exports: object };
+};
+
+/** Of WebAssembly. */
+const wasmPageBytes = 64 * 1024;
+/** All addresses of 32 bits: what all regions together may reserve. */
+const memoryPagesMax = 65_536;
+/** Regions begin on whole cache lines, and the loops may touch so much behind the end of one. */
+const regionAlignment = 64;
+
+const memory = new WebAssembly.Memory({ initial: 1, maximum: memoryPagesMax });
+/** Address 0 stays free: it means nothing. */
+let reservedBytes = regionAlignment;
+let bytes = Buffer.from(memory.buffer);
+
+/** The compiled module lies in `dist`, also for code that is run from `src` or built elsewhere below the project. */
+function compiledLoops(): Buffer {
+  for (let folder = new URL('.', import.meta.url); ; folder = new URL('..', folder)) {
+    for (const place of ['columns/loops.wasm', 'dist/columns/loops.wasm']) {
+      const path = new URL(place, folder);
+      if (existsSync(path)) return readFileSync(path);
+    }
+    invariant(folder.pathname !== '/', 'the compiled loops are there', { from: import.meta.url });
+  }
+}
+
+/** The loops themselves. Addresses and lengths are the caller's to keep within its regions. */
+export const loops = new WebAssembly.Instance(new WebAssembly.Module(compiledLoops()), { env: { memory } }).exports as Loops;
+
+/** Reserves a region for good; answers its address. */
+export function reserve(regionBytes: number): number {
+  const at = reservedBytes;
+  // Behind the last region there is room to touch, too.
+  reservedBytes = Math.ceil((at + regionBytes + regionAlignment) / regionAlignment) * regionAlignment;
+  const missing = reservedBytes + regionAlignment - memory.buffer.byteLength;
+  if (missing > 0) {
+    memory.grow(Math.ceil(missing / wasmPageBytes));
+    bytes = Buffer.from(memory.buffer);
+  }
+  return at;
+}
+
+/** All memory of the loops. Valid until another region is reserved. */
+export function loopBytes(): Buffer {
+  return bytes;
+}

@@ -47,7 +47,8 @@ export class ColdRows {
   readonly producerId: IntRows;
   /** No row has a header. */
   readonly isHeaderless: boolean;
-  readonly #levels: ListLevels;
+  /** Which row each entry of the header columns belongs to, and whether it is a header at all. */
+  readonly headerLevels: ListLevels;
   /** By row. */
   readonly offsets: Float64Array;
   /** By row: the record's own timestamp, before it was clamped. */
@@ -81,7 +82,7 @@ export class ColdRows {
     this.rawBatch = reader.bytes('rawBatch', metaOf('rawBatch'), rows);
     const keys = reader.listBytes('headerKey', metaOf('headerKey'), rows, headerLevel);
     this.headerKey = keys.rows;
-    this.#levels = keys.levels;
+    this.headerLevels = keys.levels;
     this.headerKeyRaw = reader.listBytes('headerKeyRaw', metaOf('headerKeyRaw'), rows, headerLevel).rows;
     this.headerValue = reader.listBytes('headerValue', metaOf('headerValue'), rows, headerLevel).rows;
     this.isHeaderless = typeof keys.levels.definition === 'number' && keys.levels.definition < entryLevel;
@@ -158,7 +159,7 @@ export class ColdRows {
 
   /** First header entry of the row whose list begins at `entry`, and the one after its last; rows are asked for in order. */
   headersEnd(entry: number): number {
-    const { repetition } = this.#levels;
+    const { repetition } = this.headerLevels;
     let end = entry + 1;
     if (typeof repetition === 'number') return end;
     while (end < repetition.length && repetition[end] !== 0) end++;
@@ -167,7 +168,7 @@ export class ColdRows {
 
   /** False for the one entry that stands for no headers. */
   isHeader(entry: number): boolean {
-    const { definition } = this.#levels;
+    const { definition } = this.headerLevels;
     return (typeof definition === 'number' ? definition : (definition[entry] as number)) >= entryLevel;
   }
 
@@ -212,11 +213,13 @@ export class ColdFileReader {
   readonly #file: number;
   readonly #footer: FileMetaData;
   readonly #reader: ColumnChunkReader;
+  readonly #rooms: ColumnRooms;
   readonly #leaves: readonly (number | undefined)[];
 
   /** Errors: `cold-corrupt`. */
   constructor(path: string, rooms: ColumnRooms) {
     this.#path = path;
+    this.#rooms = rooms;
     this.#footer = readFooter(path);
     this.spans = rowGroupSpans(path, this.#footer);
     this.#leaves = leafFieldIds(this.#footer.schema);
@@ -229,6 +232,7 @@ export class ColdFileReader {
     const { columns } = this.#footer.row_groups[span.group] ?? { columns: [] };
     const metaOf = (leaf: LeafName): ColumnMetaData | undefined => columns[this.#leaves.indexOf(leafIdOf[leaf])]?.meta_data;
     try {
+      this.#rooms.begin((Object.keys(leafIdOf) as LeafName[]).map(metaOf), span.rows);
       return new ColdRows(this.#reader, span.rows, metaOf);
     } catch (error) {
       if (isLakeError(error)) throw error;

@@ -115,6 +115,9 @@ export class ColumnRooms {
     return room.subarray(0, bytes);
   }
 
+  /** Empties them for a row group of these columns; undefined is one that the file lacks. */
+  begin(_columns: readonly (ColumnMetaData | undefined)[], _rows: number): void {}
+
   bytes(name: string, count: number): Uint8Array {
     return roomOf(this.#bytes, name, count, (length) => new Uint8Array(length));
   }
@@ -125,6 +128,17 @@ export class ColumnRooms {
 
   doubles(name: string, count: number): Float64Array {
     return roomOf(this.#doubles, name, count, (length) => new Float64Array(length));
+  }
+
+  /** A page of zstd; undefined where it inflates to anything but so many bytes. Errors: as `decompress`. */
+  inflate(stored: Buffer, inflatedBytes: number): Buffer | undefined {
+    const bytes = decompress('zstd', stored, inflatedBytes);
+    return bytes.length === inflatedBytes ? bytes : undefined;
+  }
+
+  /** One buffer in which all pages lie, if there is one. */
+  get shared(): Buffer | undefined {
+    return undefined;
   }
 }
 
@@ -225,23 +239,41 @@ export class ColumnChunkReader {
     const lengths = this.#rooms.ints(`${name} lengths`, entries).fill(-1);
     const starts = this.#rooms.ints(`${name} starts`, entries);
     const pages = meta === undefined ? undefined : this.#pages(name, meta, rowCount, maxRepetition, maxDefinition);
-    const levels = { repetition: levelsOf(pages?.data, entries, 'repetition'), definition: levelsOf(pages?.data, entries, 'definition') };
+    const levelsOf = (which: 'repetition' | 'definition'): Levels => this.#levelsOf(name, pages?.data, entries, which);
+    const levels = { repetition: levelsOf('repetition'), definition: levelsOf('definition') };
     const data = pages?.data.filter((page) => page.there > 0) ?? [];
     if (data.length === 0) return { rows: new BytesRows(noBytes, starts, lengths, true), levels };
     const hasDictionary = pages?.dictionary !== undefined && data.some((page) => isDictionaryEncoded(page));
     // Where values lie: in the dictionary, in the page, or in several of them; then they are put one after the other.
     const sources: Page[] = [...(hasDictionary ? [pages.dictionary as Page] : []), ...data.filter((page) => !isDictionaryEncoded(page))];
-    const buffer = sources.length === 1 ? (sources[0] as Page).bytes : this.#joined(name, sources);
-    const terms = hasDictionary ? this.#terms(name, pages.dictionary as Page) : undefined;
-    let base = hasDictionary && sources.length > 1 ? (pages.dictionary as Page).bytes.length : 0;
+    const shared = this.#rooms.shared;
+    const buffer = shared ?? (sources.length === 1 ? (sources[0] as Page).bytes : this.#joined(name, sources));
+    let joinedAt = 0;
+    // Where a source begins in the buffer; asked for in the order of the sources.
+    const baseOf = ({ bytes }: Page): number => {
+      joinedAt += bytes.length;
+      return shared === undefined ? joinedAt - bytes.length : bytes.byteOffset;
+    };
+    const terms = hasDictionary ? this.#terms(name, pages.dictionary as Page, baseOf(pages.dictionary as Page)) : undefined;
     for (const page of data) {
       if (isDictionaryEncoded(page)) this.#placeTerms(name, page, pages?.dictionary, terms, maxDefinition, starts, lengths);
-      else {
-        this.#placeValues(name, page, maxDefinition, base, starts, lengths);
-        base += page.bytes.length;
-      }
+      else this.#placeValues(name, page, maxDefinition, baseOf(page), starts, lengths);
     }
     return { rows: new BytesRows(buffer, starts, lengths, false), levels };
+  }
+
+  /** The levels of all pages as one. */
+  #levelsOf(name: string, data: readonly DataPage[] | undefined, entries: number, which: 'repetition' | 'definition'): Levels {
+    if (data === undefined) return 0;
+    const first = data[0]?.[which] ?? 0;
+    if (data.length <= 1 || data.every((page) => page[which] === first)) return first;
+    const all = this.#rooms.bytes(`${name} ${which}`, entries);
+    for (const page of data) {
+      const levels = page[which];
+      if (typeof levels === 'number') all.fill(levels, page.first, page.first + page.entries);
+      else all.set(levels, page.first);
+    }
+    return all;
   }
 
   #joined(name: string, sources: readonly Page[]): Buffer {
@@ -257,14 +289,14 @@ export class ColumnChunkReader {
     return room;
   }
 
-  /** Where the dictionary's terms lie in it. */
-  #terms(name: string, dictionary: Page): { readonly starts: Int32Array; readonly lengths: Int32Array } {
+  /** Where the dictionary's terms lie in the buffer, in which it begins at `base`. */
+  #terms(name: string, dictionary: Page, base: number): { readonly starts: Int32Array; readonly lengths: Int32Array } {
     const starts = this.#rooms.ints(`${name} term starts`, dictionary.entries);
     const lengths = this.#rooms.ints(`${name} term lengths`, dictionary.entries);
     let at = 0;
     for (let i = 0; i < dictionary.entries; i++) {
       const length = dictionary.bytes.readInt32LE(at);
-      starts[i] = at + 4;
+      starts[i] = base + at + 4;
       lengths[i] = length;
       at += 4 + length;
       if (length < 0 || at > dictionary.bytes.length) throw this.#corrupt(`a term of ${length} bytes in column ${name}`);
@@ -398,13 +430,13 @@ export class ColumnChunkReader {
   }
 
   #inflate(name: string, stored: Buffer, inflatedBytes: number): Buffer {
-    let bytes: Buffer;
+    let bytes: Buffer | undefined;
     try {
-      bytes = decompress('zstd', stored, inflatedBytes);
+      bytes = this.#rooms.inflate(stored, inflatedBytes);
     } catch (error) {
       throw this.#corrupt(`a page of column ${name} cannot be inflated`, error);
     }
-    if (bytes.length !== inflatedBytes) throw this.#corrupt(`a page of column ${name} has ${bytes.length} bytes, not ${inflatedBytes}`);
+    if (bytes === undefined) throw this.#corrupt(`a page of column ${name} does not have its ${inflatedBytes} bytes`);
     return bytes;
   }
 
@@ -448,18 +480,4 @@ const noBytes = Buffer.alloc(0);
 
 function isDictionaryEncoded({ encoding }: Page): boolean {
   return encoding === encodings.rleDictionary || encoding === encodings.plainDictionary;
-}
-
-/** The levels of all pages as one. */
-function levelsOf(data: readonly DataPage[] | undefined, entries: number, which: 'repetition' | 'definition'): Levels {
-  if (data === undefined) return 0;
-  const first = data[0]?.[which] ?? 0;
-  if (data.length <= 1 || data.every((page) => page[which] === first)) return first;
-  const all = new Uint8Array(entries);
-  for (const page of data) {
-    const levels = page[which];
-    if (typeof levels === 'number') all.fill(levels, page.first, page.first + page.entries);
-    else all.set(levels, page.first);
-  }
-  return all;
 }

@@ -6,13 +6,17 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { invariant } from '../kernel/index.js';
 
-interface Loops {
+export interface Loops {
   /** Unpacks `count` values of `bitWidth` bits at `at` into words at `to`; see `loops/unpack.ts`. */
   unpack(at: number, bitWidth: number, to: number, count: number): void;
+  /** Passes over the headers of so many rows; see `loops/records.ts`. */
+  skipHeaders(batch: number, columns: number, rows: number): void;
+  /** Appends rows to an open batch and answers the row after the last; see `loops/records.ts`. */
+  writeRecords(batch: number, columns: number, row: number, endRow: number): number;
 }
 
 /** As far as it is used here; the types of Node 20 lack it. */
-declare const WebAssembly: {
+export interface WebAssemblyOfNode {
   readonly Memory: new (pages: {
     readonly initial: number;
     readonly maximum: number;
@@ -21,8 +25,9 @@ declare const WebAssembly: {
     grow(pages: number): number;
   };
   readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (module: object, imports: { readonly env: Readonly<Record<string, unknown>> }) => { readonly exports: object };
-};
+  readonly Instance: new (module: object, imports: Readonly<Record<string, unknown>>) => { readonly exports: object };
+}
+export const { WebAssembly } = globalThis as unknown as { readonly WebAssembly: WebAssemblyOfNode };
 
 /** Of WebAssembly. */
 const wasmPageBytes = 64 * 1024;
@@ -47,8 +52,15 @@ function compiledLoops(): Buffer {
   }
 }
 
+const compiled = new WebAssembly.Module(compiledLoops());
+
+/** The loops on another memory: that of a module which brings its own. Addresses and lengths are the caller's to keep within it. */
+export function loopsOn(other: object): Loops {
+  return new WebAssembly.Instance(compiled, { env: { memory: other } }).exports as Loops;
+}
+
 /** The loops themselves. Addresses and lengths are the caller's to keep within its regions. */
-export const loops = new WebAssembly.Instance(new WebAssembly.Module(compiledLoops()), { env: { memory } }).exports as Loops;
+export const loops = loopsOn(memory);
 
 /** Reserves a region for good; answers its address. */
 export function reserve(regionBytes: number): number {

@@ -3,17 +3,16 @@
  * field a consumer or a recovery sees is: offset, timestamp and type, key, value, headers, leader epoch, producer and sequence.
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { LakeError, none, type Offset, type TimestampMs } from '../kernel/index.js';
-import { RecordBatchWriter, type RecordHeader } from '../wire/index.js';
+import { LakeError, none, type Offset } from '../kernel/index.js';
+import { type BatchFields, RecordBatchWriter } from '../wire/index.js';
 import { ColdFileReader, type ColdRows } from './cold-rows.js';
-import { ColumnRooms } from './column-chunk.js';
 import type { RebuildJob, RebuildResult } from './jobs.js';
+import { OpenBatch } from './open-batch.js';
+import { PageRooms } from './page-rooms.js';
 import { sequenceAt } from './stage.js';
 
 /** An offset delta is an int32. */
 const deltaMax = 0x7fffffff;
-/** Numbers around a record's bytes, at most. */
-const recordOverheadBytes = 40;
 
 /**
  * At the end of a row group a job ends once it has this share of its bytes, so that the next one need not inflate the same group
@@ -22,7 +21,7 @@ const recordOverheadBytes = 40;
 const alignedShare = 1 / 4;
 
 /** Of this process: a job runs to its end before the next one begins. */
-const rooms = new ColumnRooms();
+const rooms = new PageRooms();
 
 /** Does a `rebuild` job. Errors: `offset-out-of-range`, `cold-corrupt`. */
 export function rebuild(job: RebuildJob): Omit<RebuildResult, 'cpuMs'> {
@@ -58,20 +57,16 @@ export function rebuild(job: RebuildJob): Omit<RebuildResult, 'cpuMs'> {
 class Rebuilder {
   readonly #job: RebuildJob;
   readonly #file: number;
-  readonly #writer = new RecordBatchWriter();
+  /** Of the row group at hand. */
+  #batch: OpenBatch | undefined;
   #bytes = 0;
   #batches = 0;
   #isFull = false;
   #firstBaseOffset: Offset = none;
   #nextOffset: Offset = none;
   #base: Offset = none;
-  #leaderEpoch = none;
-  #producerIdHigh = none;
-  #producerIdLow = none;
-  #producerEpoch = none;
-  #baseSequence = none;
-  #timestampType = 0;
-  #firstTimestampMs = 0;
+  /** What the records of the open batch have in common. */
+  #common: BatchFields = {};
 
   constructor(job: RebuildJob) {
     this.#job = job;
@@ -88,20 +83,29 @@ class Rebuilder {
 
   /** Takes in rows from `firstRow` on, until enough bytes are written. */
   add(rows: ColdRows, firstRow: number): void {
-    const isUniform = rows.isUniform();
-    const count = rows.rows;
-    let entry = 0;
-    for (let row = 0; row < firstRow; row++) entry = rows.headersEnd(entry);
-    for (let row = firstRow; row < count && !this.#isFull; row++) {
-      this.#addRow(rows, row, entry, isUniform);
-      if (!isUniform) entry = rows.headersEnd(entry);
+    const batch = new OpenBatch(rooms.memory, rows, this.#job.maxBatchBytes);
+    this.#batch = batch;
+    batch.skip(firstRow);
+    let runEnd = rows.isUniform() ? rows.rows : firstRow;
+    for (let row = firstRow; row < rows.rows; ) {
+      this.#closeBatch((rows.offsets[row] as number) - 1);
+      if (this.#begin(rows, row, batch)) return;
+      if (rows.isRawBatch(row)) {
+        this.#write(rows.rawBatch.slice(row));
+        batch.skip(1);
+        row++;
+        continue;
+      }
+      if (row >= runEnd) runEnd = endOfRun(rows, row);
+      row = batch.append(row, runEnd);
     }
   }
 
-  /** Ends here where enough bytes are there. */
+  /** At the end of a row group, whose memory the next one takes; also ends the job where enough bytes are there. */
   endGroup(nextOffset: Offset): void {
-    if (this.#isFull || this.#bytes + this.#writer.bytes < this.#job.maxBytes * alignedShare) return;
+    if (this.#isFull) return;
     this.#closeBatch(nextOffset - 1);
+    if (this.#bytes < this.#job.maxBytes * alignedShare) return;
     this.#isFull = true;
     this.#nextOffset = nextOffset;
   }
@@ -120,96 +124,43 @@ class Rebuilder {
     };
   }
 
-  #addRow(rows: ColdRows, row: number, entry: number, isUniform: boolean): void {
+  /** Opens a batch that begins with this row; true where enough bytes are written. */
+  #begin(rows: ColdRows, row: number, batch: OpenBatch): boolean {
+    const { maxBytes, fromOffset } = this.#job;
     const offset = rows.offsets[row] as number;
-    const timestampMs = rows.timestampsMs[row] as number;
-    const { key, value } = rows;
-    const keyBytes = key.lengths[row] as number;
-    const valueBytes = value.lengths[row] as number;
-    if (this.#writer.count > 0 && this.#beginsBatch(rows, row, offset, timestampMs, keyBytes + valueBytes, isUniform)) {
-      this.#closeBatch(offset - 1);
-    }
-    if (this.#writer.count === 0) {
-      if (this.#batches > 0 && this.#bytes >= this.#job.maxBytes) {
-        this.#isFull = true;
-        this.#nextOffset = offset;
-        return;
-      }
-      if (this.#firstBaseOffset === none) this.#firstBaseOffset = Math.min(offset, this.#job.fromOffset);
-      if (rows.isRawBatch(row)) {
-        this.#write(rows.rawBatch.slice(row));
-        return;
-      }
-      this.#openBatch(rows, row, offset);
-    }
-    this.#writer.appendSlices(
-      timestampMs,
-      key,
-      key.starts[row] as number,
-      keyBytes,
-      value,
-      value.starts[row] as number,
-      valueBytes,
-      isUniform || !rows.isHeader(entry) ? undefined : headersOf(rows, entry),
-      offset - this.#base,
-    );
-  }
-
-  #openBatch(rows: ColdRows, row: number, offset: Offset): void {
-    // The very first batch also covers the hole before its first row, if that is where the reader stands.
-    const gap = this.#batches === 0 ? Math.max(0, offset - this.#job.fromOffset) : 0;
-    const lead = gap <= deltaMax ? gap : 0;
-    this.#base = offset - lead;
-    this.#leaderEpoch = rows.leaderEpoch(row);
-    this.#producerIdHigh = rows.producerIdHigh(row);
-    this.#producerIdLow = rows.producerIdLow(row);
-    this.#producerEpoch = rows.producerEpoch(row);
-    this.#baseSequence = sequenceBefore(rows.sequence(row), lead);
-    this.#timestampType = rows.timestampType(row);
-    this.#firstTimestampMs = rows.timestampsMs[row] as number;
-  }
-
-  /** Whether the row cannot go into the batch that is open; `isUniform` rows differ in nothing but these numbers. */
-  #beginsBatch(rows: ColdRows, row: number, offset: Offset, timestampMs: TimestampMs, bytes: number, isUniform: boolean): boolean {
-    const delta = offset - this.#base;
-    if (
-      this.#writer.bytes + bytes + recordOverheadBytes > this.#job.maxBatchBytes ||
-      delta > deltaMax ||
-      (this.#timestampType === 1 && timestampMs !== this.#firstTimestampMs) ||
-      !Number.isSafeInteger(timestampMs - this.#firstTimestampMs)
-    ) {
+    if (this.#batches > 0 && this.#bytes >= maxBytes) {
+      this.#isFull = true;
+      this.#nextOffset = offset;
       return true;
     }
-    if (isUniform) return false;
-    return (
-      rows.isRawBatch(row) ||
-      rows.leaderEpoch(row) !== this.#leaderEpoch ||
-      rows.producerIdLow(row) !== this.#producerIdLow ||
-      rows.producerIdHigh(row) !== this.#producerIdHigh ||
-      rows.producerEpoch(row) !== this.#producerEpoch ||
-      rows.sequence(row) !== sequenceAt(this.#baseSequence, delta) ||
-      rows.timestampType(row) !== this.#timestampType
-    );
+    if (this.#firstBaseOffset === none) this.#firstBaseOffset = Math.min(offset, fromOffset);
+    // The very first batch also covers the hole before its first row, if that is where the reader stands.
+    const gap = this.#batches === 0 ? Math.max(0, offset - fromOffset) : 0;
+    const lead = gap <= deltaMax ? gap : 0;
+    const isAppendTime = rows.timestampType(row) === 1;
+    this.#base = offset - lead;
+    this.#common = {
+      leaderEpoch: rows.leaderEpoch(row),
+      producerId: BigInt(rows.producerIdHigh(row)) * 2n ** 32n + BigInt(rows.producerIdLow(row) >>> 0),
+      producerEpoch: rows.producerEpoch(row),
+      baseSequence: sequenceBefore(rows.sequence(row), lead),
+      timestampType: isAppendTime ? 'log-append' : 'create',
+    };
+    batch.open(this.#base, row, isAppendTime);
+    return false;
   }
 
   /** Writes the open batch, which stands for every offset up to `untilOffset`. */
   #closeBatch(untilOffset: Offset): void {
-    if (this.#writer.count === 0) return;
+    const batch = this.#batch;
+    if (batch === undefined || batch.count === 0) return;
     const lastOffset = Math.min(untilOffset, this.#base + deltaMax);
-    const epochAndOffset = { leaderEpoch: this.#leaderEpoch, baseOffset: this.#base, lastOffsetDelta: lastOffset - this.#base };
-    this.#write(
-      this.#writer.finishInPlace({
-        ...epochAndOffset,
-        producerId: BigInt(this.#producerIdHigh) * 2n ** 32n + BigInt(this.#producerIdLow >>> 0),
-        producerEpoch: this.#producerEpoch,
-        baseSequence: this.#baseSequence,
-        timestampType: this.#timestampType === 1 ? 'log-append' : 'create',
-      }),
-    );
+    this.#write(batch.finish({ ...this.#common, baseOffset: this.#base, lastOffsetDelta: lastOffset - this.#base }));
     // A hole wider than a delta is covered by batches without records.
     for (let from = lastOffset + 1; from <= untilOffset; from += deltaMax + 1) {
       const lastOffsetDelta = Math.min(deltaMax, untilOffset - from);
-      this.#write(this.#writer.finish({ baseOffset: from, leaderEpoch: this.#leaderEpoch, lastOffsetDelta }));
+      const { leaderEpoch = none } = this.#common;
+      this.#write(new RecordBatchWriter().finish({ baseOffset: from, leaderEpoch, lastOffsetDelta }));
     }
   }
 
@@ -226,12 +177,25 @@ function sequenceBefore(sequence: number, delta: number): number {
   return sequence >= delta ? sequence - delta : sequence - delta + deltaMax + 1;
 }
 
-function headersOf(rows: ColdRows, entry: number): RecordHeader[] {
-  const headers: RecordHeader[] = [];
-  for (let i = entry; i < rows.headersEnd(entry); i++) {
-    const keys = rows.headerKeyRows(i);
-    if ((keys.lengths[i] as number) < 0) throw new LakeError('cold-corrupt', 'a header of a cold file has no key');
-    headers.push({ key: keys.slice(i), value: (rows.headerValue.lengths[i] as number) < 0 ? null : rows.headerValue.slice(i) });
+/** The row after the last one that may share a batch with this one: of one producer in sequence, one leader epoch, one type of time. */
+function endOfRun(rows: ColdRows, first: number): number {
+  const sequence = rows.sequence(first);
+  const offset = rows.offsets[first] as number;
+  let row = first + 1;
+  for (; row < rows.rows; row++) {
+    const delta = (rows.offsets[row] as number) - offset;
+    if (
+      delta > deltaMax ||
+      rows.isRawBatch(row) ||
+      rows.leaderEpoch(row) !== rows.leaderEpoch(first) ||
+      rows.producerIdLow(row) !== rows.producerIdLow(first) ||
+      rows.producerIdHigh(row) !== rows.producerIdHigh(first) ||
+      rows.producerEpoch(row) !== rows.producerEpoch(first) ||
+      rows.sequence(row) !== sequenceAt(sequence, delta) ||
+      rows.timestampType(row) !== rows.timestampType(first)
+    ) {
+      break;
+    }
   }
-  return headers;
+  return row;
 }

@@ -29,6 +29,15 @@ export interface BatchFields {
   readonly maxTimestampMs?: TimestampMs;
 }
 
+/** What a header says of the records behind it. */
+export interface BatchContents {
+  readonly count: number;
+  /** −1 where there is no record. */
+  readonly lastOffsetDelta: number;
+  readonly baseTimestampMs: TimestampMs;
+  readonly maxTimestampMs: TimestampMs;
+}
+
 const noHeaders: readonly RecordHeader[] = [];
 /** Below this a loop copies faster than a call. */
 const loopCopyBytesMax = 48;
@@ -189,7 +198,7 @@ export class RecordBatchWriter {
     const body = isCompressed ? compress(compression, records) : records;
     const batch = Buffer.allocUnsafeSlow(batchHeaderBytes + body.length);
     batch.set(body, batchHeaderBytes);
-    this.#writeHeader(batch, fields, isCompressed ? codecId(compression) : 0);
+    writeBatchHeader(batch, fields, this.#contents(), isCompressed ? codecId(compression) : 0);
     this.clear();
     return batch;
   }
@@ -197,34 +206,18 @@ export class RecordBatchWriter {
   /** As `finish`, not compressed, without a copy: what it answers is valid until the next record is appended. */
   finishInPlace(fields: Omit<BatchFields, 'compression'> = {}): Buffer {
     const batch = this.#buffer.subarray(0, this.#at);
-    this.#writeHeader(batch, fields, 0);
+    writeBatchHeader(batch, fields, this.#contents());
     this.clear();
     return batch;
   }
 
-  #writeHeader(batch: Buffer, fields: BatchFields, codec: number): void {
-    writeInt64Number(batch, fields.baseOffset ?? 0, batchAt.baseOffset);
-    batch.writeInt32BE(batch.length - 12, batchAt.length);
-    batch.writeInt32BE(fields.leaderEpoch ?? -1, batchAt.leaderEpoch);
-    batch.writeInt8(2, batchAt.magic);
-    batch.writeInt16BE(
-      codec |
-        (fields.timestampType === 'log-append' ? attributeBits.isLogAppendTime : 0) |
-        (fields.isTransactional === true ? attributeBits.isTransactional : 0) |
-        (fields.isControl === true ? attributeBits.isControl : 0),
-      batchAt.attributes,
-    );
-    const lastOffsetDelta = fields.lastOffsetDelta ?? Math.max(0, this.#lastOffsetDelta);
-    invariant(lastOffsetDelta >= this.#lastOffsetDelta, 'a batch spans all its records', { lastOffsetDelta });
-    batch.writeInt32BE(lastOffsetDelta, batchAt.lastOffsetDelta);
-    const maxTimestampMs = fields.maxTimestampMs ?? this.#maxTimestampMs;
-    writeInt64Number(batch, this.#count === 0 ? maxTimestampMs : this.#baseTimestampMs, batchAt.baseTimestamp);
-    writeInt64Number(batch, maxTimestampMs, batchAt.maxTimestamp);
-    batch.writeBigInt64BE(fields.producerId ?? -1n, batchAt.producerId);
-    batch.writeInt16BE(fields.producerEpoch ?? -1, batchAt.producerEpoch);
-    batch.writeInt32BE(fields.baseSequence ?? -1, batchAt.baseSequence);
-    batch.writeInt32BE(this.#count, batchAt.recordsCount);
-    batch.writeUInt32BE(computeBatchCrc(batch, 0), batchAt.crc);
+  #contents(): BatchContents {
+    return {
+      count: this.#count,
+      lastOffsetDelta: this.#lastOffsetDelta,
+      baseTimestampMs: this.#baseTimestampMs,
+      maxTimestampMs: this.#maxTimestampMs,
+    };
   }
 
   /** Drops what was appended since the last `finish`. */
@@ -243,6 +236,32 @@ export class RecordBatchWriter {
     this.#buffer = grown;
     this.#view = viewOf(grown);
   }
+}
+
+/** Writes the header before a batch's records, its checksum last. `codec` is what they are compressed with. */
+export function writeBatchHeader(batch: Buffer, fields: BatchFields, contents: BatchContents, codec = 0): void {
+  writeInt64Number(batch, fields.baseOffset ?? 0, batchAt.baseOffset);
+  batch.writeInt32BE(batch.length - 12, batchAt.length);
+  batch.writeInt32BE(fields.leaderEpoch ?? -1, batchAt.leaderEpoch);
+  batch.writeInt8(2, batchAt.magic);
+  batch.writeInt16BE(
+    codec |
+      (fields.timestampType === 'log-append' ? attributeBits.isLogAppendTime : 0) |
+      (fields.isTransactional === true ? attributeBits.isTransactional : 0) |
+      (fields.isControl === true ? attributeBits.isControl : 0),
+    batchAt.attributes,
+  );
+  const lastOffsetDelta = fields.lastOffsetDelta ?? Math.max(0, contents.lastOffsetDelta);
+  invariant(lastOffsetDelta >= contents.lastOffsetDelta, 'a batch spans all its records', { lastOffsetDelta });
+  batch.writeInt32BE(lastOffsetDelta, batchAt.lastOffsetDelta);
+  const maxTimestampMs = fields.maxTimestampMs ?? contents.maxTimestampMs;
+  writeInt64Number(batch, contents.count === 0 ? maxTimestampMs : contents.baseTimestampMs, batchAt.baseTimestamp);
+  writeInt64Number(batch, maxTimestampMs, batchAt.maxTimestamp);
+  batch.writeBigInt64BE(fields.producerId ?? -1n, batchAt.producerId);
+  batch.writeInt16BE(fields.producerEpoch ?? -1, batchAt.producerEpoch);
+  batch.writeInt32BE(fields.baseSequence ?? -1, batchAt.baseSequence);
+  batch.writeInt32BE(contents.count, batchAt.recordsCount);
+  batch.writeUInt32BE(computeBatchCrc(batch, 0), batchAt.crc);
 }
 
 function viewOf(buffer: Buffer): DataView {

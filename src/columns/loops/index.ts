@@ -2,4 +2,5 @@
  * The hot loops over bytes, compiled by AssemblyScript to one WebAssembly module (`dist/columns/loops.wasm`), which
  * `hot-loops.ts` loads. They know addresses and lengths, no objects: whoever calls them has reserved the memory.
  */
+export { skipHeaders, writeRecords } from './records';
 export { unpack } from './unpack';

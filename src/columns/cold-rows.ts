@@ -66,12 +66,12 @@ export class ColdRows {
     this.rows = rows;
     this.#partition = ints('partition');
     const offsets = ints('offset');
-    for (let row = 0; row < rows; row++) if (offsets.isThere[row] !== 1) throw new LakeError('cold-corrupt', 'a row has no offset');
+    if (offsets.isThere.includes(0)) throw new LakeError('cold-corrupt', 'a row has no offset');
     this.offsets = offsets.values;
     this.#timestamp = ints('timestamp');
     this.#timestampRaw = ints('timestampRaw');
     this.timestampsMs = reader.doubles('timestampsMs', rows);
-    for (let row = 0; row < rows; row++) this.timestampsMs[row] = ownTimestampMs(this.#timestamp, this.#timestampRaw, row);
+    ownTimestampsMs(this.#timestamp, this.#timestampRaw, this.timestampsMs);
     this.#timestampType = ints('timestampType');
     this.#leaderEpoch = ints('leaderEpoch');
     this.producerId = ints('producerId');
@@ -178,6 +178,13 @@ export class ColdRows {
   }
 }
 
+function ownTimestampsMs(timestamp: IntRows, raw: IntRows, out: Float64Array): void {
+  const { values } = timestamp;
+  if (raw.isAbsent && timestamp.wide === undefined && !timestamp.isThere.includes(0)) {
+    for (let row = 0; row < out.length; row++) out[row] = Math.floor((values[row] as number) / usPerMs);
+  } else for (let row = 0; row < out.length; row++) out[row] = ownTimestampMs(timestamp, raw, row);
+}
+
 /** A record's own timestamp, before it was clamped. */
 export function ownTimestampMs(timestamp: IntRows, raw: IntRows, row: number): TimestampMs {
   if (raw.isThere[row] === 1) return raw.values[row] as number;
@@ -192,7 +199,9 @@ function shownMs({ wide, values }: IntRows, row: number): TimestampMs {
 
 function isOneValue({ values, isThere, isAbsent }: IntRows, rows: number): boolean {
   if (isAbsent) return true;
-  for (let row = 0; row < rows; row++) if (isThere[row] !== 1 || values[row] !== values[0]) return false;
+  if (isThere.includes(0)) return false;
+  const first = values[0];
+  for (let row = 1; row < rows; row++) if (values[row] !== first) return false;
   return true;
 }
 

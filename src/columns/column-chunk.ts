@@ -5,6 +5,7 @@
 import type { ColumnMetaData } from 'hyparquet';
 import { LakeError, MiB } from '../kernel/index.js';
 import { decompress } from '../wire/index.js';
+import type { Loops } from './hot-loops.js';
 import { decodeDelta, decodeRuns, readPlainInts, readPlainLongs, singleRun } from './page-values.js';
 import { readThriftStruct } from './thrift-compact.js';
 
@@ -140,6 +141,11 @@ export class ColumnRooms {
   get shared(): Buffer | undefined {
     return undefined;
   }
+
+  /** Loops that go over what lies in these rooms by address, if there are any. */
+  get loops(): Loops | undefined {
+    return undefined;
+  }
 }
 
 /** Where a file's bytes come from: fills the buffer from a position on; false where the file ends before. */
@@ -177,6 +183,10 @@ export class ColumnChunkReader {
       const isDense = page.definition === 1;
       const into = isDense ? values.subarray(page.first, page.first + page.entries) : this.#rooms.doubles(`${name} values`, page.there);
       const wide = this.#intValues(name, page, dictionary, isLong, into);
+      if (isDense && wide === undefined && wideRows === undefined) {
+        isThere.fill(1, page.first, page.first + page.entries);
+        continue;
+      }
       if (wide !== undefined) wideRows ??= BigInt64Array.from(values.subarray(0, rows), (value) => BigInt(Math.trunc(value) || 0));
       const definition = page.definition as Uint8Array;
       for (let i = 0, next = 0; i < page.entries; i++) {
@@ -316,6 +326,13 @@ export class ColumnChunkReader {
     const indexes = this.#indexes(name, page, dictionary);
     if (terms === undefined) throw this.#corrupt(`column ${name} has no dictionary`);
     const { definition } = page;
+    const { loops } = this.#rooms;
+    if (loops !== undefined && typeof indexes !== 'number') {
+      const [definitions, startsAt, lengthsAt] = [addressOf(definition), starts.byteOffset + page.first * 4, lengths.byteOffset + page.first * 4];
+      const [termStarts, termLengths] = [terms.starts.byteOffset, terms.lengths.byteOffset];
+      loops.placeTerms(indexes.byteOffset, page.entries, definitions, maxDefinition, termStarts, termLengths, startsAt, lengthsAt);
+      return;
+    }
     for (let i = 0, next = 0; i < page.entries; i++) {
       if (typeof definition !== 'number' && definition[i] !== maxDefinition) continue;
       const index = typeof indexes === 'number' ? indexes : (indexes[next] as number);
@@ -329,6 +346,15 @@ export class ColumnChunkReader {
     const { bytes, definition, there, encoding } = page;
     const isDelta = encoding === encodings.deltaLengthByteArray;
     if (!isDelta && encoding !== encodings.plain) throw this.#corrupt(`a page of encoding ${encoding} in column ${name}`);
+    const { loops } = this.#rooms;
+    if (loops !== undefined && isDelta) {
+      const [definitions, startsAt, lengthsAt] = [addressOf(definition), starts.byteOffset + page.first * 4, lengths.byteOffset + page.first * 4];
+      const [from, end] = [bytes.byteOffset + page.valuesAt, bytes.byteOffset + bytes.length];
+      if (loops.placeDelta(from, end, page.entries, there, definitions, maxDefinition, startsAt, lengthsAt) === 0) {
+        throw this.#corrupt(`values of column ${name} are cut off`);
+      }
+      return;
+    }
     const ofDelta = isDelta ? this.#rooms.doubles(`${name} lengths`, there) : undefined;
     let at = ofDelta === undefined ? page.valuesAt : decodeDelta(bytes, page.valuesAt, bytes.length, ofDelta, there).end;
     for (let i = 0, next = 0; i < page.entries; i++) {
@@ -477,6 +503,11 @@ function roomOf<T extends Uint8Array | Int32Array | Float64Array>(
 }
 
 const noBytes = Buffer.alloc(0);
+
+/** Of the level of each entry, where it is not one for all. */
+function addressOf(levels: Levels): number {
+  return typeof levels === 'number' ? 0 : levels.byteOffset;
+}
 
 function isDictionaryEncoded({ encoding }: Page): boolean {
   return encoding === encodings.rleDictionary || encoding === encodings.plainDictionary;

@@ -9,6 +9,28 @@ import { invariant } from '../kernel/index.js';
 export interface Loops {
   /** Unpacks `count` values of `bitWidth` bits at `at` into words at `to`; see `loops/unpack.ts`. */
   unpack(at: number, bitWidth: number, to: number, count: number): void;
+  /** Places the values of a page, false where it is damaged; see `loops/places.ts`. */
+  placeDelta(
+    at: number,
+    end: number,
+    entries: number,
+    there: number,
+    definitions: number,
+    definition: number,
+    starts: number,
+    lengths: number,
+  ): number;
+  /** Places terms of a dictionary; see `loops/places.ts`. */
+  placeTerms(
+    indexes: number,
+    entries: number,
+    definitions: number,
+    definition: number,
+    termStarts: number,
+    termLengths: number,
+    starts: number,
+    lengths: number,
+  ): void;
   /** Passes over the headers of so many rows; see `loops/records.ts`. */
   skipHeaders(batch: number, columns: number, rows: number): void;
   /** Appends rows to an open batch and answers the row after the last; see `loops/records.ts`. */

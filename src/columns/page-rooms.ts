@@ -2,6 +2,7 @@
 import type { ColumnMetaData } from 'hyparquet';
 import { MiB } from '../kernel/index.js';
 import { ColumnRooms } from './column-chunk.js';
+import type { Loops } from './hot-loops.js';
 import { PageMemory, pieceBytes } from './page-memory.js';
 
 /** Room for numbers beside a page: of an entry of a column at most (levels, lengths, places, decoded values, terms). */
@@ -18,6 +19,10 @@ export class PageRooms extends ColumnRooms {
 
   override get shared(): Buffer {
     return this.memory.bytes;
+  }
+
+  override get loops(): Loops {
+    return this.memory.loops;
   }
 
   override begin(columns: readonly (ColumnMetaData | undefined)[], rows: number): void {

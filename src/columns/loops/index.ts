@@ -2,5 +2,6 @@
  * The hot loops over bytes, compiled by AssemblyScript to one WebAssembly module (`dist/columns/loops.wasm`), which
  * `hot-loops.ts` loads. They know addresses and lengths, no objects: whoever calls them has reserved the memory.
  */
+export { placeDelta, placeTerms } from './places';
 export { skipHeaders, writeRecords } from './records';
 export { unpack } from './unpack';

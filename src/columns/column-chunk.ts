@@ -328,7 +328,11 @@ export class ColumnChunkReader {
     const { definition } = page;
     const { loops } = this.#rooms;
     if (loops !== undefined && typeof indexes !== 'number') {
-      const [definitions, startsAt, lengthsAt] = [addressOf(definition), starts.byteOffset + page.first * 4, lengths.byteOffset + page.first * 4];
+      const [definitions, startsAt, lengthsAt] = [
+        addressOf(definition),
+        starts.byteOffset + page.first * 4,
+        lengths.byteOffset + page.first * 4,
+      ];
       const [termStarts, termLengths] = [terms.starts.byteOffset, terms.lengths.byteOffset];
       loops.placeTerms(indexes.byteOffset, page.entries, definitions, maxDefinition, termStarts, termLengths, startsAt, lengthsAt);
       return;
@@ -348,7 +352,11 @@ export class ColumnChunkReader {
     if (!isDelta && encoding !== encodings.plain) throw this.#corrupt(`a page of encoding ${encoding} in column ${name}`);
     const { loops } = this.#rooms;
     if (loops !== undefined && isDelta) {
-      const [definitions, startsAt, lengthsAt] = [addressOf(definition), starts.byteOffset + page.first * 4, lengths.byteOffset + page.first * 4];
+      const [definitions, startsAt, lengthsAt] = [
+        addressOf(definition),
+        starts.byteOffset + page.first * 4,
+        lengths.byteOffset + page.first * 4,
+      ];
       const [from, end] = [bytes.byteOffset + page.valuesAt, bytes.byteOffset + bytes.length];
       if (loops.placeDelta(from, end, page.entries, there, definitions, maxDefinition, startsAt, lengthsAt) === 0) {
         throw this.#corrupt(`values of column ${name} are cut off`);

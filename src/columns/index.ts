@@ -3,12 +3,21 @@
  * typed columns, makes one file of several, reads files back to compare them, and turns their rows into record batches again.
  *
  * Owns: the columns and their field ids, the one definition of a typed column, the digest, the worker children that do the
- * jobs of `jobs.ts`. Writes only the paths a job gives it and its own temporary folder.
+ * jobs of `jobs.ts`, the threads that rebuild batches. Writes only the paths a job gives it and its own temporary folder.
  * Invariants: a typed column is a pure function of the value's bytes; `scanner.ts` finds exactly the pairs that `typed-sql.ts`
  * gives values for; a digest is computed from raw batches by code that shares nothing with the encoder; no object per record.
  * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/columns test/property/columns test/golden/columns`.
  */
 export * from './jobs.js';
+export {
+  type BatchRebuilder,
+  type BatchRebuilderOptions,
+  enoughShare,
+  openBatchRebuilder,
+  type RebuildJob,
+  type RebuildResult,
+  type RebuiltPart,
+} from './batch-rebuilder.js';
 export { composeDigests, emptyDigest, RecordDigest } from './digest.js';
 export {
   assignColumns,

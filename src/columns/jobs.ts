@@ -160,38 +160,11 @@ export interface VerifyResult {
   readonly cpuMs: number;
 }
 
-/** Turns rows of a cold file back into record batches (≤ 1 MiB each unless one record is larger), written to a file. */
-export interface RebuildJob {
-  readonly kind: 'rebuild';
-  readonly path: string;
-  readonly partition: PartitionId;
-  /** The batch that covers this offset comes first. */
-  readonly fromOffset: Offset;
-  /** Offsets the file stands for: the last batch's last offset delta spans up to here. */
-  readonly baseOffset: Offset;
-  readonly lastOffset: Offset;
-  /** Stops after about so many bytes, at the end of a batch, or earlier at the end of a row group once a quarter is there. */
-  readonly maxBytes: number;
-  readonly maxBatchBytes: number;
-  readonly outPath: string;
-}
-
-export interface RebuildResult {
-  readonly path: string;
-  readonly bytes: number;
-  readonly baseOffset: Offset;
-  /** Offset after the last batch written. */
-  readonly nextOffset: Offset;
-  readonly batches: number;
-  readonly cpuMs: number;
-}
-
 export interface ColumnJobs {
   stage: { job: StageJob; result: StageResult };
   encode: { job: EncodeJob; result: EncodeResult };
   compact: { job: CompactJob; result: CompactResult };
   verify: { job: VerifyJob; result: VerifyResult };
-  rebuild: { job: RebuildJob; result: RebuildResult };
 }
 
 export type ColumnJobKind = keyof ColumnJobs;

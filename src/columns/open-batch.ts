@@ -53,11 +53,10 @@ export class OpenBatch {
     }
     const [repetitions, everyRepetition] = placeOfLevels(headerLevels.repetition);
     const [definitions, everyDefinition] = placeOfLevels(headerLevels.definition);
-    new Uint32Array(memory.bytes.buffer, this.#columnsAt, columnsBytes / 4).set([
-      ...[rows.offsets.byteOffset, rows.timestampsMs.byteOffset, ...placeOfBytes(rows.key), ...placeOfBytes(rows.value)],
-      ...[rows.isHeaderless ? 0 : 1, entries, repetitions, definitions, everyRepetition, everyDefinition],
-      ...[...placeOfBytes(headerKey), ...placeOfBytes(headerKeyRaw), ...placeOfBytes(headerValue)],
-    ]);
+    const ofRecords = [rows.offsets.byteOffset, rows.timestampsMs.byteOffset, ...placeOfBytes(rows.key), ...placeOfBytes(rows.value)];
+    const ofLevels = [rows.isHeaderless ? 0 : 1, entries, repetitions, definitions, everyRepetition, everyDefinition];
+    const ofHeaders = [...placeOfBytes(headerKey), ...placeOfBytes(headerKeyRaw), ...placeOfBytes(headerValue)];
+    new Uint32Array(memory.bytes.buffer, this.#columnsAt, columnsBytes / 4).set([...ofRecords, ...ofLevels, ...ofHeaders]);
   }
 
   /** Records in it. */

@@ -2,11 +2,10 @@
  * Rows of a cold file into record batches again, for Kafka fetches. Batches need not be the ones that were produced, but every
  * field a consumer or a recovery sees is: offset, timestamp and type, key, value, headers, leader epoch, producer and sequence.
  */
-import { closeSync, openSync, writeSync } from 'node:fs';
 import { LakeError, none, type Offset } from '../kernel/index.js';
-import { type BatchFields, RecordBatchWriter } from '../wire/index.js';
+import { batchHeaderBytes, batchLastOffset, type BatchFields, RecordBatchWriter } from '../wire/index.js';
 import { ColdFileReader, type ColdRows } from './cold-rows.js';
-import type { RebuildJob, RebuildResult } from './jobs.js';
+import { enoughShare, type RebuildJob, type RebuildResult } from './batch-rebuilder.js';
 import { OpenBatch } from './open-batch.js';
 import { PageRooms } from './page-rooms.js';
 import { sequenceAt } from './stage.js';
@@ -14,49 +13,49 @@ import { sequenceAt } from './stage.js';
 /** An offset delta is an int32. */
 const deltaMax = 0x7fffffff;
 
-/**
- * At the end of a row group a job ends once it has this share of its bytes, so that the next one need not inflate the same group
- * again: row groups are of about 16 MiB.
- */
-const alignedShare = 1 / 4;
-
 /** Of this process: a job runs to its end before the next one begins. */
 const rooms = new PageRooms();
 
-/** Does a `rebuild` job. Errors: `offset-out-of-range`, `cold-corrupt`. */
-export function rebuild(job: RebuildJob): Omit<RebuildResult, 'cpuMs'> {
+/**
+ * Takes a batch, whose bytes are valid during the call. `nextOffset` is the one after its last, `endOffset` where the job will end,
+ * once that is known.
+ */
+export type TakeBatch = (batch: Buffer, nextOffset: Offset, endOffset: Offset | undefined) => void;
+
+/** Rebuilds batches one after the other. Errors: `offset-out-of-range`, `cold-corrupt`, and what `take` throws. */
+export function rebuild(job: RebuildJob, take: TakeBatch): RebuildResult {
   if (job.fromOffset < job.baseOffset || job.fromOffset > job.lastOffset) {
     throw new LakeError('offset-out-of-range', `offset ${job.fromOffset} is not in ${job.path} (${job.baseOffset}…${job.lastOffset})`);
   }
   const file = new ColdFileReader(job.path, rooms);
   try {
-    const rebuilder = new Rebuilder(job);
-    try {
-      // The last row at or below the offset asked for, whose batch will cover it, is in the last group that begins there.
-      const first = Math.max(
-        0,
-        file.spans.findLastIndex((span) => span.minOffset <= job.fromOffset),
-      );
-      for (const [index, span] of file.spans.entries()) {
-        if (index < first) continue;
-        const rows = file.rows(span);
-        rebuilder.add(rows, index === first ? Math.max(0, rows.rowAtOrBelow(job.fromOffset)) : 0);
-        const next = file.spans[index + 1];
-        if (next !== undefined) rebuilder.endGroup(next.minOffset);
-        if (rebuilder.isFull) break;
-      }
-      return rebuilder.finish();
-    } finally {
-      rebuilder.close();
+    const rebuilder = new Rebuilder(job, take);
+    // The last row at or below the offset asked for, whose batch will cover it, is in the last group that begins there.
+    const first = Math.max(
+      0,
+      file.spans.findLastIndex((span) => span.minOffset <= job.fromOffset),
+    );
+    for (const [index, span] of file.spans.entries()) {
+      if (index < first) continue;
+      const rows = file.rows(span);
+      const next = file.spans[index + 1];
+      rebuilder.add(rows, index === first ? Math.max(0, rows.rowAtOrBelow(job.fromOffset)) : 0, next?.minOffset);
+      if (rebuilder.isFull) break;
     }
+    return rebuilder.finish();
   } finally {
     file.close();
   }
 }
 
+/** Bytes that the rebuilding holds on to for the next job. */
+export function keptBytes(): number {
+  return rooms.memory.bytes.length;
+}
+
 class Rebuilder {
   readonly #job: RebuildJob;
-  readonly #file: number;
+  readonly #take: TakeBatch;
   /** Of the row group at hand. */
   #batch: OpenBatch | undefined;
   #bytes = 0;
@@ -65,24 +64,42 @@ class Rebuilder {
   #firstBaseOffset: Offset = none;
   #nextOffset: Offset = none;
   #base: Offset = none;
+  /** Where the job will end, once that is known. */
+  #endOffset: Offset | undefined;
   /** What the records of the open batch have in common. */
   #common: BatchFields = {};
 
-  constructor(job: RebuildJob) {
+  constructor(job: RebuildJob, take: TakeBatch) {
     this.#job = job;
-    this.#file = openSync(job.outPath, 'w', 0o600);
+    this.#take = take;
   }
 
   get isFull(): boolean {
     return this.#isFull;
   }
 
-  close(): void {
-    closeSync(this.#file);
+  /** Takes in rows of a row group from `firstRow` on, until enough bytes are there; `nextOffset` is the next group's first. */
+  add(rows: ColdRows, firstRow: number, nextOffset: Offset | undefined): void {
+    const endOffset = nextOffset ?? this.#job.lastOffset + 1;
+    if (this.#endsWith(rows, firstRow)) this.#endOffset = endOffset;
+    this.#addRows(rows, firstRow);
+    if (!this.#isFull && nextOffset !== undefined) this.#endGroup(nextOffset);
   }
 
-  /** Takes in rows from `firstRow` on, until enough bytes are written. */
-  add(rows: ColdRows, firstRow: number): void {
+  /** Whether it is certain beforehand that the job ends where this group does, with enough bytes. */
+  #endsWith(rows: ColdRows, firstRow: number): boolean {
+    const { maxBytes, maxBatchBytes } = this.#job;
+    const { key, value, rawBatch, headerKey, headerKeyRaw, headerValue } = rows;
+    const ofRows = [key, value, rawBatch].reduce((sum, { lengths }) => sum + sumOf(lengths, firstRow), 0);
+    const ofHeaders = [headerKey, headerKeyRaw, headerValue].reduce((sum, { lengths }) => sum + sumOf(lengths, 0), 0);
+    // Numbers around records and headers, and headers of batches: as many as there are rows, but where all rows are alike.
+    const around = (rows.rows - firstRow) * 40 + headerKey.lengths.length * (rows.isHeaderless ? 0 : 10);
+    const batches = rows.isUniform() ? 2 * Math.ceil((ofRows + around) / maxBatchBytes) + 1 : rows.rows;
+    const bytesMax = this.#bytes + ofRows + ofHeaders + around + batches * batchHeaderBytes;
+    return bytesMax < maxBytes && this.#bytes + ofRows >= maxBytes * enoughShare;
+  }
+
+  #addRows(rows: ColdRows, firstRow: number): void {
     const batch = new OpenBatch(rooms.memory, rows, this.#job.maxBatchBytes);
     this.#batch = batch;
     batch.skip(firstRow);
@@ -101,22 +118,20 @@ class Rebuilder {
     }
   }
 
-  /** At the end of a row group, whose memory the next one takes; also ends the job where enough bytes are there. */
-  endGroup(nextOffset: Offset): void {
-    if (this.#isFull) return;
+  /** Before the next row group takes this one's memory; also ends the job where enough bytes are there. */
+  #endGroup(nextOffset: Offset): void {
     this.#closeBatch(nextOffset - 1);
-    if (this.#bytes < this.#job.maxBytes * alignedShare) return;
+    if (this.#bytes < this.#job.maxBytes * enoughShare) return;
     this.#isFull = true;
     this.#nextOffset = nextOffset;
   }
 
-  finish(): Omit<RebuildResult, 'cpuMs'> {
+  finish(): RebuildResult {
     if (!this.#isFull) {
       this.#closeBatch(this.#job.lastOffset);
       this.#nextOffset = this.#job.lastOffset + 1;
     }
     return {
-      path: this.#job.outPath,
       bytes: this.#bytes,
       baseOffset: this.#firstBaseOffset,
       nextOffset: this.#nextOffset,
@@ -164,10 +179,10 @@ class Rebuilder {
     }
   }
 
-  #write(bytes: Uint8Array): void {
-    for (let done = 0; done < bytes.length; ) done += writeSync(this.#file, bytes, done, bytes.length - done);
-    this.#bytes += bytes.length;
+  #write(batch: Buffer): void {
+    this.#bytes += batch.length;
     this.#batches++;
+    this.#take(batch, batchLastOffset(batch, 0) + 1, this.#endOffset);
   }
 }
 
@@ -175,6 +190,13 @@ class Rebuilder {
 function sequenceBefore(sequence: number, delta: number): number {
   if (sequence < 0) return none;
   return sequence >= delta ? sequence - delta : sequence - delta + deltaMax + 1;
+}
+
+/** Bytes of the values from `first` on. */
+function sumOf(lengths: Int32Array, first: number): number {
+  let bytes = 0;
+  for (let i = first; i < lengths.length; i++) bytes += Math.max(0, lengths[i] as number);
+  return bytes;
 }
 
 /** The row after the last one that may share a batch with this one: of one producer in sequence, one leader epoch, one type of time. */

@@ -3,7 +3,6 @@ import type { ColumnJob, ColumnJobKind, ColumnJobs } from './jobs.js';
 import { compact } from './compact.js';
 import { encode } from './encode.js';
 import type { ColumnEngine } from './engine.js';
-import { rebuild } from './rebuild.js';
 import { stage } from './stage.js';
 import { verify } from './verify.js';
 
@@ -31,7 +30,5 @@ async function dispatch(job: ColumnJob, engine: ColumnEngine): Promise<WithoutCp
       return await compact(job, engine);
     case 'verify':
       return await verify(job, engine);
-    case 'rebuild':
-      return rebuild(job);
   }
 }

@@ -2,12 +2,12 @@
 declare module '@foxglove/wasm-zstd/dist/wasm-zstd.js' {
   export interface Zstd {
     /** Emscripten's hook: instantiates the module and hands the instance on; may do both at once. */
-    instantiateWasm(imports: Readonly<Record<string, unknown>>, receive: (instance: object) => void): object;
+    instantiateWasm(this: void, imports: Readonly<Record<string, unknown>>, receive: (instance: object) => void): object;
     /** 0 where there is no memory left. */
-    _malloc(bytes: number): number;
-    _free(at: number): void;
+    _malloc(this: void, bytes: number): number;
+    _free(this: void, at: number): void;
     /** Bytes written, −1 where the frames are damaged or hold more than `toBytes`. */
-    _decompress(to: number, toBytes: number, from: number, fromBytes: number): number;
+    _decompress(this: void, to: number, toBytes: number, from: number, fromBytes: number): number;
   }
   /** Fills in the object; resolves when it is ready, which is at once where the hook did its work at once. */
   export default function instantiate(zstd: Partial<Zstd>): Promise<unknown>;

@@ -1,7 +1,7 @@
 /** The tier daemon with its connections: the broker's control socket, its Kafka port, the bucket, the column workers. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openColumnWorkers } from '../columns/index.js';
+import { openBatchRebuilder, openColumnWorkers } from '../columns/index.js';
 import { placesOf, type ServerConfig } from '../config/index.js';
 import { type ControlHandlers, tierCallsAtStart } from '../control/index.js';
 import { systemClock, systemRandom } from '../kernel/index.js';
@@ -23,12 +23,12 @@ export async function startTierRole(config: ServerConfig, logger: Logger): Promi
     tempDir: join(places.spoolDir, 'workers'),
     memoryBytes: config.get('tier.worker.memory.bytes'),
   });
-  // Nicer still: whoever reads years of log waits for the commits, not they for him. It never loads DuckDB: some 60 MB, once it is needed.
-  const coldWorkers = openColumnWorkers({ count: 1, tempDir: join(places.spoolDir, 'cold-workers'), niceness: 10 });
+  // Nicer still: whoever reads years of log waits for the commits, not they for him.
+  const rebuilder = openBatchRebuilder({ count: 1, niceness: 10 });
   const closeConnections = (): Promise<void> =>
     closeAll(
       () => workers.close(),
-      () => coldWorkers.close(),
+      () => rebuilder.close(),
       () => reader.close(),
       () => link.close(),
       () => store.close(),
@@ -38,7 +38,7 @@ export async function startTierRole(config: ServerConfig, logger: Logger): Promi
     reader,
     broker: link,
     workers,
-    coldWorkers,
+    rebuilder,
     spoolDir: places.spoolDir,
     clock: systemClock,
     random: systemRandom,

@@ -2,13 +2,12 @@
  * Answers from cold files: record batches for a consumer, offsets for times. A throttled class of work, so that a consumer that
  * reads years of log takes neither the bucket nor the workers from the commits.
  */
-import { join } from 'node:path';
-import type { FoundTime, TimeQuestion } from '../columns/index.js';
+import { enoughShare, type FoundTime, type RebuiltPart, type TimeQuestion } from '../columns/index.js';
 import type { ControlParams, ControlResult, HydratedPart } from '../control/index.js';
-import { type DiskFile, invariant, LakeError, MiB, type Offset, type PartitionId, Semaphore, SingleFlight } from '../kernel/index.js';
+import { invariant, LakeError, MiB, type Offset, type PartitionId, Semaphore, SingleFlight } from '../kernel/index.js';
 import { boundaryOf, type ColdFile, filesOfPartition, findFile, logStartOf, type TableSnapshot } from '../lake/index.js';
 import type { CacheLease, LocalCache } from '../objects/index.js';
-import { batchBytes, batchLastOffset, walkBatches } from '../wire/index.js';
+import { batchBaseOffset } from '../wire/index.js';
 import { throwIfStopped, withDeadline } from './deadline.js';
 import { holeBatches } from './hole-batches.js';
 import type { TierPorts } from './ports.js';
@@ -17,8 +16,6 @@ import type { TopicTier } from './topic-tier.js';
 
 type SendPart = (facts: HydratedPart, payload: Uint8Array) => Promise<void>;
 
-/** A hydration ends where a row group or a file does once it has this share of its bytes, so that none is inflated twice. */
-const enoughShare = 1 / 4;
 /** So that one reader in order does not take all slots. */
 const perPartitionMax = 2;
 /** No rebuilt batch is larger, unless one record is. */
@@ -96,8 +93,7 @@ export class Hydrator {
         }
         continue;
       }
-      const isLast = (rebuilt: number): boolean => bytes + rebuilt >= asked.maxBytes * enoughShare;
-      const sent = await this.#sendFrom(topic, file, next, asked.maxBytes - bytes, isLast, sendPart, signal);
+      const sent = await this.#sendFrom(topic, file, next, asked.maxBytes - bytes, sendPart, signal);
       invariant(sent.nextOffset > next, 'a hydration moves on', { next, nextOffset: sent.nextOffset });
       next = sent.nextOffset;
       bytes += sent.bytes;
@@ -105,74 +101,39 @@ export class Hydrator {
     return { nextOffset: next, bytes };
   }
 
-  /** Rebuilds batches of one file, which stands for `next`, and sends them in parts; `isLast` says whether so many bytes are enough. */
+  /** Rebuilds batches of one file, which stands for `next`, and sends them in parts as they are made. */
   async #sendFrom(
     topic: TopicTier,
     file: ColdFile,
     next: Offset,
     maxBytes: number,
-    isLast: (bytes: number) => boolean,
     sendPart: SendPart,
     signal: AbortSignal,
   ): Promise<{ readonly nextOffset: Offset; readonly bytes: number }> {
-    const outPath = join(this.#ports.spoolDir, `${this.#ports.random.uuid()}.hydrated`);
-    try {
-      const rebuilt = await this.#withLocal(file, signal, (path) =>
-        withDeadline('rebuilding batches', this.#ports.settings.jobTimeoutMs, this.#ports.clock, signal, (inner) =>
-          this.#ports.coldWorkers.run(
-            {
-              kind: 'rebuild',
-              path,
-              partition: file.partition,
-              fromOffset: next,
-              baseOffset: file.baseOffset,
-              lastOffset: file.lastOffset,
-              maxBytes,
-              maxBatchBytes: Math.min(batchBytesMax, topic.settings.maxMessageBytes),
-              outPath,
-            },
-            inner,
-          ),
-        ),
-      );
-      const end = isLast(rebuilt.bytes) ? { endOffset: rebuilt.nextOffset } : {};
-      const sendOfFile: SendPart = (facts, payload) => sendPart({ ...facts, ...end }, payload);
-      await this.#sendFile(outPath, rebuilt.bytes, Math.min(next, rebuilt.baseOffset), sendOfFile, signal);
-      return { nextOffset: rebuilt.nextOffset, bytes: rebuilt.bytes };
-    } finally {
-      await this.#ports.disk.rm(outPath, { force: true });
-    }
-  }
-
-  /** Sends a file of whole batches in runs of whole batches of about `hydratePartBytes`. */
-  async #sendFile(path: string, bytes: number, baseOffset: Offset, sendPart: SendPart, signal: AbortSignal): Promise<void> {
-    const file = await this.#ports.disk.open(path, 'r');
-    try {
-      let at = 0;
-      let base = baseOffset;
-      let want = this.#ports.settings.hydratePartBytes;
-      while (at < bytes) {
-        throwIfStopped(signal, 'a hydration');
-        const buffer = Buffer.allocUnsafe(Math.min(want, bytes - at));
-        await readFully(file, buffer, at, path);
-        let nextOffset = base;
-        const end = walkBatches(buffer, (position) => {
-          nextOffset = batchLastOffset(buffer, position) + 1;
-        });
-        if (end === 0) {
-          // A batch larger than a part goes alone.
-          want = batchBytes(buffer, 0);
-          if (want <= buffer.length || at + want > bytes) throw truncated(path);
-          continue;
-        }
-        await sendPart({ baseOffset: base, nextOffset }, buffer.subarray(0, end));
-        at += end;
-        base = nextOffset;
-        want = this.#ports.settings.hydratePartBytes;
-      }
-    } finally {
-      await file.close();
-    }
+    const { settings, clock, rebuilder } = this.#ports;
+    const job = {
+      fromOffset: next,
+      baseOffset: file.baseOffset,
+      lastOffset: file.lastOffset,
+      maxBytes,
+      maxBatchBytes: Math.min(batchBytesMax, topic.settings.maxMessageBytes),
+    };
+    let baseOffset = next;
+    let isFirst = true;
+    const take = async ({ bytes, nextOffset, endOffset }: RebuiltPart): Promise<void> => {
+      throwIfStopped(signal, 'a hydration');
+      if (isFirst) baseOffset = Math.min(baseOffset, batchBaseOffset(bytes, 0));
+      isFirst = false;
+      // Where the job says its end, it brings enough: the hydration ends there too.
+      await sendPart({ baseOffset, nextOffset, ...(endOffset === undefined ? {} : { endOffset }) }, bytes);
+      baseOffset = nextOffset;
+    };
+    const rebuilt = await this.#withLocal(file, signal, (path) =>
+      withDeadline('rebuilding batches', settings.jobTimeoutMs, clock, signal, (inner) =>
+        rebuilder.rebuild({ path, ...job }, settings.hydratePartBytes, take, inner),
+      ),
+    );
+    return { nextOffset: rebuilt.nextOffset, bytes: rebuilt.bytes };
   }
 
   /** First cold record at or above `fromOffset` whose timestamp is ≥ t: only files that can have one are opened. */
@@ -280,17 +241,4 @@ function unfetched(file: ColdFile, cause: unknown): LakeError {
     hint: 'Check the bucket; the read goes on by itself once it answers.',
     facts: { key: file.key },
   });
-}
-
-async function readFully(file: DiskFile, buffer: Buffer, at: number, path: string): Promise<void> {
-  let read = 0;
-  while (read < buffer.length) {
-    const { bytesRead } = await file.read(buffer, read, buffer.length - read, at + read);
-    if (bytesRead === 0) throw truncated(path);
-    read += bytesRead;
-  }
-}
-
-function truncated(path: string): LakeError {
-  return new LakeError('cold-corrupt', `${path} is shorter than its batches say`, { facts: { path } });
 }

@@ -1,5 +1,5 @@
 /** What the daemon works with, given to each of its parts. */
-import type { ColumnWorkers, TimeLookup } from '../columns/index.js';
+import type { BatchRebuilder, ColumnWorkers, TimeLookup } from '../columns/index.js';
 import type { LogReader } from '../client/index.js';
 import type { ControlPeer } from '../control/index.js';
 import type { Clock, Disk, Random, Semaphore } from '../kernel/index.js';
@@ -38,8 +38,8 @@ export interface TierPorts {
   /** The broker, over whatever connection there is at the moment; `peer-gone` while there is none. */
   readonly broker: Pick<ControlPeer, 'call'>;
   readonly workers: ColumnWorkers;
-  /** For cold reads: their own, so that neither they nor the commits wait for the other. */
-  readonly coldWorkers: ColumnWorkers;
+  /** For cold reads: in threads of its own, so that neither they nor the commits wait for the other. */
+  readonly rebuilder: BatchRebuilder;
   readonly findTimestamp: TimeLookup;
   readonly clock: Clock;
   readonly random: Random;

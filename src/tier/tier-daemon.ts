@@ -4,7 +4,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
-import { type ColumnWorkers, findTimestamp, type TimeLookup } from '../columns/index.js';
+import { type BatchRebuilder, type ColumnWorkers, findTimestamp, type TimeLookup } from '../columns/index.js';
 import type { LogReader } from '../client/index.js';
 import type { BrokerState, ControlHandlers, ControlPeer, TopicState } from '../control/index.js';
 import { ManifestReader } from '../iceberg/index.js';
@@ -43,8 +43,8 @@ export interface TierOptions {
   readonly reader: LogReader;
   readonly broker: Pick<ControlPeer, 'call'>;
   readonly workers: ColumnWorkers;
-  /** Workers that only rebuild batches for cold reads; default: `workers`. */
-  readonly coldWorkers?: ColumnWorkers;
+  /** Makes batches of rows for cold reads. */
+  readonly rebuilder: BatchRebuilder;
   /** How a row is found in a cold file by time; another where the workers write files of their own. */
   readonly findTimestamp?: TimeLookup;
   /** Folder for spools and downloaded files; may be shared with other daemons. */
@@ -134,7 +134,7 @@ class Daemon implements TierDaemon {
       reader: options.reader,
       broker: options.broker,
       workers: options.workers,
-      coldWorkers: options.coldWorkers ?? options.workers,
+      rebuilder: options.rebuilder,
       findTimestamp: options.findTimestamp ?? findTimestamp,
       clock: options.clock,
       random: options.random,

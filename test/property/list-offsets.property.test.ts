@@ -11,7 +11,7 @@ import { MemoryStore } from '../../src/objects/index.js';
 import { silentLogger } from '../../src/telemetry/index.js';
 import { startTier, type TierDaemon } from '../../src/tier/index.js';
 import { type CompressionCodec, deleteRecordsApi, encodeBatch } from '../../src/wire/index.js';
-import { simFindTimestamp, simWorkers } from '../support/sim-workers.js';
+import { simFindTimestamp, simRebuilder, simWorkers } from '../support/sim-workers.js';
 import { temporaryFolder, testBroker, WireClient } from '../unit/broker/broker-fixture.js';
 
 interface Handlers {
@@ -52,6 +52,7 @@ async function openWorld() {
     reader,
     broker: { call: (method, params) => call(broker, method, params) },
     workers: simWorkers(),
+    rebuilder: simRebuilder(),
     findTimestamp: simFindTimestamp,
     spoolDir,
     clock: systemClock,

@@ -16,7 +16,7 @@ import type { ObjectStore } from '../../src/objects/index.js';
 import { BrokerLink } from '../../src/server/broker-link.js';
 import { coldTierOverControl } from '../../src/server/cold-tier-over-control.js';
 import { startTier, type TierDaemon, type TierSettings } from '../../src/tier/index.js';
-import { simWorkers } from '../support/sim-workers.js';
+import { simRebuilder, simWorkers } from '../support/sim-workers.js';
 import type { Seeded } from '../support/seed.js';
 import { SimBucket, weathers } from './bucket.js';
 import { capacityBytes, SimDisk } from './disk.js';
@@ -417,6 +417,7 @@ export class World {
       reader: simLogReader(kafka),
       broker: this.plant.brokerCalls?.(link, process, this) ?? link,
       workers: this.plant.workers?.(workers, disk) ?? workers,
+      rebuilder: simRebuilder(slow, disk),
       spoolDir: slot.disk === this.diskA ? `${dataDir}/tier` : '/b/tier',
       clock,
       random: process.ids,

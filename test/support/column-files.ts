@@ -18,7 +18,8 @@ import {
   type TypedColumn,
   typedSelect,
 } from '../../src/columns/index.js';
-import { encodeBatch } from '../../src/wire/index.js';
+import { rebuild } from '../../src/columns/rebuild.js';
+import { batchLastOffset, encodeBatch } from '../../src/wire/index.js';
 
 /** A local file as one that is read in ranges; `read` is told of each. */
 export function fileAt(path: string, onRead: (from: number, to: number) => void = () => undefined): RangedFile {
@@ -112,23 +113,22 @@ export class ColumnFiles {
     );
   }
 
-  async rebuild(
+  /** Batches of a cold file, in bytes. */
+  rebuild(
     path: string,
     range: { fromOffset?: number; baseOffset: number; lastOffset: number; maxBytes?: number; maxBatchBytes?: number },
-  ): Promise<RebuildResult> {
-    return await runColumnJob(
-      {
-        kind: 'rebuild',
-        path,
-        partition: 3,
-        fromOffset: range.baseOffset,
-        maxBytes: 2 ** 30,
-        maxBatchBytes: 2 ** 20,
-        outPath: this.path('batches'),
-        ...range,
-      },
-      this.engine,
-    );
+  ): RebuildResult & { readonly batchBytes: Buffer; readonly endOffset: number | undefined } {
+    const batches: Buffer[] = [];
+    let last: number | undefined;
+    const job = { path, fromOffset: range.baseOffset, maxBytes: 2 ** 30, maxBatchBytes: 2 ** 20, ...range };
+    const result = rebuild(job, (batch, nextOffset, endOffset) => {
+      // It is valid during the call.
+      batches.push(Buffer.from(batch));
+      if (nextOffset !== batchLastOffset(batch, 0) + 1) throw new Error('the next offset is that after the batch');
+      if (last !== undefined && endOffset !== last) throw new Error('the end stays what it was said to be');
+      last = endOffset;
+    });
+    return { ...result, batchBytes: Buffer.concat(batches), endOffset: last };
   }
 
   /** What stands behind FROM for a cold file with all its columns, also those that are null in every row. */

@@ -3,6 +3,7 @@
  * rebuilt batches that span holes), so that the daemon's logic can be driven through thousands of steps in a second.
  */
 import {
+  type BatchRebuilder,
   type ColumnJob,
   type TimeLookup,
   type ColumnPair,
@@ -256,37 +257,6 @@ export function simWorkers(before?: (job: ColumnJob) => void | Promise<void>, di
         if (digest !== job.digest) throw new LakeError('verify-failed', `${job.path} differs`);
         return { rows: file.rows.length, digest, cpuMs: 1 };
       }
-      case 'rebuild': {
-        const { rows } = readFile(job.path);
-        let first = rows.findIndex((row) => row.offset >= job.fromOffset);
-        if (first < 0) first = rows.length - 1;
-        const batches: Buffer[] = [];
-        let bytes = 0;
-        let next = rows[first]?.offset ?? job.fromOffset;
-        const base = next;
-        for (let index = first; index < rows.length && bytes < job.maxBytes; index++) {
-          const row = rows[index] as SimRow;
-          const end = rows[index + 1]?.offset ?? job.lastOffset + 1;
-          const batch = encodeBatch({
-            baseOffset: row.offset,
-            leaderEpoch: row.leaderEpoch,
-            lastOffsetDelta: end - 1 - row.offset,
-            records: [
-              {
-                timestampMs: row.timestampMs,
-                key: bytesOf(row.key),
-                value: bytesOf(row.value),
-                headers: row.headers.map(([key, value]) => ({ key: Buffer.from(key, 'base64'), value: bytesOf(value) })),
-              },
-            ],
-          });
-          batches.push(batch);
-          bytes += batch.length;
-          next = end;
-        }
-        writeFile(disk, job.outPath, Buffer.concat(batches), 'w');
-        return { path: job.outPath, bytes, baseOffset: base, nextOffset: next, batches: batches.length, cpuMs: 1 };
-      }
     }
   };
   return {
@@ -309,3 +279,50 @@ export const simFindTimestamp: TimeLookup = async (file, { find, timestampMs, fr
   }
   return found === undefined ? null : { offset: found.offset, timestampMs: found.timestampMs, leaderEpoch: found.leaderEpoch };
 };
+
+/** Batches out of files of these workers, one a record. */
+export function simRebuilder(before?: () => Promise<void>, disk: Disk = systemDisk): BatchRebuilder {
+  return {
+    close: async () => undefined,
+    rebuild: async (job, partBytes, take, signal) => {
+      await before?.();
+      signal?.throwIfAborted();
+      const { rows } = simFile(disk.readFileSync(job.path));
+      let first = rows.findIndex((row) => row.offset >= job.fromOffset);
+      if (first < 0) first = rows.length - 1;
+      const baseOffset = rows[first]?.offset ?? job.fromOffset;
+      let nextOffset = baseOffset;
+      let part: Buffer[] = [];
+      let [bytes, partLength, batches] = [0, 0, 0];
+      const flush = async (): Promise<void> => {
+        if (part.length > 0) await take({ bytes: Buffer.concat(part), nextOffset, endOffset: undefined });
+        [part, partLength] = [[], 0];
+      };
+      for (let index = first; index < rows.length && bytes < job.maxBytes; index++) {
+        const row = rows[index] as SimRow;
+        const end = rows[index + 1]?.offset ?? job.lastOffset + 1;
+        const batch = encodeBatch({
+          baseOffset: row.offset,
+          leaderEpoch: row.leaderEpoch,
+          lastOffsetDelta: end - 1 - row.offset,
+          records: [
+            {
+              timestampMs: row.timestampMs,
+              key: bytesOf(row.key),
+              value: bytesOf(row.value),
+              headers: row.headers.map(([key, value]) => ({ key: Buffer.from(key, 'base64'), value: bytesOf(value) })),
+            },
+          ],
+        });
+        if (partLength + batch.length > partBytes) await flush();
+        part.push(batch);
+        partLength += batch.length;
+        bytes += batch.length;
+        batches++;
+        nextOffset = end;
+      }
+      await flush();
+      return { bytes, baseOffset, nextOffset, batches };
+    },
+  };
+}

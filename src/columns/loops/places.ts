@@ -15,7 +15,7 @@ function readVarint(at: usize, end: usize): u64 {
   for (let i: u32 = 0; i < varintBytesMax; i++) {
     if (at >= end) break;
     const byte = load<u8>(at++);
-    value |= <u64>(byte & 0x7f) << (7 * i);
+    value |= (<u64>(byte & 0x7f)) << (7 * i);
     if (byte < 0x80) {
       readEnd = at;
       return value;
@@ -38,18 +38,18 @@ function decodeLengths(from: usize, end: usize, lengths: usize, count: u32): usi
   const total = readVarint(readEnd, end);
   if (readEnd == 0) return 0;
   let value = unzigzag(readVarint(readEnd, end));
-  if (readEnd == 0 || miniblocks == 0 || blockValues % miniblocks != 0 || total < <u64>count) return 0;
+  if (readEnd == 0 || miniblocks == 0 || blockValues % miniblocks != 0 || total < max(<u64>count, 1)) return 0;
   const miniValues = blockValues / miniblocks;
   if (miniblocks > <u64>(end - from) || miniValues > <u64>(end - from) * 64) return 0;
   let at = readEnd;
   let to = lengths;
-  const stop = lengths + (<usize>count << 2);
+  const stop = lengths + ((<usize>count) << 2);
   if (to < stop) {
     if (value < 0 || value > lengthMax) return 0;
     store<u32>(to, <u32>value);
     to += 4;
   }
-  for (let left: u64 = total - 1; total > 0 && left > 0; ) {
+  for (let left: u64 = total - 1; left > 0; ) {
     const minDelta = unzigzag(readVarint(at, end));
     if (readEnd == 0) return 0;
     const widths = readEnd;
@@ -83,7 +83,7 @@ function spread(lengths: usize, entries: u32, there: u32, definitions: usize, de
     i--;
     const isThere = load<u8>(definitions + i) == definition;
     if (isThere) from--;
-    store<i32>(lengths + (<usize>i << 2), isThere ? load<i32>(lengths + (<usize>from << 2)) : -1);
+    store<i32>(lengths + ((<usize>i) << 2), isThere ? load<i32>(lengths + ((<usize>from) << 2)) : -1);
   }
 }
 
@@ -105,8 +105,8 @@ export function placeDelta(
   if (value == 0) return false;
   if (definitions != 0) spread(lengths, entries, there, definitions, definition);
   for (let i: u32 = 0; i < entries; i++) {
-    const length = load<i32>(lengths + (<usize>i << 2));
-    store<u32>(starts + (<usize>i << 2), <u32>value);
+    const length = load<i32>(lengths + ((<usize>i) << 2));
+    store<u32>(starts + ((<usize>i) << 2), <u32>value);
     if (length <= 0) continue;
     if (<usize>length > end - value) return false;
     value += length;
@@ -127,9 +127,9 @@ export function placeTerms(
 ): void {
   for (let i: u32 = 0; i < entries; i++) {
     if (definitions != 0 && load<u8>(definitions + i) != definition) continue;
-    const term = <usize>load<u32>(indexes) << 2;
+    const term = (<usize>load<u32>(indexes)) << 2;
     indexes += 4;
-    store<u32>(starts + (<usize>i << 2), load<u32>(termStarts + term));
-    store<u32>(lengths + (<usize>i << 2), load<u32>(termLengths + term));
+    store<u32>(starts + ((<usize>i) << 2), load<u32>(termStarts + term));
+    store<u32>(lengths + ((<usize>i) << 2), load<u32>(termLengths + term));
   }
 }

@@ -73,7 +73,7 @@ function zigzag(value: i64): u64 {
 }
 
 function varintBytes(zigzagged: u64): u32 {
-  return (<u32>(63 - clz(zigzagged | 1))) / 7 + 1;
+  return <u32>(63 - clz(zigzagged | 1)) / 7 + 1;
 }
 
 function writeVarint(at: usize, zigzagged: u64): usize {
@@ -98,12 +98,10 @@ function writeBytes(at: usize, from: u32, length: i32): usize {
   return length > 0 ? copy(next, from, length) : next;
 }
 
-@inline
 function valueAt(column: usize, index: u32): i32 {
-  return load<i32>(column + (<usize>index << 2));
+  return load<i32>(column + ((<usize>index) << 2));
 }
 
-@inline
 function present(length: i32): u32 {
   return length > 0 ? length : 0;
 }
@@ -163,9 +161,9 @@ export function writeRecords(batch: OpenBatch, columns: RowColumns, row: u32, en
   let maxTimestampMs = batch.maxTimestampMs;
   const firstRow = row;
   for (; row < endRow; row++) {
-    const timestampMs = load<f64>(timestampsMs + (<usize>row << 3));
+    const timestampMs = load<f64>(timestampsMs + ((<usize>row) << 3));
     const timestampDelta = timestampMs - baseTimestampMs;
-    const offsetDelta = load<f64>(offsets + (<usize>row << 3)) - baseOffset;
+    const offsetDelta = load<f64>(offsets + ((<usize>row) << 3)) - baseOffset;
     const keyLength = valueAt(keyLengths, row);
     const valueLength = valueAt(valueLengths, row);
     let headers: u32 = 0;

@@ -188,7 +188,7 @@ describe('rows of a cold file', () => {
       copy[at] = (copy[at] as number) ^ (1 + (at % 255));
       writeFileSync(damaged, copy);
       try {
-        await files.rebuild(damaged, { baseOffset: 0, lastOffset: 299 });
+        files.rebuild(damaged, { baseOffset: 0, lastOffset: 299 });
       } catch (error) {
         if (!isLakeError(error, 'cold-corrupt')) throw error;
         refused++;

@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect } from 'vitest';
-import type { ColumnWorkers, TimeLookup } from '../../../src/columns/index.js';
+import type { BatchRebuilder, ColumnWorkers, TimeLookup } from '../../../src/columns/index.js';
 import type { ControlHandlers, ControlMethod, ControlParams, ControlResult, HydratedPart } from '../../../src/control/index.js';
 import { systemClock, systemRandom } from '../../../src/kernel/index.js';
 import { openTopicTable, type TableSnapshot } from '../../../src/lake/index.js';
@@ -13,7 +13,7 @@ import { silentLogger } from '../../../src/telemetry/index.js';
 import { startTier, type TierDaemon, type TierSettings } from '../../../src/tier/index.js';
 import { decodeBatch, type NewRecord, walkBatches } from '../../../src/wire/index.js';
 import type { SimBroker } from '../../support/sim-broker.js';
-import { simFile, simFindTimestamp, simWorkers } from '../../support/sim-workers.js';
+import { simFile, simFindTimestamp, simRebuilder, simWorkers } from '../../support/sim-workers.js';
 
 export const quick: Partial<TierSettings> = {
   fetchWaitMs: 20,
@@ -43,6 +43,7 @@ export async function startDaemon(
   store: ObjectStore,
   more: {
     readonly workers?: ColumnWorkers;
+    readonly rebuilder?: BatchRebuilder;
     readonly findTimestamp?: TimeLookup;
     readonly settings?: Partial<TierSettings>;
     readonly spoolDir?: string;
@@ -54,6 +55,7 @@ export async function startDaemon(
     reader: broker,
     broker: broker.peer,
     workers: more.workers ?? simWorkers(),
+    rebuilder: more.rebuilder ?? simRebuilder(),
     findTimestamp: more.findTimestamp ?? simFindTimestamp,
     spoolDir,
     clock: systemClock,

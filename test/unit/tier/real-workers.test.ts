@@ -3,7 +3,13 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ColumnWorkers, findTimestamp, openColumnWorkers } from '../../../src/columns/index.js';
+import {
+  type BatchRebuilder,
+  type ColumnWorkers,
+  findTimestamp,
+  openBatchRebuilder,
+  openColumnWorkers,
+} from '../../../src/columns/index.js';
 import { systemClock, systemRandom } from '../../../src/kernel/index.js';
 import { type ObjectStore, openObjectStore } from '../../../src/objects/index.js';
 import { compressionCodecs, decodeBatch, type NewRecord, walkBatches } from '../../../src/wire/index.js';
@@ -12,6 +18,7 @@ import { loadTable, type Running, startDaemon, temporaryFolder, until } from './
 
 const folder = temporaryFolder();
 let workers: ColumnWorkers;
+let rebuilder: BatchRebuilder;
 let store: ObjectStore;
 let tier: Running;
 const broker = new SimBroker();
@@ -35,10 +42,12 @@ const odd: NewRecord[] = [
 
 beforeAll(async () => {
   workers = openColumnWorkers({ count: 1, tempDir: join(folder, 'temp') });
+  rebuilder = openBatchRebuilder({ count: 1 });
   store = await openObjectStore(`file://${folder}/bucket`, { clock: systemClock, random: systemRandom });
   broker.create('flights', 2, { 'lake.file.bytes': '300000' });
   tier = await startDaemon(broker, store, {
     workers,
+    rebuilder,
     findTimestamp,
     settings: { verifyTypedRowGroups: 'all' },
     spoolDir: join(folder, 'spool'),
@@ -48,6 +57,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await tier.close();
   await workers.close();
+  await rebuilder.close();
   await store.close();
   await rm(folder, { recursive: true, force: true });
 });

@@ -60,6 +60,7 @@ export class ColdRows {
   readonly #leaderEpoch: IntRows;
   readonly #producerEpoch: IntRows;
   readonly #sequence: IntRows;
+  #isUniform: boolean | undefined;
 
   constructor(reader: ColumnChunkReader, rows: number, metaOf: (leaf: LeafName) => ColumnMetaData | undefined) {
     const ints = (leaf: LeafName): IntRows => reader.ints(leaf, metaOf(leaf), rows);
@@ -142,15 +143,14 @@ export class ColdRows {
 
   /** Whether rows differ only in offset, timestamp, key and value: no headers, no producers, one leader epoch. */
   isUniform(): boolean {
-    return (
+    return (this.#isUniform ??=
       this.isHeaderless &&
       this.rawBatch.isAbsent &&
       this.producerId.isAbsent &&
       this.#producerEpoch.isAbsent &&
       this.#sequence.isAbsent &&
       isOneValue(this.#leaderEpoch, this.rows) &&
-      isOneValue(this.#timestampType, this.rows)
-    );
+      isOneValue(this.#timestampType, this.rows));
   }
 
   isRawBatch(row: number): boolean {

@@ -394,6 +394,14 @@ export class ColumnChunkReader {
       return one;
     }
     const indexes = this.#rooms.ints(`${name} indexes`, there);
+    const { loops } = this.#rooms;
+    if (loops !== undefined) {
+      const [from, end] = [bytes.byteOffset + valuesAt + 1, bytes.byteOffset + bytes.length];
+      if (loops.decodeIndexes(from, end, bitWidth, indexes.byteOffset, there, dictionary.entries) === 0) {
+        throw this.#corrupt(`indexes of column ${name} are cut off, or beyond ${dictionary.entries} terms`);
+      }
+      return indexes;
+    }
     decodeRuns(bytes, valuesAt + 1, bytes.length, bitWidth, indexes);
     for (let i = 0; i < there; i++) {
       if ((indexes[i] as number) >>> 0 >= dictionary.entries)

@@ -31,6 +31,10 @@ export interface Loops {
     starts: number,
     lengths: number,
   ): void;
+  /** Bytes of so many values in all; see `loops/places.ts`. */
+  sumLengths(lengths: number, count: number): number;
+  /** Decodes indexes into a dictionary, 0 where they are damaged; see `loops/runs.ts`. */
+  decodeIndexes(at: number, end: number, bitWidth: number, to: number, count: number, terms: number): number;
   /** Passes over the headers of so many rows; see `loops/records.ts`. */
   skipHeaders(batch: number, columns: number, rows: number): void;
   /** Appends rows to an open batch and answers the row after the last; see `loops/records.ts`. */

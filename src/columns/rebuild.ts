@@ -5,6 +5,7 @@
 import { LakeError, none, type Offset } from '../kernel/index.js';
 import { batchHeaderBytes, batchLastOffset, type BatchFields, RecordBatchWriter } from '../wire/index.js';
 import { ColdFileReader, type ColdRows } from './cold-rows.js';
+import type { BytesRows } from './column-chunk.js';
 import { enoughShare, type RebuildJob, type RebuildResult } from './batch-rebuilder.js';
 import { OpenBatch } from './open-batch.js';
 import { PageRooms } from './page-rooms.js';
@@ -90,8 +91,8 @@ class Rebuilder {
   #endsWith(rows: ColdRows, firstRow: number): boolean {
     const { maxBytes, maxBatchBytes } = this.#job;
     const { key, value, rawBatch, headerKey, headerKeyRaw, headerValue } = rows;
-    const ofRows = [key, value, rawBatch].reduce((sum, { lengths }) => sum + sumOf(lengths, firstRow), 0);
-    const ofHeaders = [headerKey, headerKeyRaw, headerValue].reduce((sum, { lengths }) => sum + sumOf(lengths, 0), 0);
+    const ofRows = [key, value, rawBatch].reduce((sum, column) => sum + bytesOf(column, firstRow), 0);
+    const ofHeaders = [headerKey, headerKeyRaw, headerValue].reduce((sum, column) => sum + bytesOf(column, 0), 0);
     // Numbers around records and headers, and headers of batches: as many as there are rows, but where all rows are alike.
     const around = (rows.rows - firstRow) * 40 + headerKey.lengths.length * (rows.isHeaderless ? 0 : 10);
     const batches = rows.isUniform() ? 2 * Math.ceil((ofRows + around) / maxBatchBytes) + 1 : rows.rows;
@@ -192,11 +193,9 @@ function sequenceBefore(sequence: number, delta: number): number {
   return sequence >= delta ? sequence - delta : sequence - delta + deltaMax + 1;
 }
 
-/** Bytes of the values from `first` on. */
-function sumOf(lengths: Int32Array, first: number): number {
-  let bytes = 0;
-  for (let i = first; i < lengths.length; i++) bytes += Math.max(0, lengths[i] as number);
-  return bytes;
+/** Bytes of a column's values from `first` on. */
+function bytesOf({ isAbsent, lengths }: BytesRows, first: number): number {
+  return isAbsent ? 0 : rooms.loops.sumLengths(lengths.byteOffset + first * 4, lengths.length - first);
 }
 
 /** The row after the last one that may share a batch with this one: of one producer in sequence, one leader epoch, one type of time. */

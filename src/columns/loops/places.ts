@@ -133,3 +133,10 @@ export function placeTerms(
     store<u32>(lengths + ((<usize>i) << 2), load<u32>(termLengths + term));
   }
 }
+
+/** Bytes of so many values in all. */
+export function sumLengths(lengths: usize, count: u32): f64 {
+  let bytes: u64 = 0;
+  for (let i: u32 = 0; i < count; i++) bytes += max(0, load<i32>(lengths + ((<usize>i) << 2)));
+  return <f64>bytes;
+}

@@ -6,9 +6,13 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { invariant } from '../kernel/index.js';
 
+/** Addresses are unsigned: those above 2^31 come back negative, and take a `>>> 0`. A boolean is 0 or 1. */
 export interface Loops {
-  /** Unpacks `count` values of `bitWidth` bits at `at` into words at `to`; see `loops/unpack.ts`. */
+  // loops/unpack.ts
+  /** Unpacks `count` values of `bitWidth` bits at `at` into words at `to`. */
   unpack(at: number, bitWidth: number, to: number, count: number): void;
+
+  // loops/places.ts, loops/records.ts
   /** Places the values of a page, false where it is damaged; see `loops/places.ts`. */
   placeDelta(
     at: number,
@@ -39,6 +43,80 @@ export interface Loops {
   skipHeaders(batch: number, columns: number, rows: number): void;
   /** Appends rows to an open batch and answers the row after the last; see `loops/records.ts`. */
   writeRecords(batch: number, columns: number, row: number, endRow: number): number;
+
+  // loops/lz4.ts
+  /** Inflates one block; answers where it ends, 0 where it is damaged. Touches 32 bytes behind `limit`. */
+  lz4Block(from: number, end: number, start: number, to: number, limit: number): number;
+
+  // loops/digest.ts
+  beginRecord(
+    offset: number,
+    timestampMs: number,
+    timestampType: number,
+    leaderEpoch: number,
+    producerIdHigh: number,
+    producerIdLow: number,
+    producerEpoch: number,
+    sequence: number,
+  ): void;
+  beginRawBatch(offset: number): void;
+  mixNumber(number: number): void;
+  mixBytes(at: number, bytes: number): void;
+  appendRecord(sum: bigint): bigint;
+
+  // loops/levels.ts
+  /** Packs levels, a byte each; answers where they end. */
+  packLevels(at: number, count: number, bitWidth: number, to: number): number;
+
+  // loops/staged-columns.ts
+  columnsBytes(): number;
+  packedLevelsBytesMax(): number;
+  openColumns(at: number): void;
+  clearColumns(): void;
+  rowCount(): number;
+  entryCount(): number;
+  hasAnyHeader(): number;
+  isFull(): number;
+  valuesAt(column: number): number;
+  valuesEnd(column: number): number;
+  levelsAt(column: number): number;
+  smallest(column: number): bigint;
+  largest(column: number): bigint;
+
+  // loops/stage-records.ts
+  openStage(firstOffset: bigint, endOffset: bigint, timestampMinMs: bigint, timestampMaxMs: bigint, isScanning: boolean): void;
+  /** Checks a batch's records; 0 where they are damaged. */
+  beginBatch(
+    at: number,
+    end: number,
+    count: number,
+    lastOffsetDelta: number,
+    baseOffset: bigint,
+    timestampMs: bigint,
+    hasAppendTime: boolean,
+    leaderEpoch: number,
+    producerId: bigint,
+    producerEpoch: number,
+    baseSequence: number,
+  ): number;
+  /** 0 where the columns are full before all records are taken. */
+  takeRecords(): number;
+  takeEmptyRow(offset: bigint, timestampMs: bigint): void;
+  stagedDigest(): bigint;
+  setStagedDigest(sum: bigint): void;
+  stagedTimestampMin(): bigint;
+  stagedTimestampMax(): bigint;
+
+  // loops/scan.ts, loops/names.ts
+  scanBytes(): number;
+  openScan(at: number, containersAt: number): void;
+  scan(at: number, end: number): void;
+  isFiniteSoFar(): number;
+  pairCount(): number;
+  nameCount(): number;
+  nameAt(index: number): number;
+  nameLength(index: number): number;
+  kindsOf(index: number): number;
 }
 
 /** As far as it is used here; the types of Node 20 lack it. */
@@ -46,14 +124,18 @@ export interface WebAssemblyOfNode {
   readonly Memory: new (pages: {
     readonly initial: number;
     readonly maximum: number;
-  }) => {
-    readonly buffer: ArrayBuffer;
+  }) => LoopMemory & {
     grow(pages: number): number;
   };
   readonly Module: new (bytes: Uint8Array) => object;
   readonly Instance: new (module: object, imports: Readonly<Record<string, unknown>>) => { readonly exports: object };
 }
 export const { WebAssembly } = globalThis as unknown as { readonly WebAssembly: WebAssemblyOfNode };
+
+/** A memory of WebAssembly; its buffer is another one after it has grown. */
+export interface LoopMemory {
+  readonly buffer: ArrayBuffer;
+}
 
 /** Of WebAssembly. */
 const wasmPageBytes = 64 * 1024;
@@ -80,9 +162,25 @@ function compiledLoops(): Buffer {
 
 const compiled = new WebAssembly.Module(compiledLoops());
 
+/** A field's name longer than this contributes nothing; as `loops/names.ts` has it. */
+const nameBytesMax = 255;
+
 /** The loops on another memory: that of a module which brings its own. Addresses and lengths are the caller's to keep within it. */
-export function loopsOn(other: object): Loops {
-  return new WebAssembly.Instance(compiled, { env: { memory: other } }).exports as Loops;
+export function loopsOn(other: LoopMemory): Loops {
+  const textAt = (at: number, count: number): Buffer => Buffer.from(other.buffer, at >>> 0, count);
+  const imports = {
+    env: { memory: other },
+    json: { isFiniteNumber: (at: number, count: number) => Number.isFinite(Number(textAt(at, count).toString('latin1'))) },
+    scan: {
+      unescapeName: (at: number, count: number, to: number): number => {
+        const name = Buffer.from(JSON.parse(textAt(at, count).toString('utf8')) as string, 'utf8');
+        if (name.length > nameBytesMax) return -1;
+        new Uint8Array(other.buffer).set(name, to >>> 0);
+        return name.length;
+      },
+    },
+  };
+  return new WebAssembly.Instance(compiled, imports).exports as Loops;
 }
 
 /** The loops themselves. Addresses and lengths are the caller's to keep within its regions. */

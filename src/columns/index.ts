@@ -32,7 +32,6 @@ export {
 } from './naming.js';
 export * from './schema.js';
 export { type TypedOutput, typedSelect, type TypedSource, untypedSelect } from './typed-sql.js';
-export { ValueScanner } from './scanner.js';
 export { findTimestamp, type FoundTime, type RangedFile, type TimeLookup, type TimeQuestion } from './time-lookup.js';
 export { ColumnEngine, type ColumnEngineOptions } from './engine.js';
 export { type ColdFileFooter, footerKeys, readFileFooter } from './cold-file.js';

@@ -2,88 +2,19 @@
  * Writes a staging file: uncompressed Parquet of the base columns, one page a column chunk, straight from the column buffers.
  * DuckDB reads it, for the encoder and as the hot tail of a query. Source: the Parquet format, `parquet.thrift`.
  */
-import { closeSync, openSync, writeSync } from 'node:fs';
-import { MiB } from '../kernel/index.js';
-import { BytesColumn, ConstantColumn, encodings, IntColumn, LongColumn, type PageSource, physicalTypes, Runs } from './plain-columns.js';
+import { closeSync, openSync, writevSync } from 'node:fs';
+import { encodings, type PageSource, physicalTypes } from './plain-columns.js';
 import { baseColumns, type BaseColumnName } from './schema.js';
+import type { StagedColumns } from './staged-columns.js';
 import { ThriftWriter } from './thrift-compact.js';
 
 const magic = Buffer.from('PAR1');
-/** A row group is written when its values reach this; one batch may carry it beyond. */
-export const stagedRowGroupBytes = 16 * MiB;
-/** … or when it has so many rows: DuckDB's own size. */
-const stagedRowGroupRows = 122_880;
-
 const repetition = { optional: 1, repeated: 2, required: 0 } as const;
 const convertedTypes = { utf8: 0, list: 3, timestampMillis: 9 } as const;
 const pageTypes = { data: 0, dictionary: 2 } as const;
 
 /** The level at which a header's key, raw key or value is there: list, entry, field. */
-export const headerFieldLevel = 3;
-/** An entry of the list whose field is null. */
-export const headerNullLevel = 2;
-
-/** The columns of the row group under way. */
-export class StagedColumns {
-  readonly partition = new ConstantColumn(4);
-  readonly offset = new LongColumn(MiB);
-  readonly timestamp = new LongColumn(MiB);
-  readonly timestampRaw = new LongColumn(1024);
-  readonly key = new BytesColumn(MiB);
-  readonly value = new BytesColumn(stagedRowGroupBytes + MiB);
-  readonly headerKey = new BytesColumn(64 * 1024);
-  readonly headerKeyRaw = new BytesColumn(1024);
-  readonly headerValue = new BytesColumn(64 * 1024);
-  /** 0 begins a row's list, 1 goes on in it. */
-  readonly headerRepetition = new Runs();
-  readonly timestampType = new ConstantColumn(4);
-  readonly leaderEpoch = new ConstantColumn(4);
-  readonly producerId = new ConstantColumn(8);
-  readonly producerEpoch = new ConstantColumn(4);
-  readonly sequence = new IntColumn(MiB / 2);
-  readonly rawBatch = new BytesColumn(1024);
-
-  readonly #parts: readonly { mark(): void; rewind(): void; clear(): void }[] = [
-    this.partition,
-    this.offset,
-    this.timestamp,
-    this.timestampRaw,
-    this.key,
-    this.value,
-    this.headerKey,
-    this.headerKeyRaw,
-    this.headerValue,
-    this.headerRepetition,
-    this.timestampType,
-    this.leaderEpoch,
-    this.producerId,
-    this.producerEpoch,
-    this.sequence,
-    this.rawBatch,
-  ];
-
-  get rows(): number {
-    return this.offset.levels.total;
-  }
-
-  get isFull(): boolean {
-    const bytes =
-      this.key.bytes + this.value.bytes + this.headerKey.bytes + this.headerKeyRaw.bytes + this.headerValue.bytes + this.rawBatch.bytes;
-    return bytes >= stagedRowGroupBytes || this.rows >= stagedRowGroupRows;
-  }
-
-  mark(): void {
-    for (const part of this.#parts) part.mark();
-  }
-
-  rewind(): void {
-    for (const part of this.#parts) part.rewind();
-  }
-
-  clear(): void {
-    for (const part of this.#parts) part.clear();
-  }
-}
+const headerFieldLevel = 3;
 
 interface Leaf {
   readonly path: readonly string[];
@@ -91,14 +22,14 @@ interface Leaf {
   readonly maxDefinition: number;
   readonly source: (columns: StagedColumns) => PageSource;
   readonly isNested?: boolean;
-  /** Smallest and largest are noted: rows are found by it. */
-  readonly hasStatistics?: boolean;
+  /** Smallest and largest INT64, which are noted: rows are found by it. */
+  readonly range?: (columns: StagedColumns) => { readonly min: bigint; readonly max: bigint };
 }
 
 const sources: Readonly<Record<Exclude<BaseColumnName, '_headers'>, Omit<Leaf, 'path' | 'maxDefinition'>>> = {
   _partition_id: { physical: physicalTypes.int32, source: (c) => c.partition },
-  _offset: { physical: physicalTypes.int64, source: (c) => c.offset, hasStatistics: true },
-  _timestamp: { physical: physicalTypes.int64, source: (c) => c.timestamp, hasStatistics: true },
+  _offset: { physical: physicalTypes.int64, source: (c) => c.offset, range: (c) => c.offset.range() },
+  _timestamp: { physical: physicalTypes.int64, source: (c) => c.timestamp, range: (c) => c.timestamp.range() },
   _timestamp_raw: { physical: physicalTypes.int64, source: (c) => c.timestampRaw },
   _key: { physical: physicalTypes.byteArray, source: (c) => c.key },
   _value: { physical: physicalTypes.byteArray, source: (c) => c.value },
@@ -134,7 +65,7 @@ interface Chunk {
   readonly bytes: number;
   readonly values: number;
   readonly nulls: number;
-  readonly range: { readonly min: Buffer; readonly max: Buffer } | undefined;
+  readonly range: { readonly min: bigint; readonly max: bigint } | undefined;
 }
 
 interface RowGroup {
@@ -149,6 +80,8 @@ const omissible: readonly BaseColumnName[] = baseColumns.flatMap(({ name, type }
 /** One staging file. `write` after each batch that fills the columns, `finish` at the end; `abandon` closes it as it is. */
 export class StagedFileWriter {
   readonly #file: number;
+  #parts: Uint8Array[] = [];
+  /** Position behind all that was added. */
   #at = 0;
   #rows = 0;
   readonly #rowGroups: RowGroup[] = [];
@@ -157,7 +90,7 @@ export class StagedFileWriter {
 
   constructor(path: string) {
     this.#file = openSync(path, 'w', 0o644);
-    this.#write(magic);
+    this.#add(magic);
   }
 
   /** Writes the columns as a row group and clears them. */
@@ -167,7 +100,8 @@ export class StagedFileWriter {
     const start = this.#at;
     const repetitions = lengthPrefixed(columns.headerRepetition.encode(1));
     for (const leaf of leaves) if (!leaf.source(columns).levels.isAllZero) this.#present.add(leaf.path[0] as string);
-    const chunks = leaves.map((leaf) => this.#writeChunk(leaf, leaf.source(columns), leaf.isNested === true ? repetitions : undefined));
+    const chunks = leaves.map((leaf) => this.#addChunk(leaf, columns, leaf.isNested === true ? repetitions : undefined));
+    this.#flush();
     this.#rowGroups.push({ rows, bytes: this.#at - start, chunks });
     this.#rows += rows;
     columns.clear();
@@ -182,9 +116,10 @@ export class StagedFileWriter {
     const footer = this.#footer();
     const length = Buffer.alloc(4);
     length.writeUInt32LE(footer.length);
-    this.#write(footer);
-    this.#write(length);
-    this.#write(magic);
+    this.#add(footer);
+    this.#add(length);
+    this.#add(magic);
+    this.#flush();
     closeSync(this.#file);
   }
 
@@ -192,19 +127,35 @@ export class StagedFileWriter {
     closeSync(this.#file);
   }
 
-  #write(bytes: Uint8Array): void {
-    for (let done = 0; done < bytes.length; ) done += writeSync(this.#file, bytes, done, bytes.length - done);
+  /** What is added lies where it is until it is flushed: nothing is copied. */
+  #add(bytes: Uint8Array): void {
+    if (bytes.length > 0) this.#parts.push(bytes);
     this.#at += bytes.length;
   }
 
-  #writeChunk(leaf: Leaf, source: PageSource, repetitions: Buffer | undefined): Chunk {
+  #flush(): void {
+    let parts = this.#parts;
+    while (parts.length > 0) {
+      let written = writevSync(this.#file, parts);
+      const whole = parts.findIndex((part) => {
+        if (part.length > written) return true;
+        written -= part.length;
+        return false;
+      });
+      parts = whole < 0 ? [] : [(parts[whole] as Uint8Array).subarray(written), ...parts.slice(whole + 1)];
+    }
+    this.#parts = [];
+  }
+
+  #addChunk(leaf: Leaf, columns: StagedColumns, repetitions: Buffer | undefined): Chunk {
+    const source = leaf.source(columns);
     const start = this.#at;
     const dictionary = source.dictionary();
     let dictionaryAt: number | undefined;
     if (dictionary !== undefined) {
       dictionaryAt = this.#at;
-      this.#write(pageHeader(pageTypes.dictionary, dictionary.bytes.length, dictionary.count, encodings.plain));
-      this.#write(dictionary.bytes);
+      this.#add(pageHeader(pageTypes.dictionary, dictionary.bytes.length, dictionary.count, encodings.plain));
+      this.#add(dictionary.bytes);
     }
     const dataAt = this.#at;
     const levels = lengthPrefixed(source.levels.encode(leaf.maxDefinition > 1 ? 2 : 1));
@@ -212,8 +163,8 @@ export class StagedFileWriter {
     const parts = repetitions === undefined ? [levels, values] : [repetitions, levels, values];
     const bytes = parts.reduce((sum, part) => sum + part.length, 0);
     const entries = source.levels.total;
-    this.#write(pageHeader(pageTypes.data, bytes, entries, dictionary === undefined ? encodings.plain : encodings.rleDictionary));
-    for (const part of parts) this.#write(part);
+    this.#add(pageHeader(pageTypes.data, bytes, entries, dictionary === undefined ? encodings.plain : encodings.rleDictionary));
+    for (const part of parts) this.#add(part);
     const there = leaf.physical === physicalTypes.int64 && dictionary === undefined ? values.length / 8 : undefined;
     return {
       leaf,
@@ -222,7 +173,7 @@ export class StagedFileWriter {
       bytes: this.#at - start,
       values: entries,
       nulls: there === undefined ? 0 : entries - there,
-      range: leaf.hasStatistics === true ? longRange(values) : undefined,
+      range: leaf.range?.(columns),
     };
   }
 
@@ -313,8 +264,8 @@ function writeColumnChunk(thrift: ThriftWriter, chunk: Chunk): void {
     if (range !== undefined) {
       thrift.struct(12, () => {
         thrift.i64(3, chunk.nulls);
-        thrift.bytes(5, range.max);
-        thrift.bytes(6, range.min);
+        thrift.bytes(5, longBytes(range.max));
+        thrift.bytes(6, longBytes(range.min));
       });
     }
   });
@@ -343,22 +294,8 @@ function lengthPrefixed(bytes: Buffer): Buffer {
   return Buffer.concat([length, bytes]);
 }
 
-/** Smallest and largest of INT64 values, which are safe integers, as they lie in the page. */
-function longRange(values: Buffer): { min: Buffer; max: Buffer } | undefined {
-  if (values.length === 0) return undefined;
-  const view = new DataView(values.buffer, values.byteOffset, values.length);
-  let [min, minAt] = [Number.POSITIVE_INFINITY, 0];
-  let [max, maxAt] = [Number.NEGATIVE_INFINITY, 0];
-  for (let at = 0; at < values.length; at += 8) {
-    const value = view.getInt32(at + 4, true) * 2 ** 32 + view.getUint32(at, true);
-    if (value < min) {
-      min = value;
-      minAt = at;
-    }
-    if (value > max) {
-      max = value;
-      maxAt = at;
-    }
-  }
-  return { min: Buffer.from(values.subarray(minAt, minAt + 8)), max: Buffer.from(values.subarray(maxAt, maxAt + 8)) };
+function longBytes(value: bigint): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigInt64LE(value);
+  return bytes;
 }

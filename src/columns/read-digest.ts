@@ -69,16 +69,16 @@ function digestRows(
     previous = offset;
     if (isUniform) {
       digest.begin(offset, timestampsMs[row] as number, timestampType, leaderEpoch, -1, -1, -1, -1);
-      digest.bytes(key.view, keyStarts[row] as number, keyLengths[row] as number);
-      digest.bytes(value.view, valueStarts[row] as number, valueLengths[row] as number);
-      digest.word(0);
+      digest.bytes(key.buffer, keyStarts[row] as number, keyLengths[row] as number);
+      digest.bytes(value.buffer, valueStarts[row] as number, valueLengths[row] as number);
+      digest.number(0);
       digest.end();
       continue;
     }
     const entriesEnd = rows.headersEnd(entry);
     if (rows.isRawBatch(row)) {
       digest.beginRawBatch(offset);
-      digest.bytes(rows.rawBatch.view, rows.rawBatch.starts[row] as number, rows.rawBatch.lengths[row] as number);
+      digest.bytes(rows.rawBatch.buffer, rows.rawBatch.starts[row] as number, rows.rawBatch.lengths[row] as number);
       digest.end();
       entry = entriesEnd;
       continue;
@@ -94,14 +94,14 @@ function digestRows(
       rows.producerEpoch(row),
       rows.sequence(row),
     );
-    digest.bytes(key.view, keyStarts[row] as number, keyLengths[row] as number);
-    digest.bytes(value.view, valueStarts[row] as number, valueLengths[row] as number);
+    digest.bytes(key.buffer, keyStarts[row] as number, keyLengths[row] as number);
+    digest.bytes(value.buffer, valueStarts[row] as number, valueLengths[row] as number);
     const headersEnd = rows.isHeader(entry) ? entriesEnd : entry;
-    digest.word(headersEnd - entry);
+    digest.number(headersEnd - entry);
     for (; entry < headersEnd; entry++) {
       const keys = rows.headerKeyRows(entry);
-      digest.bytes(keys.view, keys.starts[entry] as number, keys.lengths[entry] as number);
-      digest.bytes(headerValue.view, headerValue.starts[entry] as number, headerValue.lengths[entry] as number);
+      digest.bytes(keys.buffer, keys.starts[entry] as number, keys.lengths[entry] as number);
+      digest.bytes(headerValue.buffer, headerValue.starts[entry] as number, headerValue.lengths[entry] as number);
     }
     entry = entriesEnd;
     digest.end();

@@ -1,10 +1,10 @@
 /**
- * Record batches into raw columns: one pass over each record, which copies key and value into their columns, hashes them for
- * the digest, and lets the scanner look for fields. No object per record, no native call per record.
+ * Record batches into raw columns. A batch is looked at here; its records are taken by the loops (`loops/stage-records.ts`), which
+ * copy key and value into their columns, hash them for the digest and look for fields. A batch without a whole record in it, or with
+ * more headers in one than the columns hold, is kept as it is.
  */
 import { closeSync, openSync, readSync, rmSync } from 'node:fs';
-import { isUtf8 } from 'node:buffer';
-import { isLakeError, LakeError, type LeaderEpoch, MiB, none, type Offset, type TimestampMs } from '../kernel/index.js';
+import { isLakeError, LakeError, type LeaderEpoch, none, type Offset, type TimestampMs } from '../kernel/index.js';
 import {
   batchBaseOffset,
   batchBaseSequence,
@@ -12,25 +12,27 @@ import {
   batchBytes,
   batchHeaderBytes,
   batchLastOffset,
+  batchLastOffsetDelta,
   batchLeaderEpoch,
   batchMagic,
+  batchMaxTimestamp,
   batchProducerEpoch,
   batchProducerId,
-  BatchInflater,
+  batchRecordsCount,
   isBatchCrcValid,
   isControl,
   isTransactional,
-  RecordCursor,
   timestampType,
 } from '../wire/index.js';
-import { RecordDigest } from './digest.js';
+import { batchWindow, placeRecords } from './batch-room.js';
+import { RecordDigest, reservePiece } from './digest.js';
+import { loops } from './hot-loops.js';
 import type { Spool, StageJob, StageResult } from './jobs.js';
-import { headerFieldLevel, headerNullLevel, StagedColumns, StagedFileWriter } from './plain-writer.js';
+import { StagedFileWriter } from './plain-writer.js';
 import { ValueScanner } from './scanner.js';
 import { timestampMaxMs, timestampMinMs } from './schema.js';
+import { StagedColumns } from './staged-columns.js';
 
-/** Read from a spool at a time. */
-const windowBytes = 8 * MiB;
 const sequenceMax = 0x7fffffff;
 /** `_timestamp_type` as Kafka's attributes bit has it. */
 const timestampTypes = { 'create': 0, 'log-append': 1 } as const;
@@ -90,7 +92,7 @@ export function stage(job: StageJob): Omit<StageResult, 'cpuMs'> {
 function readBatches(spool: Spool, onBatch: (batch: Buffer) => void): void {
   const file = openSync(spool.path, 'r');
   try {
-    let window = Buffer.allocUnsafeSlow(Math.min(windowBytes, Math.max(spool.bytes, batchHeaderBytes)));
+    let window = batchWindow();
     let filled = 0;
     let readAt = 0;
     for (;;) {
@@ -140,22 +142,23 @@ class Stager {
   readonly #digest = new RecordDigest();
   readonly #scanner: ValueScanner | undefined;
   readonly #aborted: AbortedTransactions;
-  readonly #cursor = new RecordCursor();
-  readonly #inflater = new BatchInflater();
   #rows = 0;
   #rawBytes = 0;
   #rawBatches = 0;
   #nextOffset: Offset;
   #lastLeaderEpoch: LeaderEpoch = none;
-  #minTimestampMs = Number.POSITIVE_INFINITY;
-  #maxTimestampMs = Number.NEGATIVE_INFINITY;
 
   constructor(job: StageJob, writer: StagedFileWriter) {
     this.#job = job;
     this.#writer = writer;
-    this.#scanner = job.valueFormat === 'auto' || job.valueFormat === 'json' ? new ValueScanner() : undefined;
+    const isScanning = job.valueFormat === 'auto' || job.valueFormat === 'json';
+    this.#scanner = isScanning ? new ValueScanner() : undefined;
     this.#aborted = new AbortedTransactions(job.abortedTransactions);
     this.#nextOffset = job.baseOffset;
+    // All regions are reserved before batches are read, so that the window stays where it is.
+    reservePiece();
+    batchWindow();
+    loops.openStage(BigInt(job.baseOffset), BigInt(job.endOffset), BigInt(timestampMinMs), BigInt(timestampMaxMs), isScanning);
   }
 
   add(batch: Buffer): void {
@@ -172,22 +175,16 @@ class Stager {
       return;
     }
     this.#lastLeaderEpoch = batchLeaderEpoch(batch, 0);
-    this.#nextOffset = lastOffset + 1;
-    if (this.#aborted.includes(batch, lastOffset) || isControl(batch, 0)) return;
-
-    this.#columns.mark();
-    this.#digest.mark();
-    this.#scanner?.mark();
-    try {
-      this.#addRecords(batch);
-    } catch (error) {
-      this.#columns.rewind();
-      this.#digest.rewind();
-      this.#scanner?.rewind();
-      this.#addWhole(batch, error);
-      return;
+    if (!this.#aborted.includes(batch, lastOffset) && !isControl(batch, 0)) {
+      try {
+        this.#beginRecords(batch);
+      } catch (error) {
+        this.#addWhole(batch, error);
+        return;
+      }
+      this.#takeRecords(batch);
     }
-    if (this.#columns.isFull) this.#writer.writeRowGroup(this.#columns);
+    this.#nextOffset = lastOffset + 1;
   }
 
   finish(): Omit<StageResult, 'cpuMs'> {
@@ -198,8 +195,8 @@ class Stager {
       rows: this.#rows,
       baseOffset: this.#job.baseOffset,
       lastOffset: this.#job.endOffset - 1,
-      minTimestampMs: hasRows ? this.#minTimestampMs : undefined,
-      maxTimestampMs: hasRows ? this.#maxTimestampMs : undefined,
+      minTimestampMs: hasRows ? Number(loops.stagedTimestampMin()) : undefined,
+      maxTimestampMs: hasRows ? Number(loops.stagedTimestampMax()) : undefined,
       lastLeaderEpoch: this.#lastLeaderEpoch,
       rawBytes: this.#rawBytes,
       digest: this.#digest.toString(),
@@ -210,104 +207,48 @@ class Stager {
     };
   }
 
-  #addRecords(batch: Buffer): void {
-    const { baseOffset: firstOffset, endOffset } = this.#job;
-    const records = this.#inflater.records(batch, 0);
-    const view = new DataView(records.buffer, records.byteOffset, records.length);
-    const cursor = this.#cursor;
-    const columns = this.#columns;
-    const digest = this.#digest;
-    const scanner = this.#scanner;
-    const isAppendTime = timestampTypes[timestampType(batch, 0)];
-    const leaderEpoch = batchLeaderEpoch(batch, 0);
-    const producerId = batchProducerId(batch, 0);
-    const producerIdHigh = Number(producerId >> 32n);
-    const producerIdLow = Number(BigInt.asIntN(32, producerId));
-    const producerEpoch = batchProducerEpoch(batch, 0);
-    const baseSequence = batchBaseSequence(batch, 0);
-    let minTimestampMs = this.#minTimestampMs;
-    let maxTimestampMs = this.#maxTimestampMs;
-    let rows = 0;
-
-    cursor.reset(batch, 0, records);
-    while (cursor.next()) {
-      const offset = cursor.offset;
-      if (offset < firstOffset || offset >= endOffset) continue;
-      const timestampMs = cursor.timestampMs;
-      const sequence = sequenceAt(baseSequence, cursor.offsetDelta);
-      digest.begin(offset, timestampMs, isAppendTime, leaderEpoch, producerIdHigh, producerIdLow, producerEpoch, sequence);
-      columns.offset.append(offset);
-      const clampedMs = timestampMs < timestampMinMs ? timestampMinMs : timestampMs > timestampMaxMs ? timestampMaxMs : timestampMs;
-      columns.timestamp.append(clampedMs);
-      if (clampedMs === timestampMs) columns.timestampRaw.appendNull();
-      else columns.timestampRaw.append(timestampMs);
-      if (timestampMs < minTimestampMs) minTimestampMs = timestampMs;
-      if (timestampMs > maxTimestampMs) maxTimestampMs = timestampMs;
-      if (sequence < 0) columns.sequence.appendNull();
-      else columns.sequence.append(sequence);
-
-      const { keyLength, valueLength } = cursor;
-      if (keyLength < 0) {
-        columns.key.levels.append(0);
-        digest.absent();
-      } else {
-        const to = columns.key.begin(keyLength, 1);
-        digest.copyBytes(view, cursor.keyAt, keyLength, columns.key.view, to);
-      }
-      if (valueLength < 0) {
-        columns.value.levels.append(0);
-        digest.absent();
-      } else {
-        const to = columns.value.begin(valueLength, 1);
-        digest.copyBytes(view, cursor.valueAt, valueLength, columns.value.view, to);
-        if (scanner !== undefined) scanner.scan(records, cursor.valueAt, cursor.valueAt + valueLength);
-      }
-      digest.word(cursor.headerCount);
-      if (cursor.headerCount === 0) {
-        columns.headerRepetition.append(0);
-        columns.headerKey.levels.append(0);
-        columns.headerKeyRaw.levels.append(0);
-        columns.headerValue.levels.append(0);
-      } else {
-        this.#addHeaders(view);
-      }
-      digest.end();
-      rows++;
-    }
-
-    columns.partition.append(BigInt(this.#job.partition), rows);
-    columns.timestampType.append(BigInt(isAppendTime), rows);
-    columns.leaderEpoch.append(BigInt(leaderEpoch), rows);
-    columns.producerId.append(producerId < 0n ? null : producerId, rows);
-    columns.producerEpoch.append(producerEpoch < 0 ? null : BigInt(producerEpoch), rows);
-    columns.rawBatch.levels.append(0, rows);
-    this.#minTimestampMs = minTimestampMs;
-    this.#maxTimestampMs = maxTimestampMs;
-    this.#rows += rows;
-    this.#rawBytes += batchHeaderBytes + records.length;
+  /** Inflates and checks all records before one is taken. Errors: those of a batch that cannot be decoded. */
+  #beginRecords(batch: Buffer): void {
+    const { at, end } = placeRecords(batch);
+    const hasAppendTime = timestampType(batch, 0) === 'log-append';
+    const isWhole = loops.beginBatch(
+      at,
+      end,
+      batchRecordsCount(batch, 0),
+      batchLastOffsetDelta(batch, 0),
+      BigInt(batchBaseOffset(batch, 0)),
+      BigInt(hasAppendTime ? batchMaxTimestamp(batch, 0) : batchBaseTimestamp(batch, 0)),
+      hasAppendTime,
+      batchLeaderEpoch(batch, 0),
+      batchProducerId(batch, 0),
+      batchProducerEpoch(batch, 0),
+      batchBaseSequence(batch, 0),
+    );
+    if (isWhole === 0) throw new LakeError('record-invalid', `a record of the batch at offset ${batchBaseOffset(batch, 0)} is damaged`);
+    this.#rawBytes += batchHeaderBytes + end - at;
   }
 
-  #addHeaders(view: DataView): void {
-    const cursor = this.#cursor;
-    const { headerRepetition, headerKey, headerKeyRaw, headerValue } = this.#columns;
-    const digest = this.#digest;
-    let repetition = 0;
-    while (cursor.nextHeader()) {
-      headerRepetition.append(repetition);
-      repetition = 1;
-      const { headerKeyAt, headerKeyLength, headerValueAt, headerValueLength } = cursor;
-      const isText = isUtf8(cursor.buffer.subarray(headerKeyAt, headerKeyAt + headerKeyLength));
-      const there = isText ? headerKey : headerKeyRaw;
-      const to = there.begin(headerKeyLength, headerFieldLevel);
-      digest.copyBytes(view, headerKeyAt, headerKeyLength, there.view, to);
-      (isText ? headerKeyRaw : headerKey).levels.append(headerNullLevel);
-      if (headerValueLength < 0) {
-        headerValue.levels.append(headerNullLevel);
-        digest.absent();
-      } else {
-        const valueTo = headerValue.begin(headerValueLength, headerFieldLevel);
-        digest.copyBytes(view, headerValueAt, headerValueLength, headerValue.view, valueTo);
-      }
+  #takeRecords(batch: Buffer): void {
+    const columns = this.#columns;
+    const producerId = batchProducerId(batch, 0);
+    const producerEpoch = batchProducerEpoch(batch, 0);
+    const constants = [
+      [columns.partition, BigInt(this.#job.partition)],
+      [columns.timestampType, BigInt(timestampTypes[timestampType(batch, 0)])],
+      [columns.leaderEpoch, BigInt(batchLeaderEpoch(batch, 0))],
+      [columns.producerId, producerId < 0n ? null : producerId],
+      [columns.producerEpoch, producerEpoch < 0 ? null : BigInt(producerEpoch)],
+    ] as const;
+    for (let isTaken = false; !isTaken; ) {
+      const before = columns.rows;
+      loops.setStagedDigest(this.#digest.sum);
+      isTaken = loops.takeRecords() !== 0;
+      const rows = columns.rows - before;
+      this.#digest.advance(loops.stagedDigest(), rows);
+      for (const [column, value] of constants) column.append(value, rows);
+      columns.rawBatch.levels.append(0, rows);
+      this.#rows += rows;
+      if (columns.isFull || !isTaken) this.#writer.writeRowGroup(columns);
     }
   }
 
@@ -315,24 +256,17 @@ class Stager {
   #addWhole(batch: Buffer, error: unknown): void {
     if (!isLakeError(error)) throw error;
     const columns = this.#columns;
+    if (columns.isFull) this.#writer.writeRowGroup(columns);
     const offset = this.#offsetOfDamaged(batch);
     const timestampMs = timestampOfDamaged(batch);
     this.#digest.beginRawBatch(offset);
-    columns.offset.append(offset);
-    columns.timestamp.append(timestampMs);
-    columns.timestampRaw.appendNull();
-    columns.sequence.appendNull();
-    for (const bytes of [columns.key, columns.value, columns.headerKey, columns.headerKeyRaw, columns.headerValue]) bytes.levels.append(0);
-    columns.headerRepetition.append(0);
-    const view = new DataView(batch.buffer, batch.byteOffset, batch.length);
-    const to = columns.rawBatch.begin(batch.length, 1);
-    this.#digest.copyBytes(view, 0, batch.length, columns.rawBatch.view, to);
+    this.#digest.bytes(batch, 0, batch.length);
     this.#digest.end();
+    loops.takeEmptyRow(BigInt(offset), BigInt(timestampMs));
+    columns.rawBatch.append(batch);
     columns.partition.append(BigInt(this.#job.partition), 1);
     for (const constant of [columns.timestampType, columns.leaderEpoch, columns.producerId, columns.producerEpoch])
       constant.append(null, 1);
-    this.#minTimestampMs = Math.min(this.#minTimestampMs, timestampMs);
-    this.#maxTimestampMs = Math.max(this.#maxTimestampMs, timestampMs);
     this.#rows++;
     this.#rawBatches++;
     this.#rawBytes += batch.length;

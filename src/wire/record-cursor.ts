@@ -4,7 +4,6 @@
  */
 import { LakeError, type Offset, type TimestampMs } from '../kernel/index.js';
 import { decompress, inflatedBytesMax } from './compression.js';
-import { Lz4Room } from './lz4-frame.js';
 import {
   batchAt,
   batchBaseOffset,
@@ -24,20 +23,6 @@ import { VarintReader } from './varint.js';
  */
 export function batchRecords(buf: Buffer, at: number, maxBytes = inflatedBytesMax): Buffer {
   return decompress(batchCompression(buf, at), buf.subarray(at + batchAt.records, at + batchBytes(buf, at)), maxBytes);
-}
-
-/** Inflates the records of one batch after the other, in room that is used again where the codec allows. */
-export class BatchInflater {
-  readonly #lz4 = new Lz4Room();
-
-  /** As `batchRecords`; valid until the next call. */
-  records(buf: Buffer, at: number, maxBytes = inflatedBytesMax): Buffer {
-    if (batchCompression(buf, at) === 'lz4') {
-      const inflated = this.#lz4.inflate(buf.subarray(at + batchAt.records, at + batchBytes(buf, at)), maxBytes);
-      if (inflated !== undefined) return inflated;
-    }
-    return batchRecords(buf, at, maxBytes);
-  }
 }
 
 /**

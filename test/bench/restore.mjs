@@ -155,7 +155,7 @@ function moveOf(prefix, partition, firstFile, count) {
       minTimestampMs: baseOffset,
       maxTimestampMs: lastOffset,
       fieldIds: [2],
-      digest: 't1:0:0000000000000000',
+      digest: 't2:0:0000000000000000',
       rawBytes: fileBytes,
       metrics: Array.from({ length: 24 }, (_, field) => ({ fieldId: field + 1, bytes: 10, values: rowsPerFile, nulls: 0 })),
       splitOffsets: [4],

@@ -50,7 +50,7 @@ function digestOf(rows: readonly SimRow[]): string {
       if (text === null) digest.absent();
       else {
         const bytes = Buffer.from(text, 'base64');
-        digest.bytes(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length);
+        digest.bytes(bytes, 0, bytes.length);
       }
     }
     digest.end();

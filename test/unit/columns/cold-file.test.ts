@@ -65,6 +65,59 @@ describe('staging', () => {
     await files.verify([staged], encoded);
   });
 
+  it('gives a batch whose records cannot be decoded its own offset, not that of the next', async () => {
+    const lying = batchOf(2, ['one', 'two']);
+    lying.writeInt32BE(1, 57);
+    const { computeBatchCrc } = await import('../../../src/wire/index.js');
+    lying.writeUInt32BE(computeBatchCrc(lying, 0), 17);
+    const staged = await files.stage([batchOf(0, ['a', 'b']), lying, batchOf(4, ['c'])], { endOffset: 5 });
+    expect(await files.rows(`SELECT _offset::INTEGER FROM '${staged.path}'`)).toEqual([[0], [1], [2], [4]]);
+    await files.verify([staged], await files.encode([staged]));
+  });
+
+  it('ends a row group within a batch that has more rows, or more bytes, than one holds', async () => {
+    const many = encodeBatch({
+      baseOffset: 0,
+      records: Array.from({ length: 300_000 }, (_, i) => ({ timestampMs: i, key: null, value: i % 3 === 0 ? null : utf8(`${i}`) })),
+      compression: 'lz4',
+    });
+    const large = encodeBatch({
+      baseOffset: 300_000,
+      records: Array.from({ length: 3 }, (_, i) => ({ timestampMs: i, key: null, value: Buffer.alloc(20 * 2 ** 20, `${i} and so on`) })),
+      compression: 'zstd',
+    });
+    const staged = await files.stage([many, large], { endOffset: 300_003 });
+    expect(staged).toMatchObject({ rows: 300_003, rawBatches: 0 });
+    expect(
+      await files.rows(
+        `SELECT row_group_num_rows::INTEGER FROM parquet_metadata('${staged.path}') WHERE path_in_schema = '_offset' ORDER BY row_group_id`,
+      ),
+    ).toEqual([[122_880], [122_880], [54_241], [1], [1]]);
+    await files.verify([staged], await files.encode([staged]));
+    expect(
+      await files.rows(
+        `SELECT count(*)::INTEGER FROM '${staged.path}' WHERE decode(_value) = _offset::VARCHAR OR (_value IS NULL AND _offset % 3 = 0)`,
+      ),
+    ).toEqual([[300_000]]);
+  });
+
+  it('keeps a batch whole that has a record of more headers than the columns hold', async () => {
+    const header = { key: '', value: null };
+    const records = [{ timestampMs: 0, key: null, value: null, headers: Array.from({ length: 2 ** 20 }, () => header) }];
+    const most = encodeBatch({ baseOffset: 0, records, compression: 'lz4' });
+    const more = encodeBatch({
+      baseOffset: 1,
+      records: records.map((record) => ({ ...record, headers: [...record.headers, header] })),
+      compression: 'lz4',
+    });
+    const staged = await files.stage([most, more], { endOffset: 2 });
+    expect(staged).toMatchObject({ rows: 2, rawBatches: 1 });
+    expect(await files.rows(`SELECT len(_headers)::INTEGER, _raw_batch IS NULL FROM '${staged.path}' ORDER BY _offset`)).toEqual([
+      [2 ** 20, true],
+      [null, false],
+    ]);
+  });
+
   it('refuses a spool whose framing is broken and leaves no file', async () => {
     const batch = batchOf(0, ['a']);
     const code = await codeOf(files.stage([batch, batch.subarray(0, 30)]));
@@ -93,7 +146,7 @@ describe('staging', () => {
 
   it('answers a range without rows with an empty file that DuckDB reads', async () => {
     const staged = await files.stage([batchOf(0, ['x'])], { baseOffset: 1, endOffset: 4 });
-    expect(staged).toMatchObject({ rows: 0, lastOffset: 3, minTimestampMs: undefined, digest: 't1:0:0000000000000000' });
+    expect(staged).toMatchObject({ rows: 0, lastOffset: 3, minTimestampMs: undefined, digest: 't2:0:0000000000000000' });
     expect(await files.rows(`SELECT count(*)::INTEGER FROM '${staged.path}'`)).toEqual([[0]]);
   });
 

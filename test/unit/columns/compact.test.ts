@@ -145,7 +145,7 @@ describe('a damaged input of a compaction', () => {
     expect(await run(Buffer.alloc(0))).toBe('cold-corrupt');
     expect(await run(good)).toBe('no error');
     const input = { path, ...readFileFooter(path) };
-    for (const wrong of [{ digest: 't1:3000:0000000000000000' }, { baseOffset: 1 }, { lastOffset: 3000 }]) {
+    for (const wrong of [{ digest: 't2:3000:0000000000000000' }, { baseOffset: 1 }, { lastOffset: 3000 }]) {
       const job = { kind: 'compact', inputs: [{ ...input, ...wrong }], partition: 3, typedColumns: [column('n')] } as const;
       expect(await codeOf(runColumnJob({ ...job, outPath: files.path('compacted.parquet') }, files.engine))).toBe('cold-corrupt');
     }

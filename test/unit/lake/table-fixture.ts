@@ -57,7 +57,7 @@ export function coldFile(
     minTimestampMs,
     maxTimestampMs,
     fieldIds: [2, 3, ...(more.columns ?? []).map((column) => column.fieldId)],
-    digest: 't1:0:0000000000000000',
+    digest: 't2:0:0000000000000000',
     rawBytes: rows * 10,
     metrics,
     splitOffsets: [4],

@@ -89,8 +89,33 @@ export class ColdRows {
     this.isHeaderless = typeof keys.levels.definition === 'number' && keys.levels.definition < entryLevel;
   }
 
+  /** The columns of numbers. */
+  get numbers(): Readonly<
+    Record<
+      'partition' | 'timestamp' | 'timestampRaw' | 'timestampType' | 'leaderEpoch' | 'producerId' | 'producerEpoch' | 'sequence',
+      IntRows
+    >
+  > {
+    return {
+      partition: this.#partition,
+      timestamp: this.#timestamp,
+      timestampRaw: this.#timestampRaw,
+      timestampType: this.#timestampType,
+      leaderEpoch: this.#leaderEpoch,
+      producerId: this.producerId,
+      producerEpoch: this.#producerEpoch,
+      sequence: this.#sequence,
+    };
+  }
+
   partition(row: number): number {
     return this.#partition.or(row, none);
+  }
+
+  /** Whether the columns of headers have as many entries each. */
+  get hasWholeHeaders(): boolean {
+    const { length } = this.headerKey.lengths;
+    return this.isHeaderless || (this.headerKeyRaw.lengths.length === length && this.headerValue.lengths.length === length);
   }
 
   /** The last row whose offset is at or below this one; −1 where there is none. */
@@ -233,16 +258,29 @@ export class ColdFileReader {
     this.spans = rowGroupSpans(path, this.#footer);
     this.#leaves = leafFieldIds(this.#footer.schema);
     this.#file = openSync(path, 'r');
-    this.#reader = new ColumnChunkReader(path, (into, position) => readFully(this.#file, into, position), rooms);
+    this.#reader = this.#readerInto(rooms);
   }
 
   /** All rows of one of the spans. Errors: `cold-corrupt`. */
   rows(span: RowGroupSpan): ColdRows {
+    return this.#rowsBy(this.#reader, this.#rooms, span);
+  }
+
+  /** As `rows`, in rooms of their own. */
+  rowsIn(span: RowGroupSpan, rooms: ColumnRooms): ColdRows {
+    return this.#rowsBy(this.#readerInto(rooms), rooms, span);
+  }
+
+  #readerInto(rooms: ColumnRooms): ColumnChunkReader {
+    return new ColumnChunkReader(this.#path, (into, position) => readFully(this.#file, into, position), rooms);
+  }
+
+  #rowsBy(reader: ColumnChunkReader, rooms: ColumnRooms, span: RowGroupSpan): ColdRows {
     const { columns } = this.#footer.row_groups[span.group] ?? { columns: [] };
     const metaOf = (leaf: LeafName): ColumnMetaData | undefined => columns[this.#leaves.indexOf(leafIdOf[leaf])]?.meta_data;
     try {
-      this.#rooms.begin((Object.keys(leafIdOf) as LeafName[]).map(metaOf), span.rows);
-      return new ColdRows(this.#reader, span.rows, metaOf);
+      rooms.begin((Object.keys(leafIdOf) as LeafName[]).map(metaOf), span.rows);
+      return new ColdRows(reader, span.rows, metaOf);
     } catch (error) {
       if (isLakeError(error)) throw error;
       // Lengths that lead outside of a page.

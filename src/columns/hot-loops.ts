@@ -64,6 +64,24 @@ export interface Loops {
   mixBytes(at: number, bytes: number): void;
   appendRecord(sum: bigint): bigint;
 
+  // loops/delta.ts
+  /** Integers as doubles: 0 where they are damaged, 2 where one is beyond ±(2^53 − 1), else 1. */
+  readDelta(at: number, end: number, out: number, count: number): number;
+
+  // loops/digest-rows.ts
+  openRows(
+    columns: number,
+    partition: number,
+    previousOffset: number,
+    lastOffset: number,
+    timestampMinMs: number,
+    timestampMaxMs: number,
+  ): void;
+  /** 0 where a row is not as it must be. */
+  digestRows(sum: bigint, from: number, to: number): number;
+  digestedRows(): bigint;
+  lastDigestedOffset(): number;
+
   // loops/levels.ts
   /** Packs levels, a byte each; answers where they end. */
   packLevels(at: number, count: number, bitWidth: number, to: number): number;

@@ -59,6 +59,8 @@ export interface RowGroupSpan {
   /** Its place among the row groups. */
   readonly group: number;
   readonly rows: number;
+  /** Of all its columns, inflated. */
+  readonly bytes: number;
   readonly minOffset: Offset;
   readonly maxOffset: Offset;
   /** Position of its first byte in the file. */
@@ -76,6 +78,7 @@ export function rowGroupSpans(path: string, footer: FileMetaData): RowGroupSpan[
     return {
       group: group.index,
       rows: Number(group.num_rows),
+      bytes: Number(group.total_byte_size),
       minOffset: Number(min),
       maxOffset: Number(max),
       at: rowGroupAt(group.columns[0] as ColumnChunk),

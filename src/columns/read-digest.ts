@@ -1,8 +1,10 @@
 /** The digest of a cold file's rows, from its pages: what `stage.ts` computed from the raw batches must come out again. */
-import type { LakeError, Offset, PartitionId } from '../kernel/index.js';
+import { type LakeError, MiB, type Offset, type PartitionId } from '../kernel/index.js';
 import { ColdFileReader, type ColdRows } from './cold-rows.js';
-import { ColumnRooms } from './column-chunk.js';
+import { type BytesRows, ColumnRooms, type IntRows, type Levels } from './column-chunk.js';
 import { RecordDigest } from './digest.js';
+import { PageRooms } from './page-rooms.js';
+import { timestampMaxMs, timestampMinMs } from './schema.js';
 
 export interface DigestRange {
   readonly path: string;
@@ -14,20 +16,35 @@ export interface DigestRange {
   readonly differs: (what: string) => LakeError;
 }
 
+/**
+ * Row groups up to here, inflated, are read into the memory of the loops, which holds such a one twice. Larger ones have a value, or a
+ * batch that is kept whole, of hundreds of megabytes: they are read into fresh memory, and digested row by row.
+ */
+const loopGroupBytesMax = 256 * MiB;
+
+let pageRooms: PageRooms | undefined;
+
 /** Of this process: a job runs to its end before the next one begins. */
-const rooms = new ColumnRooms();
+function roomsOfProcess(): PageRooms {
+  return (pageRooms ??= new PageRooms());
+}
 
 /** Of the rows below an offset, and of those at or above it. Errors: `cold-corrupt`, and what `differs` makes. */
 export function digestsOfFile(range: DigestRange, splitAt: Offset): { readonly below: RecordDigest; readonly rest: RecordDigest } {
   const below = new RecordDigest();
   const rest = new RecordDigest();
+  const rooms = roomsOfProcess();
   const file = new ColdFileReader(range.path, rooms);
   try {
     let previous: Offset = range.baseOffset - 1;
     for (const span of file.spans) {
-      const rows = file.rows(span);
+      const isSmall = span.bytes <= loopGroupBytesMax;
+      const rows = isSmall ? file.rows(span) : file.rowsIn(span, new ColumnRooms());
+      if (!rows.hasWholeHeaders) throw range.differs('the columns of headers differ in length');
       const split = rows.rowAtOrBelow(splitAt - 1) + 1;
-      previous = digestRows(range, rows, below, rest, split, previous);
+      const parts = { below, rest, split };
+      const last = isSmall ? digestByLoops(range, rooms, rows, parts, previous) : undefined;
+      previous = last ?? digestRows(range, rows, parts, previous);
     }
   } finally {
     file.close();
@@ -40,24 +57,70 @@ export function digestOfFile(range: DigestRange): RecordDigest {
   return digestsOfFile(range, range.baseOffset).rest;
 }
 
-/** Takes in the rows, those before `split` into `below`; answers the last offset. */
-function digestRows(
+/** Rows before `split` belong to `below`, the others to `rest`. */
+interface Parts {
+  readonly below: RecordDigest;
+  readonly rest: RecordDigest;
+  readonly split: number;
+}
+
+/** Addresses of an integer column's values and of the bytes that say which are there. */
+function placeOfInts({ values, isThere }: IntRows): readonly [number, number] {
+  return [values.byteOffset, isThere.byteOffset];
+}
+
+function placeOfBytes({ starts, lengths }: BytesRows): readonly [number, number] {
+  return [starts.byteOffset, lengths.byteOffset];
+}
+
+/** Address of a level for each entry, or the one of all. */
+function placeOfLevels(levels: Levels): readonly [number, number] {
+  return typeof levels === 'number' ? [0, levels] : [levels.byteOffset, 0];
+}
+
+/** `DigestColumns` of `loops/digest-rows.ts`: addresses, in its order. */
+function placesOf(rows: ColdRows): readonly number[] {
+  const { headerKey, headerKeyRaw, headerValue, headerLevels, numbers } = rows;
+  const [repetitions, everyRepetition] = placeOfLevels(headerLevels.repetition);
+  const [definitions, everyDefinition] = placeOfLevels(headerLevels.definition);
+  const { partition, timestamp, timestampRaw, timestampType, leaderEpoch, producerId, producerEpoch, sequence } = numbers;
+  return [
+    ...[rows.offsets.byteOffset, rows.timestampsMs.byteOffset],
+    ...[partition, timestamp, timestampRaw, timestampType, leaderEpoch, producerId, producerEpoch, sequence].flatMap(placeOfInts),
+    ...[rows.key, rows.value, rows.rawBatch].flatMap(placeOfBytes),
+    ...[rows.isHeaderless ? 0 : 1, headerKey.lengths.length, repetitions, definitions, everyRepetition, everyDefinition],
+    ...[headerKey, headerKeyRaw, headerValue].flatMap(placeOfBytes),
+  ];
+}
+
+/**
+ * Takes in the rows where they lie and answers the last offset. Undefined, with nothing taken in, where the loops do not do it: a number
+ * is no double, or a row is not as it must be, and then it takes one row after the other to say which.
+ */
+function digestByLoops(
   range: DigestRange,
+  { memory }: PageRooms,
   rows: ColdRows,
-  below: RecordDigest,
-  rest: RecordDigest,
-  split: number,
-  lastOffset: Offset,
-): Offset {
+  { below, rest, split }: Parts,
+  previous: Offset,
+): Offset | undefined {
+  if (Object.values(rows.numbers).some(({ wide }) => wide !== undefined)) return undefined;
+  const places = placesOf(rows);
+  const at = memory.take(places.length * 4);
+  new Uint32Array(memory.bytes.buffer, at, places.length).set(places);
+  const { loops } = memory;
+  loops.openRows(at, range.partition, previous, range.lastOffset, timestampMinMs, timestampMaxMs);
+  if (loops.digestRows(below.sum, 0, split) === 0) return undefined;
+  const ofBelow = loops.digestedRows();
+  if (loops.digestRows(rest.sum, split, rows.rows) === 0) return undefined;
+  below.advance(ofBelow, split);
+  rest.advance(loops.digestedRows(), rows.rows - split);
+  return loops.lastDigestedOffset();
+}
+
+/** Takes in one row after the other; answers the last offset. Errors: what `differs` makes. */
+function digestRows(range: DigestRange, rows: ColdRows, { below, rest, split }: Parts, lastOffset: Offset): Offset {
   const { key, value, headerValue, offsets, timestampsMs } = rows;
-  const isUniform = rows.isUniform();
-  const timestampType = rows.timestampType(0);
-  const leaderEpoch = rows.leaderEpoch(0);
-  if (isUniform && rows.rows > 0) requireNarrow(range, timestampType, -1, offsets[0] as number);
-  const keyStarts = key.starts;
-  const keyLengths = key.lengths;
-  const valueStarts = value.starts;
-  const valueLengths = value.lengths;
   let previous = lastOffset;
   let entry = 0;
   for (let row = 0; row < rows.rows; row++) {
@@ -67,14 +130,6 @@ function digestRows(
     if (rows.partition(row) !== range.partition) throw range.differs(`partition ${rows.partition(row)} at offset ${offset}`);
     if (!rows.isTimestampWhole(row)) throw range.differs(`the timestamp at offset ${offset} is not whole`);
     previous = offset;
-    if (isUniform) {
-      digest.begin(offset, timestampsMs[row] as number, timestampType, leaderEpoch, -1, -1, -1, -1);
-      digest.bytes(key.buffer, keyStarts[row] as number, keyLengths[row] as number);
-      digest.bytes(value.buffer, valueStarts[row] as number, valueLengths[row] as number);
-      digest.number(0);
-      digest.end();
-      continue;
-    }
     const entriesEnd = rows.headersEnd(entry);
     if (rows.isRawBatch(row)) {
       digest.beginRawBatch(offset);
@@ -94,8 +149,8 @@ function digestRows(
       rows.producerEpoch(row),
       rows.sequence(row),
     );
-    digest.bytes(key.buffer, keyStarts[row] as number, keyLengths[row] as number);
-    digest.bytes(value.buffer, valueStarts[row] as number, valueLengths[row] as number);
+    digest.bytes(key.buffer, key.starts[row] as number, key.lengths[row] as number);
+    digest.bytes(value.buffer, value.starts[row] as number, value.lengths[row] as number);
     const headersEnd = rows.isHeader(entry) ? entriesEnd : entry;
     digest.number(headersEnd - entry);
     for (; entry < headersEnd; entry++) {

@@ -4,6 +4,8 @@
  * has data of its own in memory, so that they may run on the memory of another module, too.
  */
 export { appendRecord, beginRawBatch, beginRecord, mixBytes, mixNumber } from './digest';
+export { readDelta } from './delta';
+export { digestedRows, digestRows, lastDigestedOffset, openRows } from './digest-rows';
 export { packLevels } from './levels';
 export { lz4Block } from './lz4';
 export { kindsOf, nameAt, nameCount, nameLength } from './names';

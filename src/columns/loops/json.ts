@@ -59,6 +59,11 @@ export function spaceEnd(at: usize, end: usize): usize {
   return at;
 }
 
+/** As `spaceEnd`, for where there mostly is none. */
+export function nextEnd(at: usize, end: usize): usize {
+  return load<u8>(at) > 0x20 ? at : spaceEnd(at, end);
+}
+
 /** A string, quotes included: UTF-8, escapes and surrogate pairs are checked. */
 export function stringEnd(start: usize, end: usize): usize {
   let at = start + 1;
@@ -225,8 +230,8 @@ function memberEnd(start: usize, end: usize): usize {
   if (peek(start, end) !== quote) return 0;
   let at = stringEnd(start, end);
   if (at === 0) return 0;
-  at = spaceEnd(at, end);
-  return peek(at, end) === colon ? spaceEnd(at + 1, end) : 0;
+  at = nextEnd(at, end);
+  return peek(at, end) === colon ? nextEnd(at + 1, end) : 0;
 }
 
 /** An object or array, to any depth, without recursion. */
@@ -240,7 +245,7 @@ function nestedEnd(start: usize, end: usize): usize {
     if (c === openBrace || c === openBracket) {
       store<u8>(containersAt + depth++, container);
       container = c;
-      at = spaceEnd(at + 1, end);
+      at = nextEnd(at + 1, end);
       if (peek(at, end) !== (c === openBrace ? closeBrace : closeBracket)) {
         if (c === openBrace) {
           at = memberEnd(at, end);
@@ -251,14 +256,14 @@ function nestedEnd(start: usize, end: usize): usize {
     } else {
       at = scalarEnd(c, at, end);
       if (at === 0) return 0;
-      at = spaceEnd(at, end);
+      at = nextEnd(at, end);
     }
     // A value has ended, or this is the end of an empty container.
     while (true) {
       const close = container === openBrace ? closeBrace : closeBracket;
       let d = peek(at, end);
       if (d === comma) {
-        at = spaceEnd(at + 1, end);
+        at = nextEnd(at + 1, end);
         d = peek(at, end);
         if (d !== close) {
           if (container === openBrace) {
@@ -272,7 +277,7 @@ function nestedEnd(start: usize, end: usize): usize {
       at++;
       container = <i32>load<u8>(containersAt + --depth);
       if (depth === 0) return at;
-      at = spaceEnd(at, end);
+      at = nextEnd(at, end);
     }
   }
 }

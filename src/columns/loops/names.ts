@@ -1,6 +1,16 @@
 /**
- * The names of fields met so far, each with the kinds it had: bytes one after the other, found again by a hash of them. The last
- * ones can be taken back, which leaves the table as it was.
+ * The names of fields met so far, each with the kinds it had. A name's entry is found by what mostly follows the one before it, or by a
+ * hash of its bytes. The last names can be taken back, which leaves the table as it was.
+ *
+ * | entry at | field                                                                                            |
+ * |---------:|--------------------------------------------------------------------------------------------------|
+ * |        0 | the name as it mostly stands in JSON: `"name":`                                                  |
+ * |       32 | u32 bytes of that, 0 where they are more than 32 or something in it is escaped                   |
+ * |       36 | u32 the name that followed it the last time, a guess that mostly holds: index + 1; 0: none       |
+ * |       40 | u32 document it was last met in: a second time in the same one does not count                    |
+ * |       44 | u32 bits of the kinds it had                                                                     |
+ *
+ * The first entry is the start of an object, of which only the next name counts.
  */
 import { mixPiece } from './hash';
 
@@ -9,22 +19,22 @@ const namesMax: u32 = 4000;
 const nameBytesMax: usize = 255;
 /** More than twice as many as names, a power of two. */
 const slots: u32 = 8192;
+const entryBytes: usize = 48;
+const tokenBytesMax: usize = 32;
+const vectorBytes: usize = 16;
+/** Quotes and colon. */
+const aroundName: usize = 3;
 
 const bytesBytes: usize = <usize>namesMax * nameBytesMax + 16;
-const wordsBytes: usize = (<usize>namesMax + 1) * 4;
+const endsBytes: usize = <usize>namesMax * 4;
+const entriesBytes: usize = (<usize>namesMax + 1) * entryBytes;
 /** What `openNames` is to be given. */
-export const namesBytes: usize = bytesBytes + 4 * wordsBytes + 2 * (<usize>namesMax + 1) + 2 * <usize>slots + 64;
+export const namesBytes: usize = bytesBytes + endsBytes + entriesBytes + 2 * <usize>slots + 64;
 
 let bytesAt: usize = 0;
 /** By name, where its bytes end: they begin where the one before ends. */
 let endsAt: usize = 0;
-/** By name, the document it was last met in: a second time in the same one does not count. */
-let documentsAt: usize = 0;
-/** By name + 1, the name that followed it the last time, a guess that mostly holds. Index + 1; slot 0 is the start. */
-let nextAt: usize = 0;
-let kindsAt: usize = 0;
-/** 1 where the name stands in JSON as it is: no quotes, backslashes, controls. */
-let plainAt: usize = 0;
+let entriesAt: usize = 0;
 /** Index + 1 by hash, 0 where free. */
 let slotsAt: usize = 0;
 let count: u32 = 0;
@@ -32,13 +42,10 @@ let count: u32 = 0;
 export function openNames(at: usize): void {
   bytesAt = at;
   endsAt = (at + bytesBytes + 15) & ~15;
-  documentsAt = endsAt + wordsBytes;
-  nextAt = documentsAt + wordsBytes;
-  kindsAt = nextAt + wordsBytes;
-  plainAt = kindsAt + namesMax + 1;
-  slotsAt = (plainAt + namesMax + 2) & ~1;
+  entriesAt = endsAt + endsBytes;
+  slotsAt = entriesAt + entriesBytes;
   count = 0;
-  memory.fill(endsAt, 0, 3 * wordsBytes);
+  memory.fill(entriesAt, 0, entryBytes);
   memory.fill(slotsAt, 0, 2 * <usize>slots);
 }
 
@@ -54,38 +61,52 @@ export function nameLength(index: u32): usize {
   return bytesAt + <usize>load<u32>(endsAt + ((<usize>index) << 2)) - nameAt(index);
 }
 
-export function kindsOf(index: u32): u32 {
-  return <u32>load<u8>(kindsAt + index);
+/** Entry of the start. */
+export function startEntry(): usize {
+  return entriesAt;
 }
 
-export function addKind(index: u32, kind: u32): void {
-  store<u8>(kindsAt + index, kindsOf(index) | kind);
+export function entryOf(index: u32): usize {
+  return entriesAt + (<usize>index + 1) * entryBytes;
+}
+
+export function kindsOf(index: u32): u32 {
+  return load<u32>(entryOf(index), 44);
+}
+
+export function hasKind(entry: usize, kind: u32): bool {
+  return (load<u32>(entry, 44) & kind) === kind;
+}
+
+export function addKind(entry: usize, kind: u32): void {
+  store<u32>(entry, load<u32>(entry, 44) | kind, 44);
 }
 
 /** Whether it is met for the first time in this document; from now on it is not. */
-export function isFirstIn(document: u32, index: u32): bool {
-  const at = documentsAt + ((<usize>index) << 2);
-  if (load<u32>(at) === document) return false;
-  store<u32>(at, document);
+export function isFirstIn(document: u32, entry: usize): bool {
+  if (load<u32>(entry, 40) === document) return false;
+  store<u32>(entry, document, 40);
   return true;
 }
 
-/** What followed a name (index + 1; 0: the start) the last time: index + 1, 0 where nothing is known. */
-export function nextOf(previous: u32): u32 {
-  const next = load<u32>(nextAt + ((<usize>previous) << 2));
-  return next <= count ? next : 0;
+/** Entry of the name that is likely to follow, 0 where none is. */
+export function likelyAfter(entry: usize): usize {
+  const next = load<u32>(entry, 36);
+  return next === 0 || next > count ? 0 : entryOf(next - 1);
 }
 
-export function setNext(previous: u32, next: u32): void {
-  store<u32>(nextAt + ((<usize>previous) << 2), next);
+export function setLikely(entry: usize, index: u32): void {
+  store<u32>(entry, index + 1, 36);
 }
 
-/** Behind the string at `at` where it is this very name, letter by letter; else 0. */
-export function endOfName(index: u32, at: usize, end: usize): usize {
-  const length = nameLength(index);
-  const last = at + 1 + length;
-  if (last >= end || load<u8>(last) !== 0x22 || load<u8>(plainAt + index) === 0) return 0;
-  return isSame(at + 1, nameAt(index), length) ? last + 1 : 0;
+/** Behind the name and its colon at `at`, where they stand there just as they mostly do; else 0. */
+export function endOfToken(entry: usize, at: usize, end: usize): usize {
+  const bytes = load<u32>(entry, 32);
+  if (bytes === 0 || <usize>bytes > end - at) return 0;
+  const first = i8x16.bitmask(i8x16.ne(v128.load(at), v128.load(entry)));
+  if (bytes <= <u32>vectorBytes) return (first & ((1 << bytes) - 1)) === 0 ? at + <usize>bytes : 0;
+  const second = i8x16.bitmask(i8x16.ne(v128.load(at + vectorBytes), v128.load(entry + vectorBytes)));
+  return first === 0 && (second & ((1 << (bytes - <u32>vectorBytes)) - 1)) === 0 ? at + <usize>bytes : 0;
 }
 
 function isSame(a: usize, b: usize, length: usize): bool {
@@ -115,10 +136,16 @@ export function indexOfName(at: usize, length: usize, isPlain: bool): i32 {
   const to = nameAt(index);
   memory.copy(to, at, length);
   store<u32>(endsAt + ((<usize>index) << 2), to + length - bytesAt);
-  store<u8>(kindsAt + index, 0);
-  store<u8>(plainAt + index, isPlain ? 1 : 0);
-  store<u32>(documentsAt + ((<usize>index) << 2), 0);
   store<u16>(slotsAt + ((<usize>slot) << 1), index + 1);
+  const entry = entryOf(index);
+  memory.fill(entry, 0, entryBytes);
+  if (isPlain && length + aroundName <= tokenBytesMax) {
+    store<u8>(entry, 0x22);
+    memory.copy(entry + 1, at, length);
+    store<u8>(entry + 1 + length, 0x22);
+    store<u8>(entry + 2 + length, 0x3a);
+    store<u32>(entry, length + aroundName, 32);
+  }
   return index;
 }
 

@@ -10,6 +10,7 @@ import {
   hasEscapes,
   isAllFinite,
   kind,
+  nextEnd,
   openBrace,
   openJson,
   peek,
@@ -18,7 +19,21 @@ import {
   stringEnd,
   valueEnd,
 } from './json';
-import { addKind, endOfName, indexOfName, isFirstIn, keepNames, kindsOf, nameCount, namesBytes, nextOf, openNames, setNext } from './names';
+import {
+  addKind,
+  endOfToken,
+  entryOf,
+  hasKind,
+  indexOfName,
+  isFirstIn,
+  keepNames,
+  likelyAfter,
+  nameCount,
+  namesBytes,
+  openNames,
+  setLikely,
+  startEntry,
+} from './names';
 
 /** As `names.ts`. */
 const namesMax: usize = 4000;
@@ -30,7 +45,7 @@ const noIndex: i32 = -1;
 // oxlint-disable-next-line no-unused-vars
 declare function unescapeName(at: usize, bytes: usize, to: usize): i32;
 
-/** Pairs of the document under way that are new: name index and kind, by turns. */
+/** Pairs of the document under way that are new: entry of the name and kind, by turns. */
 let pendingAt: usize = 0;
 let pendingCount: usize = 0;
 /** Room for a name without its escapes. */
@@ -84,45 +99,41 @@ function commit(): void {
 function topObjectEnd(start: usize, end: usize): usize {
   let at = spaceEnd(start, end);
   if (peek(at, end) !== openBrace) return 0;
-  at = spaceEnd(at + 1, end);
+  at = nextEnd(at + 1, end);
   if (peek(at, end) === closeBrace) return at + 1;
-  let previous: u32 = 0;
+  let previous = startEntry();
   while (true) {
-    if (peek(at, end) !== quote) return 0;
-    let index: i32 = noIndex;
-    let last: usize = 0;
-    const guess = nextOf(previous);
-    if (guess !== 0) {
-      index = guess - 1;
-      last = endOfName(index, at, end);
-    }
+    let entry = likelyAfter(previous);
+    let last: usize = entry === 0 ? 0 : endOfToken(entry, at, end);
     if (last === 0) {
+      if (peek(at, end) !== quote) return 0;
       last = stringEnd(at, end);
       if (last === 0) return 0;
-      index = nameIndex(at, last);
-      if (index >= 0) setNext(previous, index + 1);
+      const index = nameIndex(at, last);
+      entry = index < 0 ? 0 : entryOf(index);
+      if (index >= 0) setLikely(previous, index);
+      last = nextEnd(last, end);
+      if (peek(last, end) !== colon) return 0;
+      last++;
     }
-    at = spaceEnd(last, end);
-    if (peek(at, end) !== colon) return 0;
-    at = valueEnd(spaceEnd(at + 1, end), end);
+    at = valueEnd(nextEnd(last, end), end);
     if (at === 0) return 0;
-    if (index >= 0) {
-      if (isFirstIn(documents, index) && (kindsOf(index) & kind) !== kind) addPending(index);
-      previous = index + 1;
+    if (entry !== 0) {
+      if (isFirstIn(documents, entry) && !hasKind(entry, kind)) addPending(entry);
+      previous = entry;
     }
-    at = spaceEnd(at, end);
+    at = nextEnd(at, end);
     const c = peek(at++, end);
-    if (c === closeBrace) return at;
-    if (c !== comma) return 0;
-    at = spaceEnd(at, end);
+    if (c !== comma) return c === closeBrace ? at : 0;
+    at = nextEnd(at, end);
     if (peek(at, end) === closeBrace) return at + 1;
   }
 }
 
 /** Each name once a document, so there is room for all. */
-function addPending(index: u32): void {
+function addPending(entry: usize): void {
   const at = pendingAt + (pendingCount++ << 3);
-  store<u32>(at, index);
+  store<u32>(at, entry);
   store<u32>(at, kind, 4);
 }
 

@@ -85,10 +85,16 @@ function placesOf(rows: ColdRows): readonly number[] {
   const [definitions, everyDefinition] = placeOfLevels(headerLevels.definition);
   const { partition, timestamp, timestampRaw, timestampType, leaderEpoch, producerId, producerEpoch, sequence } = numbers;
   return [
-    ...[rows.offsets.byteOffset, rows.timestampsMs.byteOffset],
+    rows.offsets.byteOffset,
+    rows.timestampsMs.byteOffset,
     ...[partition, timestamp, timestampRaw, timestampType, leaderEpoch, producerId, producerEpoch, sequence].flatMap(placeOfInts),
     ...[rows.key, rows.value, rows.rawBatch].flatMap(placeOfBytes),
-    ...[rows.isHeaderless ? 0 : 1, headerKey.lengths.length, repetitions, definitions, everyRepetition, everyDefinition],
+    rows.isHeaderless ? 0 : 1,
+    headerKey.lengths.length,
+    repetitions,
+    definitions,
+    everyRepetition,
+    everyDefinition,
     ...[headerKey, headerKeyRaw, headerValue].flatMap(placeOfBytes),
   ];
 }

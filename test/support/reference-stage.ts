@@ -5,16 +5,19 @@ import {
   batchBaseOffset,
   batchBaseSequence,
   batchBaseTimestamp,
+  batchCompression,
   batchHeaderBytes,
   batchLastOffset,
   batchLeaderEpoch,
   batchProducerEpoch,
   batchProducerId,
   batchRecords,
-  decodeBatch,
+  inflatedBytesMax,
+  RecordCursor,
   timestampType,
 } from '../../src/wire/index.js';
 import { type DigestedBatch, type DigestedRecord, referenceDigest } from './reference-digest.js';
+import { ReferenceLz4 } from './reference-lz4.js';
 import { ReferenceScanner } from './reference-scanner.js';
 
 export interface ReferenceStaged
@@ -23,20 +26,38 @@ export interface ReferenceStaged
   readonly records: readonly (DigestedRecord | DigestedBatch)[];
 }
 
-function recordsOf(batch: Buffer): DigestedRecord[] {
+const lz4 = new ReferenceLz4();
+
+function inflated(batch: Buffer): Buffer {
+  const frame = batch.subarray(batchHeaderBytes);
+  return (batchCompression(batch, 0) === 'lz4' ? lz4.inflate(frame, inflatedBytesMax) : undefined) ?? batchRecords(batch, 0);
+}
+
+function recordsOf(batch: Buffer, records: Buffer): DigestedRecord[] {
   const baseSequence = batchBaseSequence(batch, 0);
-  return decodeBatch(batch).map(({ offset, timestampMs, key, value, headers }) => ({
-    offset,
-    timestampMs,
-    timestampType: timestampType(batch, 0) === 'create' ? 0 : 1,
-    leaderEpoch: batchLeaderEpoch(batch, 0),
-    producerId: batchProducerId(batch, 0),
-    producerEpoch: batchProducerEpoch(batch, 0),
-    sequence: baseSequence < 0 ? -1 : (baseSequence + offset - batchBaseOffset(batch, 0)) % 2 ** 31,
-    key,
-    value,
-    headers: headers.map((header) => [header.key, header.value] as const),
-  }));
+  const cursor = new RecordCursor();
+  cursor.reset(batch, 0, records);
+  const slice = (at: number, length: number): Buffer | null => (length < 0 ? null : Buffer.from(records.subarray(at, at + length)));
+  const found: DigestedRecord[] = [];
+  while (cursor.next()) {
+    const headers: [Buffer, Buffer | null][] = [];
+    while (cursor.nextHeader()) {
+      headers.push([slice(cursor.headerKeyAt, cursor.headerKeyLength) as Buffer, slice(cursor.headerValueAt, cursor.headerValueLength)]);
+    }
+    found.push({
+      offset: cursor.offset,
+      timestampMs: cursor.timestampMs,
+      timestampType: timestampType(batch, 0) === 'create' ? 0 : 1,
+      leaderEpoch: batchLeaderEpoch(batch, 0),
+      producerId: batchProducerId(batch, 0),
+      producerEpoch: batchProducerEpoch(batch, 0),
+      sequence: baseSequence < 0 ? -1 : (baseSequence + cursor.offsetDelta) % 2 ** 31,
+      key: slice(cursor.keyAt, cursor.keyLength),
+      value: slice(cursor.valueAt, cursor.valueLength),
+      headers,
+    });
+  }
+  return found;
 }
 
 /** Of batches with a good header and CRC, whose offsets ascend; a record may be anything. */
@@ -49,11 +70,12 @@ export function referenceStage(batches: readonly Buffer[], range: { baseOffset: 
   for (const batch of batches) {
     if (batchLastOffset(batch, 0) < range.baseOffset || batchBaseOffset(batch, 0) >= range.endOffset) continue;
     try {
-      const decoded = recordsOf(batch).filter((one) => one.offset >= range.baseOffset && one.offset < range.endOffset);
+      const inflatedRecords = inflated(batch);
+      const decoded = recordsOf(batch, inflatedRecords).filter((one) => one.offset >= range.baseOffset && one.offset < range.endOffset);
       records.push(...decoded);
       timestamps.push(...decoded.map((one) => one.timestampMs));
       for (const { value } of decoded) if (value !== null) scanner.scan(value, 0, value.length);
-      rawBytes += batchHeaderBytes + batchRecords(batch, 0).length;
+      rawBytes += batchHeaderBytes + inflatedRecords.length;
     } catch (error) {
       if (!isLakeError(error)) throw error;
       records.push({ offset: Math.max(batchBaseOffset(batch, 0), range.baseOffset), rawBatch: batch });

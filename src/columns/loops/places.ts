@@ -6,6 +6,8 @@
 /** A number of at most 64 bits takes so many bytes of seven bits. */
 const varintBytesMax: u32 = 10;
 const lengthMax: i64 = 0x7fffffff;
+/** Miniblocks of a block, and values of a miniblock, at most: writers have 4 to 8, and 32 to 256. */
+const countMax: u64 = 0xff_ffff;
 
 /** Position behind the varint read last; 0 where it was cut off. */
 let readEnd: usize = 0;
@@ -40,7 +42,8 @@ function decodeLengths(from: usize, end: usize, lengths: usize, count: u32): usi
   let value = unzigzag(readVarint(readEnd, end));
   if (readEnd == 0 || miniblocks == 0 || blockValues % miniblocks != 0 || total < max(<u64>count, 1)) return 0;
   const miniValues = blockValues / miniblocks;
-  if (miniblocks > <u64>(end - from) || miniValues > <u64>(end - from) * 64) return 0;
+  // Of one value there is no block, and nothing is known of the bytes behind; these only keep sums from wrapping around.
+  if (miniblocks > countMax || miniValues > countMax) return 0;
   let at = readEnd;
   let to = lengths;
   const stop = lengths + ((<usize>count) << 2);
@@ -53,15 +56,16 @@ function decodeLengths(from: usize, end: usize, lengths: usize, count: u32): usi
     const minDelta = unzigzag(readVarint(at, end));
     if (readEnd == 0) return 0;
     const widths = readEnd;
+    if (miniblocks > <u64>(end - widths)) return 0;
     at = widths + <usize>miniblocks;
-    if (at > end) return 0;
     for (let mini: u64 = 0; mini < miniblocks && left > 0; mini++) {
       const bitWidth: u64 = load<u8>(widths + <usize>mini);
       const packed = at;
       // Lengths are of 31 bits, and so are their steps but for the sign.
       if (bitWidth > 32) return 0;
-      at += <usize>((miniValues * bitWidth) >> 3);
-      if (at > end || miniValues == 0) return 0;
+      const packedBytes = (miniValues * bitWidth) >> 3;
+      if (packedBytes > <u64>(end - packed) || miniValues == 0) return 0;
+      at += <usize>packedBytes;
       const inMini = min(miniValues, left);
       left -= inMini;
       const mask: u64 = ((<u64>1) << bitWidth) - 1;

@@ -64,6 +64,11 @@ export class OpenBatch {
     return this.#words[word.records] as number;
   }
 
+  /** Of the last of them. */
+  get lastOffsetDelta(): number {
+    return this.#words[word.lastOffsetDelta] as number;
+  }
+
   /** Opens a batch from this offset on that begins with a row's record. Its records may have to share one timestamp. */
   open(baseOffset: Offset, row: number, isOneTimestamp: boolean): void {
     this.#openIn(this.#roomAt, this.#maxBytes);
@@ -94,7 +99,7 @@ export class OpenBatch {
     const batch = this.#memory.bytes.subarray(from, this.#words[word.at]);
     writeBatchHeader(batch, fields, {
       count: this.count,
-      lastOffsetDelta: this.#words[word.lastOffsetDelta] as number,
+      lastOffsetDelta: this.lastOffsetDelta,
       baseTimestampMs: this.#doubles[double.baseTimestampMs] as number,
       maxTimestampMs: this.#doubles[double.maxTimestampMs] as number,
     });

@@ -171,6 +171,9 @@ class Rebuilder {
     const batch = this.#batch;
     if (batch === undefined || batch.count === 0) return;
     const lastOffset = Math.min(untilOffset, this.#base + deltaMax);
+    if (lastOffset < this.#base + batch.lastOffsetDelta) {
+      throw new LakeError('cold-corrupt', `${this.#job.path} cannot be read: its offsets do not ascend`);
+    }
     this.#write(batch.finish({ ...this.#common, baseOffset: this.#base, lastOffsetDelta: lastOffset - this.#base }));
     // A hole wider than a delta is covered by batches without records.
     for (let from = lastOffset + 1; from <= untilOffset; from += deltaMax + 1) {

@@ -128,6 +128,7 @@ export class ColumnFiles {
       if (last !== undefined && endOffset !== last) throw new Error('the end stays what it was said to be');
       last = endOffset;
     });
+    if (last !== undefined && result.nextOffset !== last) throw new Error(`it ended at ${result.nextOffset}, not at ${last}`);
     return { ...result, batchBytes: Buffer.concat(batches), endOffset: last };
   }
 

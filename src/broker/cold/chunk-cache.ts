@@ -8,7 +8,9 @@ import {
   type Disk,
   type DiskFile,
   invariant,
+  KiB,
   LakeError,
+  MiB,
   type Offset,
   type PartitionId,
   systemDisk,
@@ -30,6 +32,25 @@ export interface ChunkRange {
   readonly fromOffset: Offset;
   readonly nextOffset: Offset;
   readonly bytes: number;
+}
+
+/**
+ * Of what was written last, so much stays in memory, of all chunks together, until it has been read: whoever waits for a part reads it
+ * at once, and need not read back what has just been written. Four readers' parts of 1 MiB, and as many on their way.
+ */
+const freshBytesMax = 8 * MiB;
+/** Of small parts there may lie more in memory than they are. */
+const freshPartBytesMin = 64 * KiB;
+/** A part that so many reads have passed over is not waited for: it makes room. */
+const freshReadsMax = 64;
+
+/** A part of a chunk that is also in memory. */
+interface FreshPart {
+  readonly chunk: Chunk;
+  readonly position: number;
+  readonly bytes: Buffer;
+  /** Reads there had been when it was written. */
+  readonly writtenAt: number;
 }
 
 /** Room for a chunk, given back with what was not used of it. */
@@ -64,6 +85,7 @@ export class ChunkCache {
   readonly #chunks = new Map<string, Chunk[]>();
   #bytes = 0;
   #reservedBytes = 0;
+  #fresh: FreshPart[] = [];
   #files = 0;
   /** Counts reads; orders chunks by their last one. */
   #reads = 0;
@@ -156,6 +178,8 @@ export class ChunkCache {
     const nextOffset = after === first ? offset : (chunk.baseOffsets[after] ?? chunk.nextOffset);
     const left = { chunkNextOffset: chunk.nextOffset, chunkLeftBytes: chunk.bytes - end };
     if (end === start) return { chunks: [], bytes: 0, nextOffset, ...left };
+    const fresh = this.#takeFresh(chunk, start, end);
+    if (fresh !== undefined) return { chunks: [fresh], bytes: fresh.length, nextOffset, ...left };
     chunk.users++;
     try {
       const bytes = Buffer.allocUnsafeSlow(end - start);
@@ -205,7 +229,10 @@ export class ChunkCache {
         room.bytes -= fromRoom;
         this.#reservedBytes -= fromRoom;
         chunk.bytes += batches.length;
-        if (!chunk.isDropped) this.#bytes += batches.length;
+        if (!chunk.isDropped) {
+          this.#bytes += batches.length;
+          this.#keepFresh(chunk, position, batches);
+        }
         if (!isListed && chunk.bytes > 0 && !chunk.isDropped) {
           isListed = true;
           this.#list(chunk);
@@ -234,6 +261,23 @@ export class ChunkCache {
     await this.#disk.rm(this.#options.dir, { recursive: true, force: true });
   }
 
+  /** What came first is read first, and stays. */
+  #keepFresh(chunk: Chunk, position: number, bytes: Buffer): void {
+    const since = this.#reads - freshReadsMax;
+    this.#fresh = this.#fresh.filter(({ writtenAt }) => writtenAt >= since);
+    const kept = this.#fresh.reduce((sum, part) => sum + part.bytes.length, 0);
+    if (bytes.length < freshPartBytesMin || kept + bytes.length > freshBytesMax) return;
+    this.#fresh.push({ chunk, position, bytes, writtenAt: this.#reads });
+  }
+
+  /** What is in memory of a range, if one part has all of it; a part that is read to its end goes. */
+  #takeFresh(chunk: Chunk, start: number, end: number): Buffer | undefined {
+    const part = this.#fresh.find(({ chunk: of, position, bytes }) => of === chunk && position <= start && end <= position + bytes.length);
+    if (part === undefined) return undefined;
+    if (end === part.position + part.bytes.length) this.#fresh = this.#fresh.filter((other) => other !== part);
+    return part.bytes.subarray(start - part.position, end - part.position);
+  }
+
   #find(key: string, offset: Offset): Chunk | undefined {
     return this.#chunks.get(key)?.find((chunk) => chunk.baseOffsets[0]! <= offset && offset < chunk.nextOffset);
   }
@@ -252,6 +296,7 @@ export class ChunkCache {
   #drop(chunk: Chunk): void {
     if (!chunk.isDropped) {
       chunk.isDropped = true;
+      this.#fresh = this.#fresh.filter((part) => part.chunk !== chunk);
       this.#bytes -= chunk.bytes;
       const left = this.#chunks.get(chunk.partitionKey)?.filter((other) => other !== chunk) ?? [];
       if (left.length === 0) this.#chunks.delete(chunk.partitionKey);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ChunkCache, type ChunkRoom } from '../../../src/broker/cold/chunk-cache.js';
-import { freshId, systemRandom, topicId } from '../../../src/kernel/index.js';
+import { type Disk, type DiskFile, freshId, systemDisk, systemRandom, topicId } from '../../../src/kernel/index.js';
 import { batchBaseOffset, encodeBatch } from '../../../src/wire/index.js';
 
 const topic = topicId(freshId((length) => systemRandom.bytes(length)));
@@ -134,5 +134,49 @@ describe('the chunk cache', () => {
     await fill(cache, 0, [0]);
     await openCache(1 << 20);
     expect(await readdir(dir)).toEqual([]);
+  });
+
+  it('gives what was written last out of memory, within a bound, once; after that from disk', async () => {
+    let reads = 0;
+    const disk: Disk = {
+      ...systemDisk,
+      open: async (path, flags, mode) => {
+        const file = await systemDisk.open(path, flags, mode);
+        const counted: DiskFile = Object.create(file, {
+          read: { value: (...args: Parameters<DiskFile['read']>) => ((reads += 1), file.read(...args)) },
+          write: { value: file.write.bind(file) },
+          close: { value: file.close.bind(file) },
+        });
+        return counted;
+      },
+    };
+    const cache = await ChunkCache.open({ dir, maxBytes: 64 << 20, disk });
+    opened.push(cache);
+    const part = (base: number): Buffer => batch(base, 500_000);
+    const { length } = part(0);
+    const writer = await cache.write(topic, 0, roomFor(cache, 20 * length));
+    const readOf = async (base: number): Promise<void> => {
+      const found = await cache.read(topic, 0, base, length, { isMinOneBatch: true, endOffset: 100 });
+      expect(found?.chunks[0]?.equals(part(base))).toBe(true);
+    };
+    await writer.append(part(0));
+    await readOf(0);
+    expect(reads).toBe(0);
+    await readOf(0);
+    expect(reads).toBe(1);
+    // Eight of a megabyte fit; what comes after them is read from disk.
+    for (let base = 2; base < 22; base += 2) await writer.append(part(base));
+    for (let base = 2; base < 22; base += 2) await readOf(base);
+    expect(reads).toBe(1 + 10 - Math.floor((8 << 20) / length));
+    // What many reads have passed over makes room for what comes now.
+    for (let base = 22; base < 38; base += 2) await writer.append(part(base));
+    for (let i = 0; i < 70; i++) await readOf(0);
+    await writer.append(part(38));
+    const before = reads;
+    await readOf(38);
+    expect(reads).toBe(before);
+    await readOf(22);
+    expect(reads).toBe(before + 1);
+    writer.close();
   });
 });

@@ -1,9 +1,18 @@
 // What can go wrong between batches and a verified cold file.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
-import { assignColumns, findTimestamp, footerKeys, type TypedColumn } from '../../../src/columns/index.js';
+import { assignColumns, baseColumns, duckType, findTimestamp, footerKeys, type TypedColumn } from '../../../src/columns/index.js';
 import { isLakeError } from '../../../src/kernel/index.js';
-import { batchBytes, batchRecordsCount, encodeBatch, RecordBatchWriter, walkBatches } from '../../../src/wire/index.js';
+import {
+  batchBaseOffset,
+  batchBytes,
+  batchLastOffset,
+  batchRecordsCount,
+  decodeBatch,
+  encodeBatch,
+  RecordBatchWriter,
+  walkBatches,
+} from '../../../src/wire/index.js';
 import { ColumnFiles, fileAt } from '../../support/column-files.js';
 
 const files = new ColumnFiles();
@@ -18,6 +27,12 @@ function batchOf(baseOffset: number, values: readonly string[], fields: Partial<
     records: values.map((value, i) => ({ timestampMs: 1000 + baseOffset + i, key: utf8('k'), value: utf8(value) })),
     ...fields,
   });
+}
+
+/** Rows by expressions over `i`; what is left out is null. */
+function selectRows(columns: Readonly<Record<string, string>>, rows: number): string {
+  const select = baseColumns.map((column) => `(${columns[column.name] ?? 'NULL'})::${duckType(column)} AS "${column.name}"`);
+  return `SELECT ${select.join(', ')} FROM range(${rows}) t(i)`;
 }
 
 async function codeOf(work: Promise<unknown>): Promise<string> {
@@ -375,5 +390,61 @@ describe('rebuilt batches', () => {
     expect(() => files.rebuild(path, { fromOffset: 1, baseOffset: 0, lastOffset: 0 })).toThrow(
       expect.toSatisfy((error: unknown) => isLakeError(error, 'offset-out-of-range')),
     );
+  });
+
+  it('hold a record larger than a batch alone, with its headers, and say where they end as soon as that is certain', async () => {
+    const header = { key: 'h', value: Buffer.alloc(700, 1) };
+    const large = {
+      timestampMs: 2,
+      key: Buffer.from('k'),
+      value: Buffer.alloc(3000, 2),
+      headers: [header, { key: Buffer.from([0xff]), value: null }],
+    };
+    const small = { timestampMs: 1, key: null, value: Buffer.from('small'), headers: [] };
+    const records = [small, large, { ...small, timestampMs: 3 }, { ...large, headers: [] }, small].map((one, i) => ({
+      ...one,
+      offsetDelta: 2 * i,
+    }));
+    const { path } = await files.encode([await files.stage([encodeBatch({ baseOffset: 10, records })], { endOffset: 30 })]);
+    const range = { baseOffset: 10, lastOffset: 29, maxBatchBytes: 1000 };
+    const { batchBytes: bytes, nextOffset } = files.rebuild(path, range);
+    const batches: unknown[] = [];
+    const again: unknown[] = [];
+    walkBatches(bytes, (at) => {
+      const decoded = decodeBatch(bytes, at);
+      batches.push([batchBaseOffset(bytes, at), decoded.length, batchLastOffset(bytes, at)]);
+      again.push(...decoded);
+    });
+    expect(batches).toEqual([
+      [10, 1, 11],
+      [12, 1, 13],
+      [14, 1, 15],
+      [16, 1, 17],
+      [18, 1, 29],
+    ]);
+    expect(nextOffset).toBe(30);
+    expect(again).toMatchObject(
+      records.map(({ timestampMs, key, value, headers, offsetDelta }) => ({
+        timestampMs,
+        key,
+        value,
+        offset: 10 + offsetDelta,
+        headers: headers.map((one) => ({ key: Buffer.from(one.key as string), value: one.value })),
+      })),
+    );
+    // Enough bytes for certain, and certainly not too many.
+    expect(files.rebuild(path, { ...range, maxBytes: 10_000 }).endOffset).toBe(30);
+    expect(files.rebuild(path, { ...range, maxBytes: 7000 }).endOffset).toBeUndefined();
+    expect(files.rebuild(path, { ...range, maxBytes: 100_000 }).endOffset).toBeUndefined();
+  });
+
+  it('are refused where a header has no key, or offsets do not ascend', async () => {
+    const refused = expect.toSatisfy((error: unknown) => isLakeError(error, 'cold-corrupt'));
+    const keyless = files.path('keyless.parquet');
+    await files.copy(selectRows({ _offset: '0', _headers: "[{'key': NULL, 'key_raw': NULL, 'value': 'x'::BLOB}]" }, 1), keyless);
+    expect(() => files.rebuild(keyless, { baseOffset: 0, lastOffset: 0 })).toThrow(refused);
+    const descending = files.path('descending.parquet');
+    await files.copy(selectRows({ _offset: '5 - i' }, 3), descending);
+    expect(() => files.rebuild(descending, { baseOffset: 0, lastOffset: 9 })).toThrow(refused);
   });
 });

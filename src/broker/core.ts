@@ -4,6 +4,7 @@ import type { Clock, ClusterId, Random } from '../kernel/index.js';
 import type { HotLog } from '../log/index.js';
 import type { Logger } from '../telemetry/index.js';
 import type { ColdReader } from './cold/cold-reader.js';
+import type { HydrationPace } from './cold/hydration-pace.js';
 import type { ColdTier } from './cold-tier.js';
 import type { GroupCoordinator } from './groups/coordinator.js';
 import type { MetadataStore } from './metadata-store.js';
@@ -46,6 +47,8 @@ export interface BrokerCore {
   readonly groups: GroupCoordinator;
   readonly producerIds: ProducerIds;
   readonly cold: ColdReader;
+  /** Told what producers feel; absent where cold reads do not yield to them. */
+  readonly pace: HydrationPace | undefined;
   readonly coldTier: ColdTier;
   readonly counters: BrokerCounters;
   readonly disk: DiskState;

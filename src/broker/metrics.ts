@@ -21,6 +21,7 @@ export function brokerMetrics(core: BrokerCore, listener: Listener, cache: Chunk
   add('hydration_errors_total', cold.counts.errors);
   add('hydrated_bytes_total', cold.counts.bytes);
   add('hydrations_queued', cold.counts.queued);
+  add('hydration_share', core.pace?.share ?? 1);
   add('chunk_cache_bytes', cache.bytes);
   add('groups', core.groups.activeCount);
   add('disk_free_bytes', core.disk.freeBytes);

@@ -6,6 +6,7 @@ import { type HotLogPorts, openHotLog } from '../log/index.js';
 import type { Logger } from '../telemetry/index.js';
 import { ChunkCache } from './cold/chunk-cache.js';
 import { ColdReader } from './cold/cold-reader.js';
+import { HydrationPace } from './cold/hydration-pace.js';
 import type { ColdTier } from './cold-tier.js';
 import type { AnswerRoom, BrokerCore, BrokerCounters } from './core.js';
 import { GroupCoordinator } from './groups/coordinator.js';
@@ -70,7 +71,8 @@ export async function openCore(
   const topics = await Topics.open({ config, store, log, clock, random, logger });
   const cache = await ChunkCache.open({ dir: join(dataDir, 'cache', 'chunks'), maxBytes: config.get('chunk.cache.bytes'), disk });
   undo.push(() => cache.close());
-  const cold = new ColdReader({ clock, logger, coldTier, cache });
+  const pace = config.get('cold.read.pace') === 'yield' ? new HydrationPace(clock) : undefined;
+  const cold = new ColdReader({ clock, logger, coldTier, cache, ...(pace === undefined ? {} : { pace }) });
   undo.push(() => cold.close());
   const groups = openGroups(options, topics);
   await groups.load();
@@ -98,6 +100,7 @@ export async function openCore(
     groups,
     producerIds: new ProducerIds(store),
     cold,
+    pace,
     coldTier,
     counters,
     disk: upkeep,

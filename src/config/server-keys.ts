@@ -50,6 +50,11 @@ const ownKeys = {
   'disk.low.bytes': long(2 * GiB, 'Free space below which caches are dropped.', { min: 0 }),
   'disk.reserve.bytes': long(GiB, 'Free space below which produce is refused, kept for uploads, commits and metadata.', { min: 0 }),
   'chunk.cache.bytes': long(GiB, 'Disk that hydrated cold chunks may take in the broker.', { min: 16 * MiB }),
+  'cold.read.pace': oneOf(
+    ['yield', 'full'],
+    'yield',
+    '`yield`: while producers wait for the disk (acks=all), cold ranges are fetched as fast as keeps their slowest answers within twice the usual. `full`: as fast as can be.',
+  ),
   'remote.fetch.max.wait.ms': long(5000, 'How long a fetch waits for cold data before it answers without it.', { min: 0 }),
   'tier.spool.bytes': long(2 * GiB, 'Disk that fetched and not yet committed log may take in the tier daemon; fetching pauses above.', {
     min: 64 * MiB,

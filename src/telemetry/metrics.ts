@@ -30,6 +30,7 @@ export const metricSpecs = {
   hydration_errors_total: counter('Hydrations that failed.'),
   hydrated_bytes_total: counter('Bytes of record batches that hydrations brought.'),
   hydrations_queued: gauge('Cold ranges that wait for a slot or for room in the chunk cache.'),
+  hydration_share: gauge('Share of the time in which cold ranges may be fetched, 0 to 1, so that producers do not feel it.'),
   chunk_cache_bytes: gauge('Disk that hydrated chunks take.'),
   groups: gauge('Consumer groups that have members.'),
   disk_free_bytes: gauge('Free space of the data directory.'),

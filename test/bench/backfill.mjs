@@ -1,11 +1,13 @@
 /**
  * What a producer feels of a consumer that reads the whole cold log meanwhile: small batches at an even pace, each acknowledged from disk, with
- * and without a full backfill running, by turns; and a consumer at the end of another topic.
+ * and without a full backfill running, by turns. A third turn keeps the processors busy with nothing: what is felt then is the machine's.
  */
+import { spawn } from 'node:child_process';
+import { constants, setPriority } from 'node:os';
 import { join } from 'node:path';
 import { Figures, short, shown, table } from './figures.mjs';
 import { openChild } from './load.mjs';
-import { treeCpuSeconds } from './processes.mjs';
+import { forget, remember, treeCpuSeconds } from './processes.mjs';
 import { startService } from './service.mjs';
 
 export const about = 'produce latency with and without a full backfill of cold log';
@@ -14,6 +16,18 @@ const partitions = 4;
 /** Some 3 MB/s, every batch flushed. */
 const pace = { batchesPerSecond: 50, batchBytes: 64 * 1024 };
 const aim = 2;
+const busyMachine = 'beside two busy loops';
+
+/** A process that does nothing as fast as it can, at a priority. Returns its end. */
+function busyLoop(priority) {
+  const loop = spawn(process.execPath, ['--eval', 'for (;;);'], { stdio: 'ignore' });
+  remember(loop.pid);
+  setPriority(loop.pid, priority);
+  return () => {
+    loop.kill('SIGKILL');
+    forget(loop.pid);
+  };
+}
 
 export async function run({ work, quick, rounds, note }) {
   const figures = new Figures();
@@ -30,8 +44,8 @@ export async function run({ work, quick, rounds, note }) {
     await service.flush('cold');
     await service.evict('cold');
     await reading.ask('create', { bootstrap, topic: 'hot', partitions: 1 });
-    const seconds = quick ? 4 : 12;
-    const measure = async (how, during) => {
+    const seconds = quick ? 4 : 20;
+    const measure = async (how, during, busy = []) => {
       note(how);
       const before = treeCpuSeconds(service.pid);
       const state = { goesOn: during, readBytes: 0 };
@@ -39,8 +53,10 @@ export async function run({ work, quick, rounds, note }) {
         while (state.goesOn) state.readBytes += (await reading.ask('consume', { bootstrap, topic: 'cold' })).bytes;
       })();
       const startMs = performance.now();
+      const loops = busy.map(busyLoop);
       const produced = await producing.ask('produceSteadily', { bootstrap, topic: 'hot', seconds, ...pace });
       state.goesOn = false;
+      for (const end of loops) end();
       await backfill;
       figures.add(how, {
         ...produced,
@@ -52,6 +68,7 @@ export async function run({ work, quick, rounds, note }) {
     for (let round = 0; round < rounds; round++) {
       await measure('alone', false);
       await measure('during a backfill', true);
+      await measure(busyMachine, false, [constants.priority.PRIORITY_NORMAL, constants.priority.PRIORITY_BELOW_NORMAL]);
     }
     return report(figures.spreads(), set);
   } finally {
@@ -68,10 +85,11 @@ function report(spreads, set) {
     ...['p50Ms', 'p99Ms', 'maxMs', 'backfillMbPerSecond', 'cpuSecondsPerSecond'].map((name) => shown(figures[name])),
   ]);
   const ratio = counted['during a backfill'].p99Ms.median / counted.alone.p99Ms.median;
+  const busyRatio = counted[busyMachine].p99Ms.median / counted.alone.p99Ms.median;
   return {
     tables: [table('acks=all, 50 batches of 64 KB a second; median (min–max)', columns, rows)],
-    notes: [`p99 during a backfill ÷ alone: ${short(ratio)} (aim ≤ ${aim}).`],
+    notes: [`p99 during a backfill ÷ alone: ${short(ratio)} (aim ≤ ${aim}); beside two busy loops ÷ alone: ${short(busyRatio)}.`],
     skipped: [],
-    figures: { spreads, set, ratio, aim },
+    figures: { spreads, set, ratio, busyRatio, aim },
   };
 }

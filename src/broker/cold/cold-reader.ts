@@ -7,6 +7,7 @@ import type { PartitionLog } from '../../log/index.js';
 import type { Logger } from '../../telemetry/index.js';
 import type { ColdTier } from '../cold-tier.js';
 import { type ChunkCache, type ChunkRead, partitionKey } from './chunk-cache.js';
+import type { HydrationPace } from './hydration-pace.js';
 import { Hydrations } from './hydrations.js';
 import { type Place, ReadingPlaces } from './reading-places.js';
 
@@ -20,6 +21,8 @@ export interface ColdReaderPorts {
   readonly logger: Logger;
   readonly coldTier: ColdTier;
   readonly cache: ChunkCache;
+  /** Absent: cold ranges are fetched as fast as they come. */
+  readonly pace?: HydrationPace;
 }
 
 export class ColdReader {
@@ -31,7 +34,7 @@ export class ColdReader {
   constructor(ports: ColdReaderPorts) {
     this.#cache = ports.cache;
     this.#places = new ReadingPlaces(ports.clock);
-    this.#hydrations = new Hydrations({ ...ports, places: this.#places, onProgress: (key) => this.#tell(key) });
+    this.#hydrations = new Hydrations({ ...ports, pace: ports.pace, places: this.#places, onProgress: (key) => this.#tell(key) });
   }
 
   /** Counted since the start: ended, failed, bytes brought. */

@@ -12,6 +12,7 @@ import type { Logger } from '../../telemetry/index.js';
 import type { ColdTier } from '../cold-tier.js';
 import { runAfter } from '../deadline.js';
 import { type ChunkCache, type ChunkRange, type ChunkRoom, partitionKey } from './chunk-cache.js';
+import type { HydrationPace } from './hydration-pace.js';
 import type { ReadingPlaces } from './reading-places.js';
 
 /** Bytes asked for at a time, at most: a row group of up to twice the usual size. */
@@ -70,6 +71,8 @@ export interface HydrationPorts {
   readonly coldTier: ColdTier;
   readonly cache: ChunkCache;
   readonly places: ReadingPlaces;
+  /** Absent: hydrations never rest. */
+  readonly pace: HydrationPace | undefined;
   /** Told when a partition's hydration has come further or has ended. */
   readonly onProgress: (key: string) => void;
 }
@@ -84,6 +87,7 @@ export class Hydrations {
   readonly #failures = new Map<string, number>();
   /** Monotonic time before which a partition is not hydrated again. */
   readonly #restUntilMs = new Map<string, number>();
+  #stopRest: (() => void) | undefined;
   #isClosed = false;
   ended = 0;
   errors = 0;
@@ -126,6 +130,7 @@ export class Hydrations {
   /** Starts what can be started. To be called when room may have come free. */
   startNext(): void {
     while (this.#queue.length > 0 && this.#runningCount < hydrationsMax) {
+      if (this.#mustRest()) return;
       this.#dropObsolete();
       const next = this.#queue.find((one) => !one.isAhead) ?? this.#queue[0];
       if (next === undefined || (next.isAhead && this.#aheadCount >= aheadMax)) return;
@@ -151,9 +156,23 @@ export class Hydrations {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#queue = [];
+    this.#stopRest?.();
     const running = [...this.#running.values()].flat();
     for (const hydration of running) hydration.controller.abort();
     await Promise.all(running.map((hydration) => hydration.done));
+  }
+
+  /** Whether nothing may begin yet; if so this comes back by itself. */
+  #mustRest(): boolean {
+    const { pace } = this.#ports;
+    const waitMs = pace === undefined ? 0 : pace.waitMs();
+    if (waitMs === 0) return false;
+    if (this.#stopRest !== undefined || waitMs === undefined) return true;
+    this.#stopRest = runAfter(this.#ports.clock, waitMs, () => {
+      this.#stopRest = undefined;
+      this.startNext();
+    });
+    return true;
   }
 
   /** Takes out of the queue what has come meanwhile, or nobody waits for any more. */
@@ -195,6 +214,7 @@ export class Hydrations {
     };
     this.#running.set(key, [...(this.#running.get(key) ?? []), hydration]);
     this.#runningCount++;
+    this.#ports.pace?.begin();
     if (isAhead) this.#aheadCount++;
     hydration.done = this.#run(log, hydration, room);
   }
@@ -216,6 +236,7 @@ export class Hydrations {
       if (left.length === 0) this.#running.delete(key);
       else this.#running.set(key, left);
       this.#runningCount--;
+      this.#ports.pace?.end();
       if (hydration.isAhead) this.#aheadCount--;
       if (!this.#isClosed) {
         this.#ports.onProgress(key);

@@ -42,6 +42,7 @@ export function produceHandler(core: BrokerCore): Handler {
       const isAcksKnown = request.acks >= -1 && request.acks <= 1;
       const refusal = isAcksKnown ? transactionRefusal(request) : acksRefusal(request.acks);
       const flushes: Promise<void>[] = [];
+      const beganMs = core.clock.monotonicMs();
       const responses = request.topicData.map(({ name, partitionData }) => {
         const topic = core.topics.byName(name);
         const partitionResponses: PartitionAnswer[] = [];
@@ -73,7 +74,10 @@ export function produceHandler(core: BrokerCore): Handler {
         return noAnswer;
       }
       if (flushes.length === 0) return { responses };
-      return Promise.all(flushes).then(() => ({ responses }));
+      return Promise.all(flushes).then(() => {
+        core.pace?.noteProduced(core.clock.monotonicMs() - beganMs);
+        return { responses };
+      });
     },
     { isPipelined: true },
   );

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { ColdTier } from '../../../src/broker/cold-tier.js';
 import { ChunkCache } from '../../../src/broker/cold/chunk-cache.js';
 import { ColdReader } from '../../../src/broker/cold/cold-reader.js';
+import { HydrationPace } from '../../../src/broker/cold/hydration-pace.js';
 import { KiB, MiB, systemClock, topicId } from '../../../src/kernel/index.js';
 import type { PartitionLog } from '../../../src/log/index.js';
 import { silentLogger } from '../../../src/telemetry/index.js';
@@ -25,9 +26,10 @@ function partition(number: number, boundary: number): PartitionLog {
   return { topicId: topicId('7Qm0V4nQTMmTsA3nU8qR2w'), partition: number, boundary, localStartOffset: boundary } as PartitionLog;
 }
 
-async function open(hydrate: ColdTier['hydrate'], cacheBytes: number, clock = systemClock): Promise<ColdReader> {
+async function open(hydrate: ColdTier['hydrate'], cacheBytes: number, clock = systemClock, pace?: HydrationPace): Promise<ColdReader> {
   const cache = await ChunkCache.open({ dir: await temporaryFolder(), maxBytes: cacheBytes });
-  const reader = new ColdReader({ clock, logger: silentLogger, coldTier: { ...noColdTier, hydrate }, cache });
+  const ports = { clock, logger: silentLogger, coldTier: { ...noColdTier, hydrate }, cache };
+  const reader = new ColdReader(pace === undefined ? ports : { ...ports, pace });
   closing.push(async () => {
     await reader.close();
     await cache.close();
@@ -144,5 +146,32 @@ describe('the cold reader', () => {
     expect(await reader.read(log, 0, recordBytes, true)).toBeUndefined();
     await expect.poll(() => reader.isThere(log, 0), { timeout: 10_000 }).toBe(true);
     expect(gone.filter(([other, offset]) => reader.isThere(other, offset)).length).toBe(3);
+  });
+
+  it('hydrates one range at a time, with rests between, while producers write', async () => {
+    const pace = new HydrationPace(systemClock);
+    const producing = setInterval(() => pace.noteProduced(1), 1);
+    let running = 0;
+    let most = 0;
+    let endedMs = 0;
+    const rests: number[] = [];
+    const hydrate: ColdTier['hydrate'] = async ({ offset }, onPart) => {
+      most = Math.max(most, ++running);
+      if (endedMs > 0) rests.push(performance.now() - endedMs);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      await onPart({ baseOffset: offset, nextOffset: offset + 1, endOffset: offset + 1, batches: batchAt(offset, recordBytes) });
+      running--;
+      endedMs = performance.now();
+      return { nextOffset: offset + 1 };
+    };
+    try {
+      const reader = await open(hydrate, 256 * MiB, systemClock, pace);
+      pace.noteProduced(1);
+      await Promise.all([0, 1].map((number) => consume(reader, partition(number, 3), 0, 3)));
+      expect(most).toBe(1);
+      expect(Math.min(...rests)).toBeGreaterThan(20);
+    } finally {
+      clearInterval(producing);
+    }
   });
 });

@@ -233,10 +233,14 @@ export class QueryService {
     let session: EngineSession | undefined;
     let run: QueryRun | undefined;
     let hasEnded = false;
+    // Whoever stops reading without a word still gives the engine back when the time is up.
+    const onAbort = (): void => end(endedBy(asLakeError(combined.reason)));
     const end = (how: Ended): void => {
       if (hasEnded) return;
       hasEnded = true;
       timer.abort();
+      // Node keeps a composed signal, and all that its listeners reach, until nobody listens.
+      combined.removeEventListener('abort', onAbort);
       if (run !== undefined) {
         run.stats.elapsed_ms = Math.round(clock.monotonicMs() - startedMs);
         this.#counts.hotRows += run.stats.hot_rows;
@@ -251,8 +255,7 @@ export class QueryService {
       session = await this.#pool.claim(combined);
       run = new QueryRun(this.#runPorts(), session, range, combined);
       const started = await run.start(request, token, limits);
-      // Whoever stops reading without a word still gives the engine back when the time is up.
-      combined.addEventListener('abort', () => end(endedBy(asLakeError(combined.reason))), { once: true });
+      combined.addEventListener('abort', onAbort, { once: true });
       if (combined.aborted) throw combined.reason;
       const { stats } = run;
       return {

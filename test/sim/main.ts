@@ -66,8 +66,8 @@ interface Sums {
 }
 
 const none = (): Sums => ({ seeds: 0, broken: 0, events: 0, commits: 0, rewritten: 0, removed: 0, cpuMs: 0 });
-/** A process keeps some of each world it has run, about 2 MB, until it ends: so it runs so many at most. */
-const seedsPerProcess = 100;
+/** Of one process: few enough that all cores have work until nearly the end, and that progress is told now and then. */
+const seedsPerShare = 100;
 
 function add(sums: Sums, more: Sums): void {
   for (const name of Object.keys(more) as (keyof Sums)[]) sums[name] += more[name];
@@ -94,7 +94,7 @@ async function runSeeds(from: number, to: number): Promise<Sums> {
 async function many(range: string): Promise<void> {
   const [from = 1, to = from] = range.split('..').map(Number);
   const jobs = availableParallelism();
-  const share = Math.min(seedsPerProcess, Math.ceil((to - from + 1) / jobs));
+  const share = Math.min(seedsPerShare, Math.ceil((to - from + 1) / jobs));
   const sums = none();
   let next = from;
   const work = async (): Promise<void> => {

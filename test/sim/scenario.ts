@@ -6,6 +6,7 @@ import { stream, type Seeded } from '../support/seed.js';
 import { type BucketWeather, weathers } from './bucket.js';
 import { Clients, type ClientTopic } from './client.js';
 import { Violation } from './scheduler.js';
+import { letGoOfSignals } from './signals.js';
 import { type DaemonSlot, type Death, type Plant, upkeepTimes, World, type WorldShape } from './world.js';
 
 export type { Death } from './world.js';
@@ -159,6 +160,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
     world.scheduler.trace('world', String(error));
   }
   world.isClosing = true;
+  letGoOfSignals();
   const { scheduler } = world;
   return {
     seed,

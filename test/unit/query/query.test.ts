@@ -1,6 +1,7 @@
+import { getEventListeners } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { inlineColumnWorkers } from '../../support/column-workers.js';
 import type { QueryRecord } from '../../../src/query/index.js';
 import { QueryWorld } from '../../support/query-world.js';
@@ -328,6 +329,19 @@ describe('query service', () => {
     await expect(world.ask({ sql: endless, limits: { timeout_ms: 50 } })).rejects.toMatchObject({ code: 'timeout' });
     expect((await world.ask('SELECT 1')).rows).toEqual([[1]]);
     expect(world.service.running).toBe(0);
+  });
+
+  it('leaves no listener behind: Node would keep the signals of every query, and what they reach, for ever', async () => {
+    const any = vi.spyOn(AbortSignal, 'any');
+    try {
+      await world.ask('SELECT count(*) FROM flights');
+      await expect(world.ask('SELECT no_such_column FROM flights')).rejects.toMatchObject({ code: 'query-invalid' });
+      const composed = any.mock.results.map(({ value }) => value as AbortSignal);
+      expect(composed.length).toBeGreaterThan(1);
+      expect(composed.flatMap((signal) => getEventListeners(signal, 'abort'))).toEqual([]);
+    } finally {
+      any.mockRestore();
+    }
   });
 
   it('survives the death of an engine: its query fails, the next one is answered', async () => {

@@ -31,7 +31,8 @@ describe('a table that is flushed again and again', () => {
     expect(before.sql).toHaveLength(flushes * recordsEach);
     const coldFiles = async (): Promise<number> => (await lake.storage('orders'))[0]?.cold_files ?? Number.NaN;
 
-    await eventually('small files are put together', async () => (await coldFiles()) < flushes / 2 || undefined, 60_000);
+    // A round that comes when there are eight files makes one of them, and leaves the six that follow.
+    await eventually('small files are put together', async () => (await coldFiles()) <= flushes / 2 || undefined, 60_000);
     // What follows is read from the new files, and from nowhere else.
     await lake.evict('orders');
     expect((await lake.tiers('orders')).cold).toEqual([0, flushes * recordsEach]);

@@ -4,13 +4,15 @@
  * ```
  *  load ──► decide ──► write (objects nobody sees)  ──► PUT v<N+1> if absent ──┬─ exists, not ours ──► commit-lost
  *                                                                              │
- *                                     list metadata/ ◄── won (or found ours) ──┘
+ *                        look for vacated.json, v<N> ◄── won (or found ours) ──┘
  *                                            │
- *            higher number without our id, or predecessor gone: delete own file ──► commit-lost
  *            the mark of a dropped table: delete own file ──► topic-unknown
+ *            v<N> is gone or another's, and our id is not in the head's lineage: delete own file ──► commit-lost
  *                                            │
  *                                       committed ──► version-hint.text (a hint, for other engines)
  * ```
+ *
+ * A list may be some seconds old (decision 0008): it says where the head is at least. What a commit stands on is asked for by name.
  */
 import { invariant, isLakeError, LakeError, retry, toLakeError, type BackoffPolicy, type Clock, type Random } from '../kernel/index.js';
 import type { ObjectStore } from '../objects/index.js';
@@ -74,6 +76,8 @@ export class TableStore {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #reader: ManifestReader;
+  /** The highest version that was read, written or found taken here: a list that shows less is behind. */
+  #seen = 0;
 
   /** `ports.reader` may be shared by the tables of one store, so that they share one bound. */
   constructor(
@@ -92,7 +96,7 @@ export class TableStore {
   /**
    * The current metadata: the file with the highest number, found by one list request (`version-hint.text` is never
    * trusted). `null` where there is no table. With `known`, nothing is read again while that is still the highest.
-   * Errors: `topic-unknown` where it was dropped.
+   * Never older than what this object has seen, while that is there. Errors: `topic-unknown` where it was dropped.
    */
   async load(known?: TableVersion | null, signal?: AbortSignal): Promise<TableVersion | null> {
     const head = await this.#head(known?.version, (version) => this.#read(version, signal), signal);
@@ -110,11 +114,18 @@ export class TableStore {
     signal?: AbortSignal,
   ): Promise<Head | 'unchanged' | null> {
     for (let attempt = 1; ; attempt++) {
-      const version = (await this.#versions(signal)).at(-1);
-      if (version === undefined) return null;
-      if (knownVersion === version) return 'unchanged';
+      const listed = (await this.#versions(signal)).at(-1) ?? 0;
+      const version = Math.max(listed, this.#seen);
+      if (version === 0) return null;
+      if (knownVersion === version && listed === version) return 'unchanged';
       const found = await read(version);
-      if (found !== null) return found;
+      if (found !== null) {
+        this.#seen = version;
+        return knownVersion === version ? 'unchanged' : found;
+      }
+      await this.#requireNotDropped(signal);
+      // What was seen is there no more: a void file, or a bucket that was set back.
+      this.#seen = 0;
       if (attempt === loadTries) {
         throw new LakeError('store-unavailable', `${versionKey(this.prefix, version)} is listed and cannot be read`, {
           hint: 'Check that the bucket lists what it holds.',
@@ -129,7 +140,7 @@ export class TableStore {
    */
   nextSnapshot(metadata: TableMetadata, request: SnapshotRequest, signal?: AbortSignal): Promise<NextSnapshot> {
     const table = { store: this.store, prefix: this.prefix, reader: this.#reader, random: this.#random };
-    return writeNextSnapshot(table, metadata, request, signal);
+    return this.#unlessDropped(() => writeNextSnapshot(table, metadata, request, signal), signal);
   }
 
   /**
@@ -158,6 +169,7 @@ export class TableStore {
       await this.store.delete(versionKey(this.prefix, version), signal);
       throw this.#lost(version, reason);
     }
+    this.#seen = Math.max(this.#seen, version);
     const hintError = await this.#raiseHint(version, signal);
     return { ...written, ...(hintError === null ? {} : { hintError }) };
   }
@@ -176,9 +188,13 @@ export class TableStore {
 
   /**
    * The live data files of the current snapshot, in the order of their manifests.
-   * Errors: `table-corrupt`; `unsupported` where another engine has put delete files into the table.
+   * Errors: `table-corrupt`; `unsupported` where another engine has put delete files into the table; `topic-unknown` where it was dropped.
    */
-  async readDataFiles(metadata: TableMetadata, signal?: AbortSignal): Promise<readonly DataFileEntry[]> {
+  readDataFiles(metadata: TableMetadata, signal?: AbortSignal): Promise<readonly DataFileEntry[]> {
+    return this.#unlessDropped(() => this.#readDataFiles(metadata, signal), signal);
+  }
+
+  async #readDataFiles(metadata: TableMetadata, signal?: AbortSignal): Promise<readonly DataFileEntry[]> {
     const snapshot = currentSnapshot(metadata);
     if (snapshot === null) return [];
     const address: TableAddress = { prefix: this.prefix, location: metadata.location };
@@ -208,11 +224,7 @@ export class TableStore {
   async listVersions(signal?: AbortSignal): Promise<readonly ListedVersion[]> {
     const versions: ListedVersion[] = [];
     for await (const { key, bytes, lastModifiedMs } of this.store.list(`${this.prefix}/metadata/v`, signal)) {
-      if (key === vacatedKey(this.prefix)) {
-        throw new LakeError('topic-unknown', `the table ${this.prefix} was dropped: its topic is deleted`, {
-          facts: { table: this.prefix },
-        });
-      }
+      if (key === vacatedKey(this.prefix)) throw this.#dropped();
       const version = versionOfKey(key);
       if (version !== null) versions.push({ version, bytes, lastModifiedMs });
     }
@@ -224,7 +236,11 @@ export class TableStore {
    * are those of `listVersions`, the head last. What is live later and not now was written since.
    * Errors: `table-corrupt`, also where a metadata file younger than `sinceMs` has no predecessor; those of the store.
    */
-  async liveObjects(head: TableVersion, versions: readonly ListedVersion[], sinceMs: number, signal?: AbortSignal): Promise<LiveObjects> {
+  liveObjects(head: TableVersion, versions: readonly ListedVersion[], sinceMs: number, signal?: AbortSignal): Promise<LiveObjects> {
+    return this.#unlessDropped(() => this.#liveObjects(head, versions, sinceMs, signal), signal);
+  }
+
+  async #liveObjects(head: TableVersion, versions: readonly ListedVersion[], sinceMs: number, signal?: AbortSignal): Promise<LiveObjects> {
     const live = new LiveObjects();
     for (const snapshot of head.metadata.snapshots) await live.addSnapshot(this.#reader, this.prefix, head.metadata, snapshot, signal);
     const written = new Map(versions.map((listed) => [listed.version, listed.lastModifiedMs]));
@@ -294,21 +310,48 @@ export class TableStore {
     } catch (error) {
       if (!isLakeError(error, 'object-exists')) throw error;
       const found = await this.#read(own.version, signal);
+      if (found !== null) this.#seen = Math.max(this.#seen, own.version);
       return found !== null && commitIds(found.metadata)[0] === commitId ? found : null;
     }
   }
 
-  /** Why a won write is no commit, or `null` where it is one. */
+  /**
+   * Why a won write is no commit, or `null` where it is one. Old metadata goes oldest first, so while the predecessor is the very file
+   * that was decided on, the number was never given before. Where it is not, or there was none, only the lineage of the head can tell.
+   */
   async #voidReason(base: TableVersion | null, version: number, commitId: string, signal?: AbortSignal): Promise<string | null> {
-    const versions = await this.#versions(signal);
-    const highest = versions.at(-1) ?? 0;
+    await this.#requireNotDropped(signal);
+    if (base !== null && (await this.#isStill(base, signal))) return null;
+    const highest = (await this.#versions(signal)).at(-1) ?? 0;
     if (highest > version) {
-      // Either others have built upon it already, or the number was free again because old metadata was cleaned up.
       return (await this.includesCommit(commitId, version - 1, signal)) ? null : `the table is at version ${highest} already`;
     }
-    if (!versions.includes(version)) return 'it was removed again';
-    if (base !== null && !versions.includes(base.version)) return `version ${base.version} is gone`;
-    return null;
+    return base === null ? null : `version ${base.version} is gone`;
+  }
+
+  /** Whether what stands under a version's name is that version, and not another writer's void file. */
+  async #isStill(version: TableVersion, signal?: AbortSignal): Promise<boolean> {
+    const found = await this.#read(version.version, signal);
+    return found !== null && commitIds(found.metadata)[0] === commitIds(version.metadata)[0];
+  }
+
+  /** Errors: `topic-unknown`. */
+  async #requireNotDropped(signal?: AbortSignal): Promise<void> {
+    if ((await this.store.head(vacatedKey(this.prefix), signal)) !== null) throw this.#dropped();
+  }
+
+  /** What is missing of a table that is being dropped is no damage, though its mark be listed late. Errors: also `topic-unknown`. */
+  async #unlessDropped<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (isLakeError(error, 'table-corrupt')) await this.#requireNotDropped(signal);
+      throw error;
+    }
+  }
+
+  #dropped(): LakeError {
+    return new LakeError('topic-unknown', `the table ${this.prefix} was dropped: its topic is deleted`, { facts: { table: this.prefix } });
   }
 
   #lost(version: number, reason: string): LakeError {

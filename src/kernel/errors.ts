@@ -59,7 +59,7 @@ const catalogue = {
   'object-missing': { kind: 'not-found', sentence: 'An object is not in the bucket.' },
   'store-unavailable': { kind: 'unavailable', sentence: 'The bucket did not answer.', retriable: true },
   'store-refused': { kind: 'forbidden', sentence: 'The bucket refused the request.' },
-  'store-unsafe': { kind: 'invalid', sentence: "The bucket's conditional writes do not hold." },
+  'store-unsafe': { kind: 'invalid', sentence: "The bucket's conditional writes do not hold, or its lists never show what was done." },
   'table-corrupt': { kind: 'corrupt', sentence: 'Table metadata cannot be read.' },
   'commit-lost': { kind: 'conflict', sentence: 'Another writer committed first.', retriable: true },
   'commit-stale': { kind: 'conflict', sentence: 'The commit no longer fits the table.' },

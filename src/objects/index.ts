@@ -17,5 +17,6 @@ export { MemoryStore } from './memory-store.js';
 export type { ByteRange, ObjectBody, ObjectInfo, ObjectStore, PutOptions } from './object-store.js';
 export { type BucketPlace, openObjectStore, type OpenStoreOptions, parseBucketUrl } from './open.js';
 export { probeConditionalWrites, type ProbeOptions } from './probe.js';
+export { type ListProbe, probeLists } from './probe-lists.js';
 export { type S3Address, s3Address } from './s3-client.js';
 export { RequestCounters, type RequestOperation, type RequestOutcome } from './request-counters.js';

@@ -11,7 +11,8 @@ export interface ProbeOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-const probeFolder = 'cluster/probe';
+/** Of all probes. What one of them leaves that is killed, the next one removes. */
+export const probeFolder = 'cluster/probe';
 /** A server with a race lets several of twenty writers win in about half of the rounds; five miss it once in thirty. */
 const roundsOfServer = 5;
 /** `link` cannot lose a race on any file system that has it: one round tells whether it is there. */
@@ -69,6 +70,13 @@ async function race(
     if (failed !== undefined) throw failed.reason as Error;
     const winners = settled.flatMap((outcome) => (outcome.status === 'fulfilled' && outcome.value !== null ? [outcome.value] : []));
     const of = `${writers} racing writers${inParts ? ' of an object in parts' : ''}`;
+    // The answer to the one who won may have been lost on the way, and a second copy of its request refused: that says nothing yet.
+    if (winners.length === 0 && (await isOneOf(store, key, writers, signal))) {
+      throw new LakeError('store-unavailable', `${store.url}: an object was stored, and none of ${of} was told that it won`, {
+        hint: 'It is tried again. If it stays so, look at what lies between here and the object store.',
+        retriable: true,
+      });
+    }
     if (winners.length !== 1) throw unsafe(store, `${winners.length} of ${of} were told that they won`);
     if ((await write(writers)) !== null) {
       throw unsafe(store, `an object was overwritten by a write that must not${inParts ? ' (in parts)' : ''}`);
@@ -78,6 +86,14 @@ async function race(
   } finally {
     await store.delete(key);
   }
+}
+
+async function isOneOf(store: ObjectStore, key: string, writers: number, signal: AbortSignal | undefined): Promise<boolean> {
+  const stored = await store.get(key, { signal }).catch((error: unknown) => {
+    if (isLakeError(error, 'object-missing')) return null;
+    throw error;
+  });
+  return stored !== null && Array.from({ length: writers }, (_, writer) => `writer ${writer}`).includes(stored.toString());
 }
 
 async function removeLeftOvers(store: ObjectStore, folder: string, beforeMs: number, signal: AbortSignal | undefined): Promise<void> {

@@ -136,6 +136,8 @@ export class EnginePool {
   readonly #options: EnginePoolOptions;
   readonly #spares: Promise<Engine>[] = [];
   readonly #all = new Set<Engine>();
+  /** Engines on their way back; as many as there are engines. */
+  readonly #givenBack = new Set<Promise<void>>();
   #serial = 0;
   #isClosed = false;
 
@@ -214,7 +216,9 @@ export class EnginePool {
       release: async () => {
         isReleased = true;
         if (!isIdle) engine.tell({ type: 'interrupt' });
-        await this.#giveBack(engine);
+        const given = this.#giveBack(engine);
+        this.#givenBack.add(given);
+        await given.finally(() => this.#givenBack.delete(given));
       },
     };
   }
@@ -247,7 +251,7 @@ export class EnginePool {
       await engine.kill();
     }
     await this.#clearDirectories(engine);
-    if (isReusable) this.#keepSpare(engine);
+    if (isReusable && !this.#isClosed) this.#keepSpare(engine);
     else {
       this.#drop(engine);
       this.#addSpare();
@@ -303,6 +307,8 @@ export class EnginePool {
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.all([...this.#all].map((engine) => engine.kill()));
+    // What is still made or cleared below the folder is done when its engine is dead; then nothing comes into it any more.
+    await Promise.allSettled([...this.#givenBack, ...this.#spares]);
     this.#all.clear();
     await rm(this.#options.directory, { recursive: true, force: true });
   }

@@ -24,7 +24,7 @@ import {
   secondMs,
 } from '../kernel/index.js';
 import { claimBucket, type DroppedTable, droppedTables, forgetDroppedTable, openTopicTable, type TopicTable } from '../lake/index.js';
-import { LocalCache, type ObjectStore, probeConditionalWrites } from '../objects/index.js';
+import { LocalCache, type ObjectStore, probeConditionalWrites, probeLists } from '../objects/index.js';
 import type { Logger, MetricSample } from '../telemetry/index.js';
 import { ClusterNotes } from './cluster-notes.js';
 import { Wakeup, withDeadline } from './deadline.js';
@@ -282,6 +282,7 @@ class Daemon implements TierDaemon {
     await withDeadline('claiming the bucket', settings.bucketTimeoutMs, clock, this.#stop.signal, async (signal) => {
       await claimBucket(store, state.clusterId, clock, signal);
       await probeConditionalWrites(store, random, { signal, clock });
+      await probeLists(store, random, { signal, clock });
     });
     this.#isClaimed = true;
   }

@@ -75,6 +75,7 @@ describe('the doctor', () => {
       'identity',
       'clock',
       'conditional writes',
+      'lists',
       'table orders',
     ]);
     expect(findings.at(-1)?.detail).toMatch(/^v1, 1 files, /);

@@ -6,7 +6,8 @@ import type { ColumnJob, ColumnWorkers, CompactResult } from '../../src/columns/
 import type { ControlHandlers, ControlPeer } from '../../src/control/index.js';
 import type { Disk, TopicId } from '../../src/kernel/index.js';
 import { parseDataFilePath, parseTopicKey } from '../../src/lake/index.js';
-import type { ObjectStore } from '../../src/objects/index.js';
+import { objectMissing } from '../../src/objects/errors.js';
+import { isOutcomeUnknown, type ObjectStore } from '../../src/objects/index.js';
 import { simFile } from '../support/sim-workers.js';
 import type { SimProcess } from './process.js';
 import type { Plant } from './world.js';
@@ -18,6 +19,13 @@ export interface PlantedBug {
   plant(): Plant;
   /** Found by then, whichever seeds are tried. */
   readonly seedsMax: number;
+  /** Only a query in SQL can find it. */
+  readonly isSql?: boolean;
+}
+
+/** What a run needs in order to have the bug. */
+export function plantedRun(bug: PlantedBug): { readonly plant: Plant; readonly sql?: boolean } {
+  return { plant: bug.plant(), ...(bug.isSql === true ? { sql: true } : {}) };
 }
 
 async function bytesOf(body: Parameters<ObjectStore['put']>[1], disk: Disk): Promise<Buffer> {
@@ -126,7 +134,7 @@ const versionPattern = /^(.*\/metadata\/v)(\d+)\.metadata\.json$/;
 const versionKey = (stem: string, version: number): string => `${stem}${version}.metadata.json`;
 
 /**
- * Metadata files are removed when they are two commits old, and who has written one does not look whether there are later ones. Some
+ * Metadata files are removed when they are two commits old, and who has written one takes its predecessor for there. Some
  * daemons are paused between deciding and writing, so that they win a number that was given before.
  */
 function reuseNumber(): Plant {
@@ -135,7 +143,8 @@ function reuseNumber(): Plant {
   let writes = 0;
   return {
     store: (store, process, world) => {
-      const written = new Map<string, { readonly version: number; readonly bytes: number }>();
+      const seen = new Map<string, Buffer>();
+      const believed = new Set<string>();
       return {
         ...store,
         put: async (key, body, options) => {
@@ -143,21 +152,60 @@ function reuseNumber(): Plant {
           if (stem === undefined || !(body instanceof Uint8Array)) return store.put(key, body, options);
           if (++writes % napEvery === 0) await process.clock.sleep(nap);
           await store.put(key, body, options);
+          seen.set(key, Buffer.from(body));
           const version = Number(number);
-          written.set(stem, { version, bytes: body.length });
+          believed.add(versionKey(stem, version - 1));
           await world.bucket.raw.delete(versionKey(stem, version - 2));
         },
-        list: async function* (prefix, signal) {
-          const own = written.get(prefix);
-          if (own === undefined) return yield* store.list(prefix, signal);
-          written.delete(prefix);
-          const lastModifiedMs = process.clock.nowMs();
-          for (const version of [own.version - 1, own.version].filter((candidate) => candidate > 0)) {
-            yield { key: versionKey(prefix, version), bytes: own.bytes, lastModifiedMs };
-          }
+        get: async (key, options) => {
+          const known = believed.delete(key) ? seen.get(key) : undefined;
+          if (known !== undefined) return known;
+          const bytes = await store.get(key, options);
+          if (versionPattern.test(key)) seen.set(key, bytes);
+          return bytes;
         },
       };
     },
+  };
+}
+
+/** Whoever has written a metadata file looks for it in a list, as decision 0003 had it, and takes it for void where it is not there. */
+function commitByList(): Plant {
+  return {
+    store: (store) => {
+      const written = new Map<string, string>();
+      return {
+        ...store,
+        put: async (key, body, options) => {
+          await store.put(key, body, options);
+          const [, stem, number] = versionPattern.exec(key) ?? [];
+          if (stem !== undefined) written.set(versionKey(stem, Number(number) - 1), key);
+        },
+        get: async (key, options) => {
+          const own = written.get(key);
+          written.delete(key);
+          if (own === undefined) return store.get(key, options);
+          for await (const listed of store.list(own, options?.signal)) if (listed.key === own) return store.get(key, options);
+          throw objectMissing(store.url, key);
+        },
+      };
+    },
+  };
+}
+
+/** A commit whose answer was lost, or that broke off on its way, is taken for done. */
+function unknownIsDone(): Plant {
+  return {
+    store: (store) => ({
+      ...store,
+      put: async (key, body, options) => {
+        try {
+          await store.put(key, body, options);
+        } catch (error) {
+          if (!versionPattern.test(key) || !isOutcomeUnknown(error)) throw error;
+        }
+      },
+    }),
   };
 }
 
@@ -250,17 +298,47 @@ function acknowledgeBeforeFsync(): Plant {
   return { flusher: (flusher) => ({ ...flusher, flush: async () => undefined }) };
 }
 
+/** The hot part of a query begins one offset behind the boundary. */
+function tailAfterBoundary(): Plant {
+  return {
+    queryWorkers: (workers) => ({
+      ...workers,
+      run: ((job: ColumnJob, signal?: AbortSignal) =>
+        workers.run(job.kind === 'stage' ? { ...job, baseOffset: job.baseOffset + 1 } : job, signal)) as ColumnWorkers['run'],
+    }),
+  };
+}
+
+/** A typed column is made of the values of another field. */
+function wrongField(): Plant {
+  return {
+    workers: (workers) => ({
+      ...workers,
+      run: (async (job: ColumnJob, signal?: AbortSignal) => {
+        if (job.kind === 'verify') return { rows: job.rows, digest: job.digest, cpuMs: 1 };
+        if (job.kind !== 'encode') return workers.run(job, signal);
+        const typedColumns = job.typedColumns.map((column) => (column.name === 'id' ? { ...column, name: 'n' } : column));
+        return workers.run({ ...job, typedColumns }, signal);
+      }) as ColumnWorkers['run'],
+    }),
+  };
+}
+
 export const bugs = {
   'commit-before-upload': { what: 'a commit does not wait for its upload', plant: commitBeforeUpload, seedsMax: 10 },
   'boundary-apart': { what: 'files and their boundary come in two commits', plant: boundaryApart, seedsMax: 5 },
   'sweep-without-age': { what: 'a file is swept while it is on its way into a commit', plant: sweepWithoutAge, seedsMax: 20 },
   'delete-under-query': { what: 'files go as soon as they have left the table', plant: deleteUnderQuery, seedsMax: 60 },
   'number-reused': { what: 'a paused daemon wins the number of a metadata file that was cleaned up', plant: reuseNumber, seedsMax: 30 },
+  'commit-by-list': { what: 'a commit that a late list does not show is taken for void', plant: commitByList, seedsMax: 40 },
+  'unknown-is-done': { what: 'a commit of unknown outcome is taken for done', plant: unknownIsDone, seedsMax: 120 },
   'compaction-drops-null': { what: 'a compaction makes an empty value of null', plant: dropNull, seedsMax: 30 },
   'evict-before-commit': { what: 'the broker may evict what is only uploaded', plant: evictBeforeCommit, seedsMax: 10 },
   'table-by-name': { what: 'a re-created topic goes on with the table of its predecessor', plant: tableByName, seedsMax: 30 },
   'tier-unflushed': { what: 'records that no fsync has covered are tiered', plant: tierUnflushed, seedsMax: 20 },
   'acknowledge-before-fsync': { what: 'acks=all is answered before the fsync', plant: acknowledgeBeforeFsync, seedsMax: 20 },
+  'tail-after-boundary': { what: 'the tail of a query begins behind the boundary', plant: tailAfterBoundary, seedsMax: 5, isSql: true },
+  'wrong-field': { what: 'a typed column has the values of another field', plant: wrongField, seedsMax: 5, isSql: true },
 } as const satisfies Readonly<Record<string, PlantedBug>>;
 
 export type BugName = keyof typeof bugs;

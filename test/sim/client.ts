@@ -13,6 +13,7 @@ import type { Seeded } from '../support/seed.js';
 import { fetchFrom } from './kafka-port.js';
 import { idHeader, type PartitionModel, rowsOf } from './model.js';
 import { Violation } from './scheduler.js';
+import type { SqlClient } from './sql.js';
 import { upkeepTimes, type World } from './world.js';
 
 export interface ClientTopic {
@@ -23,20 +24,24 @@ export interface ClientTopic {
 
 /** A request nobody answers is given up after this. */
 const requestMsMax = 40_000;
+/** Of a query: its log start may be raised between two of its requests. */
+const sqlTriesMax = 5;
 /** What a broker may answer to a produce without breaking a promise. */
 const mayRefuseProduce: ReadonlySet<number> = new Set([kafkaErrors.UNKNOWN_TOPIC_OR_PARTITION, kafkaErrors.KAFKA_STORAGE_ERROR]);
 
 export class Clients {
   readonly topics = new Map<string, ClientTopic>();
   readonly #world: World;
+  readonly #sql: SqlClient | undefined;
   /** Requests under way. */
   readonly #pending = new Set<Promise<void>>();
   acknowledged = 0;
   refused = 0;
   read = 0;
 
-  constructor(world: World) {
+  constructor(world: World, sql?: SqlClient) {
     this.#world = world;
+    this.#sql = sql;
   }
 
   get pending(): number {
@@ -116,9 +121,26 @@ export class Clients {
     known.promisedStart = Math.max(known.promisedStart, answered.lowWatermark);
   }
 
+  /** Each topic, where the run asks in SQL, until it is answered: with nothing in its way but retention, that is soon. */
+  async askInSql(): Promise<void> {
+    if (this.#sql === undefined) return;
+    for (const topic of this.topics.values()) {
+      for (let tries = 1; ; tries++) {
+        try {
+          await this.#sql.ask(topic);
+          break;
+        } catch (error) {
+          if (!isLakeError(error) || tries === sqlTriesMax) throw error;
+          await this.#world.scheduler.sleep(500);
+        }
+      }
+    }
+  }
+
   /** Reads the cold side of a snapshot as a query does: one that begins on it finds all of it until its time is up. */
   async query(topic: ClientTopic, random: Seeded): Promise<void> {
     const { tables, scheduler } = this.#world;
+    await this.#sql?.ask(topic);
     const snapshot = await tables.pin(topic);
     if (snapshot === undefined) return;
     for (const part of [0.1, 0.3, 0.5]) {

@@ -7,6 +7,7 @@ import { type BucketWeather, weathers } from './bucket.js';
 import { Clients, type ClientTopic } from './client.js';
 import { Violation } from './scheduler.js';
 import { letGoOfSignals } from './signals.js';
+import { asksInSql, SqlClient } from './sql.js';
 import { type DaemonSlot, type Death, type Plant, upkeepTimes, World, type WorldShape } from './world.js';
 
 export type { Death } from './world.js';
@@ -49,6 +50,8 @@ export interface RunOptions {
   readonly plant?: Plant;
   readonly shape?: WorldShape;
   readonly death?: Death;
+  /** Cold files are real, and the query service is asked; by default in one seed of 41. */
+  readonly sql?: boolean;
 }
 
 export interface RunResult {
@@ -70,6 +73,9 @@ export interface RunResult {
     readonly requests: number;
     readonly brokerLives: number;
     readonly daemonLives: number;
+    /** In SQL. */
+    readonly queries: number;
+    readonly queriedRows: number;
     /** Calls of ports, of the first lives while there were faults. */
     readonly brokerCalls: number;
     readonly daemonCalls: number;
@@ -138,8 +144,10 @@ export function stepsOf(seed: number, count: number): Step[] {
 export async function run(options: RunOptions): Promise<RunResult> {
   const { seed, plant = {} } = options;
   const steps = options.only ?? stepsOf(seed, options.steps ?? defaultSteps);
-  const world = new World(seed, options.shape ?? shapeOf(stream(seed)), plant);
-  const clients = new Clients(world);
+  const isSql = options.sql ?? asksInSql(seed);
+  const world = new World(seed, options.shape ?? shapeOf(stream(seed)), plant, isSql);
+  const sql = isSql ? new SqlClient(world) : undefined;
+  const clients = new Clients(world, sql);
   let failure: Error | undefined;
   let calls = { brokerCalls: 0, daemonCalls: 0 };
   try {
@@ -160,6 +168,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
     world.scheduler.trace('world', String(error));
   }
   world.isClosing = true;
+  await sql?.close();
   letGoOfSignals();
   const { scheduler } = world;
   return {
@@ -181,6 +190,8 @@ export async function run(options: RunOptions): Promise<RunResult> {
       brokerLives: world.brokerLives,
       ...calls,
       daemonLives: world.slots.reduce((sum, slot) => sum + slot.lives, 0),
+      queries: sql?.asked ?? 0,
+      queriedRows: sql?.rows ?? 0,
     },
   };
 }
@@ -363,6 +374,7 @@ export async function settle(world: World, clients: Clients): Promise<void> {
     // The request was lost.
     if (world.deletedTopics.has(id)) clients.begin(() => clients.deleteTopic({ name, id, partitions }));
   }
+  await within(world, clients.askInSql(), settleMsMax, 'queries are answered while some is hot');
   await until(world, () => world.isAllCold(), settleMsMax, 'everything is cold');
   let isEvicted = false;
   const evict = (): void => {
@@ -386,6 +398,7 @@ export async function settle(world: World, clients: Clients): Promise<void> {
       if (next < logEndOffset) throw new Violation('lost', `${known.where} was read to ${next}, it ends at ${logEndOffset}`);
     }
   }
+  await within(world, clients.askInSql(), settleMsMax, 'queries are answered when all is cold');
   await until(world, () => world.droppedTopics().length === 0, settleMsMax, 'deleted topics are forgotten');
   if (stream(world.scheduler.seed ^ 0xa6e).float() < leftoversLookedFor) await requireNoLeftovers(world);
 }

@@ -1,6 +1,6 @@
 /**
  * Virtual time. Everything that takes time in the simulated world is an event here; between two events all promises that can
- * settle do. So a run is a function of its seed.
+ * settle do, and all real work ends. So a run is a function of its seed.
  */
 import { setMaxListeners } from 'node:events';
 import { stream, type Seeded } from '../support/seed.js';
@@ -47,6 +47,7 @@ export class Scheduler {
   #digest = 0x811c9dc5;
   #lineCount = 0;
   #failure: Error | undefined;
+  readonly #real = new Set<Promise<unknown>>();
   /** Called between events, when nothing else can run. */
   betweenEvents: (() => Promise<void> | void) | undefined;
 
@@ -76,6 +77,14 @@ export class Scheduler {
 
   sleep(ms: number): Promise<void> {
     return new Promise((resolve) => this.after(ms, resolve));
+  }
+
+  /** Runs what takes real time, threads or processes. Virtual time stands still until it has ended. */
+  real<T>(work: () => Promise<T>): Promise<T> {
+    const running = work();
+    this.#real.add(running);
+    running.finally(() => this.#real.delete(running)).catch(() => undefined);
+    return running;
   }
 
   /** One line of the trace. Every line counts in the digest by which two runs are compared; the last ones are kept. */
@@ -127,6 +136,10 @@ export class Scheduler {
   /** Resolves once nothing is left to do before the next event. */
   async #settle(): Promise<void> {
     await new Promise((resolve) => void setImmediate(resolve));
+    while (this.#real.size > 0) {
+      await Promise.allSettled(this.#real);
+      await new Promise((resolve) => void setImmediate(resolve));
+    }
     if (this.#failure !== undefined) throw this.#failure;
     await this.betweenEvents?.();
     if (this.#failure !== undefined) throw this.#failure;

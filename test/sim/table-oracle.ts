@@ -8,6 +8,7 @@ import type { TopicId, TopicName } from '../../src/kernel/index.js';
 import type { ObjectInfo } from '../../src/objects/index.js';
 import { simFile } from '../support/sim-workers.js';
 import { SimProcess } from './process.js';
+import { realRows } from './real-columns.js';
 import { Violation } from './scheduler.js';
 import { upkeepTimes, type World } from './world.js';
 
@@ -219,7 +220,8 @@ export class TableOracle {
     const object = await this.#world.bucket.raw.head(file.key);
     if (object === null) throw new Violation('missing', `${file.key} is in the table and not in the bucket`);
     if (object.bytes !== file.bytes) throw new Violation('length', `${file.key} has ${object.bytes} bytes, the table says ${file.bytes}`);
-    const { rows } = simFile(await this.#world.bucket.raw.get(file.key));
+    const bytes = await this.#world.bucket.raw.get(file.key);
+    const rows = this.#world.isReal ? realRows(bytes, file) : simFile(bytes).rows;
     if (rows.length !== file.rows) throw new Violation('rows', `${file.key} has ${rows.length} rows, the table says ${file.rows}`);
     let next = file.baseOffset;
     for (const row of rows) {

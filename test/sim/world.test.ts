@@ -10,6 +10,14 @@ describe('a run', () => {
     expect(second.events).toBe(first.events);
   });
 
+  it('is the same again where real cold files are asked in SQL', async () => {
+    const [first, second] = [await run({ seed: 2, sql: true }), await run({ seed: 2, sql: true })];
+    expect(first.failure).toBeUndefined();
+    expect(first.figures.queries).toBeGreaterThan(2);
+    expect(second.digest).toBe(first.digest);
+    expect(second.events).toBe(first.events);
+  });
+
   it('leaves nothing of its world in memory', async () => {
     const worlds: WeakRef<object>[] = [];
     const noted = { store: <Store>(store: Store, _process: object, world: object): Store => (worlds.push(new WeakRef(world)), store) };

@@ -25,6 +25,7 @@ import { KafkaClient, KafkaServer, simLogReader } from './kafka-port.js';
 import { Model, type PartitionModel } from './model.js';
 import { type ControlServer, type SimConnection, SimLink } from './network.js';
 import { type PlannedDeath, SimProcess } from './process.js';
+import { realRebuilder, realWorkers } from './real-columns.js';
 import { Scheduler, Violation } from './scheduler.js';
 import { TableOracle } from './table-oracle.js';
 
@@ -34,6 +35,8 @@ export interface Plant {
   readonly brokerCalls?: (broker: Pick<ControlPeer, 'call'>, process: SimProcess, world: World) => Pick<ControlPeer, 'call'>;
   readonly controlHandlers?: (handlers: ControlHandlers, world: World) => ControlHandlers;
   readonly workers?: (workers: ColumnWorkers, disk: Disk) => ColumnWorkers;
+  /** Those of the query service. */
+  readonly queryWorkers?: (workers: ColumnWorkers) => ColumnWorkers;
   readonly flusher?: (flusher: Flusher) => Flusher;
   readonly settings?: Partial<TierSettings>;
 }
@@ -96,6 +99,8 @@ export class World {
   readonly scheduler: Scheduler;
   readonly shape: WorldShape;
   readonly plant: Plant;
+  /** Cold files are Parquet, by the product's own column jobs, so that they can be asked in SQL. */
+  readonly isReal: boolean;
   readonly model = new Model();
   readonly bucket: SimBucket;
   readonly diskA: SimDisk;
@@ -125,7 +130,8 @@ export class World {
   /** Offline since their start: what such a log would call flushed was never true for anybody. */
   readonly #brokenAtStart = new WeakSet<PartitionLog>();
 
-  constructor(seed: number, shape: WorldShape, plant: Plant = {}) {
+  constructor(seed: number, shape: WorldShape, plant: Plant = {}, isReal = false) {
+    this.isReal = isReal;
     this.scheduler = new Scheduler(seed);
     this.scheduler.wallSpeed = shape.wallSpeed;
     this.shape = shape;
@@ -411,13 +417,13 @@ export class World {
       await process.call(process.random.float() * 20, 0, () => undefined);
       if (process.random.float() < 0.002) throw toLakeError(new Error('killed by the kernel'), 'worker-died');
     };
-    const workers = simWorkers(slow, disk);
+    const workers = this.isReal ? realWorkers(slow, process, disk) : simWorkers(slow, disk);
     const daemon = await startTier({
       store: this.plant.store?.(store, process, this, disk) ?? store,
       reader: simLogReader(kafka),
       broker: this.plant.brokerCalls?.(link, process, this) ?? link,
       workers: this.plant.workers?.(workers, disk) ?? workers,
-      rebuilder: simRebuilder(slow, disk),
+      rebuilder: this.isReal ? realRebuilder(slow, disk) : simRebuilder(slow, disk),
       spoolDir: slot.disk === this.diskA ? `${dataDir}/tier` : '/b/tier',
       clock,
       random: process.ids,
@@ -476,6 +482,11 @@ export class World {
 
   /** Asks the broker over a control connection, as an operator's command does. */
   async control(method: 'tier.flush' | 'broker.evict', params: { readonly topic?: string }): Promise<void> {
+    await this.asGateway((peer, signal) => peer.call(method, params, { signal }));
+  }
+
+  /** Work over a control connection of its own, given up after a minute. */
+  async asGateway<T>(work: (peer: ControlPeer, signal: AbortSignal) => Promise<T>): Promise<T> {
     const limit = new AbortController();
     this.scheduler.after(60_000, () => limit.abort(new LakeError('timeout', 'a command gave up')));
     const peer = await this.clientLink.connect(
@@ -483,7 +494,7 @@ export class World {
       () => this.broker?.control,
     );
     try {
-      await peer.call(method, params, { signal: limit.signal });
+      return await work(peer, limit.signal);
     } finally {
       peer.close();
     }

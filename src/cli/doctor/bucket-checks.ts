@@ -1,7 +1,7 @@
-/** The bucket: whether it answers, whose it is, whether its clock is ours and its conditional writes hold. */
+/** The bucket: whether it answers, whose it is, whether its clock is ours, its conditional writes hold and its lists are of the present. */
 import { type ClusterId, secondMs, systemClock, systemRandom } from '../../kernel/index.js';
 import { readIdentity } from '../../lake/index.js';
-import { type ObjectStore, probeConditionalWrites } from '../../objects/index.js';
+import { type ObjectStore, probeConditionalWrites, probeLists } from '../../objects/index.js';
 import { checked, fail, type Finding, ok, warn } from './finding.js';
 
 /** Beyond it ages of objects are told wrong by as much; a request is refused by most servers at fifteen minutes. */
@@ -34,6 +34,13 @@ export async function bucketChecks(store: ObjectStore, cluster: string | undefin
           await probeConditionalWrites(store, systemRandom);
           const alsoInParts = store.localPath('x') === null ? ', also in parts' : '';
           return ok('conditional writes', `of racing writers one won each time${alsoInParts}`);
+        })),
+        ...(await checked('lists', async () => {
+          const { lateMs } = await probeLists(store, systemRandom);
+          return ok(
+            'lists',
+            lateMs === 0 ? 'show at once what was written and removed' : `show after ${Math.ceil(lateMs)} ms what was written and removed`,
+          );
         })),
       ]
     : [];

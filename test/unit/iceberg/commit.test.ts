@@ -2,8 +2,18 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isLakeError } from '../../../src/kernel/index.js';
 import { hintKey, TableStore, versionKey, withProperties, type TableVersion } from '../../../src/iceberg/index.js';
-import { answerLost, faultyStore, MemoryStore, unavailable, type FaultPlan, type StoreCall } from '../../../src/objects/index.js';
-import { emptyMetadata, keysOf, prefix, seededRandom, steppedClock, world } from './table-world.js';
+import { serializeTableMetadata } from '../../../src/iceberg/table-metadata.js';
+import {
+  answerLost,
+  faultyStore,
+  MemoryStore,
+  unavailable,
+  type FaultPlan,
+  type ObjectInfo,
+  type ObjectStore,
+  type StoreCall,
+} from '../../../src/objects/index.js';
+import { emptyMetadata, file, keysOf, prefix, seededRandom, steppedClock, world } from './table-world.js';
 
 const clock = steppedClock();
 const random = seededRandom(9);
@@ -16,7 +26,7 @@ const isPutOf = (call: StoreCall, version: number): boolean => call.operation ==
 
 /** Loads, decides and commits until it is done; answers how often it was lost. */
 async function commitOnce(table: TableStore, commitId: string): Promise<number> {
-  for (let losses = 0; ; losses++) {
+  for (let losses = 0; losses < 100; losses++) {
     const base = await table.load();
     if (base === null) throw new Error('no table');
     try {
@@ -26,6 +36,7 @@ async function commitOnce(table: TableStore, commitId: string): Promise<number> 
       if (!isLakeError(error, 'commit-lost')) throw error;
     }
   }
+  throw new Error('lost again and again');
 }
 
 describe('a commit', () => {
@@ -138,6 +149,19 @@ describe('a commit', () => {
     expect((await store.get(hintKey(prefix))).toString()).toBe('31');
   });
 
+  it('is void where its predecessor is another one of the same number: a void file that nobody has removed yet', async () => {
+    const { table, store } = world();
+    let head: TableVersion = await table.commit(null, emptyMetadata(), 'create');
+    const slept = await table.commit(head, bump(head), 'slept');
+    head = slept;
+    for (let i = 0; i < 30; i++) head = await table.commit(head, bump(head), `later-${i}`);
+    for (let version = 1; version <= 8; version++) await store.delete(versionKey(prefix, version));
+    const another = serializeTableMetadata({ ...slept.metadata, properties: { 'thermocline.commits': 'another-sleeper' } });
+    await store.put(versionKey(prefix, 2), another);
+    await expect(table.commit(slept, bump(slept), 'sleeper')).rejects.toMatchObject({ code: 'commit-lost', message: /32 already/ });
+    expect(await store.head(versionKey(prefix, 3))).toBeNull();
+  });
+
   it('is void where its predecessor is gone, as after the table was dropped', async () => {
     const { table, store } = world();
     const head = await table.commit(null, emptyMetadata(), 'create');
@@ -230,5 +254,82 @@ describe('a commit', () => {
     const { table } = world();
     const reason = new Error('stop');
     await expect(table.commit(null, emptyMetadata(), 'create', AbortSignal.abort(reason))).rejects.toBe(reason);
+  });
+});
+
+describe('a list that is late', () => {
+  /** Lists show the bucket as it was when `freeze` was called last. */
+  function lateLists(inner: MemoryStore): { readonly store: ObjectStore; freeze(): Promise<void> } {
+    let shown: ObjectInfo[] = [];
+    const store: ObjectStore = {
+      ...faultyStore(inner, {}),
+      async *list(under) {
+        yield* shown.filter(({ key }) => key.startsWith(under));
+      },
+    };
+    const freeze = async (): Promise<void> => {
+      shown = [];
+      for await (const object of inner.list('')) shown.push(object);
+    };
+    return { store, freeze };
+  }
+
+  it('voids no commit that it does not show yet, also where others have built upon it', async () => {
+    const inner = new MemoryStore({ clock });
+    const late = lateLists(inner);
+    const table = tableIn(late.store);
+    const one = await table.commit(null, emptyMetadata(), 'create');
+    const two = await table.commit(one, bump(one), 'second');
+    expect(two.version).toBe(2);
+    expect((await table.commit(two, bump(two), 'third')).version).toBe(3);
+    expect(await counted(tableIn(inner))).toBe(2);
+  });
+
+  it('takes nobody back behind what he has read or written, and hides no commit of his from him', async () => {
+    const inner = new MemoryStore({ clock });
+    const late = lateLists(inner);
+    const table = tableIn(late.store);
+    const one = await table.commit(null, emptyMetadata(), 'create');
+    await late.freeze();
+    const two = await table.commit(one, bump(one), 'second');
+    expect((await table.load(one))?.version).toBe(2);
+    expect(await table.load(two)).toBe(two);
+    expect(await table.includesCommit('second', 1)).toBe(true);
+  });
+
+  it('costs who reads the table through it a lost commit, and then he knows', async () => {
+    const inner = new MemoryStore({ clock });
+    const late = lateLists(inner);
+    const others = tableIn(inner);
+    await others.commit(null, emptyMetadata(), 'create');
+    await late.freeze();
+    await commitOnce(others, 'other');
+    expect(await commitOnce(tableIn(late.store), 'late')).toBe(1);
+    expect(await counted(others)).toBe(2);
+  });
+
+  it('leads back to what is listed where the bucket was set back', async () => {
+    const { table, store } = world();
+    const one = await table.commit(null, emptyMetadata(), 'create');
+    const two = await table.commit(one, bump(one), 'second');
+    await store.delete(versionKey(prefix, 2));
+    expect((await table.load(two))?.version).toBe(1);
+  });
+
+  it('that does not show the mark of a dropped table lets nobody commit to it, and calls nothing of it damaged', async () => {
+    const inner = new MemoryStore({ clock });
+    const late = lateLists(inner);
+    const own = world({ store: late.store });
+    const one = await own.table.commit(null, emptyMetadata(), 'create');
+    const two = await own.append(one, [file('a')]);
+    await late.freeze();
+    await tableIn(inner).vacate();
+    await expect(own.table.commit(two, bump(two), 'late')).rejects.toMatchObject({ code: 'topic-unknown' });
+    expect(await inner.head(versionKey(prefix, 3))).toBeNull();
+    for (const key of await keysOf(inner, `${prefix}/`)) if (key.endsWith('.avro')) await inner.delete(key);
+    const head = await tableIn(late.store).load();
+    await expect(tableIn(late.store).readDataFiles(head!.metadata)).rejects.toMatchObject({ code: 'topic-unknown' });
+    await inner.delete(versionKey(prefix, 2));
+    await expect(tableIn(late.store).load()).rejects.toMatchObject({ code: 'topic-unknown' });
   });
 });

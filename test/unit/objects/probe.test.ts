@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { systemClock, systemRandom } from '../../../src/kernel/index.js';
+import { type Clock, systemClock, systemRandom } from '../../../src/kernel/index.js';
 import {
   answerLost,
   faultyStore,
   isOutcomeUnknown,
   MemoryStore,
   probeConditionalWrites,
+  probeLists,
   unavailable,
   type ObjectStore,
 } from '../../../src/objects/index.js';
@@ -65,6 +66,66 @@ describe('the probe of conditional writes', () => {
     });
     await expect(probeConditionalWrites(store, systemRandom)).rejects.toMatchObject({ code: 'store-unavailable' });
     expect(await left(inner)).toBe(0);
+  });
+
+  it('is tried again where an object was stored and its writer was not told', async () => {
+    const inner = memory();
+    const store = withPut(inner, async (key, body, options) => {
+      await inner.put(key, body, options).catch(() => undefined);
+      await inner.put(key, body, options);
+    });
+    await expect(probeConditionalWrites(store, systemRandom)).rejects.toMatchObject({ code: 'store-unavailable', retriable: true });
+    expect(await left(store)).toBe(0);
+  });
+});
+
+describe('the probe of lists', () => {
+  /** Moves when somebody sleeps. */
+  const stepped = (): Clock => {
+    let nowMs = 0;
+    return { nowMs: () => nowMs, monotonicMs: () => nowMs, sleep: async (ms) => void (nowMs += ms) };
+  };
+  /** A store whose lists are so much behind. */
+  const late = (inner: MemoryStore, clock: Clock, lateMs: number): ObjectStore => {
+    const changes: { readonly atMs: number; readonly key: string; readonly isThere: boolean }[] = [];
+    const store = faultyStore(inner, {
+      after: ({ operation, key }) => {
+        if (operation === 'put' || operation === 'delete') changes.push({ atMs: clock.nowMs(), key, isThere: operation === 'put' });
+      },
+    });
+    return {
+      ...store,
+      async *list(prefix) {
+        const seen = changes.filter(({ atMs, key }) => key.startsWith(prefix) && atMs <= clock.nowMs() - lateMs);
+        if (seen.at(-1)?.isThere === true) yield { key: seen.at(-1)!.key, bytes: 1, lastModifiedMs: 0 };
+      },
+    };
+  };
+
+  it('says how late they are', async () => {
+    const store = memory();
+    expect(await probeLists(store, systemRandom)).toEqual({ lateMs: 0 });
+    expect(await left(store)).toBe(0);
+    const clock = stepped();
+    expect(await probeLists(late(memory(), clock, 1_000), systemRandom, { clock })).toEqual({ lateMs: 1_000 });
+  });
+
+  it('refuses a store whose lists do not show for ten seconds what was written, or removed', async () => {
+    const clock = stepped();
+    const inner = memory();
+    await expect(probeLists(late(inner, clock, 20_000), systemRandom, { clock })).rejects.toMatchObject({
+      code: 'store-unsafe',
+      message: /do not show what was written, 10 seconds/,
+    });
+    expect(await left(inner)).toBe(0);
+    const kept = memory();
+    const remembering: ObjectStore = {
+      ...faultyStore(kept, {}),
+      list: async function* (key) {
+        yield { key, bytes: 1, lastModifiedMs: 0 };
+      },
+    };
+    await expect(probeLists(remembering, systemRandom, { clock })).rejects.toMatchObject({ message: /go on showing what was removed/ });
   });
 });
 

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -49,5 +50,19 @@ describe('the pool of query engines', () => {
     expect(engines.pids).toEqual([session.pid]);
     expect((await readdir(directory)).filter((name) => name.startsWith('lease-'))).toEqual([session.lease]);
     await session.release();
+  });
+
+  it('leaves nothing of an engine that was started, or on its way back, when the pool was closed', async () => {
+    for (let waitMs = 0; waitMs < 12; waitMs++) {
+      const { engines, directory } = await pool();
+      const session = await engines.claim(new AbortController().signal);
+      const released = session.release();
+      await systemClock.sleep(waitMs);
+      await engines.close();
+      await released;
+      await systemClock.sleep(20);
+      expect(existsSync(directory)).toBe(false);
+      expect(engines.pids).toEqual([]);
+    }
   });
 });

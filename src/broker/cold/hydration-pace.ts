@@ -12,8 +12,11 @@ import type { Clock } from '../../kernel/index.js';
 
 /** Producers that were silent so long are not in the way of anybody. */
 const silenceMs = 2000;
-/** What the slowest requests may take at most, as a multiple of what they take in the calm. */
-const feltRatioMax = 2;
+/**
+ * What the slowest requests may take at most, as a multiple of what they take in the calm. Producers are promised twice: the way
+ * to them and back is not seen here.
+ */
+const feltRatioMax = 1.5;
 /** Which ones these are: the 99th percentile is what services are held to. */
 const feltShare = 0.99;
 /** Latencies that are looked at: so many that the slowest hundredth is more than a few; ten seconds of an ordinary producer. */

@@ -65,6 +65,8 @@ export class HotPartition implements PartitionLog {
   #flushedOffset: Offset;
   #logEndOffset: Offset;
   #offline: LakeError | undefined;
+  /** Set while it is being closed: what has come is made durable, and nothing more comes. */
+  #closing: LakeError | undefined;
   #dirty: Segment[] = [];
   #isDirectoryDirty = false;
   /** The active segment's file is held open for appends. */
@@ -166,6 +168,7 @@ export class HotPartition implements PartitionLog {
 
   append(batch: Buffer, nowMs: TimestampMs): AppendResult {
     this.#assertOnline();
+    if (this.#closing !== undefined) throw this.#closing;
     invariant(batch.length === batchBytes(batch, 0), 'exactly one batch is appended', { bytes: batch.length });
     if (batch.length > this.#config.segmentBytes) {
       throw new LakeError(
@@ -505,12 +508,14 @@ export class HotPartition implements PartitionLog {
       await this.giveUp(this.#offline);
       return false;
     }
+    // What came behind the last flush would count as flushed after the next start, and a power cut could take it then.
+    this.#closing = new LakeError('log-offline', `${this.key} is closed`, { hint: 'Wait for the broker to start again.' });
     const isClean = await this.#saveAll().then(
       () => true,
       () => false,
     );
     this.#ports.recoveryPoints.note(this.key, this.#flushedOffset);
-    await this.giveUp(new LakeError('log-offline', `${this.key} is closed`, { hint: 'Wait for the broker to start again.' }));
+    await this.giveUp(this.#closing);
     return isClean;
   }
 

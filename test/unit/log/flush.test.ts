@@ -27,6 +27,27 @@ describe('a flush', () => {
     expect((await partition.flush()).flushedOffset).toBe(20);
   });
 
+  it('covers all that was taken when the log is closed: what comes later is refused', async () => {
+    const { log, partition } = await world();
+    let isClosed = false;
+    const closing = log.close().then(() => {
+      isClosed = true;
+    });
+    let taken = 0;
+    while (!isClosed) {
+      try {
+        partition.append(batch(), 1);
+        taken++;
+      } catch (error) {
+        expect(String(error)).toContain('is closed');
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await closing;
+    expect(taken).toBeGreaterThan(0);
+    expect([partition.flushedOffset, partition.logEndOffset]).toEqual([taken, taken]);
+  });
+
   it('is shared by all who wait, and covers only what was there before it began', async () => {
     let endOffset = 0;
     const runs: { endOffset: number; end: () => void }[] = [];

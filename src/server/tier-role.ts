@@ -1,5 +1,6 @@
 /** The tier daemon with its connections: the broker's control socket, its Kafka port, the bucket, the column workers. */
 import { mkdir } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { openBatchRebuilder, openColumnWorkers } from '../columns/index.js';
 import { placesOf, type ServerConfig } from '../config/index.js';
@@ -23,8 +24,9 @@ export async function startTierRole(config: ServerConfig, logger: Logger): Promi
     tempDir: join(places.spoolDir, 'workers'),
     memoryBytes: config.get('tier.worker.memory.bytes'),
   });
-  // Nicer still: whoever reads years of log waits for the commits, not they for him.
-  const rebuilder = openBatchRebuilder({ count: 1, niceness: 10 });
+  // Nicer still: whoever reads years of log waits for the commits, not they for him. A second thread inflates the next row group
+  // while the first sends the last one; more would only be in each other's way, as one reader has few ranges ahead.
+  const rebuilder = openBatchRebuilder({ count: Math.min(2, availableParallelism()), niceness: 10 });
   const closeConnections = (): Promise<void> =>
     closeAll(
       () => workers.close(),

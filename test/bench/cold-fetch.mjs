@@ -17,6 +17,7 @@ import { findVersitygw, serviceOn, startVersitygw } from './versitygw.mjs';
 export const about = 'consume from offset 0 after eviction, beside Apache Kafka with tiered storage';
 
 const partitions = 1;
+const producersGoneMs = 2500;
 const tierDeadlineMs = 120_000;
 const segmentBytes = 16 * 1024 * 1024;
 
@@ -118,6 +119,8 @@ async function measure({ target, load, figures, name, set, topic }) {
   await load.ask('create', { bootstrap, topic, partitions, config: target.config });
   await load.ask('produce', { bootstrap, topic, name, acks: -1 });
   await target.cool(topic, set.records);
+  // Hydrations yield to producers, and who was silent for so long is none.
+  await sleep(producersGoneMs);
   for (const reading of target.readings) {
     const before = { cpu: target.cpuSeconds(), requests: await target.requests?.(), hydrated: await target.hydratedBytes?.() };
     const done = await load.ask('consume', { bootstrap, topic, to });

@@ -193,12 +193,14 @@ function commitByList(): Plant {
   };
 }
 
-/** A commit whose answer was lost, or that broke off on its way, is taken for done. */
+/** A commit whose answer was lost, or that broke off on its way, is taken for done; so that it is found soon, more of them break off. */
 function unknownIsDone(): Plant {
+  let commits = 0;
   return {
     store: (store) => ({
       ...store,
       put: async (key, body, options) => {
+        if (versionPattern.test(key) && ++commits % 5 === 0) return;
         try {
           await store.put(key, body, options);
         } catch (error) {
@@ -331,7 +333,7 @@ export const bugs = {
   'delete-under-query': { what: 'files go as soon as they have left the table', plant: deleteUnderQuery, seedsMax: 60 },
   'number-reused': { what: 'a paused daemon wins the number of a metadata file that was cleaned up', plant: reuseNumber, seedsMax: 30 },
   'commit-by-list': { what: 'a commit that a late list does not show is taken for void', plant: commitByList, seedsMax: 40 },
-  'unknown-is-done': { what: 'a commit of unknown outcome is taken for done', plant: unknownIsDone, seedsMax: 120 },
+  'unknown-is-done': { what: 'a commit of unknown outcome is taken for done', plant: unknownIsDone, seedsMax: 40 },
   'compaction-drops-null': { what: 'a compaction makes an empty value of null', plant: dropNull, seedsMax: 30 },
   'evict-before-commit': { what: 'the broker may evict what is only uploaded', plant: evictBeforeCommit, seedsMax: 10 },
   'table-by-name': { what: 'a re-created topic goes on with the table of its predecessor', plant: tableByName, seedsMax: 30 },

@@ -94,7 +94,8 @@ export class EngineInstance {
     this.#run = message;
     await this.#connection.run('SET lock_configuration = true');
     for (const sql of message.setup) await this.#connection.run(sql);
-    return await this.#connection.stream(statement.sql, parametersOf(message));
+    const sql = message.isDescribed ? `DESCRIBE ${statement.sql}` : statement.sql;
+    return await this.#connection.stream(sql, parametersOf(message));
   }
 
   /**

@@ -44,6 +44,8 @@ export interface RunQuery {
   readonly type: 'run';
   /** Views over the leased files. */
   readonly setup: readonly string[];
+  /** The answer is the query's columns, a row each. */
+  readonly isDescribed: boolean;
   readonly parameters: readonly (readonly [string, ParameterValue])[];
   /** How the messages of rows are written. */
   readonly shape: 'rows' | 'records';

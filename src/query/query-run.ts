@@ -13,6 +13,7 @@ import type { TableSnapshot } from '../lake/index.js';
 import type { LocalCache } from '../objects/index.js';
 import type { EngineSession } from './engine.js';
 import type { AnswerColumn } from './engine-protocol.js';
+import { frontOf } from './front.js';
 import { Lease, selectChunks, selectCold } from './lease.js';
 import {
   type ControlPort,
@@ -113,9 +114,11 @@ export class QueryRun {
   /** Resolves when the engine has begun to answer. Errors: all of a query's, see the room's card. */
   async start(request: QueryRequest, token: SnapshotToken | undefined, limits: CheckedLimits): Promise<StartedQuery> {
     const startedMs = this.#ports.nowMs();
+    const front = frontOf(request.sql);
+    if (front.kind === 'explain') throw new LakeError('unsupported', 'EXPLAIN is not supported yet', { hint: 'Ask the SELECT itself.' });
     try {
       const [parsed, broker] = await Promise.all([
-        this.#session.ask({ type: 'parse', sql: request.sql }, 'parsed'),
+        this.#session.ask({ type: 'parse', sql: front.sql }, 'parsed'),
         this.#ports.control.call('broker.describe', {}, { signal: this.#signal }),
       ]);
       requireSameCluster(token, broker);
@@ -129,12 +132,15 @@ export class QueryRun {
 
       const plan = await this.#planTail(pinned, prelude, references);
       const { columns } = plan;
-      const setup = await this.#leaseFiles(pinned, plan);
+      const isDescribed = front.kind === 'describe';
+      // Columns can be told without a row.
+      const setup = await this.#leaseFiles(pinned, isDescribed ? withoutRows(pinned, plan) : plan);
       this.stats.plan_ms = this.#ports.nowMs() - startedMs;
       const answer = await this.#session.ask(
         {
           type: 'run',
           setup,
+          isDescribed,
           parameters: this.#parameters,
           shape: this.#recordsRange === undefined ? 'rows' : 'records',
           credits: rowsCredits,
@@ -354,6 +360,10 @@ export class QueryRun {
     }
     return files;
   }
+}
+
+function withoutRows(pinned: readonly PinnedTopic[], plan: TailPlan): TailPlan {
+  return { ...plan, scans: new Map(pinned.map((topic) => [topic.state.name, []])) };
 }
 
 function requireSameCluster(token: SnapshotToken | undefined, broker: BrokerState): void {

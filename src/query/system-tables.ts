@@ -1,4 +1,4 @@
-/** `system.topics`, `system.partitions`, `system.cold_files`, `system.holes`, `system.queries`: the service about itself, as small tables of one query. */
+/** `system.tables`, `system.topics`, `system.partitions`, `system.cold_files`, `system.holes`, `system.queries`: the service about itself, as small tables of one query. */
 import { LakeError, nearestName } from '../kernel/index.js';
 import type { BrokerState } from '../control/index.js';
 import { quoteText } from '../columns/index.js';
@@ -35,6 +35,16 @@ const iso = (ms: number): string => new Date(ms).toISOString();
 const isoOrNull = (ms: number): string | null => (Math.abs(ms) <= 8.64e15 ? iso(ms) : null);
 
 const systemTables: Readonly<Record<string, SystemTable>> = {
+  tables: {
+    columns: [
+      ['name', 'VARCHAR'],
+      ['kind', 'VARCHAR'],
+    ],
+    rows: ({ broker }) => [
+      ...broker.topics.filter((topic) => !topic.isInternal).map((topic) => [topic.name, 'topic']),
+      ...Object.keys(systemTables).map((name) => [`system.${name}`, 'system']),
+    ],
+  },
   topics: {
     columns: [
       ['topic', 'VARCHAR'],

@@ -29,12 +29,12 @@ describe('a flush', () => {
 
   it('covers all that was taken when the log is closed: what comes later is refused', async () => {
     const { log, partition } = await world();
-    let isClosed = false;
+    const state = { isClosed: false };
     const closing = log.close().then(() => {
-      isClosed = true;
+      state.isClosed = true;
     });
     let taken = 0;
-    while (!isClosed) {
+    while (!state.isClosed) {
       try {
         partition.append(batch(), 1);
         taken++;

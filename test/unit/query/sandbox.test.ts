@@ -34,9 +34,9 @@ const attacks: readonly string[] = [
   'PREPARE p AS SELECT 1',
   'SELECT 1; SELECT 2',
   "SELECT 1; COPY (SELECT 1) TO '/tmp/x.csv'",
-  'DESCRIBE flights',
+  'DESCRIBE DELETE FROM flights',
   'SUMMARIZE flights',
-  'SHOW TABLES',
+  'SHOW ALL TABLES',
   'SHOW ALL TABLES',
   'FROM (DESCRIBE flights)',
   'FROM (SHOW TABLES)',
@@ -203,7 +203,7 @@ describe('an engine whose gate has failed', () => {
           await ask(open);
           await ask({ type: 'parse', sql: 'SELECT 1' });
           // What the service sends as set-up runs without the walk: an attacker's statement in its place.
-          const answer = await ask({ type: 'run', setup: [setup], parameters: [], credits: 4, maxRows: 10 });
+          const answer = await ask({ type: 'run', setup: [setup], isDescribed: false, parameters: [], credits: 4, maxRows: 10 });
           if (answer.type === 'columns') await new Promise((resolve) => setTimeout(resolve, 50));
           await ask({ type: 'discard' });
           return answer;

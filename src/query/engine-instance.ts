@@ -20,8 +20,9 @@ export interface Analysis {
 export class EngineInstance {
   readonly #instance: DuckDBInstance;
   readonly #connection: DuckDBConnection;
-  #statement: Statement | undefined;
-  #prelude: readonly string[] | undefined;
+  /** SQL of what has to be done before the next statement; sent with it, since each turn costs. */
+  #due: string[] = ['BEGIN'];
+  #hasPrelude = false;
   #run: RunQuery | undefined;
 
   private constructor(instance: DuckDBInstance, connection: DuckDBConnection) {
@@ -34,11 +35,12 @@ export class EngineInstance {
     const instance = await DuckDBInstance.create(':memory:', {
       autoinstall_known_extensions: 'false',
       autoload_known_extensions: 'false',
-      threads: String(options.threads),
+      // More are started with the query, if it is worth them.
+      threads: '1',
       memory_limit: `${options.memoryBytes}B`,
     });
     const connection = await instance.connect();
-    for (const sql of [
+    const settings = [
       "SET TimeZone = 'UTC'",
       `SET temp_directory = ${sqlText(options.spill)}`,
       // Before the directory is set this has no effect.
@@ -46,56 +48,55 @@ export class EngineInstance {
       `SET allowed_directories = [${sqlText(options.lease)}]`,
       'SET enable_external_access = false',
       'SET errors_as_json = true',
-    ]) {
-      await connection.run(sql);
-    }
+    ];
+    await connection.run([...settings, ...options.prelude].join(';\n'));
     return new EngineInstance(instance, connection);
   }
 
   /** Errors: `query-invalid`, `query-forbidden`, `unsupported`. */
   async parse(sql: string): Promise<Statement> {
-    await this.#connection.run('BEGIN');
-    const serialized = await this.#json(`SELECT json_serialize_sql(${sqlText(sql)})`);
-    this.#statement = checkStatement(sql, serialized);
-    return this.#statement;
+    return checkStatement(sql, await this.#json(`SELECT json_serialize_sql(${sqlText(sql)})`));
   }
 
   /** Plans the query on empty tables of the right columns. A query that cannot be bound has an `error`. */
   async analyze(message: AnalyzeQuery): Promise<Analysis> {
-    const statement = this.#parsed();
-    if (this.#prelude === undefined) {
-      this.#prelude = message.prelude;
-      for (const sql of message.prelude) await this.#connection.run(sql);
-    }
-    for (const table of message.tables) await this.#connection.run(table.create);
-    await this.#connection.run(`SET disabled_optimizers = '${emptinessOptimizers}'`);
-    try {
-      const values = new Map(message.parameters);
-      const sql = values.size === 0 ? statement.sql : await this.#deserialize(statement, values);
-      const plan = await this.#json(`SELECT json_serialize_plan(${sqlText(sql)}, optimize := true)`);
-      if (plan['error'] === true) return planError(plan);
-      return { scans: scansOf(plan) };
-    } finally {
-      await this.#connection.run('RESET disabled_optimizers');
-      for (const table of message.tables) await this.#connection.run(table.drop);
-    }
+    this.#makePrelude(message.prelude);
+    this.#due.push(...message.tables.map((table) => table.create));
+    const values = new Map(message.parameters);
+    const sql = values.size === 0 ? message.sql : await this.#withParameters(message.sql, values);
+    this.#due.push(`SET disabled_optimizers = '${emptinessOptimizers}'`);
+    const plan = await this.#json(`SELECT json_serialize_plan(${sqlText(sql)}, optimize := true)`);
+    this.#due.push('RESET disabled_optimizers', ...message.tables.map((table) => table.drop));
+    return plan['error'] === true ? planError(plan) : { scans: scansOf(plan) };
   }
 
-  /** The syntax tree is of the text as given, so the schema of system tables is renamed after it. */
-  async #deserialize(statement: Statement, values: ReadonlyMap<string, ParameterValue>): Promise<string> {
-    const renamed = await this.#json(`SELECT json_serialize_sql(${sqlText(statement.sql)})`);
-    const text = await this.#value(`SELECT json_deserialize_sql(${sqlText(JSON.stringify(withParameters(renamed, values)))})`);
-    return text;
+  /** The text with its parameters' values, so that they prune as constants do. */
+  async #withParameters(sql: string, values: ReadonlyMap<string, ParameterValue>): Promise<string> {
+    const tree = await this.#json(`SELECT json_serialize_sql(${sqlText(sql)})`);
+    return this.#value(`SELECT json_deserialize_sql(${sqlText(JSON.stringify(withParameters(tree, values)))})`);
   }
 
   /** Locks the configuration, makes the views and starts the query. The result streams; `finish` must follow its end. */
   async run(message: RunQuery): Promise<DuckDBResult> {
-    const statement = this.#parsed();
+    this.#makePrelude(message.prelude);
     this.#run = message;
-    await this.#connection.run('SET lock_configuration = true');
-    for (const sql of message.setup) await this.#connection.run(sql);
-    const sql = message.isDescribed ? `DESCRIBE ${statement.sql}` : statement.sql;
+    if (message.threads > 1) this.#due.push(`SET threads = ${message.threads}`);
+    this.#due.push('SET lock_configuration = true', ...message.setup);
+    await this.#connection.run(this.#takeDue());
+    const sql = message.isDescribed ? `DESCRIBE ${message.sql}` : message.sql;
     return await this.#connection.stream(sql, parametersOf(message));
+  }
+
+  #makePrelude(prelude: readonly string[]): void {
+    if (this.#hasPrelude) return;
+    this.#hasPrelude = true;
+    this.#due.push(...prelude);
+  }
+
+  #takeDue(): string {
+    const text = this.#due.join(';\n');
+    this.#due = [];
+    return text;
   }
 
   /**
@@ -112,14 +113,14 @@ export class EngineInstance {
 
   /** The error itself is lost, so the query runs once more, in a form that keeps no row. */
   async #failure(): Promise<unknown> {
-    const { sql } = this.#parsed();
     const message = this.#run;
     if (message === undefined) throw new LakeError('internal', 'the engine was asked to finish before it ran a query');
+    const { sql } = message;
     const parameters = parametersOf(message);
     try {
       await this.#connection.run('ROLLBACK');
       await this.#connection.run('BEGIN');
-      for (const statement of [...(this.#prelude ?? []), ...message.setup]) await this.#connection.run(statement);
+      for (const statement of [...message.prelude, ...message.setup]) await this.#connection.run(statement);
       try {
         await this.#connection.run(`SELECT bit_xor(hash(t)) FROM (${sql.replace(/[;\s]+$/, '')}\n) AS t`, parameters);
       } catch (error) {
@@ -143,13 +144,8 @@ export class EngineInstance {
     this.#instance.closeSync();
   }
 
-  #parsed(): Statement {
-    if (this.#statement === undefined) throw new LakeError('internal', 'the engine was asked to go on before it had parsed a query');
-    return this.#statement;
-  }
-
   async #value(sql: string): Promise<string> {
-    const reader = await this.#connection.runAndReadAll(sql);
+    const reader = await this.#connection.runAndReadAll([...this.#due.splice(0), sql].join(';\n'));
     const value = reader.getRowsJson()[0]?.[0];
     if (typeof value !== 'string') throw new LakeError('internal', 'DuckDB did not answer with a text');
     return value;

@@ -5,7 +5,7 @@
 import { isLakeError, LakeError, type PlainError, errorToPlain } from '../kernel/index.js';
 import { queryError } from './engine-errors.js';
 import { EngineInstance } from './engine-instance.js';
-import type { EngineArguments, FromEngine, RunQuery, ToEngine } from './engine-protocol.js';
+import type { EngineArguments, FromEngine, OpenInstance, RunQuery, ToEngine } from './engine-protocol.js';
 import { recordLine } from './records.js';
 import { answerRows } from './values.js';
 
@@ -20,6 +20,9 @@ if (args.dropTo !== undefined) {
   process.setuid?.(args.dropTo.uid);
 }
 
+/** Opened ahead of the queries, by slot. */
+const ready = new Map<number, EngineInstance>();
+/** Of the query under way. */
 let instance: EngineInstance | undefined;
 /** How many messages of rows may be sent, and whether anybody still wants them. */
 const flow = { credits: 0, isInterrupted: false };
@@ -48,6 +51,15 @@ async function takeCredit(): Promise<void> {
   }
   if (flow.isInterrupted) throw new LakeError('cancelled', 'the query was interrupted');
   flow.credits--;
+}
+
+async function open(message: OpenInstance): Promise<void> {
+  try {
+    ready.set(message.slot, await EngineInstance.open(message));
+    send({ type: 'opened', slot: message.slot });
+  } catch (error) {
+    send({ type: 'opened', slot: message.slot, error: plain(error) });
+  }
 }
 
 async function run(message: RunQuery): Promise<void> {
@@ -91,19 +103,16 @@ async function run(message: RunQuery): Promise<void> {
 
 async function answer(message: ToEngine): Promise<void> {
   switch (message.type) {
-    case 'open':
+    case 'claim':
       flow.isInterrupted = false;
-      instance = await EngineInstance.open(message);
-      send({ type: 'opened' });
+      instance = ready.get(message.slot);
+      ready.delete(message.slot);
+      opened();
+      send({ type: 'claimed' });
       return;
-    case 'ping':
-      send({ type: 'alive' });
+    case 'parse':
+      send({ type: 'parsed', ...(await opened().parse(message.sql)) });
       return;
-    case 'parse': {
-      const statement = await opened().parse(message.sql);
-      send({ type: 'parsed', tables: statement.tables, parameters: statement.parameters });
-      return;
-    }
     case 'analyze': {
       const { scans, error } = await opened().analyze(message);
       send({ type: 'analyzed', scans: scans === null ? null : [...scans], ...(error === undefined ? {} : { error: plain(error) }) });
@@ -131,6 +140,8 @@ process.on('message', (message: ToEngine) => {
     flow.isInterrupted = true;
     instance?.interrupt();
     onCredit?.();
+  } else if (message.type === 'open') {
+    void open(message);
   } else {
     queue = queue.then(async () => {
       try {

@@ -1,10 +1,11 @@
 /**
  * What the query service and a query engine (a child process) say to each other. A child serves one query at a time:
  *
- *     open → opened → parse → parsed → analyze → analyzed (as often as needed) → run → columns → rows … → end
- *                                            `rows` cost one credit each; `failed` may answer any of them
+ *     claim → claimed → parse → parsed → analyze → analyzed (as often as needed) → run → columns → rows … → end → discard → discarded
+ *                       └ left out where the service knows the answer ┘        `rows` cost one credit each; `failed` may answer any
  *
- * An instance is single-use: after a query the child is told to open the next one, ahead of time.
+ * An instance is single-use. Instances are opened ahead of the queries, also while one runs: `open → opened` takes no part in the
+ * order above.
  */
 import type { PlainError } from '../kernel/index.js';
 import type { TableScans } from './scan-plan.js';
@@ -18,12 +19,15 @@ export interface AnswerColumn {
 
 export interface OpenInstance {
   readonly type: 'open';
+  /** Tells the instances of a child apart. */
+  readonly slot: number;
   /** Directories relative to the child's own (the folder of leases): what the query may read, and where it may spill. */
   readonly lease: string;
   readonly spill: string;
   readonly memoryBytes: number;
   readonly spillBytes: number;
-  readonly threads: number;
+  /** DDL of what every query may use. */
+  readonly prelude: readonly string[];
 }
 
 export interface ParseQuery {
@@ -33,6 +37,8 @@ export interface ParseQuery {
 
 export interface AnalyzeQuery {
   readonly type: 'analyze';
+  /** As `parsed` gave it. */
+  readonly sql: string;
   /** DDL of empty tables, with the columns of the views to come. */
   readonly tables: readonly { readonly name: string; readonly create: string; readonly drop: string }[];
   /** DDL of what both the analysis and the run need; executed once. */
@@ -42,6 +48,12 @@ export interface AnalyzeQuery {
 
 export interface RunQuery {
   readonly type: 'run';
+  /** As `parsed` gave it. */
+  readonly sql: string;
+  /** As for the analysis, and executed here where there was none. */
+  readonly prelude: readonly string[];
+  /** More than one only where there is work for several. */
+  readonly threads: number;
   /** Views over the leased files. */
   readonly setup: readonly string[];
   /** The answer is the query's columns, a row each. */
@@ -54,10 +66,22 @@ export interface RunQuery {
   readonly maxRows: number;
 }
 
+/** What does not depend on anything but the text. */
+export interface ParsedStatement {
+  /** The text to run: as given, but for the name of the schema `system`. */
+  readonly sql: string;
+  readonly tables: readonly TableReference[];
+  readonly parameters: readonly string[];
+  /** Calls nothing that depends on the time, on chance or on the session: the same columns give the same plan. */
+  readonly isRepeatable: boolean;
+  /** Calls table functions, or reads more than one table: work that the size of its files says nothing about. */
+  readonly isCompound: boolean;
+}
+
 export type ToEngine =
   | OpenInstance
-  /** Whether a spare is still alive: its death may not have been heard of yet. */
-  | { readonly type: 'ping' }
+  /** Takes an instance that is open; the answer also says that the child is alive: its death may not have been heard of yet. */
+  | { readonly type: 'claim'; readonly slot: number }
   | ParseQuery
   | AnalyzeQuery
   | RunQuery
@@ -66,9 +90,10 @@ export type ToEngine =
   | { readonly type: 'discard' };
 
 export type FromEngine =
-  | { readonly type: 'opened' }
-  | { readonly type: 'alive' }
-  | { readonly type: 'parsed'; readonly tables: readonly TableReference[]; readonly parameters: readonly string[] }
+  /** `error`: the instance could not be opened. */
+  | { readonly type: 'opened'; readonly slot: number; readonly error?: PlainError }
+  | { readonly type: 'claimed' }
+  | ({ readonly type: 'parsed' } & ParsedStatement)
   | {
       readonly type: 'analyzed';
       /** By table name; `null` where DuckDB could not make a plan to read: then nothing prunes. */

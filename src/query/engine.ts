@@ -1,13 +1,13 @@
 /**
- * The pool of query engines: child processes that run DuckDB, one query at a time each. A child keeps a spare instance open
- * (with its own empty lease directory), so that a query does not wait for one; it is replaced when it dies, grows or is stuck.
+ * The pool of query engines: child processes that run DuckDB, one query at a time each. A child keeps instances open ahead of the
+ * queries (each with its own empty lease directory), so that no query waits for one; it is replaced when it dies, grows or is stuck.
  *
- *     starting ──opened──► spare ──claim──► in use ──discarded──► starting     (any) ──exit──► gone
+ *     instance:  opening ──opened──► ready ──claim──► in use ──discarded──► (its directories serve the next) opening
+ *     child:     idle ──claim──► in use ──discarded──► idle        (any) ──exit──► gone
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, chown, mkdir, rm } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
+import { chmod, chown, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { abortable, type Clock, entryPath, errorFromPlain, LakeError, MiB } from '../kernel/index.js';
 import type { Logger } from '../telemetry/index.js';
@@ -19,8 +19,10 @@ const unprivileged = { uid: 65534, gid: 65534 };
 const residentBytesMax = 768 * MiB;
 /** How long an interrupted query may take to answer before its child is killed. */
 const interruptGraceMs = 2000;
-/** Spares in a row that one query may find dead: more than were killed by chance at once. */
+/** Engines in a row that one query may find dead: more than were killed by chance at once. */
 const replacedMax = 3;
+/** Instances that an idle child keeps open: one for the next query, one for the one that comes before the first is replaced. */
+const instancesReady = 2;
 
 export interface EnginePoolOptions {
   /** Folder of leases, owned by the pool alone; made anew. */
@@ -28,6 +30,8 @@ export interface EnginePoolOptions {
   readonly engines: number;
   readonly memoryBytes: number;
   readonly spillBytes: number;
+  /** DDL of what every query may use. */
+  readonly prelude: readonly string[];
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -53,19 +57,32 @@ interface Waiter {
   readonly reject: (error: LakeError) => void;
 }
 
-class Engine {
-  readonly child: ChildProcess;
+/** The directories of one instance after another. */
+interface Slot {
+  readonly serial: number;
+  /** Names relative to the folder of leases. */
   readonly lease: string;
   readonly spill: string;
+}
+
+class Engine {
+  readonly child: ChildProcess;
+  readonly slots: readonly Slot[];
+  /** Instances that are open or being opened, oldest first. */
+  readonly ready: Promise<Slot>[] = [];
   #inbox: FromEngine[] = [];
   #waiter: Waiter | undefined;
+  readonly #opening = new Map<number, { readonly resolve: () => void; readonly reject: (error: LakeError) => void }>();
   #death: LakeError | undefined;
 
   constructor(options: EnginePoolOptions, serial: number) {
     const isRoot = process.getuid?.() === 0;
     const args: EngineArguments = { directory: options.directory, ...(isRoot ? { dropTo: unprivileged } : {}) };
-    this.lease = `lease-${serial}`;
-    this.spill = `spill-${serial}`;
+    this.slots = Array.from({ length: instancesReady }, (_, at) => ({
+      serial: at,
+      lease: `lease-${serial}-${at}`,
+      spill: `spill-${serial}-${at}`,
+    }));
     this.child = fork(entryPath('query/engine-main'), [JSON.stringify(args)], {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
@@ -103,7 +120,26 @@ class Engine {
     }
   }
 
+  /** Opens an instance in a slot's directories, whatever else the child does. */
+  async open(slot: Slot, { memoryBytes, spillBytes, prelude }: EnginePoolOptions): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      if (this.#death !== undefined) {
+        reject(this.#death);
+        return;
+      }
+      this.#opening.set(slot.serial, { resolve, reject });
+      this.tell({ type: 'open', slot: slot.serial, lease: slot.lease, spill: slot.spill, memoryBytes, spillBytes, prelude });
+    });
+  }
+
   #deliver(message: FromEngine): void {
+    if (message.type === 'opened') {
+      const opening = this.#opening.get(message.slot);
+      this.#opening.delete(message.slot);
+      if (message.error === undefined) opening?.resolve();
+      else opening?.reject(errorFromPlain(message.error));
+      return;
+    }
     const waiter = this.#waiter;
     this.#waiter = undefined;
     if (waiter === undefined) this.#inbox.push(message);
@@ -111,9 +147,13 @@ class Engine {
   }
 
   #die(reason: string): void {
-    this.#death ??= new LakeError('worker-died', reason, { hint: 'Ask again; if it stays, lower what the query needs at once.' });
-    this.#waiter?.reject(this.#death);
+    const death = (this.#death ??= new LakeError('worker-died', reason, {
+      hint: 'Ask again; if it stays, lower what the query needs at once.',
+    }));
+    this.#waiter?.reject(death);
     this.#waiter = undefined;
+    for (const opening of this.#opening.values()) opening.reject(death);
+    this.#opening.clear();
   }
 
   async kill(): Promise<void> {
@@ -124,20 +164,15 @@ class Engine {
   }
 }
 
-/** The system kills a process at once; its parent hears of it a little later. */
-function isAlive(engine: Engine): Promise<boolean> {
-  return engine.ask({ type: 'ping' }, 'alive').then(
-    () => true,
-    () => false,
-  );
-}
-
 export class EnginePool {
   readonly #options: EnginePoolOptions;
-  readonly #spares: Promise<Engine>[] = [];
+  /** Engines without a query, the longest idle first. */
+  readonly #idle: Engine[] = [];
   readonly #all = new Set<Engine>();
   /** Engines on their way back; as many as there are engines. */
   readonly #givenBack = new Set<Promise<void>>();
+  /** Instances being opened, in any engine. */
+  readonly #opening = new Set<Promise<unknown>>();
   #serial = 0;
   #isClosed = false;
 
@@ -155,7 +190,7 @@ export class EnginePool {
 
   /** Starts the engines that are missing, ahead of the queries that will need them. */
   start(): void {
-    while (!this.#isClosed && this.#all.size < this.#options.engines) this.#addSpare();
+    while (!this.#isClosed && this.#all.size < this.#options.engines) this.#addEngine();
   }
 
   get pids(): readonly number[] {
@@ -163,28 +198,29 @@ export class EnginePool {
   }
 
   /**
-   * The caller bounds how many sessions there are at once to the number of engines. An engine that died while it was spare is
+   * The caller bounds how many sessions there are at once to the number of engines. An engine that died while it was idle is
    * replaced, and the query does not hear of it, unless its replacements die as well.
    */
   async claim(signal: AbortSignal): Promise<EngineSession> {
     for (let replaced = 0; ; replaced++) {
       if (this.#isClosed) throw new LakeError('cancelled', 'the query service is closing');
-      if (this.#spares.length === 0) this.start();
-      const spare = this.#spares.shift();
-      if (spare === undefined) throw new LakeError('internal', 'more queries than engines');
+      if (this.#idle.length === 0) this.start();
+      const engine = this.#idle.shift();
+      const ready = engine?.ready.shift();
+      if (engine === undefined || ready === undefined) throw new LakeError('internal', 'more queries than engines');
       try {
-        const engine = await spare;
-        if (await isAlive(engine)) return this.#session(engine, signal);
-        await this.#discard(engine);
-        throw new LakeError('worker-died', `query engine ${engine.child.pid} ended before its query began`, { hint: 'Ask again.' });
+        const slot = await ready;
+        await engine.ask({ type: 'claim', slot: slot.serial }, 'claimed');
+        return this.#session(engine, slot, signal);
       } catch (error) {
-        this.#addSpare();
+        await this.#discard(engine);
+        this.#addEngine();
         if (replaced >= replacedMax) throw error;
       }
     }
   }
 
-  #session(engine: Engine, signal: AbortSignal): EngineSession {
+  #session(engine: Engine, slot: Slot, signal: AbortSignal): EngineSession {
     let isIdle = true;
     let isReleased = false;
     // After its release the engine may serve another query.
@@ -193,8 +229,8 @@ export class EnginePool {
       if (isReleased) throw new LakeError('cancelled', 'the query has ended');
     };
     return {
-      lease: engine.lease,
-      leasePath: join(this.#options.directory, engine.lease),
+      lease: slot.lease,
+      leasePath: join(this.#options.directory, slot.lease),
       pid: engine.child.pid ?? 0,
       ask: async (message, expect) => {
         requireOurs();
@@ -216,7 +252,7 @@ export class EnginePool {
       release: async () => {
         isReleased = true;
         if (!isIdle) engine.tell({ type: 'interrupt' });
-        const given = this.#giveBack(engine);
+        const given = this.#giveBack(engine, slot);
         this.#givenBack.add(given);
         await given.finally(() => this.#givenBack.delete(given));
       },
@@ -224,7 +260,7 @@ export class EnginePool {
   }
 
   /** The instance is closed and the next one opened ahead of time; a child that does not answer or has grown is replaced. */
-  async #giveBack(engine: Engine): Promise<void> {
+  async #giveBack(engine: Engine, slot: Slot): Promise<void> {
     const discarded = (async (): Promise<number> => {
       engine.tell({ type: 'discard' });
       for (;;) {
@@ -244,71 +280,76 @@ export class EnginePool {
     ]);
     timer.abort();
     const isReusable = !engine.isDead && residentBytes < residentBytesMax && !this.#isClosed;
-    if (!isReusable) {
-      if (residentBytes === Number.POSITIVE_INFINITY && !this.#isClosed) {
-        this.#options.logger.warn('a query engine died or did not stop in time: replaced', { pid: engine.child.pid });
-      }
-      await engine.kill();
+    if (isReusable) {
+      this.#openAhead(engine, slot, () => this.#emptyDirectories(slot));
+      this.#idle.push(engine);
+      return;
     }
-    await this.#clearDirectories(engine);
-    if (isReusable && !this.#isClosed) this.#keepSpare(engine);
-    else {
-      this.#drop(engine);
-      this.#addSpare();
+    if (residentBytes === Number.POSITIVE_INFINITY && !this.#isClosed) {
+      this.#options.logger.warn('a query engine died or did not stop in time: replaced', { pid: engine.child.pid });
     }
+    await this.#discard(engine);
+    this.#addEngine();
   }
 
-  #addSpare(): void {
+  #addEngine(): void {
     if (this.#isClosed) return;
     const engine = new Engine(this.#options, this.#serial++);
     this.#all.add(engine);
-    this.#keepSpare(engine);
+    for (const slot of engine.slots) this.#openAhead(engine, slot, () => this.#makeDirectories(slot));
+    this.#idle.push(engine);
   }
 
-  #keepSpare(engine: Engine): void {
-    const prepared = this.#prepare(engine).catch(async (error: unknown) => {
-      await this.#discard(engine);
-      throw error;
-    });
+  #openAhead(engine: Engine, slot: Slot, prepare: () => Promise<void>): void {
+    const opened = (async () => {
+      await prepare();
+      await engine.open(slot, this.#options);
+      return slot;
+    })();
     // Whoever claims it sees the error; an engine nobody claims must not end the process.
-    prepared.catch(() => undefined);
-    this.#spares.push(prepared);
+    const settled = opened.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#opening.add(settled);
+    void settled.finally(() => this.#opening.delete(settled));
+    engine.ready.push(opened);
   }
 
-  async #prepare(engine: Engine): Promise<Engine> {
-    const { directory, memoryBytes, spillBytes } = this.#options;
-    await mkdir(join(directory, engine.lease), { recursive: true, mode: 0o755 });
-    await chmod(join(directory, engine.lease), 0o755);
-    await mkdir(join(directory, engine.spill), { recursive: true, mode: 0o700 });
-    if (process.getuid?.() === 0) await chown(join(directory, engine.spill), unprivileged.uid, unprivileged.gid);
-    // A query alone has all cores; several share them by the system's scheduler.
-    const threads = availableParallelism();
-    await engine.ask({ type: 'open', lease: engine.lease, spill: engine.spill, memoryBytes, spillBytes, threads }, 'opened');
-    return engine;
+  async #makeDirectories(slot: Slot): Promise<void> {
+    const { directory } = this.#options;
+    await mkdir(join(directory, slot.lease), { recursive: true, mode: 0o755 });
+    await chmod(join(directory, slot.lease), 0o755);
+    await mkdir(join(directory, slot.spill), { recursive: true, mode: 0o700 });
+    if (process.getuid?.() === 0) await chown(join(directory, slot.spill), unprivileged.uid, unprivileged.gid);
   }
 
-  async #clearDirectories(engine: Engine): Promise<void> {
-    for (const name of [engine.lease, engine.spill]) {
-      await rm(join(this.#options.directory, name), { recursive: true, force: true });
+  /** An instance that is closed leaves links and perhaps spilled blocks. */
+  async #emptyDirectories(slot: Slot): Promise<void> {
+    for (const name of [slot.lease, slot.spill]) {
+      const directory = join(this.#options.directory, name);
+      await Promise.all((await readdir(directory)).map((entry) => rm(join(directory, entry), { recursive: true, force: true })));
     }
-  }
-
-  #drop(engine: Engine): void {
-    this.#all.delete(engine);
   }
 
   /** Ends an engine that cannot be used, and leaves nothing of it. */
   async #discard(engine: Engine): Promise<void> {
+    const at = this.#idle.indexOf(engine);
+    if (at >= 0) this.#idle.splice(at, 1);
     await engine.kill();
-    await this.#clearDirectories(engine);
-    this.#drop(engine);
+    // What was still being prepared for it must not make a directory anew.
+    await Promise.allSettled(engine.ready);
+    for (const { lease, spill } of engine.slots) {
+      for (const name of [lease, spill]) await rm(join(this.#options.directory, name), { recursive: true, force: true });
+    }
+    this.#all.delete(engine);
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.all([...this.#all].map((engine) => engine.kill()));
     // What is still made or cleared below the folder is done when its engine is dead; then nothing comes into it any more.
-    await Promise.allSettled([...this.#givenBack, ...this.#spares]);
+    await Promise.allSettled([...this.#givenBack, ...this.#opening]);
     this.#all.clear();
     await rm(this.#options.directory, { recursive: true, force: true });
   }

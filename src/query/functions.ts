@@ -46,3 +46,11 @@ export function isFunctionAllowed(name: string): boolean {
   const lower = name.toLowerCase();
   return !refusedFunctions.has(lower) && !refusedPattern.test(lower);
 }
+
+/** What looks at the clock, at chance or at the session: two plans of one statement need not be the same. */
+const unrepeatablePattern =
+  /^(?:now|today|ago|age|error|current_|get_current|local|transaction_|session_|user$|random|setseed|uuid|gen_random|pg_)/;
+
+export function isFunctionRepeatable(name: string): boolean {
+  return !unrepeatablePattern.test(name.toLowerCase());
+}

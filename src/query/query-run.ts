@@ -5,6 +5,7 @@
  * small; only of a large one no more is staged than the analysis says is needed, and then columns seen nowhere else but in the
  * rest of it are unknown to the query.
  */
+import { availableParallelism } from 'node:os';
 import { type ColumnPair, pairKey, quoteName, type ValueFormat } from '../columns/index.js';
 import type { LogReader } from '../client/index.js';
 import type { BrokerState, TopicState } from '../control/index.js';
@@ -12,7 +13,7 @@ import { errorFromPlain, LakeError, MiB } from '../kernel/index.js';
 import type { TableSnapshot } from '../lake/index.js';
 import type { LocalCache } from '../objects/index.js';
 import type { EngineSession } from './engine.js';
-import type { AnswerColumn } from './engine-protocol.js';
+import type { AnswerColumn, ParsedStatement } from './engine-protocol.js';
 import { frontOf } from './front.js';
 import { Lease, selectChunks, selectCold } from './lease.js';
 import {
@@ -28,16 +29,19 @@ import {
 import { boundParameters, type CheckedLimits, type QueryRequest, type ServiceLimits } from './query-limits.js';
 import { fullScan, partitionRange, type ScanRange } from './ranges.js';
 import type { ParameterValue, TableReference } from './statement.js';
+import { type StatementCache, scansKey } from './statement-cache.js';
 import { needsSnapshots, type QuerySummary, requireSystemTable, systemSetup } from './system-tables.js';
 import type { Tables } from './tables.js';
 import { TailBudget, type TailCache, type TailLease, tailTooLarge } from './tail.js';
 import type { SnapshotToken } from './token.js';
-import { analysisTable, type LeasedFile, recordsView, topicView, viewPrelude } from './views.js';
+import { analysisTable, type LeasedFile, recordsView, topicView } from './views.js';
 
 /** A tail estimated below this is staged whole: one to two seconds of work the first time, then only what is new. */
 const exactTailBytes = 256 * MiB;
 /** Below this, finding out where a time begins costs more than staging what lies before it. */
 const timeLookupBytesMin = 4 * MiB;
+/** A single scan of less is done before several threads have started. */
+const threadsBytesMin = 2 * MiB;
 /** Messages of rows an engine may be ahead of its reader. */
 export const rowsCredits = 4;
 
@@ -47,6 +51,7 @@ export interface RunPorts {
   readonly tables: Tables;
   readonly tails: TailCache;
   readonly cold: LocalCache;
+  readonly statements: StatementCache;
   readonly limits: ServiceLimits;
   readonly queries: () => readonly QuerySummary[];
   readonly nowMs: () => number;
@@ -75,6 +80,13 @@ export interface StartedQuery {
 /** What the plan says of each topic; a topic it says nothing of is read whole. */
 type Scans = ReadonlyMap<string, readonly ScanRange[]>;
 type UsedColumns = ReadonlyMap<string, ReadonlySet<string>>;
+
+/** A statement with what it needs beside its topics. */
+interface Question {
+  readonly statement: ParsedStatement;
+  readonly prelude: readonly string[];
+  readonly references: ReadonlyMap<string, number>;
+}
 
 interface TailPlan {
   readonly scans: Scans;
@@ -118,7 +130,7 @@ export class QueryRun {
     if (front.kind === 'explain') throw new LakeError('unsupported', 'EXPLAIN is not supported yet', { hint: 'Ask the SELECT itself.' });
     try {
       const [parsed, broker] = await Promise.all([
-        this.#session.ask({ type: 'parse', sql: front.sql }, 'parsed'),
+        this.#parse(front.sql),
         this.#ports.control.call('broker.describe', {}, { signal: this.#signal }),
       ]);
       requireSameCluster(token, broker);
@@ -127,10 +139,10 @@ export class QueryRun {
       const { topics, systemNames } = resolveTables(broker, parsed.tables);
       const pinned = await Promise.all(topics.map((topic) => pinTopic(this.#ports, broker, topic, token, this.#signal)));
       await this.#dropCommitted(broker, pinned);
-      const prelude = [...viewPrelude, ...(await this.#systemTables(broker, systemNames))];
-      const references = countReferences(parsed.tables);
+      const prelude = await this.#systemTables(broker, systemNames);
+      const question = { statement: parsed, prelude, references: countReferences(parsed.tables) };
 
-      const plan = await this.#planTail(pinned, prelude, references);
+      const plan = await this.#planTail(pinned, question);
       const { columns } = plan;
       const isDescribed = front.kind === 'describe';
       // Columns can be told without a row.
@@ -139,6 +151,9 @@ export class QueryRun {
       const answer = await this.#session.ask(
         {
           type: 'run',
+          sql: parsed.sql,
+          prelude,
+          threads: this.#threadsFor(parsed),
           setup,
           isDescribed,
           parameters: this.#parameters,
@@ -159,6 +174,18 @@ export class QueryRun {
       // From here on the lease has links of its own.
       for (const tails of this.#tails.values()) for (const tail of tails) tail.lease.release();
     }
+  }
+
+  async #parse(sql: string): Promise<ParsedStatement> {
+    const known = this.#ports.statements.parsed(sql);
+    if (known !== undefined) return known;
+    const { type: _, ...parsed } = await this.#session.ask({ type: 'parse', sql }, 'parsed');
+    this.#ports.statements.keepParsed(sql, parsed);
+    return parsed;
+  }
+
+  #threadsFor({ isCompound }: ParsedStatement): number {
+    return isCompound || this.stats.cold_bytes + this.stats.hot_bytes >= threadsBytesMin ? availableParallelism() : 1;
   }
 
   /** Chunks of topics that are gone, below the log start, and below the boundary of the table as this query knew it. */
@@ -185,7 +212,7 @@ export class QueryRun {
   }
 
   /** Stages what the query needs of the tail, and settles columns and scans. */
-  async #planTail(pinned: readonly PinnedTopic[], prelude: readonly string[], references: ReadonlyMap<string, number>): Promise<TailPlan> {
+  async #planTail(pinned: readonly PinnedTopic[], question: Question): Promise<TailPlan> {
     const budget = new TailBudget(this.#ports.limits.tailMaxBytes);
     if (this.#recordsRange !== undefined) {
       const range = this.#recordsRange;
@@ -199,20 +226,20 @@ export class QueryRun {
       this.#refuseLargeTail(pinned, undefined);
       await this.#leaseTails(pinned, undefined, budget);
       const columns = this.#columns(pinned, () => []);
-      const { scans, used, error } = await this.#analyze(pinned, columns, prelude, references);
+      const { scans, used, error } = await this.#analyze(pinned, columns, question);
       if (error !== undefined) throw error;
       return { scans, used, columns };
     }
     const known = (topic: PinnedTopic): readonly ColumnPair[] => this.#ports.tails.knownPairs(topic.state.id);
     const first = this.#columns(pinned, known);
-    const analysis = await this.#analyze(pinned, first, prelude, references);
+    const analysis = await this.#analyze(pinned, first, question);
     // A name that is not known yet may stand in any part of the tail.
     const scans = analysis.error === undefined ? analysis.scans : undefined;
     this.#refuseLargeTail(pinned, scans);
     await this.#leaseTails(pinned, scans, budget);
     const columns = this.#columns(pinned, known);
     if (analysis.error === undefined && sameColumns(first, columns)) return { scans: analysis.scans, used: analysis.used, columns };
-    const second = await this.#analyze(pinned, columns, [], references);
+    const second = await this.#analyze(pinned, columns, question);
     if (second.error !== undefined) throw second.error;
     // What was staged for the first plan must be enough for the second: where they differ, the first one's ranges hold.
     return { scans: scans ?? second.scans, used: second.used, columns };
@@ -221,13 +248,21 @@ export class QueryRun {
   async #analyze(
     pinned: readonly PinnedTopic[],
     columns: ReadonlyMap<string, PinnedColumns>,
-    prelude: readonly string[],
-    references: ReadonlyMap<string, number>,
+    { statement, prelude, references }: Question,
   ): Promise<{ readonly scans: Scans; readonly used: UsedColumns; readonly error?: LakeError }> {
     const tables = pinned.map((topic) => analysisTable(topic.state.name, columnsOf(columns, topic)));
-    const answer = await this.#session.ask({ type: 'analyze', tables, prelude, parameters: this.#parameters }, 'analyzed');
-    if (answer.error !== undefined) return { scans: new Map(), used: new Map(), error: errorFromPlain(answer.error) };
-    const found = new Map(answer.scans ?? []);
+    const { sql } = statement;
+    const parameters = this.#parameters;
+    // What a system table holds is part of the prelude, and new each time.
+    const key = statement.isRepeatable && prelude.length === 0 ? scansKey(sql, parameters, tables) : undefined;
+    let known = key === undefined ? undefined : this.#ports.statements.scans(key);
+    if (known === undefined) {
+      const answer = await this.#session.ask({ type: 'analyze', sql, tables, prelude, parameters }, 'analyzed');
+      if (answer.error !== undefined) return { scans: new Map(), used: new Map(), error: errorFromPlain(answer.error) };
+      known = answer.scans;
+      if (key !== undefined) this.#ports.statements.keepScans(key, known);
+    }
+    const found = new Map(known ?? []);
     const scans = new Map<string, readonly ScanRange[]>();
     const used = new Map<string, ReadonlySet<string>>();
     for (const topic of pinned) {

@@ -21,10 +21,12 @@ import {
 } from './query-limits.js';
 import { QueryRun, type QueryStats, recordsSql, type RunPorts } from './query-run.js';
 import { everything, type ScanRange } from './ranges.js';
+import { StatementCache } from './statement-cache.js';
 import type { QuerySummary } from './system-tables.js';
 import { Tables } from './tables.js';
 import { TailCache } from './tail.js';
 import { Tokens } from './token.js';
+import { viewPrelude } from './views.js';
 
 /** Queries that wait for an engine; further ones are refused with `overloaded`. */
 const waitingMax = 32;
@@ -115,6 +117,7 @@ export class QueryService {
   readonly #cold: LocalCache;
   readonly #tables: Tables;
   readonly #tokens: Tokens;
+  readonly #statements = new StatementCache();
   readonly #turns: Semaphore;
   /** Running and ended ones, oldest first. */
   readonly #listed: Listed[] = [];
@@ -149,6 +152,7 @@ export class QueryService {
       engines: limits.concurrency,
       memoryBytes: limits.memoryBytes,
       spillBytes: limits.cacheBytes,
+      prelude: viewPrelude,
       clock,
       logger,
     });
@@ -337,6 +341,7 @@ export class QueryService {
       tables: this.#tables,
       tails: this.#tails,
       cold: this.#cold,
+      statements: this.#statements,
       queries: () => this.list(),
       nowMs: () => Math.round(clock.monotonicMs()),
     };

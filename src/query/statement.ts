@@ -3,7 +3,7 @@
  * through one SELECT that reads topics. It also names the tables, so that only their files are put within reach.
  */
 import { LakeError } from '../kernel/index.js';
-import { isFunctionAllowed, isTableFunctionAllowed } from './functions.js';
+import { isFunctionAllowed, isFunctionRepeatable, isTableFunctionAllowed } from './functions.js';
 import { isJsonObject, type JsonObject, type JsonValue } from './scan-plan.js';
 
 /** Schema that stands in for `system`, a name that DuckDB keeps for itself. As long as it, so that positions stay right. */
@@ -22,8 +22,10 @@ export interface Statement {
   readonly tables: readonly TableReference[];
   /** Identifiers of parameters: `1`, `2`, … or names. */
   readonly parameters: readonly string[];
-  /** The syntax tree, as DuckDB serialized it. */
-  readonly tree: JsonObject;
+  /** Calls nothing that depends on the time, on chance or on the session. */
+  readonly isRepeatable: boolean;
+  /** Calls table functions, or reads more than one table. */
+  readonly isCompound: boolean;
 }
 
 const tableReferenceKinds: ReadonlySet<string> = new Set([
@@ -58,7 +60,9 @@ export function checkStatement(sql: string, serialized: JsonObject): Statement {
   if (statements.length > 1) throw refused(`the SQL text holds ${statements.length} statements`);
   const walk = new Walk(sql);
   walk.visit((statements as readonly JsonValue[])[0], new Set());
-  return { sql: walk.patchedSql(), tables: walk.tables, parameters: [...walk.parameters], tree: serialized };
+  const { tables, isRepeatable, callsTableFunction } = walk;
+  const isCompound = callsTableFunction || tables.length !== 1;
+  return { sql: walk.patchedSql(), tables, parameters: [...walk.parameters], isRepeatable, isCompound };
 }
 
 function textOf(node: JsonObject, key: string): string {
@@ -85,6 +89,8 @@ function syntaxError(serialized: JsonObject): LakeError {
 class Walk {
   readonly tables: TableReference[] = [];
   readonly parameters = new Set<string>();
+  isRepeatable = true;
+  callsTableFunction = false;
   readonly #sql: string;
   readonly #systemAt: number[] = [];
 
@@ -132,9 +138,14 @@ class Walk {
     if (typeof name === 'string' && !isFunctionAllowed(name)) {
       throw refused(`the function ${name} is not allowed here`, node['query_location'], 'Use functions of values only.');
     }
+    if (typeof name === 'string' && !isFunctionRepeatable(name)) this.isRepeatable = false;
     if (node['class'] === 'PARAMETER' && typeof node['identifier'] === 'string') this.parameters.add(node['identifier']);
     const names = node['column_names'];
-    if (node['class'] === 'COLUMN_REF' && Array.isArray(names) && names.length > 2) this.#noteSystem(names[0] as JsonValue, node);
+    if (node['class'] !== 'COLUMN_REF' || !Array.isArray(names)) return;
+    const [first] = names as readonly JsonValue[];
+    if (names.length > 2) this.#noteSystem(first ?? null, node);
+    // `current_date` and its like are written as columns.
+    if (names.length === 1 && typeof first === 'string' && !isFunctionRepeatable(first)) this.isRepeatable = false;
   }
 
   #checkTableReference(node: JsonObject, scope: ReadonlySet<string>): void {
@@ -142,7 +153,10 @@ class Walk {
     if (!tableReferenceKinds.has(kind)) {
       throw refused(`${kind === 'SHOW_REF' ? 'DESCRIBE, SHOW and SUMMARIZE are' : `${kind} is`} not allowed here`, node['query_location']);
     }
-    if (kind === 'TABLE_FUNCTION') this.#checkTableFunction(node);
+    if (kind === 'TABLE_FUNCTION') {
+      this.callsTableFunction = true;
+      this.#checkTableFunction(node);
+    }
     if (kind === 'BASE_TABLE') this.#checkBaseTable(node, scope);
   }
 

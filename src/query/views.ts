@@ -5,6 +5,7 @@
  */
 import {
   baseColumns,
+  type Column,
   type ColumnPair,
   type PresentedColumn,
   pairKey,
@@ -83,25 +84,27 @@ export function topicView(source: ViewSource): string {
   const pairs = columns.flatMap((column) => column.kinds.map((kind): ColumnPair => ({ name: column.fieldName, kind })));
   const physical = new Map(pairs.map((pair, at) => [pairKey(pair), `p${at}`]));
   const nameOf = (pair: ColumnPair): string => physical.get(pairKey(pair)) ?? 'NULL';
+  // Each column more costs, even where its values are not read. One is needed to count rows by.
+  const base = viewBase.filter((name) => source.used === undefined || source.used.has(name) || name === '_offset');
   const branches = [
-    ...grouped(source.cold).map((files) => typedBranch(files, source.columns.table, pairs, nameOf)),
+    ...grouped(source.cold).map((files) => typedBranch(files, source.columns.table, pairs, nameOf, base)),
     ...alike(source.tail, pairs)
       .flatMap(grouped)
       .map((files) => {
         const { typedColumns } = files[0] as LeasedFile;
         return typedColumns === undefined
-          ? rawBranch(files, pairs, nameOf, source.isTyped)
-          : typedBranch(files, typedColumns, pairs, nameOf);
+          ? rawBranch(files, pairs, nameOf, source.isTyped, base)
+          : typedBranch(files, typedColumns, pairs, nameOf, base);
       }),
   ];
-  if (branches.length === 0) branches.push(emptyBranch(pairs, nameOf));
+  if (branches.length === 0) branches.push(emptyBranch(pairs, nameOf, base));
   const used = new Set(columns.map((column) => column.name));
   const items = [
     ...presented(source.columns).map((column) => {
       const expression = used.has(column.name) ? column.expression(nameOf) : `NULL::${column.sqlType}`;
       return `${expression} AS ${quoteName(column.name)}`;
     }),
-    ...viewBase,
+    ...viewBase.map((name) => (base.includes(name) ? name : `NULL::${baseType(name)} AS ${name}`)),
   ];
   return `CREATE VIEW main.${quoteName(source.name)} AS SELECT ${items.join(', ')} FROM (${branches.join(' UNION ALL ')})`;
 }
@@ -110,8 +113,9 @@ export function topicView(source: ViewSource): string {
 export function recordsView(source: ViewSource): string {
   // Not as one list: a chunk that begins below the boundary must not count by the bounds of a cold file.
   const groups = [...grouped(source.cold), ...grouped(source.tail)];
-  const branches = groups.map((files) => typedBranch(files, [], [], () => 'NULL', true));
-  if (branches.length === 0) branches.push(emptyBranch([], () => 'NULL', true));
+  const base = [...viewBase, ...hiddenBase];
+  const branches = groups.map((files) => typedBranch(files, [], [], () => 'NULL', base));
+  if (branches.length === 0) branches.push(emptyBranch([], () => 'NULL', base));
   const items = [...viewBase, 'coalesce(_timestamp_raw, epoch_ms(_timestamp)) AS _timestamp_ms'];
   return `CREATE VIEW main.${quoteName(source.name)} AS SELECT ${items.join(', ')} FROM (${branches.join(' UNION ALL ')})`;
 }
@@ -136,8 +140,11 @@ function alike(files: readonly LeasedFile[], pairs: readonly ColumnPair[]): (rea
   return [...groups.values()];
 }
 
-function baseItems(withHidden: boolean): string[] {
-  return [...viewBase, ...(withHidden ? hiddenBase : [])];
+/** The columns of ours that a branch reads: those it gives, and those that it looks at itself. */
+function baseOf(files: readonly LeasedFile[], base: readonly BaseName[], more: readonly BaseName[] = []): Column[] {
+  const bounded: readonly BaseName[] = files.some((file) => file.bounds !== undefined) ? ['_partition_id', '_offset'] : [];
+  const names = new Set<string>([...base, ...bounded, ...more]);
+  return baseColumns.filter((column) => names.has(column.name));
 }
 
 function fileList(files: readonly LeasedFile[]): string {
@@ -157,14 +164,15 @@ function typedBranch(
   tableColumnList: readonly TypedColumn[],
   pairs: readonly ColumnPair[],
   nameOf: (pair: ColumnPair) => string,
-  withHidden = false,
+  base: readonly BaseName[],
 ): string {
   const columnOf = new Map(tableColumnList.map((column) => [pairKey(column), column]));
   const stored = pairs.flatMap((pair) => columnOf.get(pairKey(pair)) ?? []);
   const pairOfField = new Map(stored.map((column) => [column.fieldId, nameOf(column)]));
-  const schema = readSchemaMap(tableColumns(stored), (column) => pairOfField.get(column.fieldId) ?? column.name);
+  const typedFields = tableColumns(stored).slice(baseColumns.length);
+  const schema = readSchemaMap([...baseOf(files, base), ...typedFields], (column) => pairOfField.get(column.fieldId) ?? column.name);
   const typed = pairs.map((pair) => (columnOf.has(pairKey(pair)) ? nameOf(pair) : `NULL::${sqlTypeOf(pair.kind)} AS ${nameOf(pair)}`));
-  const items = [...baseItems(withHidden), ...typed];
+  const items = [...base, ...typed];
   return `SELECT ${items.join(', ')} FROM read_parquet(${fileList(files)}, schema = ${schema})${boundsClause(files)}`;
 }
 
@@ -174,15 +182,17 @@ function rawBranch(
   pairs: readonly ColumnPair[],
   nameOf: (pair: ColumnPair) => string,
   isTyped: boolean,
+  base: readonly BaseName[],
 ): string {
-  const from = `(SELECT * FROM read_parquet(${fileList(files)}, schema = ${readSchemaMap([...baseColumns])})${boundsClause(files)})`;
+  const schema = readSchemaMap(baseOf(files, base, pairs.length > 0 ? ['_value'] : []));
+  const from = `(SELECT * FROM read_parquet(${fileList(files)}, schema = ${schema})${boundsClause(files)})`;
   const outputs = pairs.map((pair): TypedOutput => ({ ...pair, as: nameOf(pair) }));
-  const source = { from, value: '_value', keep: baseItems(false) };
+  const source = { from, value: '_value', keep: [...base] };
   return isTyped ? typedSelect(outputs, source) : untypedSelect(outputs, source);
 }
 
-function emptyBranch(pairs: readonly ColumnPair[], nameOf: (pair: ColumnPair) => string, withHidden = false): string {
-  const base = [...viewBase, ...(withHidden ? hiddenBase : [])].map((name) => `NULL::${baseType(name)} AS ${name}`);
+function emptyBranch(pairs: readonly ColumnPair[], nameOf: (pair: ColumnPair) => string, base: readonly BaseName[]): string {
+  const untyped = base.map((name) => `NULL::${baseType(name)} AS ${name}`);
   const typed = pairs.map((pair) => `NULL::${sqlTypeOf(pair.kind)} AS ${nameOf(pair)}`);
-  return `SELECT ${[...base, ...typed].join(', ')} WHERE false`;
+  return `SELECT ${[...untyped, ...typed].join(', ')} WHERE false`;
 }

@@ -15,6 +15,7 @@ import * as query from './query.mjs';
 import * as restore from './restore.mjs';
 import * as s3Requests from './s3-requests.mjs';
 import { root } from './service.mjs';
+import * as smallQueries from './small-queries.mjs';
 import * as start from './start.mjs';
 import * as tier from './tier.mjs';
 
@@ -22,6 +23,7 @@ const benches = {
   'produce-consume': produceConsume,
   tier,
   query,
+  'small-queries': smallQueries,
   'cold-fetch': coldFetch,
   backfill,
   's3-requests': s3Requests,

@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/kernel/index.js';
 import { EnginePool } from '../../../src/query/engine.js';
+import type { RunQuery } from '../../../src/query/engine-protocol.js';
 import { silentLogger } from '../../../src/telemetry/index.js';
 
 const MiB = 2 ** 20;
@@ -22,6 +23,7 @@ async function pool(): Promise<{ engines: EnginePool; directory: string }> {
     engines: 1,
     memoryBytes: 256 * MiB,
     spillBytes: MiB,
+    prelude: [],
     clock: systemClock,
     logger: silentLogger,
   });
@@ -48,7 +50,7 @@ describe('the pool of query engines', () => {
     const session = await engines.claim(signal);
     expect(session.pid).not.toBe(killed);
     expect(engines.pids).toEqual([session.pid]);
-    expect((await readdir(directory)).filter((name) => name.startsWith('lease-'))).toEqual([session.lease]);
+    expect(new Set((await readdir(directory)).map((name) => name.split('-')[1]))).toEqual(new Set([session.lease.split('-')[1]]));
     await session.release();
   });
 
@@ -64,5 +66,34 @@ describe('the pool of query engines', () => {
       expect(existsSync(directory)).toBe(false);
       expect(engines.pids).toEqual([]);
     }
+  });
+
+  it('gives each query an instance of its own and an empty lease, however many follow on one another', async () => {
+    const { engines } = await pool();
+    const { signal } = new AbortController();
+    const run = (sql: string, setup: string[]): RunQuery => ({
+      type: 'run',
+      sql,
+      setup,
+      prelude: [],
+      threads: 1,
+      isDescribed: false,
+      parameters: [],
+      shape: 'rows',
+      credits: 4,
+      maxRows: 10,
+    });
+    const pids = new Set<number>();
+    for (let n = 0; n < 8; n++) {
+      const session = await engines.claim(signal);
+      pids.add(session.pid);
+      expect(await readdir(session.leasePath)).toEqual([]);
+      await writeFile(join(session.leasePath, 'left.parquet'), 'behind');
+      // The table would be there already in an instance that was used before.
+      await session.ask(run('SELECT count(*) FROM mine', ['CREATE TABLE mine AS SELECT 1']), 'columns');
+      while ((await session.next()).type !== 'end');
+      await session.release();
+    }
+    expect(pids.size).toBe(1);
   });
 });

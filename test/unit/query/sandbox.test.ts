@@ -198,12 +198,24 @@ describe('an engine whose gate has failed', () => {
           child.send(message);
         });
       try {
-        const open = { type: 'open', lease: 'lease-0', spill: 'spill-0', memoryBytes: 2 ** 28, spillBytes: 2 ** 24, threads: 1 };
+        const open = { type: 'open', slot: 0, lease: 'lease-0', spill: 'spill-0', memoryBytes: 2 ** 28, spillBytes: 2 ** 24, prelude: [] };
         const run = async (setup: string): Promise<{ type: string; error?: { code: string; message: string } }> => {
           await ask(open);
+          await ask({ type: 'claim', slot: 0 });
           await ask({ type: 'parse', sql: 'SELECT 1' });
           // What the service sends as set-up runs without the walk: an attacker's statement in its place.
-          const answer = await ask({ type: 'run', setup: [setup], isDescribed: false, parameters: [], credits: 4, maxRows: 10 });
+          const run = {
+            type: 'run',
+            sql: 'SELECT 1',
+            prelude: [],
+            threads: 1,
+            setup: [setup],
+            isDescribed: false,
+            parameters: [],
+            credits: 4,
+            maxRows: 10,
+          };
+          const answer = await ask(run);
           if (answer.type === 'columns') await new Promise((resolve) => setTimeout(resolve, 50));
           await ask({ type: 'discard' });
           return answer;

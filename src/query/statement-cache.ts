@@ -1,0 +1,76 @@
+/**
+ * What is known of statements asked before: a dashboard asks the same few again and again, and to parse and to plan one costs more
+ * than a small answer. Both depend on nothing but what is in the key; whatever looks at the time or at the session is not kept.
+ */
+import type { ParsedStatement } from './engine-protocol.js';
+import type { TableScans } from './scan-plan.js';
+import type { ParameterValue } from './statement.js';
+
+/** Characters of all keys and texts together: a few MiB of memory at most. */
+const charsMax = 2 * 1024 * 1024;
+/** A longer statement is not kept: nobody types it twice a second. */
+const entryCharsMax = 64 * 1024;
+
+/** The scans of a plan by table name; `null` where the plan could not be read. */
+export type KnownScans = readonly (readonly [string, TableScans])[] | null;
+
+interface Entry {
+  readonly value: ParsedStatement | KnownScans;
+  readonly chars: number;
+}
+
+export class StatementCache {
+  /** Least recently used first. */
+  readonly #entries = new Map<string, Entry>();
+  #chars = 0;
+
+  get chars(): number {
+    return this.#chars;
+  }
+
+  parsed(sql: string): ParsedStatement | undefined {
+    return this.#get(`p ${sql}`) as ParsedStatement | undefined;
+  }
+
+  keepParsed(sql: string, parsed: ParsedStatement): void {
+    this.#keep(`p ${sql}`, parsed, 2 * sql.length);
+  }
+
+  /** `undefined` where nothing is known. */
+  scans(key: string): KnownScans | undefined {
+    return this.#get(`s ${key}`) as KnownScans | undefined;
+  }
+
+  keepScans(key: string, scans: KnownScans): void {
+    this.#keep(`s ${key}`, scans, key.length + JSON.stringify(scans).length);
+  }
+
+  #get(key: string): Entry['value'] | undefined {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return undefined;
+    this.#entries.delete(key);
+    this.#entries.set(key, entry);
+    return entry.value;
+  }
+
+  #keep(key: string, value: Entry['value'], chars: number): void {
+    if (chars > entryCharsMax) return;
+    this.#chars += chars - (this.#entries.get(key)?.chars ?? 0);
+    this.#entries.delete(key);
+    this.#entries.set(key, { value, chars });
+    for (const [oldest, entry] of this.#entries) {
+      if (this.#chars <= charsMax) return;
+      this.#entries.delete(oldest);
+      this.#chars -= entry.chars;
+    }
+  }
+}
+
+/** What a plan depends on: the text, its parameters' values, and the columns of the tables it reads. */
+export function scansKey(
+  sql: string,
+  parameters: readonly (readonly [string, ParameterValue])[],
+  tables: readonly { readonly create: string }[],
+): string {
+  return JSON.stringify([sql, parameters, tables.map((table) => table.create)]);
+}

@@ -1,5 +1,5 @@
 /** Options of the commands that talk to a running service, and the small HTTP client they share. */
-import { LakeError, type ErrorCode, errorCatalogue } from '../kernel/index.js';
+import { LakeError, type ErrorCode, type ErrorFacts, errorCatalogue } from '../kernel/index.js';
 import { ownHeader } from '../gateway/index.js';
 import type { Command } from 'commander';
 
@@ -36,14 +36,17 @@ export async function callGateway(
 
 /** The error that a problem document stands for. */
 export function errorOfProblem(text: string, status: number): LakeError {
-  let problem: { code?: string; detail?: string; hint?: string; retriable?: boolean };
+  let problem: { code?: string; detail?: string; hint?: string; retriable?: boolean; facts?: ErrorFacts };
   try {
     problem = JSON.parse(text) as typeof problem;
   } catch {
     return new LakeError('peer-refused', `the gateway answered ${status}: ${text.slice(0, 200)}`);
   }
   const code: ErrorCode = problem.code !== undefined && problem.code in errorCatalogue ? (problem.code as ErrorCode) : 'peer-refused';
-  return new LakeError(code, problem.detail ?? `the gateway answered ${status}`, problem.hint === undefined ? {} : { hint: problem.hint });
+  return new LakeError(code, problem.detail ?? `the gateway answered ${status}`, {
+    ...(problem.hint === undefined ? {} : { hint: problem.hint }),
+    ...(problem.facts === undefined ? {} : { facts: problem.facts }),
+  });
 }
 
 export async function getJson<T>(server: string, path: string, init: Parameters<typeof callGateway>[2] = {}): Promise<T> {

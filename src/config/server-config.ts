@@ -34,7 +34,7 @@ export interface ConfigSources {
 
 const environmentPrefix = 'THERMOCLINE_';
 /** Variables of that prefix that are the client's, the tests' or a child's, not keys. */
-const foreignVariables = new Set(['THERMOCLINE_SERVER', 'THERMOCLINE_BOOTSTRAP', 'THERMOCLINE_BUILT']);
+const foreignVariables = new Set(['THERMOCLINE_SERVER', 'THERMOCLINE_BOOTSTRAP', 'THERMOCLINE_BUILT', 'THERMOCLINE_HISTORY']);
 const foreignVariablePrefix = 'THERMOCLINE_TEST_';
 
 function environmentName(key: string): string {

@@ -213,9 +213,15 @@ export function withParameters(tree: JsonObject, values: ReadonlyMap<string, Par
       const constant = constantOf(values.get(value['identifier']) ?? null);
       return { class: 'CONSTANT', type: 'VALUE_CONSTANT', alias: '', query_location: 0, value: constant };
     }
-    return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, key === 'named_param_map' ? [] : replace(child)]));
+    return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, memberOf(key, child) ?? replace(child)]));
   };
   return replace(tree) as JsonObject;
+}
+
+/** What must not go back as it came: "nowhere" is 2^64 − 1, which a double rounds to a number that DuckDB cannot read. */
+function memberOf(key: string, child: JsonValue | undefined): JsonValue | undefined {
+  if (key === 'named_param_map') return [];
+  return key === 'query_location' && !Number.isSafeInteger(child) ? 0 : undefined;
 }
 
 export type ParameterValue = string | number | boolean | null;

@@ -1,5 +1,5 @@
 // Every command against one running service: data on stdout, everything else on stderr, and an exit code that says how it went.
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Lake } from '../support/lake.js';
@@ -136,6 +136,26 @@ describe('the command line', () => {
     expect(statements.stdout.split('\n').filter((line) => line !== '')).toEqual(['{"a":1}', '{"c":5}']);
   });
 
+  it('runs the statements of a file, with parameters, up to the first error and says where that is', async () => {
+    const script = join(folder.path, 'script.sql');
+    await writeFile(script, '-- how many; really\nSELECT count(*) AS c FROM orders;\n.mode csv-like-nothing\nSELECT 2;\n');
+    const stopped = await run(['sql', '-f', script]);
+    expect([stopped.code, stopped.stdout]).toEqual([2, '{"c":5}\n']);
+    expect(stopped.stderr).toMatch(/script\.sql:3:1: "csv-like-nothing" is no output mode$/m);
+    await writeFile(script, 'SELECT $n + 1 AS a;\nSELECT 1 AS b,\n  missing FROM orders;\nSELECT 3;');
+    const wrong = await run(['sql', '-f', script, '--param', 'n=41', '--format', 'ndjson']);
+    expect([wrong.code, wrong.stdout, wrong.stderr]).toEqual([1, '{"a":42}\n', expect.anything()]);
+    expect(wrong.stderr).toMatch(/^error: \S*script\.sql:3:3: .*missing/m);
+    expect(wrong.stderr).toMatch(/^LINE 2: {3}missing FROM orders\n {10}\^$/m);
+    const piped = await run(['sql', '--format', 'table'], "SELECT ';' AS s;\n.mode line\nSELECT 1 AS one, NULL AS none");
+    expect(piped).toMatchObject({ code: 0, stdout: 's\n─\n;\n one = 1\nnone =\u0020\n' });
+    const path = join(folder.path, 'whole.json');
+    expect((await run(['sql', 'SELECT 1 AS a', '-o', path])).code).toBe(0);
+    expect(JSON.parse(await readFile(path, 'utf8'))).toMatchObject({ rows: [[1]] });
+    expect((await run(['sql', 'SELECT wrong', '-o', path])).code).toBe(1);
+    expect(JSON.parse(await readFile(path, 'utf8'))).toMatchObject({ rows: [[1]] });
+  });
+
   it('answers as of an earlier answer', async () => {
     const { snapshot } = JSON.parse((await run(['sql', 'SELECT 1 FROM orders', '--format', 'json'])).stdout) as { snapshot: string };
     await rows(['produce', 'orders', '-p', '0'], '{"n":5}\n');
@@ -151,7 +171,9 @@ describe('the command line', () => {
     expect(broken.stderr).toMatch(/^error: .*SELEKT/m);
     const unknown = await run(['sql', 'SELECT * FROM odrers']);
     expect([unknown.code, unknown.stdout]).toEqual([3, '']);
-    expect(unknown.stderr).toMatch(/^error: there is no topic odrers\nhint: Did you mean orders\?$/m);
+    expect(unknown.stderr).toMatch(
+      /^error: there is no topic odrers\nLINE 1: SELECT \* FROM odrers\n {22}\^\nhint: Did you mean orders\?$/m,
+    );
     expect((await run(['sql', "COPY (SELECT 1) TO '/tmp/x'"])).code).toBe(1);
     expect((await run(['sql', 'SELECT 1', '--format', 'xlsx'])).code).toBe(2);
   });
@@ -191,7 +213,6 @@ describe('the command line', () => {
 
   it('prints and checks the configuration, with where each value is from', async () => {
     const file = join(folder.path, 'thermocline.toml');
-    const { writeFile } = await import('node:fs/promises');
     await writeFile(file, '[num]\npartitions = 5\n[lake.file]\nbytes = 2000000\n');
     const printed = await runCommand(['config', 'print', '--config', file, '--set', 'num.partitions=6'], {
       environment: { THERMOCLINE_NODE_ID: '7' },

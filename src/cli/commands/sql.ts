@@ -1,157 +1,108 @@
-/** `thermocline sql`: one query and its rows, a file or a pipe of queries, or a small prompt. */
-import { createWriteStream } from 'node:fs';
-import { createInterface } from 'node:readline/promises';
-import { formatBytes, LakeError } from '../../kernel/index.js';
+/** `thermocline sql`: one statement and its rows, statements from a file or a pipe, or a prompt. */
 import { type Command, Option } from 'commander';
-import { addClientOptions, callGateway, type ClientFlags, errorOfProblem } from '../client-options.js';
-import { reportError, usageError } from '../exit.js';
-import { renderTable } from '../table.js';
+import { addClientOptions, type ClientFlags } from '../client-options.js';
+import { exitCodes, usageError } from '../exit.js';
+import { repeated } from '../server-options.js';
+import { Catalog } from '../sql/catalog.js';
+import { streamDestination } from '../sql/destination.js';
+import { reportFailure } from '../sql/failure.js';
+import { parametersOf } from '../sql/parameters.js';
+import { Script, ScriptEnded } from '../sql/script.js';
+import { type OutputMode, outputModes, SqlSession, terminalRows } from '../sql/session.js';
+import { serverSource, type SqlSource } from '../sql/source.js';
 
 interface SqlFlags extends ClientFlags {
-  readonly format?: 'table' | 'json' | 'ndjson';
+  readonly format?: OutputMode;
   readonly asOf?: string;
   readonly output?: string;
+  readonly file?: string;
+  readonly param?: readonly string[];
+  readonly limit?: string;
 }
 
-interface JsonAnswer {
-  readonly columns: readonly { readonly name: string; readonly type: string }[];
-  readonly rows: readonly (readonly unknown[])[];
-  readonly snapshot?: string;
-  readonly stats?: Readonly<Record<string, number>>;
-  readonly error?: object;
+function rowsMaxOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value;
+  throw usageError(`--limit ${text} is not a whole number`, 'Write --limit 1000, or 0 for all rows.');
 }
 
-const numericTypes = /^(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT|UTINYINT|USMALLINT|UINTEGER|UBIGINT|UHUGEINT|FLOAT|DOUBLE|DECIMAL.*)$/;
-
-function bodyOf(sql: string, flags: SqlFlags, format: string): string {
-  return JSON.stringify({ sql, format, ...(flags.asOf === undefined ? {} : { as_of: flags.asOf }) });
+/** One statement: its error is told with its place in it. */
+async function runOne(session: SqlSession, sql: string, signal: AbortSignal): Promise<void> {
+  try {
+    await session.run(sql, signal);
+  } catch (error) {
+    if (signal.aborted) throw error;
+    throw new ScriptEnded(reportFailure((text) => process.stderr.write(text), error, sql));
+  }
 }
 
-/** What the answer was made of, for stderr: never mixed with the rows. */
-function statsLine(rows: number, stats: Readonly<Record<string, number>>): string {
-  const part = (name: string, text: (value: number) => string): string[] => (stats[name] === undefined ? [] : [text(stats[name])]);
-  return [
-    `${rows} ${rows === 1 ? 'row' : 'rows'}`,
-    ...part('hot_rows', (n) => `${n} hot rows`),
-    ...part('cold_files', (n) => `${n} cold files`),
-    ...part('cold_bytes', formatBytes),
-    ...part('pruned_files', (n) => `${n} files pruned`),
-    ...part('elapsed_ms', (n) => `${n} ms`),
-  ].join(' · ');
-}
-
-async function query(sql: string, flags: SqlFlags, signal?: AbortSignal): Promise<void> {
-  const format = flags.format ?? (process.stdout.isTTY && flags.output === undefined ? 'table' : 'ndjson');
-  const response = await callGateway(flags.server, '/v1/query', {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: bodyOf(sql, flags, format === 'ndjson' ? 'ndjson' : 'json'),
-    ...(signal === undefined ? {} : { signal }),
-  });
-  if (format !== 'table') {
-    await copy(response, flags.output, format === 'ndjson');
+async function runIn(session: SqlSession, source: SqlSource, sql: string | undefined, flags: SqlFlags): Promise<void> {
+  const cancel = new AbortController();
+  const catalog = new Catalog(source);
+  if (sql === undefined && flags.file === undefined && process.stdin.isTTY && process.stdout.isTTY) {
+    const [{ runPrompt }, { historyPath }] = await Promise.all([import('../sql/prompt.js'), import('../sql/history.js')]);
+    await runPrompt({
+      session,
+      catalog,
+      input: process.stdin,
+      output: process.stdout,
+      historyPath: historyPath(process.env),
+      greeting: `${source.title}. Statements end with ;  .help lists the commands, Ctrl-D leaves.`,
+    });
     return;
   }
-  const answer = (await response.json()) as JsonAnswer;
-  if (answer.error !== undefined) throw errorOfProblem(JSON.stringify(answer.error), response.status);
-  const columns = answer.columns.map((column) => ({ name: column.name, isNumeric: numericTypes.test(column.type) }));
-  process.stdout.write(`${renderTable(columns, answer.rows)}\n`);
-  process.stderr.write(`${statsLine(answer.rows.length, answer.stats ?? {})}\n`);
-}
-
-/** Streams a body to stdout or a file. */
-async function copy(response: Response, path: string | undefined, isNdjson: boolean): Promise<void> {
-  const out = path === undefined ? process.stdout : createWriteStream(path);
-  const write = async (chunk: string | Uint8Array): Promise<void> => {
-    if (!out.write(chunk)) await new Promise<void>((resolve) => out.once('drain', () => resolve()));
-  };
-  const body = response.body as AsyncIterable<Uint8Array>;
-  if (isNdjson) await copyRows(body, write, response.status);
-  else for await (const chunk of body) await write(chunk);
-  if (path !== undefined) await new Promise<void>((resolve) => out.end(() => resolve()));
-}
-
-/** Rows go to the output; the stream's closing line, which says whether it is whole, is held back and read. */
-async function copyRows(body: AsyncIterable<Uint8Array>, write: (text: string) => Promise<void>, status: number): Promise<void> {
-  const decoder = new TextDecoder();
-  let held = '';
-  let rows = 0;
-  for await (const chunk of body) {
-    held += decoder.decode(chunk, { stream: true });
-    // The last whole line stays back: it may be the closing one.
-    const lastLineAt = held.lastIndexOf('\n', held.length - 2) + 1;
-    if (lastLineAt === 0) continue;
-    const whole = held.slice(0, lastLineAt);
-    held = held.slice(lastLineAt);
-    rows += whole.split('\n').length - 1;
-    await write(whole);
-  }
-  const closing = JSON.parse(held === '' ? '{}' : held) as { _end?: { stats: Record<string, number> }; _error?: object };
-  if (closing._error !== undefined) throw errorOfProblem(JSON.stringify(closing._error), status);
-  if (closing._end === undefined) {
-    throw new LakeError('peer-gone', `the answer broke off after ${rows} rows`, {
-      hint: 'Ask again; look at the service if it happens again.',
-    });
-  }
-  process.stderr.write(`${statsLine(rows, closing._end.stats)}\n`);
-}
-
-/** Statements end with `;`: on a terminal over several lines, in a pipe one after the other. */
-async function prompt(flags: SqlFlags): Promise<void> {
-  const isTerminal = process.stdin.isTTY;
-  const lines = createInterface({ input: process.stdin, ...(isTerminal ? { output: process.stdout } : {}), prompt: 'thermocline> ' });
-  if (isTerminal) process.stdout.write('SQL over both tiers. End a query with ; — Ctrl-D leaves.\n');
-  let gathered = '';
-  let exitCode = 0;
-  const run = async (sql: string): Promise<void> => {
-    if (sql.trim() === '') return;
-    try {
-      await query(sql, flags);
-    } catch (error) {
-      exitCode = reportError(error);
-      if (!isTerminal) process.exit(exitCode);
-    }
-  };
-  if (isTerminal) lines.prompt();
-  for await (const line of lines) {
-    gathered += `${line}\n`;
-    if (line.trimEnd().endsWith(';')) {
-      const sql = gathered.trim().replace(/;$/, '');
-      gathered = '';
-      await run(sql);
-    }
-    if (isTerminal) {
-      lines.setPrompt(gathered === '' ? 'thermocline> ' : '         … > ');
-      lines.prompt();
-    }
-  }
-  await run(gathered);
-  process.exitCode = isTerminal ? 0 : exitCode;
+  process.once('SIGINT', () => cancel.abort(new Error('cancelled')));
+  if (sql !== undefined) return runOne(session, sql, cancel.signal);
+  const script = new Script(session, catalog);
+  if (flags.file !== undefined && flags.file !== '-') await script.runFile(flags.file, cancel.signal);
+  else await script.runStream(process.stdin, 'stdin', cancel.signal);
 }
 
 async function run(sql: string | undefined, flags: SqlFlags): Promise<void> {
-  if (sql === undefined) {
-    if (flags.output !== undefined) throw usageError('-o needs a query', 'Write thermocline sql "SELECT …" -o FILE.');
-    await prompt(flags);
-    return;
+  if (sql !== undefined && flags.file !== undefined) throw usageError('both a query and -f are given', 'Give one of them.');
+  const source = serverSource(flags.server);
+  const session = new SqlSession({
+    source,
+    out: streamDestination(process.stdout),
+    notes: process.stderr,
+    mode: flags.format,
+    asOf: flags.asOf,
+    parameters: parametersOf(flags.param),
+    rowsMax: rowsMaxOf(flags.limit),
+  });
+  try {
+    if (flags.output !== undefined) await session.redirect(flags.output);
+    await runIn(session, source, sql, flags);
+    await session.finish();
+  } catch (error) {
+    await session.discard();
+    if (!(error instanceof ScriptEnded)) throw error;
+    process.exitCode = error.exitCode;
+  } finally {
+    await source.close();
   }
-  const cancel = new AbortController();
-  process.once('SIGINT', () => cancel.abort(new Error('cancelled')));
-  await query(sql, flags, cancel.signal);
+  // What readline or a fetch has left open keeps nobody waiting.
+  process.exitCode ??= exitCodes.ok;
 }
 
 export function register(program: Command): void {
   addClientOptions(
-    program.command('sql').argument('[query]').description('one SELECT over both tiers; without one, a prompt (or statements from a pipe)'),
+    program
+      .command('sql')
+      .argument('[query]')
+      .description('one SELECT over both tiers; without one, a prompt (or statements from a file or a pipe)'),
   )
     .addOption(
-      new Option('--format <format>', 'how rows are printed (default: table on a terminal, else ndjson)').choices([
-        'table',
-        'json',
-        'ndjson',
-      ]),
+      new Option(
+        '--format <format>',
+        "how rows are printed (default: by the output file's name, table on a terminal, else ndjson)",
+      ).choices(outputModes),
     )
-    .option('--as-of <token>', 'answer as of the snapshot of an earlier answer')
-    .option('-o, --output <file>', 'write the rows to a file')
+    .option('-f, --file <file>', 'run the statements of a file, up to the first error (-: of stdin)')
+    .option('-o, --output <file>', 'write the rows to a file, which gets its name when it is whole')
+    .option('--as-of <token>', 'answer as of the snapshot of an earlier answer, or of a time')
+    .option('--param <name=value>', 'the value of $name, may be repeated', repeated)
+    .option('--limit <rows>', `print at most so many rows of a table; 0: all (default on a terminal: ${terminalRows})`)
     .action(run);
 }

@@ -35,6 +35,17 @@ export {
 export * from './schema.js';
 export { type TypedOutput, typedSelect, type TypedSource, untypedSelect } from './typed-sql.js';
 export { findTimestamp, type FoundTime, type RangedFile, type TimeLookup, type TimeQuestion } from './time-lookup.js';
+export { footerLength } from './parquet-footer.js';
+export {
+  type ChunkPlace,
+  type GroupLayout,
+  type KeyBounds,
+  type PartLayout,
+  type PartPlan,
+  beginsWithPage,
+  planPart,
+  readPartLayout,
+} from './parquet-parts.js';
 export { ColumnEngine, type ColumnEngineOptions } from './engine.js';
 export { type ColdFileFooter, footerKeys, readFileFooter } from './cold-file.js';
 export { compactInputsMax } from './compact.js';

@@ -1,5 +1,5 @@
 /**
- * Whole objects on local disk, under a bound. Whoever uses a file holds a lease; a leased file counts against the bound
+ * Objects, and files made of parts of objects, on local disk, under a bound. Whoever uses a file holds a lease; a leased file counts against the bound
  * and is not deleted. Nothing in the folder outlives a start.
  */
 import { dirname, join } from 'node:path';
@@ -34,6 +34,9 @@ interface Entry {
   /** Ends the download where nobody waits for it any more. */
   readonly abort: AbortController;
 }
+
+/** Writes the file and answers its length. */
+type Fill = (path: string, signal: AbortSignal) => Promise<number>;
 
 /** Downloads at once; each holds one stream buffer. */
 const downloadsMax = 4;
@@ -96,13 +99,56 @@ export class LocalCache {
     if (entry === undefined) {
       const announced = bytes ?? (await this.#sizeOf(key, signal));
       // Somebody else may have asked for it meanwhile; from here on nothing waits.
-      entry = this.#entries.get(key) ?? this.#admit(key, announced);
+      entry = this.#entries.get(key) ?? this.#admit(key, announced, (path, inner) => this.#store.download(key, path, inner), true);
     } else {
       this.#hits++;
     }
+    return this.#hold(key, entry, signal);
+  }
+
+  /**
+   * A file that `fill` writes (mode 0444, whole when it resolves to its length) under a name of the caller's, which nothing else is
+   * kept under; held, shared, bounded and evicted as objects are. Errors: those of `fill`; `overloaded` where leased files leave no room.
+   */
+  async makeLocal(
+    name: string,
+    bytes: number,
+    fill: (path: string, signal: AbortSignal) => Promise<number>,
+    signal?: AbortSignal,
+  ): Promise<CacheLease> {
+    signal?.throwIfAborted();
+    const entry = this.#entries.get(name) ?? this.#admit(name, bytes, fill, false);
+    return this.#hold(name, entry, signal);
+  }
+
+  /** What is here under a name, or on its way. */
+  heldLocally(name: string, signal?: AbortSignal): Promise<CacheLease> | undefined {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) return undefined;
+    this.#hits++;
+    return this.#hold(name, entry, signal);
+  }
+
+  has(name: string): boolean {
+    return this.#entries.has(name);
+  }
+
+  /** Whether objects are files that can be linked from where they lie; then nothing is cached. */
+  get isDirect(): boolean {
+    return this.#isDirect;
+  }
+
+  /** Drops a file that nobody holds. */
+  async forget(name: string): Promise<void> {
+    const entry = this.#entries.get(name);
+    if (entry === undefined || entry.leases > 0 || !entry.isComplete) return;
+    this.#forget(name, entry);
+    await removeFiles(this.#disk, [entry.path]);
+  }
+
+  async #hold(key: string, held: Entry, signal: AbortSignal | undefined): Promise<CacheLease> {
     this.#entries.delete(key);
-    this.#entries.set(key, entry);
-    const held = entry;
+    this.#entries.set(key, held);
     held.leases++;
     let isReleased = false;
     const release = (): void => {
@@ -161,7 +207,7 @@ export class LocalCache {
   }
 
   /** Makes room in the books at once; the evicted files go before the download begins. */
-  #admit(key: string, bytes: number): Entry {
+  #admit(key: string, bytes: number, fill: Fill, isDownload: boolean): Entry {
     this.#closed.signal.throwIfAborted();
     const evicted = this.#evict(this.#bytesMax - bytes);
     const path = join(this.#folder, String(this.#files++));
@@ -176,17 +222,18 @@ export class LocalCache {
     this.#bytes += bytes;
     this.#misses++;
     this.#entries.set(key, entry);
-    entry.ready = this.#fill(key, entry, evicted);
+    entry.ready = this.#fill(key, entry, evicted, fill, isDownload);
     // Every waiter may have left by the time it fails.
     entry.ready.catch(() => {});
     return entry;
   }
 
-  async #fill(key: string, entry: Entry, evicted: readonly string[]): Promise<void> {
+  async #fill(key: string, entry: Entry, evicted: readonly string[], fill: Fill, isDownload: boolean): Promise<void> {
     try {
       await removeFiles(this.#disk, evicted);
       const signal = AbortSignal.any([this.#closed.signal, entry.abort.signal]);
-      const bytes = await this.#downloads.run(() => this.#store.download(key, entry.path, signal), signal);
+      // What is made of parts bounds its own requests.
+      const bytes = await (isDownload ? this.#downloads.run(() => fill(entry.path, signal), signal) : fill(entry.path, signal));
       if (this.#entries.get(key) === entry) this.#bytes += bytes - entry.bytes;
       entry.bytes = bytes;
       entry.isComplete = true;

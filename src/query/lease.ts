@@ -6,7 +6,9 @@ import { constants, copyFile, link } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LakeError, Semaphore } from '../kernel/index.js';
 import type { ColdFile, TableSnapshot } from '../lake/index.js';
-import type { LocalCache } from '../objects/index.js';
+import type { ReadCount } from './cold/bucket-reads.js';
+import type { ColdReads } from './cold/cold-reads.js';
+import type { ColdNeed } from './cold/need.js';
 import type { PinnedPartition, PinnedTopic } from './pin.js';
 import { type ScanRange, touches } from './ranges.js';
 import type { TailChunk } from './tail.js';
@@ -29,12 +31,19 @@ export class Lease {
     this.#path = path;
   }
 
-  /** Errors: those of the store, `cold-unavailable` where a file of the table is gone. */
-  async addCold(cache: LocalCache, file: ColdFile, signal: AbortSignal): Promise<string> {
+  /** `null` where the file's row groups have no row for the need. Errors: those of `ColdReads.lease`, `cold-unavailable`. */
+  async addCold(
+    cold: ColdReads,
+    file: ColdFile,
+    need: ColdNeed,
+    count: ReadCount,
+    signal: AbortSignal,
+  ): Promise<{ readonly path: string; readonly bytes: number } | null> {
     return this.#turns.run(async () => {
-      const local = await cache.fetchToLocal(file.key, file.bytes, signal);
+      const local = await cold.lease(file, need, count, signal);
+      if (local === null) return null;
       try {
-        return await this.#place(local.path, 'c');
+        return { path: await this.#place(local.path, 'c'), bytes: local.bytes };
       } catch (error) {
         throw new LakeError('cold-unavailable', `the cold file ${file.key} cannot be leased: ${(error as Error).message}`, {
           hint: 'Ask again; if it stays, run thermocline doctor.',

@@ -11,11 +11,12 @@ import type { LogReader } from '../client/index.js';
 import type { BrokerState, TopicState } from '../control/index.js';
 import { errorFromPlain, LakeError, MiB } from '../kernel/index.js';
 import type { TableSnapshot } from '../lake/index.js';
-import type { LocalCache } from '../objects/index.js';
+import type { ColdReads } from './cold/cold-reads.js';
+import type { ColdNeed } from './cold/need.js';
 import type { EngineSession } from './engine.js';
 import type { AnswerColumn, ParsedStatement } from './engine-protocol.js';
 import { frontOf } from './front.js';
-import { Lease, selectChunks, selectCold } from './lease.js';
+import { type ColdSelection, Lease, selectChunks, selectCold } from './lease.js';
 import {
   type ControlPort,
   findTopic,
@@ -34,7 +35,7 @@ import { needsSnapshots, type QuerySummary, requireSystemTable, systemSetup } fr
 import type { Tables } from './tables.js';
 import { TailBudget, type TailCache, type TailLease, tailTooLarge } from './tail.js';
 import type { SnapshotToken } from './token.js';
-import { analysisTable, type LeasedFile, recordsView, topicView } from './views.js';
+import { analysisTable, type LeasedFile, recordsNeed, recordsView, topicNeed, topicView } from './views.js';
 
 /** A tail estimated below this is staged whole: one to two seconds of work the first time, then only what is new. */
 const exactTailBytes = 256 * MiB;
@@ -50,7 +51,7 @@ export interface RunPorts {
   readonly reader: LogReader;
   readonly tables: Tables;
   readonly tails: TailCache;
-  readonly cold: LocalCache;
+  readonly cold: ColdReads;
   readonly statements: StatementCache;
   readonly limits: ServiceLimits;
   readonly queries: () => readonly QuerySummary[];
@@ -62,7 +63,11 @@ export interface QueryStats {
   hot_bytes: number;
   cold_files: number;
   cold_rows: number;
+  /** Of what is within reach of the query: of cold files that are read in parts, the parts. */
   cold_bytes: number;
+  /** Fetched from the bucket for this query, and in how many requests. */
+  read_bytes: number;
+  requests: number;
   cache_hits: number;
   pruned_files: number;
   rows: number;
@@ -101,6 +106,8 @@ export class QueryRun {
     cold_files: 0,
     cold_rows: 0,
     cold_bytes: 0,
+    read_bytes: 0,
+    requests: 0,
     cache_hits: 0,
     pruned_files: 0,
     rows: 0,
@@ -343,37 +350,52 @@ export class QueryRun {
   /** Puts the files within reach of the engine; answers the SQL of the views over them. */
   async #leaseFiles(pinned: readonly PinnedTopic[], { scans, used, columns }: TailPlan): Promise<string[]> {
     const lease = new Lease(this.#session.lease, this.#session.leasePath);
-    const hitsBefore = this.#ports.cold.stats.hits;
+    const hitsBefore = this.#ports.cold.hits;
     const views: string[] = [];
     for (const topic of pinned) {
       const ranges = scans.get(topic.state.name) ?? [fullScan];
       const selected = selectCold(topic, ranges);
       this.stats.pruned_files += selected.prunedFiles;
-      this.stats.cold_files += selected.files.length;
-      this.stats.cold_rows += sum(selected.files.map(({ file }) => file.rows));
-      this.stats.cold_bytes += sum(selected.files.map(({ file }) => file.bytes));
       this.stats.boundary[topic.state.name] = Object.fromEntries(
         topic.partitions.map((partition) => [partition.partition, partition.boundary]),
       );
-      const cold = await Promise.all(
-        selected.files.map(async ({ file, bounds }): Promise<LeasedFile> => {
-          const path = await lease.addCold(this.#ports.cold, file, this.#signal);
-          return { path, partition: file.partition, ...(bounds === undefined ? {} : { bounds }) };
-        }),
-      );
       const usedColumns = used.get(topic.state.name);
+      const pinnedOnes = columnsOf(columns, topic);
+      const need: ColdNeed = this.#recordsRange === undefined ? topicNeed(ranges, pinnedOnes, usedColumns) : recordsNeed(ranges);
+      const cold = await this.#leaseCold(lease, selected, need);
       const source = {
         ...(usedColumns === undefined ? {} : { used: usedColumns }),
         name: topic.state.name,
-        columns: columnsOf(columns, topic),
+        columns: pinnedOnes,
         cold,
         tail: await this.#leaseChunks(lease, topic, ranges),
         isTyped: valueFormatOf(topic.state) === 'auto' || valueFormatOf(topic.state) === 'json',
       };
       views.push(this.#recordsRange === undefined ? topicView(source) : recordsView(source));
     }
-    this.stats.cache_hits += this.#ports.cold.stats.hits - hitsBefore;
+    this.stats.cache_hits += this.#ports.cold.hits - hitsBefore;
     return views;
+  }
+
+  async #leaseCold(lease: Lease, selected: ColdSelection, need: ColdNeed): Promise<LeasedFile[]> {
+    const { stats } = this;
+    const count = { requests: 0, bytes: 0 };
+    const files = await Promise.all(
+      selected.files.map(async ({ file, bounds }): Promise<readonly LeasedFile[]> => {
+        const leased = await lease.addCold(this.#ports.cold, file, need, count, this.#signal);
+        if (leased === null) {
+          stats.pruned_files++;
+          return [];
+        }
+        stats.cold_files++;
+        stats.cold_rows += file.rows;
+        stats.cold_bytes += leased.bytes;
+        return [{ path: leased.path, partition: file.partition, ...(bounds === undefined ? {} : { bounds }) }];
+      }),
+    );
+    stats.read_bytes += count.bytes;
+    stats.requests += count.requests;
+    return files.flat();
   }
 
   async #leaseChunks(lease: Lease, topic: PinnedTopic, ranges: readonly ScanRange[]): Promise<LeasedFile[]> {

@@ -8,6 +8,7 @@ import type { LogReader } from '../client/index.js';
 import { type Clock, isLakeError, LakeError, type Random, Semaphore, toLakeError } from '../kernel/index.js';
 import { LocalCache, type ObjectStore } from '../objects/index.js';
 import type { Logger } from '../telemetry/index.js';
+import { ColdReads } from './cold/cold-reads.js';
 import { EnginePool, type EngineSession } from './engine.js';
 import type { AnswerColumn } from './engine-protocol.js';
 import type { ControlPort } from './pin.js';
@@ -50,6 +51,8 @@ export interface QueryServiceOptions {
   readonly limits: ServiceLimits;
   /** Chunks of the tail whose raw file is smaller are never given typed columns of their own; default 1 MiB. */
   readonly tailEncodeBytesMin?: number;
+  /** Cold files up to this are fetched whole; default 1 MiB. */
+  readonly coldWholeBytesMax?: number;
 }
 
 export interface QueryAnswer {
@@ -115,6 +118,7 @@ export class QueryService {
   readonly #pool: EnginePool;
   readonly #tails: TailCache;
   readonly #cold: LocalCache;
+  readonly #coldReads: ColdReads;
   readonly #tables: Tables;
   readonly #tokens: Tokens;
   readonly #statements = new StatementCache();
@@ -135,6 +139,7 @@ export class QueryService {
     this.#pool = pool;
     this.#tails = tails;
     this.#cold = cold;
+    this.#coldReads = new ColdReads(cold, options.store, options.coldWholeBytesMax);
     this.#tables = new Tables(
       options.store,
       { clock: options.clock, random: options.random },
@@ -340,7 +345,7 @@ export class QueryService {
       limits,
       tables: this.#tables,
       tails: this.#tails,
-      cold: this.#cold,
+      cold: this.#coldReads,
       statements: this.#statements,
       queries: () => this.list(),
       nowMs: () => Math.round(clock.monotonicMs()),

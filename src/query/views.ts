@@ -22,7 +22,9 @@ import {
   untypedSelect,
 } from '../columns/index.js';
 import type { Offset, PartitionId } from '../kernel/index.js';
+import type { ColdNeed } from './cold/need.js';
 import type { PinnedColumns } from './pin.js';
+import type { ScanRange } from './ranges.js';
 
 /** A file of a lease, and which of its offsets count where not all do. */
 export interface LeasedFile {
@@ -107,6 +109,26 @@ export function topicView(source: ViewSource): string {
     ...viewBase.map((name) => (base.includes(name) ? name : `NULL::${baseType(name)} AS ${name}`)),
   ];
   return `CREATE VIEW main.${quoteName(source.name)} AS SELECT ${items.join(', ')} FROM (${branches.join(' UNION ALL ')})`;
+}
+
+/** What the view of a topic reads of a cold file. */
+export function topicNeed(ranges: readonly ScanRange[], columns: PinnedColumns, used: ReadonlySet<string> | undefined): ColdNeed {
+  const typed = new Map(columns.table.map((column) => [pairKey(column), column.fieldId]));
+  const isUsed = (name: string): boolean => used === undefined || used.has(name);
+  const pairs = presented(columns)
+    .filter((column) => isUsed(column.name))
+    .flatMap((column) => column.kinds.map((kind): ColumnPair => ({ name: column.fieldName, kind })));
+  const ids = [...baseIds(viewBase.filter(isUsed)), ...pairs.flatMap((pair) => typed.get(pairKey(pair)) ?? [])];
+  return { ranges, columns: new Set(ids) };
+}
+
+/** What the view of the records route reads of one. */
+export function recordsNeed(ranges: readonly ScanRange[]): ColdNeed {
+  return { ranges, columns: new Set(baseIds([...viewBase, ...hiddenBase])) };
+}
+
+function baseIds(names: readonly BaseName[]): number[] {
+  return baseColumns.filter((column) => names.some((name) => name === column.name)).map((column) => column.fieldId);
 }
 
 /** The view of the records route: no typed columns, the exact timestamp. */

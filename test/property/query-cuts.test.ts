@@ -1,6 +1,8 @@
 // For any cut between hot and cold, every query equals the same query over everything hot; and pruned equals unpruned.
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/kernel/index.js';
+import { MemoryStore } from '../../src/objects/index.js';
 import { inlineColumnWorkers } from '../support/column-workers.js';
 import { QueryWorld, type TestRecord } from '../support/query-world.js';
 
@@ -106,7 +108,9 @@ describe('a query over hot and cold', () => {
   beforeAll(async () => {
     const options = { workers: inlineColumnWorkers, limits: { concurrency: 1 } };
     raw = await QueryWorld.open({ ...options, tailEncodeBytesMin: Number.POSITIVE_INFINITY });
-    world = await QueryWorld.open({ ...options, tailEncodeBytesMin: 1 });
+    // And of cold files only parts are read.
+    const store = new MemoryStore({ clock: systemClock });
+    world = await QueryWorld.open({ ...options, store, tailEncodeBytesMin: 1, coldWholeBytesMax: 0 });
   });
   afterAll(async () => {
     await raw[Symbol.asyncDispose]();

@@ -83,6 +83,9 @@ export interface WorldOptions {
   readonly limits?: Partial<ServiceLimits>;
   readonly workers: (directory: string) => Promise<ColumnWorkers> | ColumnWorkers;
   readonly tailEncodeBytesMin?: number;
+  readonly coldWholeBytesMax?: number;
+  /** Default: a directory beside the caches. */
+  readonly store?: ObjectStore;
 }
 
 export class QueryWorld implements AsyncDisposable {
@@ -115,7 +118,7 @@ export class QueryWorld implements AsyncDisposable {
 
   static async open(options: WorldOptions): Promise<QueryWorld> {
     const directory = await mkdtemp(join(tmpdir(), 'thermocline-query-'));
-    const store = await openObjectStore(`file://${join(directory, 'bucket')}`);
+    const store = options.store ?? (await openObjectStore(`file://${join(directory, 'bucket')}`));
     const workers = await options.workers(join(directory, 'columns'));
     const topics = new Map<string, Topic>();
     const fetches: { partition: number; offset: number }[] = [];
@@ -138,6 +141,7 @@ export class QueryWorld implements AsyncDisposable {
         snapshotUsableMs: 1_800_000,
         ...options.limits,
       },
+      ...(options.coldWholeBytesMax === undefined ? {} : { coldWholeBytesMax: options.coldWholeBytesMax }),
       ...(options.tailEncodeBytesMin === undefined ? {} : { tailEncodeBytesMin: options.tailEncodeBytesMin }),
     });
     return new QueryWorld({ directory, store, workers, service, topics, fetches, control });

@@ -1,0 +1,32 @@
+/** What a query needs of a cold file, as far as its plan says. */
+import { baseColumns, type GroupLayout, type PartLayout } from '../../columns/index.js';
+import type { ColdFile } from '../../lake/index.js';
+import { type ScanRange, touches } from '../ranges.js';
+
+export interface ColdNeed {
+  readonly ranges: readonly ScanRange[];
+  /** Field ids of the columns, those of lists at the top; all where it is not known. */
+  readonly columns?: ReadonlySet<number>;
+}
+
+/** Partition and offset take a few kilobytes a file, and by them rows are told apart and counted. */
+export const alwaysRead: readonly number[] = baseColumns
+  .filter(({ name }) => name === '_partition_id' || name === '_offset')
+  .map(({ fieldId }) => fieldId);
+
+/** Row groups that a scan can find a row in, by their places. */
+export function groupsNeeded(file: ColdFile, layout: PartLayout, need: ColdNeed): number[] {
+  return layout.groups.flatMap((group, at) => (group.rows > 0 && touches(need.ranges, extentOf(file, group)) ? [at] : []));
+}
+
+function extentOf({ partition }: ColdFile, group: GroupLayout) {
+  const { baseOffset, lastOffset, minTimestampMs, maxTimestampMs } = group;
+  return { partition, baseOffset, lastOffset, minTimestampMs, maxTimestampMs };
+}
+
+/** Columns to read of those the file has. */
+export function columnsNeeded(layout: PartLayout, need: ColdNeed): ReadonlySet<number> {
+  const has = new Set(layout.columnOfLeaf);
+  if (need.columns === undefined) return has;
+  return new Set([...alwaysRead, ...need.columns].filter((column) => has.has(column)));
+}

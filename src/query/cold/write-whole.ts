@@ -1,0 +1,29 @@
+/** Files of the cache: mode 0444 from the start, removed where they do not come about whole. */
+import { type FileHandle, open, unlink } from 'node:fs/promises';
+
+/** Resolves to the file's length. */
+export async function writeNew(path: string, write: (file: FileHandle) => Promise<number>): Promise<number> {
+  const file = await open(path, 'wx', 0o444);
+  try {
+    return await write(file);
+  } catch (error) {
+    await unlink(path).catch(() => undefined);
+    throw error;
+  } finally {
+    await file.close();
+  }
+}
+
+export function writeWhole(path: string, bytes: Uint8Array): Promise<number> {
+  return writeNew(path, async (file) => {
+    await writeAt(file, bytes, 0);
+    return bytes.length;
+  });
+}
+
+export async function writeAt(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done);
+    done += bytesWritten;
+  }
+}

@@ -1,11 +1,6 @@
 /** DuckDB's errors as ours. Engines run with `errors_as_json`, so kind and position need not be cut out of prose. */
 import { type ErrorCode, LakeError } from '../kernel/index.js';
-
-interface DuckDBError {
-  readonly exception_type?: string;
-  readonly exception_message?: string;
-  readonly position?: string;
-}
+import { adviceFor, type DuckDBError, missingColumnOf } from './error-advice.js';
 
 interface Meaning {
   readonly code: ErrorCode;
@@ -31,12 +26,15 @@ export function queryError(text: string, cause?: unknown): LakeError {
   const error = parsed(text);
   const kind = (error.exception_type ?? '').toLowerCase();
   const { code, hint } = meanings[kind] ?? invalid;
-  const [message = '', ...rest] = (error.exception_message ?? text).split('\n').filter((line) => line.trim() !== '');
-  const suggestion = rest.find((line) => line.startsWith('Did you mean') || line.startsWith('Candidate bindings'));
+  const [message = ''] = (error.exception_message ?? text).split('\n').filter((line) => line.trim() !== '');
+  const advice = hint ?? adviceFor(error, message);
   const position = Number(error.position);
+  const isLocated = error.position !== undefined && Number.isFinite(position);
+  const missingColumn = missingColumnOf(error, message);
+  const facts = { ...(isLocated ? { position } : {}), ...(missingColumn === undefined ? {} : { missingColumn }) };
   return new LakeError(code, message, {
-    ...(hint === undefined && suggestion === undefined ? {} : { hint: hint ?? suggestion ?? '' }),
-    ...(error.position !== undefined && Number.isFinite(position) ? { facts: { position } } : {}),
+    ...(advice === undefined ? {} : { hint: advice }),
+    ...(Object.keys(facts).length === 0 ? {} : { facts }),
     ...(cause === undefined ? {} : { cause }),
   });
 }

@@ -7,7 +7,7 @@ import { LakeError } from '../kernel/index.js';
 import { queryError } from './engine-errors.js';
 import type { AnalyzeQuery, OpenInstance, RunQuery } from './engine-protocol.js';
 import { isJsonObject, type JsonObject, type JsonValue, scansOf, type TableScans } from './scan-plan.js';
-import { checkStatement, type ParameterValue, type Statement, withParameters } from './statement.js';
+import { checkStatement, type ParameterValue, placeOf, type Statement, withParameters } from './statement.js';
 
 /** Optimizer rules that look at the (empty) tables' contents while the query is analyzed. */
 const emptinessOptimizers = 'statistics_propagation,empty_result_pullup,late_materialization';
@@ -66,8 +66,18 @@ export class EngineInstance {
     const sql = values.size === 0 ? message.sql : await this.#withParameters(message.sql, values);
     this.#due.push(`SET disabled_optimizers = '${emptinessOptimizers}'`);
     const plan = await this.#json(`SELECT json_serialize_plan(${sqlText(sql)}, optimize := true)`);
+    const isError = plan['error'] === true;
+    const located = isError && values.size > 0 ? await this.#asWritten(message.sql, plan) : plan;
     this.#due.push('RESET disabled_optimizers', ...message.tables.map((table) => table.drop));
-    return plan['error'] === true ? planError(plan) : { scans: scansOf(plan) };
+    return isError ? planError(located) : { scans: scansOf(plan) };
+  }
+
+  /** An error of the text that holds the parameters' values: what it names is looked for in the text as given. */
+  async #asWritten(sql: string, plan: JsonObject): Promise<JsonObject> {
+    const { name } = plan;
+    const tree = typeof name === 'string' ? await this.#json(`SELECT json_serialize_sql(${sqlText(sql)})`) : {};
+    const position = typeof name === 'string' ? placeOf(tree, name) : undefined;
+    return { ...plan, position: position === undefined ? undefined : String(position) };
   }
 
   /** The text with its parameters' values, so that they prune as constants do. */

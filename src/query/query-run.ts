@@ -15,6 +15,7 @@ import type { ColdReads } from './cold/cold-reads.js';
 import type { ColdNeed } from './cold/need.js';
 import type { EngineSession } from './engine.js';
 import type { AnswerColumn, ParsedStatement } from './engine-protocol.js';
+import { type ColumnKnowledge, withColumnAdvice } from './error-advice.js';
 import { frontOf } from './front.js';
 import { type ColdSelection, Lease, selectChunks, selectCold } from './lease.js';
 import {
@@ -234,7 +235,7 @@ export class QueryRun {
       await this.#leaseTails(pinned, undefined, budget);
       const columns = this.#columns(pinned, () => []);
       const { scans, used, error } = await this.#analyze(pinned, columns, question);
-      if (error !== undefined) throw error;
+      if (error !== undefined) throw withColumnAdvice(error, this.#columnKnowledge(pinned, false));
       return { scans, used, columns };
     }
     const known = (topic: PinnedTopic): readonly ColumnPair[] => this.#ports.tails.knownPairs(topic.state.id);
@@ -247,7 +248,7 @@ export class QueryRun {
     const columns = this.#columns(pinned, known);
     if (analysis.error === undefined && sameColumns(first, columns)) return { scans: analysis.scans, used: analysis.used, columns };
     const second = await this.#analyze(pinned, columns, question);
-    if (second.error !== undefined) throw second.error;
+    if (second.error !== undefined) throw withColumnAdvice(second.error, this.#columnKnowledge(pinned, true));
     // What was staged for the first plan must be enough for the second: where they differ, the first one's ranges hold.
     return { scans: scans ?? second.scans, used: second.used, columns };
   }
@@ -291,6 +292,16 @@ export class QueryRun {
         return [topic.state.name, pinnedColumns(topic, [...tail, ...known(topic)])];
       }),
     );
+  }
+
+  #columnKnowledge(pinned: readonly PinnedTopic[], isPartial: boolean): ColumnKnowledge[] {
+    return pinned.map((topic) => {
+      const { asOf: _, ...now } = topic;
+      const later = topic.asOf === undefined ? [] : this.#ports.tails.knownPairs(topic.state.id);
+      const { table, extra } = pinnedColumns(now, later);
+      const laterNames = topic.asOf === undefined ? [] : [...table, ...extra].map((column) => column.name);
+      return { topic: topic.state.name, laterNames, isPartial };
+    });
   }
 
   /** By estimate, and only where it is far above; a near miss is found while fetching. */

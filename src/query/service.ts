@@ -11,6 +11,7 @@ import type { Logger } from '../telemetry/index.js';
 import { ColdReads } from './cold/cold-reads.js';
 import { EnginePool, type EngineSession } from './engine.js';
 import type { AnswerColumn } from './engine-protocol.js';
+import { locatedIn } from './error-advice.js';
 import type { ControlPort } from './pin.js';
 import {
   checkedLimits,
@@ -236,7 +237,7 @@ export class QueryService {
     const asLakeError = (error: unknown): LakeError =>
       combined.aborted && !isLakeError(combined.reason)
         ? new LakeError('cancelled', 'the query was cancelled')
-        : toLakeError(combined.aborted ? combined.reason : error);
+        : locatedIn(request.sql, toLakeError(combined.aborted ? combined.reason : error));
 
     let freeTurn: (() => void) | undefined;
     let session: EngineSession | undefined;

@@ -3,6 +3,7 @@
  * through one SELECT that reads topics. It also names the tables, so that only their files are put within reach.
  */
 import { LakeError } from '../kernel/index.js';
+import { adviceFor } from './error-advice.js';
 import { isFunctionAllowed, isFunctionRepeatable, isTableFunctionAllowed } from './functions.js';
 import { isJsonObject, type JsonObject, type JsonValue } from './scan-plan.js';
 
@@ -83,7 +84,11 @@ function syntaxError(serialized: JsonObject): LakeError {
     return new LakeError('query-invalid', text);
   }
   const position = Number(serialized['position']);
-  return new LakeError('query-invalid', text, Number.isFinite(position) ? { facts: { position } } : {});
+  const advice = adviceFor({}, text);
+  return new LakeError('query-invalid', text, {
+    ...(Number.isFinite(position) ? { facts: { position } } : {}),
+    ...(advice === undefined ? {} : { hint: advice }),
+  });
 }
 
 class Walk {
@@ -202,6 +207,25 @@ class Walk {
     }
     return bytes.toString();
   }
+}
+
+/** Where a column or function of that name is written first: byte in the text that the tree is of. */
+export function placeOf(tree: JsonValue | undefined, name: string): number | undefined {
+  if (Array.isArray(tree)) return firstOf(tree as readonly JsonValue[], name);
+  if (!isJsonObject(tree)) return undefined;
+  const names = tree['column_names'];
+  const last = Array.isArray(names) ? (names as readonly JsonValue[]).at(-1) : tree['function_name'];
+  const isNamed = typeof last === 'string' && last.toLowerCase() === name.toLowerCase();
+  if (isNamed && typeof tree['query_location'] === 'number') return tree['query_location'];
+  return firstOf(Object.values(tree), name);
+}
+
+function firstOf(values: readonly (JsonValue | undefined)[], name: string): number | undefined {
+  for (const value of values) {
+    const place = placeOf(value, name);
+    if (place !== undefined) return place;
+  }
+  return undefined;
 }
 
 /** The tree with each parameter replaced by its value, so that bounds given as parameters prune as constants do. */

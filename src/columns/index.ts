@@ -39,7 +39,6 @@ export { footerLength } from './parquet-footer.js';
 export {
   type ChunkPlace,
   type GroupLayout,
-  type KeyBounds,
   type PartLayout,
   type PartPlan,
   beginsWithPage,

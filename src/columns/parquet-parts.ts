@@ -52,8 +52,9 @@ export interface ChunkPlace {
 }
 
 export interface KeyBounds {
-  readonly min: Buffer;
-  readonly max: Buffer;
+  /** In hexadecimal digits. */
+  readonly min: string;
+  readonly max: string;
 }
 
 export interface GroupLayout {
@@ -187,7 +188,9 @@ function keyBounds(columnMeta: ThriftFields | null | undefined): KeyBounds | nul
   if (columnMeta === null || columnMeta === undefined || isNull(columnMeta)) return null;
   const stats = fieldsOf(columnMeta, meta.statistics);
   const [min, max] = [bytesOf(stats, statistics.min), bytesOf(stats, statistics.max)];
-  return min === undefined || max === undefined ? undefined : { min: Buffer.from(min), max: Buffer.from(max) };
+  return min === undefined || max === undefined
+    ? undefined
+    : { min: Buffer.from(min).toString('hex'), max: Buffer.from(max).toString('hex') };
 }
 
 /**

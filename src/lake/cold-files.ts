@@ -7,7 +7,7 @@ import { LakeError, type TimestampMs } from '../kernel/index.js';
 import { parseDataFilePath } from './bucket-layout.js';
 import { byPartitionAndOffset } from './plan-files.js';
 import type { ColdFile, NewColdFile, PartitionCold } from './table-snapshot.js';
-import { timestampFieldId, timestampRawFieldId } from './table-schema.js';
+import { keyFieldId, timestampFieldId, timestampRawFieldId } from './table-schema.js';
 
 export function dataFileOf(file: NewColdFile): NewDataFile {
   const bounds = (which: 'lower' | 'upper'): ReadonlyMap<number, Buffer> =>
@@ -41,6 +41,7 @@ export function coldFileOf(entry: Pick<DataFileEntry, 'key' | 'file'>): ColdFile
   }
   const { file } = entry;
   const times = timestampBounds(file.lowerBounds, file.upperBounds);
+  const keys = keyBounds(file);
   return {
     key: entry.key,
     partition: name.partition,
@@ -50,6 +51,7 @@ export function coldFileOf(entry: Pick<DataFileEntry, 'key' | 'file'>): ColdFile
     bytes: file.fileSizeBytes,
     minTimestampMs: times.min,
     maxTimestampMs: times.max,
+    ...(keys === undefined ? {} : { keys }),
     fieldIds: [...(file.valueCounts ?? [])]
       .filter(([fieldId, values]) => (file.nullValueCounts?.get(fieldId) ?? 0) < values)
       .map(([fieldId]) => fieldId),
@@ -71,6 +73,15 @@ function timestampBounds(lower: Bounds, upper: Bounds): { readonly min: Timestam
     min: Math.min(Math.floor(min), read(lower, timestampRawFieldId, 1) ?? Number.POSITIVE_INFINITY),
     max: Math.max(Math.ceil(max), read(upper, timestampRawFieldId, 1) ?? Number.NEGATIVE_INFINITY),
   };
+}
+
+function keyBounds({ valueCounts, nullValueCounts, lowerBounds, upperBounds }: DataFileEntry['file']): ColdFile['keys'] {
+  if (valueCounts === null || valueCounts.size === 0) return undefined;
+  // A column of nulls only is not in a file.
+  const values = valueCounts.get(keyFieldId) ?? 0;
+  if (values === 0 || values === nullValueCounts?.get(keyFieldId)) return null;
+  const [min, max] = [lowerBounds?.get(keyFieldId), upperBounds?.get(keyFieldId)];
+  return min === undefined || max === undefined ? undefined : { min: min.toString('hex'), max: max.toString('hex') };
 }
 
 /**

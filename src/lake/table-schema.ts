@@ -34,6 +34,7 @@ function baseFieldId(name: (typeof baseColumns)[number]['name']): number {
 }
 
 export const timestampFieldId: number = baseFieldId('_timestamp');
+export const keyFieldId: number = baseFieldId('_key');
 export const timestampRawFieldId: number = baseFieldId('_timestamp_raw');
 
 export function fieldOf(column: TypedColumn): IcebergField {

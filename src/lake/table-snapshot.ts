@@ -17,6 +17,8 @@ export interface ColdFile {
   readonly bytes: number;
   readonly minTimestampMs: TimestampMs;
   readonly maxTimestampMs: TimestampMs;
+  /** Bytes that no key is below or above, in hexadecimal digits; `null` where every key is null; left out where nothing is known. */
+  readonly keys?: { readonly min: string; readonly max: string } | null;
   /** Field ids that the file has at least one non-null value for; others are null throughout. */
   readonly fieldIds: readonly number[];
 }

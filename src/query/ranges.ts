@@ -1,5 +1,5 @@
 /**
- * What a scan can need of a topic, as bounds on partition, offset and timestamp. Pruning is sound in one direction only:
+ * What a scan can need of a topic, as bounds on partition, offset, timestamp and key. Pruning is sound in one direction only:
  * a range may be wider than the question, never narrower.
  */
 import type { Offset, PartitionId, TimestampMs } from '../kernel/index.js';
@@ -18,6 +18,16 @@ export interface ScanRange {
   readonly partitionList?: readonly PartitionId[];
   readonly offsets: Interval;
   readonly timestampsMs: Interval;
+  /** Only rows with a key can match, and of those only these. */
+  readonly keys?: KeyBounds;
+}
+
+/** Bytes as hexadecimal digits, which sort alike; both ends belong to it, `null` where it is open. */
+export interface KeyBounds {
+  readonly min: string | null;
+  readonly max: string | null;
+  /** The only keys, where the question lists them. */
+  readonly list?: readonly string[];
 }
 
 /** A scan that nothing is known of. */
@@ -31,6 +41,8 @@ export interface Extent {
   readonly lastOffset: Offset;
   readonly minTimestampMs: TimestampMs;
   readonly maxTimestampMs: TimestampMs;
+  /** As far as known; `null` where every key is null. May be wider than the keys are. */
+  readonly keys?: { readonly min: string; readonly max: string } | null;
 }
 
 export function intersect(a: Interval, b: Interval): Interval {
@@ -58,8 +70,15 @@ export function touches(ranges: readonly ScanRange[], extent: Extent): boolean {
       extent.lastOffset >= range.offsets.min &&
       extent.baseOffset <= range.offsets.max &&
       extent.maxTimestampMs >= range.timestampsMs.min &&
-      extent.minTimestampMs <= range.timestampsMs.max,
+      extent.minTimestampMs <= range.timestampsMs.max &&
+      (range.keys === undefined || extent.keys === undefined || touchesKeys(range.keys, extent.keys)),
   );
+}
+
+function touchesKeys(wanted: KeyBounds, keys: Extent['keys'] | null): boolean {
+  if (keys === null || keys === undefined) return false;
+  if (wanted.list !== undefined) return wanted.list.some((key) => key >= keys.min && key <= keys.max);
+  return (wanted.min === null || keys.max >= wanted.min) && (wanted.max === null || keys.min <= wanted.max);
 }
 
 /** The scans that look into a partition, as one range; `undefined` where none does. */

@@ -1,7 +1,8 @@
 /**
  * Reads the bounds of each scan out of DuckDB's own optimized plan (`json_serialize_plan`). Only constants compared with
- * `_partition_id`, `_offset` and `_timestamp` are understood; whatever else is met widens the range and never narrows it.
+ * `_partition_id`, `_offset`, `_timestamp` and `_key` are understood; whatever else is met widens the range and never narrows it.
  */
+import { keyBoundsOf } from './key-filters.js';
 import { everything, fullScan, hull, type Interval, intersect, type ScanRange } from './ranges.js';
 
 /** Any JSON value, as a plan or a syntax tree is made of. */
@@ -85,6 +86,9 @@ function rangeOf(scan: JsonObject): ScanRange {
       range = { ...range, offsets: boundsOf(entry['value'], 'BIGINT').interval };
     } else if (column === '_timestamp') {
       range = { ...range, timestampsMs: toMs(boundsOf(entry['value'], 'TIMESTAMP WITH TIME ZONE').interval) };
+    } else if (column === '_key') {
+      const keys = keyBoundsOf(entry['value']);
+      if (keys !== undefined) range = { ...range, keys };
     }
   }
   return range;
@@ -112,9 +116,27 @@ function boundsOf(filter: JsonObject, typeId: string): ColumnBounds {
       const parts = children(filter, typeId);
       return parts.length === 0 ? unbounded : { interval: parts.map((part) => part.interval).reduce(hull) };
     }
+    case 'EXPRESSION_FILTER':
+      return typeId === 'TIMESTAMP WITH TIME ZONE' && isJsonObject(filter['expr']) ? { interval: daysOf(filter['expr']) } : unbounded;
     default:
       return unbounded;
   }
+}
+
+const dayMicros = 86_400_000_000;
+/** Days from 1970 within which microseconds are exact; in 2243. */
+const exactDaysMax = 100_000;
+
+/** `_timestamp::DATE` compared with a date: engines run in UTC. */
+function daysOf(comparisonNode: JsonObject): Interval {
+  const { left, right } = comparisonNode as { left?: JsonValue; right?: JsonValue };
+  if (!isJsonObject(left) || !isJsonObject(right) || left['type'] !== 'OPERATOR_CAST' || left['try_cast'] !== false) return everything;
+  const { child, return_type: castTo } = left;
+  const isTimestamp = isJsonObject(child) && child['type'] === 'BOUND_REF' && isJsonObject(castTo) && castTo['id'] === 'DATE';
+  const day = constantOf(right['value'], 'DATE');
+  if (!isTimestamp || day === undefined || Math.abs(day) > exactDaysMax) return everything;
+  const days = comparison(comparisonNode['type'], day);
+  return { min: days.min * dayMicros, max: (days.max + 1) * dayMicros - 1 };
 }
 
 function children(filter: JsonObject, typeId: string): ColumnBounds[] {

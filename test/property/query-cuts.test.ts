@@ -67,6 +67,23 @@ const record: fc.Arbitrary<TestRecord> = fc.record({
   ),
 });
 
+/** Sorted; also longer than a bound in the table may be, which is then rounded up. */
+const keys: readonly (Buffer | null)[] = [
+  Buffer.alloc(0),
+  Buffer.from([0]),
+  Buffer.from('a\'\\"b'),
+  Buffer.from('a'),
+  Buffer.from('aaaaaaaaaaaaaaaaaaaaaaaaaaaa1'),
+  Buffer.from('aaaaaaaaaaaaaaaaaaaaaaaaaaaa2'),
+  Buffer.from([0xc3, 0x28]),
+  Buffer.alloc(20, 0xff),
+  null,
+];
+
+function blobLiteral(bytes: Buffer): string {
+  return `'${[...bytes].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}'::BLOB`;
+}
+
 interface Log {
   readonly batches: readonly (readonly TestRecord[])[];
   /** In hundredths of the log's length. */
@@ -158,8 +175,8 @@ describe('a query over hot and cold', () => {
 
   it('equals itself without pruning', async () => {
     const bound = fc.record({
-      column: fc.constantFrom('_offset', '_timestamp', '_partition_id'),
-      operator: fc.constantFrom('<', '<=', '=', '>=', '>', '<>'),
+      column: fc.constantFrom('_offset', '_timestamp', '_partition_id', '_key', '_key', '_timestamp::DATE'),
+      operator: fc.constantFrom('<', '<=', '=', '>=', '>', '<>', 'IS DISTINCT FROM', 'IN', 'IS NULL OR'),
       at: fc.integer({ min: -1, max: 13 }),
     });
     const name = `pruned${serial++}`;
@@ -169,16 +186,29 @@ describe('a query over hot and cold', () => {
         world.append(
           name,
           partition,
-          Array.from({ length: 3 }, (_, at) => ({ timestampMs: t0 + ((batch * 7 + at * 5 + partition) % 12) * 3_600_000, value: '{}' })),
+          Array.from({ length: 3 }, (_, at) => ({
+            timestampMs: t0 + ((batch * 7 + at * 5 + partition) % 12) * 7_200_000,
+            key: keys[(batch * 2 + at + partition) % 9] as Buffer | null,
+            value: '{}',
+          })),
         );
       }
       await world.makeCold(name, partition, 6 + partition, 2);
     }
     const term = ({ column, operator, at }: { column: string; operator: string; at: number }, isPlain: boolean): string => {
-      const value = column === '_timestamp' ? `TIMESTAMPTZ '${new Date(t0 + at * 3_600_000).toISOString()}'` : String(at);
+      const value =
+        column === '_timestamp'
+          ? `TIMESTAMPTZ '${new Date(t0 + at * 7_200_000).toISOString()}'`
+          : column === '_timestamp::DATE'
+            ? `DATE '2001-01-0${1 + (Math.max(at, 0) % 3)}'`
+            : column === '_key'
+              ? blobLiteral(keys[Math.max(at, 0) % keys.length] ?? Buffer.from('a'))
+              : String(at);
+      const literal = operator === 'IN' ? `(${value}, ${column === '_key' ? "'b'::BLOB" : value})` : value;
+      const cast = column === '_timestamp::DATE' ? '::DATE' : '';
       // A scalar subquery over a volatile value is nothing a plan can prune by.
-      const left = isPlain ? column : `CASE WHEN random() >= 0 THEN ${column} END`;
-      return `${left} ${operator} ${value}`;
+      const left = isPlain ? column : `CASE WHEN random() >= 0 THEN ${column.replace('::DATE', '')} END${cast}`;
+      return operator === 'IS NULL OR' ? `(${left} IS NULL OR ${left} = ${value})` : `${left} ${operator} ${literal}`;
     };
     await fc.assert(
       fc.asyncProperty(fc.array(bound, { minLength: 1, maxLength: 3 }), fc.constantFrom(' AND ', ' OR '), async (bounds, joined) => {
@@ -188,7 +218,7 @@ describe('a query over hot and cold', () => {
         expect(whole.stats.pruned_files).toBe(0);
         expect(pruned.rows).toEqual(whole.rows);
       }),
-      { numRuns: 25 },
+      { numRuns: 60 },
     );
   }, 120_000);
 });

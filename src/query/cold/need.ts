@@ -20,8 +20,8 @@ export function groupsNeeded(file: ColdFile, layout: PartLayout, need: ColdNeed)
 }
 
 function extentOf({ partition }: ColdFile, group: GroupLayout) {
-  const { baseOffset, lastOffset, minTimestampMs, maxTimestampMs } = group;
-  return { partition, baseOffset, lastOffset, minTimestampMs, maxTimestampMs };
+  const { baseOffset, lastOffset, minTimestampMs, maxTimestampMs, keys } = group;
+  return { partition, baseOffset, lastOffset, minTimestampMs, maxTimestampMs, ...(keys === undefined ? {} : { keys }) };
 }
 
 /** Columns to read of those the file has. */

@@ -8,6 +8,7 @@
  * log start; a prefix belongs to one cluster.
  * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/lake test/property/lake`.
  */
+export { type BucketTopic, bucketTopics, clusterOfTable } from './bucket-topics.js';
 export { clusterStateKey, dataFileKey, identityKey, parseDataFilePath, parseTopicKey, tablePrefix, topicsPrefix } from './bucket-layout.js';
 export { type ClusterState, encodeClusterState, parseClusterState } from './cluster-state.js';
 export { findClusterState, type FoundState, writeClusterState } from './cluster-states.js';

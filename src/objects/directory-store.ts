@@ -44,9 +44,21 @@ export class DirectoryStore implements ObjectStore {
     this.url = pathToFileURL(root).href;
   }
 
-  /** Opens the directory, and creates it if its parent is there. Errors: `store-refused`, `store-unavailable`, `disk-full`. */
-  static async open(path: string, ports: { readonly clock: Clock; readonly random: Random }): Promise<DirectoryStore> {
+  /**
+   * Opens the directory, and creates it if its parent is there; to be read only, it must be there and is left as it is. Errors:
+   * `store-refused`, `store-unavailable`, `disk-full`.
+   */
+  static async open(
+    path: string,
+    ports: { readonly clock: Clock; readonly random: Random },
+    isReadOnly: boolean = false,
+  ): Promise<DirectoryStore> {
     try {
+      if (isReadOnly) {
+        const root = await realpath(path);
+        await access(root, constants.R_OK | constants.X_OK);
+        return new DirectoryStore(root, ports);
+      }
       await mkdir(path).catch((error: unknown) => {
         if (!isErrno(error, 'EEXIST')) throw error;
       });

@@ -6,6 +6,7 @@ import { countingStore } from './counting-store.js';
 import { checkKey } from './keys.js';
 import { MemoryStore } from './memory-store.js';
 import type { ObjectStore } from './object-store.js';
+import { readOnlyStore } from './read-only-store.js';
 import type { RequestCounters } from './request-counters.js';
 
 export interface OpenStoreOptions {
@@ -14,6 +15,8 @@ export interface OpenStoreOptions {
   readonly region?: string | undefined;
   /** Bucket in the path, not in the host name; the default where an endpoint is given. */
   readonly forcePathStyle?: boolean | undefined;
+  /** Nothing is made or changed: whatever would write is refused, and read-only rights do. */
+  readonly isReadOnly?: boolean;
   /** Told of every request; on a directory and in memory of every call. */
   readonly counters?: RequestCounters;
   readonly clock?: Clock;
@@ -66,6 +69,10 @@ export function parseBucketUrl(url: string): BucketPlace {
  * `probeConditionalWrites`' job. Errors: `config-invalid-value`; for a directory `store-refused` and others.
  */
 export async function openObjectStore(url: string, options: OpenStoreOptions = {}): Promise<ObjectStore> {
+  return options.isReadOnly === true ? readOnlyStore(await openStore(url, options)) : openStore(url, options);
+}
+
+async function openStore(url: string, options: OpenStoreOptions): Promise<ObjectStore> {
   const ports = { clock: options.clock ?? systemClock, random: options.random ?? systemRandom };
   const counted = (store: ObjectStore): ObjectStore =>
     options.counters === undefined ? store : countingStore(store, options.counters, ports.clock);
@@ -74,7 +81,7 @@ export async function openObjectStore(url: string, options: OpenStoreOptions = {
     case 'memory':
       return counted(new MemoryStore(ports));
     case 'directory':
-      return counted(await DirectoryStore.open(place.path, ports));
+      return counted(await DirectoryStore.open(place.path, ports, options.isReadOnly));
     case 's3': {
       const { openS3Store } = await import('./s3-store.js');
       return openS3Store({ bucket: place.bucket, prefix: place.prefix, ...options, ...ports });

@@ -71,7 +71,7 @@ export async function pinTopic(
     ports.tables.snapshot(broker.clusterId, topic, signal),
     asOf === undefined ? stableEnds(ports.control, topic, signal) : new Map<PartitionId, End>(),
   ]);
-  const partitions = topic.partitions.map((state): PinnedPartition => {
+  const partitions = [...topic.partitions, ...onlyInTable(topic, snapshot)].map((state): PinnedPartition => {
     const boundary = boundaryOf(snapshot.partitions, state.partition);
     const end = ends.get(state.partition) ?? { offset: state.lastStableOffset, leaderEpoch: state.leaderEpoch };
     const endOffset = Math.max(end.offset, boundary);
@@ -86,6 +86,25 @@ export async function pinTopic(
   });
   if (asOf === undefined) return { state: topic, snapshot, partitions };
   return { state: topic, snapshot, partitions: narrowed(topic, partitions, asOf, snapshot.holes), asOf };
+}
+
+/** Partitions that only the table knows of: where no broker is asked but a bucket's notes, these may be the older ones. */
+function onlyInTable(topic: TopicState, snapshot: TableSnapshot): PartitionState[] {
+  return snapshot.partitions
+    .filter(({ partition }) => topic.partitions.every((state) => state.partition !== partition))
+    .map(({ partition, logStartOffset, boundary, leaderEpoch }) => ({
+      partition,
+      logStartOffset,
+      localStartOffset: boundary,
+      boundary,
+      flushedOffset: boundary,
+      highWatermark: boundary,
+      lastStableOffset: boundary,
+      leaderEpoch,
+      hotBytes: 0,
+      tailBytes: 0,
+      segments: 0,
+    }));
 }
 
 interface End {

@@ -54,6 +54,8 @@ export interface QueryServiceOptions {
   readonly tailEncodeBytesMin?: number;
   /** Cold files up to this are fetched whole; default 1 MiB. */
   readonly coldWholeBytesMax?: number;
+  /** False where no log is hot: then nothing is made ready for one. */
+  readonly hasTail?: boolean;
 }
 
 export interface QueryAnswer {
@@ -183,7 +185,7 @@ export class QueryService {
     try {
       await this.#options.clock.sleep(warmUpDelayMs, signal);
       this.#pool.start();
-      await this.#tails.warmUp(signal);
+      if (this.#options.hasTail !== false) await this.#tails.warmUp(signal);
     } catch (error) {
       if (!signal.aborted) this.#options.logger.warn('the first query will be slower', { error: (error as Error).message });
     }

@@ -5,6 +5,7 @@
  * dies is started again; a refusal at start ends the service with its reason; a clean stop takes at most ten seconds.
  * Test: `npx vitest run --config test/vitest.config.ts --project acceptance`.
  */
+export { type BucketQuery, openBucketQuery } from './bucket-query.js';
 export { emit, type LifecycleEvent, outliveReaders, stopDeadlineMs, stopSignal } from './lifecycle.js';
 export { recover, type RecoverProgress, type RecoverReport } from './recover.js';
 export { type RoleName, type RunningRole, storeOptions } from './role.js';

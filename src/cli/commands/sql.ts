@@ -2,16 +2,21 @@
 import { type Command, Option } from 'commander';
 import { addClientOptions, type ClientFlags } from '../client-options.js';
 import { exitCodes, usageError } from '../exit.js';
-import { repeated } from '../server-options.js';
+import { repeated, serverConfigOf } from '../server-options.js';
 import { Catalog } from '../sql/catalog.js';
 import { streamDestination } from '../sql/destination.js';
 import { reportFailure } from '../sql/failure.js';
 import { parametersOf } from '../sql/parameters.js';
 import { Script, ScriptEnded } from '../sql/script.js';
 import { type OutputMode, outputModes, SqlSession, terminalRows } from '../sql/session.js';
-import { serverSource, type SqlSource } from '../sql/source.js';
+import { bucketSource, coldOnly, serverSource, type SqlSource } from '../sql/source.js';
 
 interface SqlFlags extends ClientFlags {
+  readonly bucket?: string;
+  readonly endpoint?: string;
+  readonly region?: string;
+  readonly config?: string;
+  readonly set?: readonly string[];
   readonly format?: OutputMode;
   readonly asOf?: string;
   readonly output?: string;
@@ -37,10 +42,39 @@ async function runOne(session: SqlSession, sql: string, signal: AbortSignal): Pr
   }
 }
 
-async function runIn(session: SqlSession, source: SqlSource, sql: string | undefined, flags: SqlFlags): Promise<void> {
+interface Opened {
+  readonly source: SqlSource;
+  /** A second line for whoever begins to type. */
+  readonly remark?: () => Promise<string>;
+}
+
+/** The gateway of a running service, or a bucket that is read in this process. */
+async function openSource(flags: SqlFlags, isPrompt: boolean): Promise<Opened> {
+  if (flags.bucket === undefined) {
+    for (const name of ['endpoint', 'region', 'config', 'set'] as const)
+      if (flags[name] !== undefined) throw usageError(`--${name} is of use with --bucket only`, 'Name the bucket: sql --bucket URL.');
+    return { source: serverSource(flags.server) };
+  }
+  const [{ openBucketQuery }, { openLogger }] = await Promise.all([import('../../server/index.js'), import('../../telemetry/index.js')]);
+  const set = [
+    ...(flags.set ?? []),
+    ...(flags.endpoint === undefined ? [] : [`bucket.endpoint=${flags.endpoint}`]),
+    ...(flags.region === undefined ? [] : [`bucket.region=${flags.region}`]),
+  ];
+  const config = serverConfigOf({ bucket: flags.bucket, set, ...(flags.config === undefined ? {} : { config: flags.config }) });
+  const bucket = await openBucketQuery({ config, concurrency: isPrompt ? 2 : 1, logger: openLogger({ role: 'sql', level: 'error' }) });
+  return { source: bucketSource(bucket), remark: () => coldOnly(bucket) };
+}
+
+function isPromptDue(sql: string | undefined, flags: SqlFlags): boolean {
+  return sql === undefined && flags.file === undefined && process.stdin.isTTY && process.stdout.isTTY;
+}
+
+async function runIn(session: SqlSession, opened: Opened, sql: string | undefined, flags: SqlFlags): Promise<void> {
+  const { source, remark } = opened;
   const cancel = new AbortController();
   const catalog = new Catalog(source);
-  if (sql === undefined && flags.file === undefined && process.stdin.isTTY && process.stdout.isTTY) {
+  if (isPromptDue(sql, flags)) {
     const [{ runPrompt }, { historyPath }] = await Promise.all([import('../sql/prompt.js'), import('../sql/history.js')]);
     await runPrompt({
       session,
@@ -48,7 +82,10 @@ async function runIn(session: SqlSession, source: SqlSource, sql: string | undef
       input: process.stdin,
       output: process.stdout,
       historyPath: historyPath(process.env),
-      greeting: `${source.title}. Statements end with ;  .help lists the commands, Ctrl-D leaves.`,
+      greeting: [
+        `${source.title}${remark === undefined ? '' : `, ${await remark()}`}`,
+        'Statements end with ;  .help lists the commands, Ctrl-D leaves.',
+      ].join('\n'),
     });
     return;
   }
@@ -61,7 +98,8 @@ async function runIn(session: SqlSession, source: SqlSource, sql: string | undef
 
 async function run(sql: string | undefined, flags: SqlFlags): Promise<void> {
   if (sql !== undefined && flags.file !== undefined) throw usageError('both a query and -f are given', 'Give one of them.');
-  const source = serverSource(flags.server);
+  const opened = await openSource(flags, isPromptDue(sql, flags));
+  const { source } = opened;
   const session = new SqlSession({
     source,
     out: streamDestination(process.stdout),
@@ -73,7 +111,7 @@ async function run(sql: string | undefined, flags: SqlFlags): Promise<void> {
   });
   try {
     if (flags.output !== undefined) await session.redirect(flags.output);
-    await runIn(session, source, sql, flags);
+    await runIn(session, opened, sql, flags);
     await session.finish();
   } catch (error) {
     await session.discard();
@@ -103,6 +141,11 @@ export function register(program: Command): void {
     .option('-o, --output <file>', 'write the rows to a file, which gets its name when it is whole')
     .option('--as-of <token>', 'answer as of the snapshot of an earlier answer, or of a time')
     .option('--param <name=value>', 'the value of $name, may be repeated', repeated)
+    .option('--bucket <url>', 'read a bucket in this process, without a service: file:///path or s3://bucket/prefix; cold data only')
+    .option('--endpoint <url>', 'with --bucket: an S3 server that is not Amazon')
+    .option('--region <name>', 'with --bucket: its region')
+    .option('--config <file>', 'with --bucket: a configuration file (TOML)')
+    .option('--set <key=value>', 'with --bucket: a configuration key, may be repeated', repeated)
     .option('--limit <rows>', `print at most so many rows of a table; 0: all (default on a terminal: ${terminalRows})`)
     .action(run);
 }

@@ -4,6 +4,7 @@ import type { QueryService, RecordsRequest } from '../query/index.js';
 import type { Context } from 'hono';
 import { compactJson, jsonElements, jsonMembers } from './json-source.js';
 import { problemOf } from './problem.js';
+import { pageLines, pageRecords, requestOfCursor } from './records-page.js';
 import { snapshotHeader } from './query-route.js';
 import { bodyOf, textOf } from './stream.js';
 
@@ -61,6 +62,14 @@ async function* withLateError(lines: AsyncIterable<string>): AsyncGenerator<stri
   }
 }
 
+/** A cursor holds the whole question. Errors: `request-invalid`. */
+function requireAlone(c: Context): void {
+  for (const name of ['from', 'to', 'partition', 'offset', 'order', 'as_of']) {
+    if (c.req.query(name) === undefined) continue;
+    throw new LakeError('request-invalid', `${name} cannot be changed between pages`, { hint: 'Give the cursor, and limit if you like.' });
+  }
+}
+
 export function readRecordsRoute(query: QueryService): (c: Context) => Promise<Response> {
   return async (c) => {
     const order = c.req.query('order');
@@ -69,22 +78,32 @@ export function readRecordsRoute(query: QueryService): (c: Context) => Promise<R
         hint: 'Leave it out for partition and offset, or use order=time.',
       });
     }
-    const request: RecordsRequest = {
-      topic: c.req.param('topic')!,
+    const cursor = c.req.query('cursor');
+    const isPaged = cursor !== undefined || c.req.query('page') === 'true';
+    const limit = whole(c, 'limit') ?? (isPaged && cursor === undefined ? pageRecords : undefined);
+    const topic = c.req.param('topic')!;
+    if (cursor !== undefined) requireAlone(c);
+    const asked: RecordsRequest = {
+      topic,
       fromMs: timeOf('from', c.req.query('from')),
       toMs: timeOf('to', c.req.query('to')),
       partition: whole(c, 'partition'),
       offset: whole(c, 'offset'),
-      limit: whole(c, 'limit'),
+      limit,
       order: order === 'time' ? 'time' : 'offset',
+      asOf: c.req.query('as_of'),
     };
+    const request = cursor === undefined ? asked : requestOfCursor(cursor, topic, limit);
+    if (isPaged && request.limit === 0)
+      throw new LakeError('request-invalid', 'a page of no records never ends', { hint: 'Give limit=1000.' });
     const gone = new AbortController();
     c.req.raw.signal.addEventListener('abort', () => gone.abort(new LakeError('cancelled', 'the client closed the connection')), {
       once: true,
     });
     const answer = await query.records(request, gone.signal);
+    const lines = isPaged ? pageLines(request, request.limit ?? pageRecords, answer) : answer.lines;
     return new Response(
-      bodyOf(withLateError(answer.lines), () => gone.abort(new LakeError('cancelled', 'the client stopped reading'))),
+      bodyOf(withLateError(lines), () => gone.abort(new LakeError('cancelled', 'the client stopped reading'))),
       {
         headers: { 'content-type': 'application/x-ndjson', [snapshotHeader]: answer.token },
       },

@@ -13,7 +13,7 @@
  */
 export type { AnswerColumn } from './engine-protocol.js';
 export type { ControlPort } from './pin.js';
-export type { QueryRequest, RecordsRequest, RequestLimits, ServiceLimits } from './query-limits.js';
+export type { QueryRequest, RecordPlace, RecordsRequest, RequestLimits, ServiceLimits } from './query-limits.js';
 export type { QueryStats } from './query-run.js';
 export type { QueryRecord, RecordHeader } from './records.js';
 export {

@@ -39,6 +39,17 @@ export interface RecordsRequest {
   readonly offset?: number | undefined;
   readonly limit?: number | undefined;
   readonly order?: 'offset' | 'time' | undefined;
+  /** Only what follows this record in the order asked for. */
+  readonly after?: RecordPlace | undefined;
+  /** A token of an earlier answer. */
+  readonly asOf?: string | undefined;
+}
+
+/** Where a record stands among the others, in either order. */
+export interface RecordPlace {
+  readonly partition: number;
+  readonly offset: number;
+  readonly timestampMs: number;
 }
 
 /** Longer SQL is refused before it is parsed. */
@@ -104,6 +115,8 @@ export function requireSql(sql: unknown): string {
 }
 
 export function requireRecordsRequest(request: RecordsRequest): RecordsRequest {
+  for (const value of Object.values(request.after ?? {}))
+    if (!Number.isSafeInteger(value)) throw invalidRequest('the place to go on after is damaged', 'Pass the cursor as it was given.');
   for (const name of ['fromMs', 'toMs', 'partition', 'offset', 'limit'] as const) {
     const value = request[name];
     const isTime = name === 'fromMs' || name === 'toMs';

@@ -120,14 +120,14 @@ export class QueryRun {
   readonly #session: EngineSession;
   readonly #signal: AbortSignal;
   /** For the records route, whose question is ours: what it can find rows in. */
-  readonly #recordsRange: ScanRange | undefined;
+  readonly #recordsRanges: readonly ScanRange[] | undefined;
   readonly #tails = new Map<string, { readonly partition: PinnedPartition; readonly lease: TailLease }[]>();
   #parameters: (readonly [string, ParameterValue])[] = [];
 
-  constructor(ports: RunPorts, session: EngineSession, recordsRange: ScanRange | undefined, signal: AbortSignal) {
+  constructor(ports: RunPorts, session: EngineSession, recordsRanges: readonly ScanRange[] | undefined, signal: AbortSignal) {
     this.#ports = ports;
     this.#session = session;
-    this.#recordsRange = recordsRange;
+    this.#recordsRanges = recordsRanges;
     this.#signal = signal;
   }
 
@@ -165,7 +165,7 @@ export class QueryRun {
           setup,
           isDescribed,
           parameters: this.#parameters,
-          shape: this.#recordsRange === undefined ? 'rows' : 'records',
+          shape: this.#recordsRanges === undefined ? 'rows' : 'records',
           credits: rowsCredits,
           maxRows: limits.maxRows,
         },
@@ -222,9 +222,9 @@ export class QueryRun {
   /** Stages what the query needs of the tail, and settles columns and scans. */
   async #planTail(pinned: readonly PinnedTopic[], question: Question): Promise<TailPlan> {
     const budget = new TailBudget(this.#ports.limits.tailMaxBytes);
-    if (this.#recordsRange !== undefined) {
-      const range = this.#recordsRange;
-      const scans = new Map(pinned.map((topic) => [topic.state.name, [range]]));
+    if (this.#recordsRanges !== undefined) {
+      const ranges = this.#recordsRanges;
+      const scans = new Map(pinned.map((topic) => [topic.state.name, ranges]));
       this.#refuseLargeTail(pinned, scans);
       await this.#leaseTails(pinned, scans, budget);
       return { scans, used: new Map(), columns: new Map() };
@@ -372,7 +372,7 @@ export class QueryRun {
       );
       const usedColumns = used.get(topic.state.name);
       const pinnedOnes = columnsOf(columns, topic);
-      const need: ColdNeed = this.#recordsRange === undefined ? topicNeed(ranges, pinnedOnes, usedColumns) : recordsNeed(ranges);
+      const need: ColdNeed = this.#recordsRanges === undefined ? topicNeed(ranges, pinnedOnes, usedColumns) : recordsNeed(ranges);
       const cold = await this.#leaseCold(lease, selected, need);
       const source = {
         ...(usedColumns === undefined ? {} : { used: usedColumns }),
@@ -382,7 +382,7 @@ export class QueryRun {
         tail: await this.#leaseChunks(lease, topic, ranges),
         isTyped: valueFormatOf(topic.state) === 'auto' || valueFormatOf(topic.state) === 'json',
       };
-      views.push(this.#recordsRange === undefined ? topicView(source) : recordsView(source));
+      views.push(this.#recordsRanges === undefined ? topicView(source) : recordsView(source));
     }
     this.stats.cache_hits += this.#ports.cold.hits - hitsBefore;
     return views;

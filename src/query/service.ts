@@ -21,8 +21,9 @@ import {
   requireSql,
   type ServiceLimits,
 } from './query-limits.js';
-import { QueryRun, type QueryStats, recordsSql, type RunPorts } from './query-run.js';
-import { everything, type ScanRange } from './ranges.js';
+import { QueryRun, type QueryStats, type RunPorts } from './query-run.js';
+import type { ScanRange } from './ranges.js';
+import { recordsPlan } from './records-plan.js';
 import { StatementCache } from './statement-cache.js';
 import type { QuerySummary } from './system-tables.js';
 import { Tables } from './tables.js';
@@ -204,24 +205,14 @@ export class QueryService {
 
   /** Records of one topic over both tiers, by partition and offset, or merged by time. Errors: as `query`. */
   async records(request: RecordsRequest, signal: AbortSignal): Promise<RecordsAnswer> {
-    const { topic, fromMs, toMs, partition, offset, limit, order } = this.#admit(() => requireRecordsRequest(request));
-    const where = [
-      ...(partition === undefined ? [] : [`_partition_id = ${partition}`]),
-      ...(offset === undefined ? [] : [`_offset >= ${offset}`]),
-      ...(fromMs === undefined ? [] : [`_timestamp_ms >= ${fromMs}`]),
-      ...(toMs === undefined ? [] : [`_timestamp_ms < ${toMs}`]),
-    ];
-    const range: ScanRange = {
-      partitions: partition === undefined ? everything : { min: partition, max: partition },
-      offsets: offset === undefined ? everything : { min: offset, max: Number.POSITIVE_INFINITY },
-      timestampsMs: { min: fromMs ?? Number.NEGATIVE_INFINITY, max: toMs === undefined ? Number.POSITIVE_INFINITY : toMs - 1 },
-    };
-    const orderBy = order === 'time' ? '_timestamp_ms, _partition_id, _offset' : '_partition_id, _offset';
-    const { texts, token, stats } = await this.#start({ sql: recordsSql(topic, where, orderBy, limit) }, range, signal);
+    const checked = this.#admit(() => requireRecordsRequest(request));
+    const { sql, ranges } = recordsPlan(checked);
+    const question: QueryRequest = { sql, ...(checked.asOf === undefined ? {} : { asOf: checked.asOf }) };
+    const { texts, token, stats } = await this.#start(question, ranges, signal);
     return { lines: texts, token, stats };
   }
 
-  async #start(request: QueryRequest, range: ScanRange | undefined, signal: AbortSignal): Promise<TextAnswer> {
+  async #start(request: QueryRequest, ranges: readonly ScanRange[] | undefined, signal: AbortSignal): Promise<TextAnswer> {
     if (this.#isClosed) throw new LakeError('cancelled', 'the query service is closing');
     const { clock } = this.#options;
     const { limits, token } = this.#admit(() => ({
@@ -265,7 +256,7 @@ export class QueryService {
       combined.throwIfAborted();
       freeTurn = await this.#turns.acquire(combined);
       session = await this.#pool.claim(combined);
-      run = new QueryRun(this.#runPorts(), session, range, combined);
+      run = new QueryRun(this.#runPorts(), session, ranges, combined);
       const started = await run.start(request, token, limits);
       combined.addEventListener('abort', onAbort, { once: true });
       if (combined.aborted) throw combined.reason;

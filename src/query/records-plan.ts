@@ -1,0 +1,45 @@
+/** The statement of the records route, and what it can find rows in: the question is ours, so no plan need be read for it. */
+import type { RecordsRequest } from './query-limits.js';
+import { recordsSql } from './query-run.js';
+import { everything, type Interval, type ScanRange } from './ranges.js';
+
+export interface RecordsPlan {
+  readonly sql: string;
+  readonly ranges: readonly ScanRange[];
+}
+
+export function recordsPlan(request: RecordsRequest): RecordsPlan {
+  const { topic, fromMs, toMs, partition, offset, limit, order, after } = request;
+  const isByTime = order === 'time';
+  const where = [
+    ...(partition === undefined ? [] : [`_partition_id = ${partition}`]),
+    ...(offset === undefined ? [] : [`_offset >= ${offset}`]),
+    ...(fromMs === undefined ? [] : [`_timestamp_ms >= ${fromMs}`]),
+    ...(toMs === undefined ? [] : [`_timestamp_ms < ${toMs}`]),
+    ...(after === undefined ? [] : [afterClause(after, isByTime)]),
+  ];
+  const orderBy = isByTime ? '_timestamp_ms, _partition_id, _offset' : '_partition_id, _offset';
+  return { sql: recordsSql(topic, where, orderBy, limit), ranges: rangesOf(request, isByTime) };
+}
+
+/** Row values are compared in parts, which DuckDB can look up in a file's bounds. */
+function afterClause({ timestampMs, partition, offset }: NonNullable<RecordsRequest['after']>, isByTime: boolean): string {
+  const later = `(_partition_id > ${partition} OR (_partition_id = ${partition} AND _offset > ${offset}))`;
+  return isByTime ? `_timestamp_ms >= ${timestampMs} AND (_timestamp_ms > ${timestampMs} OR ${later})` : later;
+}
+
+function rangesOf({ fromMs, toMs, partition, offset, after }: RecordsRequest, isByTime: boolean): ScanRange[] {
+  const open = Number.POSITIVE_INFINITY;
+  const firstMs = Math.max(fromMs ?? -open, isByTime ? (after?.timestampMs ?? -open) : -open);
+  const timestampsMs: Interval = { min: firstMs, max: toMs === undefined ? open : toMs - 1 };
+  const offsets: Interval = offset === undefined ? everything : { min: offset, max: open };
+  const partitions: Interval = partition === undefined ? everything : { min: partition, max: partition };
+  if (after === undefined || isByTime) return [{ partitions, offsets, timestampsMs }];
+  const rest = {
+    partitions: { min: after.partition, max: after.partition },
+    offsets: { min: Math.max(offset ?? 0, after.offset + 1), max: open },
+    timestampsMs,
+  };
+  if (partition !== undefined) return [rest];
+  return [rest, { partitions: { min: after.partition + 1, max: open }, offsets, timestampsMs }];
+}

@@ -80,7 +80,18 @@ const ownKeys = {
   ),
   'tier.scrub.bytes.per.second': long(MiB, 'Budget of the slow scrub that reads all cold files again; 0 for none.', { min: 0 }),
   'query.concurrency': int(2, 'Queries run at once; a short queue waits behind them.', { min: 1, max: 64 }),
-  'query.memory.bytes': long(GiB, 'Memory of one query; above it spills to disk, then fails.', { min: 64 * MiB }),
+  'query.queue.max': int(32, 'Queries that wait for a turn; further ones are refused.', { min: 0, max: 10_000 }),
+  'query.queue.wait.ms': long(10 * secondMs, 'A query that has waited so long for its turn is refused.', { min: 1 }),
+  'query.memory.bytes': long(GiB, 'Memory of one query; above it spills to disk. All together take query.concurrency times that.', {
+    min: 64 * MiB,
+  }),
+  'query.spill.max.bytes': long(8 * GiB, 'Disk that running queries may spill to, shared evenly; a query above its share fails.', {
+    min: MiB,
+  }),
+  'query.scan.max.bytes': long(-1, 'Bytes of files that one query may put within reach, counted before they are read; −1 for no bound.', {
+    min: -1,
+  }),
+  'query.rows.max': long(-1, 'Rows of one answer; −1 for no bound.', { min: -1 }),
   'query.timeout.ms': long(5 * minuteMs, 'A query that takes longer is ended.', { min: 1 }),
   'query.tail.max.bytes': long(4 * GiB, 'Most hot log one query may stage.', { min: MiB }),
   'query.cache.bytes': long(8 * GiB, 'Disk that staged tails and downloaded cold files may take in the gateway.', { min: 64 * MiB }),

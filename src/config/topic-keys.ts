@@ -76,6 +76,10 @@ export const topicKeys = {
   ),
   'min.insync.replicas': key('min.insync.replicas', int(1, 'Kept for compatibility: one broker is one replica.', { min: 1 })),
   'preallocate': key('log.preallocate', bool(false, 'Kept for compatibility: segments are not preallocated.')),
+  'query.require.time.bound': key(
+    'query.require.time.bound',
+    bool(false, 'Refuse SQL of the topic that does not say from when on, or from which offset.'),
+  ),
   'remote.storage.enable': key(undefined, bool(true, 'Whether the topic is tiered. By default true where cleanup.policy is `delete`.')),
   'retention.bytes': key('log.retention.bytes', long(-1, 'Bytes of a partition kept over both tiers; −1 keeps all.', { min: -1 })),
   'retention.ms': key(

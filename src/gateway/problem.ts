@@ -35,6 +35,9 @@ function plainFacts(facts: ErrorFacts): ErrorFacts {
 export function problemResponse(error: unknown): Response {
   const problem = problemOf(error);
   const headers: Record<string, string> = { 'content-type': 'application/problem+json' };
-  if (problem.status === 429 || problem.status === 503) headers['retry-after'] = '1';
+  if (problem.status === 429 || problem.status === 503) {
+    const { retryAfterMs } = problem.facts ?? {};
+    headers['retry-after'] = String(typeof retryAfterMs === 'number' ? Math.ceil(retryAfterMs / 1000) : 1);
+  }
   return new Response(`${JSON.stringify(problem)}\n`, { status: problem.status, headers });
 }

@@ -75,6 +75,7 @@ const catalogue = {
   'query-invalid': { kind: 'invalid', sentence: 'The SQL cannot be run.' },
   'query-forbidden': { kind: 'forbidden', sentence: 'The SQL does more than read topics.' },
   'query-too-large': { kind: 'exhausted', sentence: 'The query needs more than its limits allow.', http: 413 },
+  'query-unbounded': { kind: 'invalid', sentence: 'The topic wants queries that say from when or from which offset on.' },
   'token-invalid': { kind: 'invalid', sentence: 'A snapshot token cannot be read.' },
   'token-gone': { kind: 'not-found', sentence: 'Rows of a snapshot token are no longer kept.', http: 410 },
   'request-invalid': { kind: 'invalid', sentence: 'The request cannot be understood.' },

@@ -27,7 +27,7 @@ export function queryError(text: string, cause?: unknown): LakeError {
   const kind = (error.exception_type ?? '').toLowerCase();
   const { code, hint } = meanings[kind] ?? invalid;
   const [message = ''] = (error.exception_message ?? text).split('\n').filter((line) => line.trim() !== '');
-  const advice = hint ?? adviceFor(error, message);
+  const advice = spillAdvice(message) ?? hint ?? adviceFor(error, message);
   const position = Number(error.position);
   const isLocated = error.position !== undefined && Number.isFinite(position);
   const missingColumn = missingColumnOf(error, message);
@@ -37,6 +37,12 @@ export function queryError(text: string, cause?: unknown): LakeError {
     ...(Object.keys(facts).length === 0 ? {} : { facts }),
     ...(cause === undefined ? {} : { cause }),
   });
+}
+
+/** DuckDB has one kind of error for memory and for the disk that stands in for it. */
+function spillAdvice(message: string): string | undefined {
+  if (!/max_temp_directory_size|offload/i.test(message)) return undefined;
+  return 'Memory and the disk to spill to were both full: ask for less at once, or raise query.spill.max.bytes or query.memory.bytes.';
 }
 
 function parsed(text: string): DuckDBError {

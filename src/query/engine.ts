@@ -147,8 +147,8 @@ class Engine {
   }
 
   #die(reason: string): void {
-    const death = (this.#death ??= new LakeError('worker-died', reason, {
-      hint: 'Ask again; if it stays, lower what the query needs at once.',
+    const death = (this.#death ??= new LakeError('worker-died', `the query failed alone: ${reason}`, {
+      hint: 'Ask again. Where it comes again and the system has killed it for its memory, lower query.memory.bytes or query.concurrency.',
     }));
     this.#waiter?.reject(death);
     this.#waiter = undefined;

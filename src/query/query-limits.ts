@@ -2,7 +2,10 @@
 import { LakeError } from '../kernel/index.js';
 import type { ParameterValue } from './statement.js';
 
-/** The server's: `query.tail.max.bytes`, `query.memory.bytes`, `query.timeout.ms`, `query.concurrency`, and the cache's bound. */
+/**
+ * The server's. Each is of one query but for the cache; at most `concurrency` run at once, so that all together take no more memory than
+ * `concurrency` times `memoryBytes` (and what their processes take themselves), and no more spilled bytes than `spillBytes`.
+ */
 export interface ServiceLimits {
   readonly tailMaxBytes: number;
   readonly memoryBytes: number;
@@ -11,13 +14,26 @@ export interface ServiceLimits {
   readonly cacheBytes: number;
   /** A query begins on no snapshot that was loaded longer ago: its files stay for `tier.sweep.grace.ms` and a query's time. */
   readonly snapshotUsableMs: number;
+  /** Bytes that one query may put within reach; no bound where left out. */
+  readonly scanMaxBytes?: number;
+  /** Rows of one answer; no bound where left out. */
+  readonly maxRows?: number;
+  /** Disk that the running queries together may spill to; as much as the cache where left out. */
+  readonly spillBytes?: number;
+  /** Queries that wait for a turn, and how long; 32 and 10 s where left out. */
+  readonly queueMax?: number;
+  readonly queueWaitMs?: number;
 }
 
 export interface RequestLimits {
   readonly timeout_ms?: number;
   /** More rows than this end the answer with `query-too-large`. */
   readonly max_rows?: number;
+  /** More bytes within reach than this, and the query is refused before it reads. */
+  readonly max_scan_bytes?: number;
 }
+
+const limitNames: readonly string[] = ['timeout_ms', 'max_rows', 'max_scan_bytes'] satisfies (keyof RequestLimits)[];
 
 export interface QueryRequest {
   readonly sql: string;
@@ -59,24 +75,26 @@ const parametersMax = 1000;
 export interface CheckedLimits {
   readonly timeoutMs: number;
   readonly maxRows: number;
+  readonly maxScanBytes: number;
 }
 
 /** Errors: `request-invalid`. */
 export function checkedLimits(server: ServiceLimits, limits: unknown): CheckedLimits {
   const fields = limits === undefined || limits === null ? {} : limits;
   if (typeof fields !== 'object' || Array.isArray(fields))
-    throw invalidRequest('limits is not an object', 'Give {"timeout_ms", "max_rows"}.');
+    throw invalidRequest('limits is not an object', 'Give {"timeout_ms", "max_rows", "max_scan_bytes"}.');
   const given: Record<string, number> = {};
   for (const [name, value] of Object.entries(fields)) {
-    if (name !== 'timeout_ms' && name !== 'max_rows')
-      throw invalidRequest(`limits.${name} is not known`, 'The limits are timeout_ms and max_rows.');
+    if (!limitNames.includes(name)) throw invalidRequest(`limits.${name} is not known`, `The limits are ${limitNames.join(', ')}.`);
     if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1)
       throw invalidRequest(`limits.${name} is not a whole number above 0`, 'Correct it.');
     given[name] = value;
   }
+  const lower = (name: keyof RequestLimits, most: number): number => Math.min(most, given[name] ?? most);
   return {
-    timeoutMs: Math.min(server.timeoutMs, given['timeout_ms'] ?? server.timeoutMs),
-    maxRows: given['max_rows'] ?? Number.MAX_SAFE_INTEGER,
+    timeoutMs: lower('timeout_ms', server.timeoutMs),
+    maxRows: lower('max_rows', server.maxRows ?? Number.MAX_SAFE_INTEGER),
+    maxScanBytes: lower('max_scan_bytes', server.scanMaxBytes ?? Number.MAX_SAFE_INTEGER),
   };
 }
 

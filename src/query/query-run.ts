@@ -30,6 +30,7 @@ import {
 } from './pin.js';
 import { boundParameters, type CheckedLimits, type QueryRequest, type ServiceLimits } from './query-limits.js';
 import { fullScan, partitionRange, type ScanRange } from './ranges.js';
+import { requireScanBytes, requireTimeBounds } from './scan-bounds.js';
 import type { ParameterValue, TableReference } from './statement.js';
 import { type StatementCache, scansKey } from './statement-cache.js';
 import { needsSnapshots, type QuerySummary, requireSystemTable, systemSetup } from './system-tables.js';
@@ -154,6 +155,10 @@ export class QueryRun {
       const { columns } = plan;
       const isDescribed = front.kind === 'describe';
       // Columns can be told without a row.
+      if (!isDescribed) {
+        if (this.#recordsRanges === undefined) requireTimeBounds(pinned, plan.scans);
+        requireScanBytes(pinned, plan.scans, this.#tails, limits.maxScanBytes);
+      }
       const setup = await this.#leaseFiles(pinned, isDescribed ? withoutRows(pinned, plan) : plan);
       this.stats.plan_ms = this.#ports.nowMs() - startedMs;
       const answer = await this.#session.ask(

@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import type { ColumnWorkers } from '../columns/index.js';
 import type { LogReader } from '../client/index.js';
-import { type Clock, isLakeError, LakeError, type Random, Semaphore, toLakeError } from '../kernel/index.js';
+import { type Clock, isLakeError, LakeError, type Random, toLakeError } from '../kernel/index.js';
 import { LocalCache, type ObjectStore } from '../objects/index.js';
 import type { Logger } from '../telemetry/index.js';
 import { ColdReads } from './cold/cold-reads.js';
@@ -21,6 +21,7 @@ import {
   requireSql,
   type ServiceLimits,
 } from './query-limits.js';
+import { QueryQueue } from './query-queue.js';
 import { QueryRun, type QueryStats, type RunPorts } from './query-run.js';
 import type { ScanRange } from './ranges.js';
 import { recordsPlan } from './records-plan.js';
@@ -31,8 +32,8 @@ import { TailCache } from './tail.js';
 import { Tokens } from './token.js';
 import { viewPrelude } from './views.js';
 
-/** Queries that wait for an engine; further ones are refused with `overloaded`. */
-const waitingMax = 32;
+/** Queries that wait for an engine, and how long, where nothing else is said; others are refused with `overloaded`. */
+const queueDefaults = { waiting: 32, waitMs: 10_000 };
 /** Ended queries that `system.queries` still shows. */
 const endedKept = 100;
 /** Engines and a column worker are started so long after the service: until then the other roles start as well. */
@@ -126,7 +127,7 @@ export class QueryService {
   readonly #tables: Tables;
   readonly #tokens: Tokens;
   readonly #statements = new StatementCache();
-  readonly #turns: Semaphore;
+  readonly #turns: QueryQueue;
   /** Running and ended ones, oldest first. */
   readonly #listed: Listed[] = [];
   readonly #counts = { done: 0, failed: 0, cancelled: 0, rows: 0, hotRows: 0, coldBytes: 0 };
@@ -151,7 +152,8 @@ export class QueryService {
       options.limits.snapshotUsableMs,
     );
     this.#tokens = new Tokens(options.random);
-    this.#turns = new Semaphore(options.limits.concurrency, waitingMax);
+    const { concurrency: running, queueMax = queueDefaults.waiting, queueWaitMs = queueDefaults.waitMs } = options.limits;
+    this.#turns = new QueryQueue({ running, waiting: queueMax, waitMs: queueWaitMs }, options.clock);
   }
 
   static async open(options: QueryServiceOptions): Promise<QueryService> {
@@ -160,7 +162,7 @@ export class QueryService {
       directory: join(cacheDir, 'leases'),
       engines: limits.concurrency,
       memoryBytes: limits.memoryBytes,
-      spillBytes: limits.cacheBytes,
+      spillBytes: Math.floor((limits.spillBytes ?? limits.cacheBytes) / limits.concurrency),
       prelude: viewPrelude,
       clock,
       logger,
@@ -254,7 +256,7 @@ export class QueryService {
     };
     try {
       combined.throwIfAborted();
-      freeTurn = await this.#turns.acquire(combined);
+      freeTurn = await this.#turns.enter(combined);
       session = await this.#pool.claim(combined);
       run = new QueryRun(this.#runPorts(), session, ranges, combined);
       const started = await run.start(request, token, limits);
@@ -407,8 +409,8 @@ export class QueryService {
 
   metricsSnapshot(): QueryMetrics {
     return {
-      running: this.#turns.held,
-      waiting: this.#turns.queued,
+      running: this.#turns.running,
+      waiting: this.#turns.waiting,
       ...this.#counts,
       errors: Object.fromEntries(this.#errors),
       tailCacheBytes: this.#tails.bytes,

@@ -57,6 +57,11 @@ export async function startGatewayRole(config: ServerConfig, logger: Logger): Pr
       cacheBytes: config.get('query.cache.bytes'),
       // The other half is for the load itself.
       snapshotUsableMs: config.get('tier.sweep.grace.ms') / 2,
+      spillBytes: config.get('query.spill.max.bytes'),
+      queueMax: config.get('query.queue.max'),
+      queueWaitMs: config.get('query.queue.wait.ms'),
+      ...(config.get('query.scan.max.bytes') < 0 ? {} : { scanMaxBytes: config.get('query.scan.max.bytes') }),
+      ...(config.get('query.rows.max') < 0 ? {} : { maxRows: config.get('query.rows.max') }),
     },
   });
   const closeConnections = (): Promise<void> =>

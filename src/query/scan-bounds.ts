@@ -1,0 +1,53 @@
+/** What a plan may put within reach: refused before a cold file is read, with what it would have been and how to ask for less. */
+import { LakeError } from '../kernel/index.js';
+import { selectChunks, selectCold } from './lease.js';
+import type { PinnedPartition, PinnedTopic } from './pin.js';
+import { fullScan, type ScanRange } from './ranges.js';
+import type { TailLease } from './tail.js';
+
+type Scans = ReadonlyMap<string, readonly ScanRange[]>;
+type Tails = ReadonlyMap<string, readonly { readonly partition: PinnedPartition; readonly lease: TailLease }[]>;
+
+/** Of a topic: a query has to say from when, or from which offset on. */
+export const timeBoundKey = 'query.require.time.bound';
+
+/** Errors: `query-unbounded`. */
+export function requireTimeBounds(pinned: readonly PinnedTopic[], scans: Scans): void {
+  for (const { state } of pinned) {
+    if (state.config[timeBoundKey] !== 'true') continue;
+    const ranges = scans.get(state.name) ?? [fullScan];
+    const isBounded = (range: ScanRange): boolean => Number.isFinite(range.timestampsMs.min) || Number.isFinite(range.offsets.min);
+    if (ranges.every(isBounded)) continue;
+    throw new LakeError('query-unbounded', `a query of ${state.name} has to say from when on, or from which offset`, {
+      hint: `Add WHERE _timestamp >= now() - INTERVAL '1 hour' (or _offset >= …) to each reading of it; LIMIT alone bounds nothing. The topic has ${timeBoundKey}=true.`,
+      facts: { topic: state.name },
+    });
+  }
+}
+
+/** Bytes of the cold files and of the staged hot chunks in which the scans can find rows. Errors: `query-too-large`. */
+export function requireScanBytes(pinned: readonly PinnedTopic[], scans: Scans, tails: Tails, maxBytes: number): void {
+  const sizes = pinned.map((topic) => {
+    const ranges = scans.get(topic.state.name) ?? [fullScan];
+    const cold = sum(selectCold(topic, ranges).files.map(({ file }) => file.bytes));
+    const hot = sum((tails.get(topic.state.name) ?? []).map(({ partition, lease }) => selectChunks(partition, lease.chunks, ranges).bytes));
+    return { topic: topic.state.name, cold, hot };
+  });
+  const coldBytes = sum(sizes.map(({ cold }) => cold));
+  const hotBytes = sum(sizes.map(({ hot }) => hot));
+  const scanBytes = coldBytes + hotBytes;
+  if (scanBytes <= maxBytes) return;
+  const largest = sizes.reduce((a, b) => (b.cold + b.hot > a.cold + a.hot ? b : a));
+  throw new LakeError(
+    'query-too-large',
+    `the query would read up to ${scanBytes} bytes (${coldBytes} cold, ${hotBytes} hot); ${maxBytes} are allowed`,
+    {
+      hint: `Narrow _timestamp, _offset or _partition_id of ${largest.topic}, or raise limits.max_scan_bytes within query.scan.max.bytes.`,
+      facts: { scanBytes, coldBytes, hotBytes, maxBytes, topic: largest.topic },
+    },
+  );
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

@@ -5,6 +5,7 @@
  * small; only of a large one no more is staged than the analysis says is needed, and then columns seen nowhere else but in the
  * rest of it are unknown to the query.
  */
+import { setMaxListeners } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { type ColumnPair, pairKey, quoteName, type ValueFormat } from '../columns/index.js';
 import type { LogReader } from '../client/index.js';
@@ -29,13 +30,16 @@ import {
   tokenOf,
 } from './pin.js';
 import { boundParameters, type CheckedLimits, type QueryRequest, type ServiceLimits } from './query-limits.js';
+import { headRanges } from './head-ranges.js';
 import { fullScan, partitionRange, type ScanRange } from './ranges.js';
 import { requireScanBytes, requireTimeBounds } from './scan-bounds.js';
 import type { ParameterValue, TableReference } from './statement.js';
 import { type StatementCache, scansKey } from './statement-cache.js';
 import { needsSnapshots, type QuerySummary, requireSystemTable, systemSetup } from './system-tables.js';
+import type { RecordsScan, ScanHead } from './scan-head.js';
+import type { TableScans } from './scan-plan.js';
 import type { Tables } from './tables.js';
-import { TailBudget, type TailCache, type TailLease, tailTooLarge } from './tail.js';
+import { TailBudget, type TailCache, type TailChunk, type TailLease, tailTooLarge } from './tail.js';
 import type { SnapshotToken } from './token.js';
 import { analysisTable, type LeasedFile, recordsNeed, recordsView, topicNeed, topicView } from './views.js';
 
@@ -98,6 +102,7 @@ interface Question {
 interface TailPlan {
   readonly scans: Scans;
   readonly used: UsedColumns;
+  readonly heads: ReadonlyMap<string, ScanHead>;
   readonly columns: ReadonlyMap<string, PinnedColumns>;
 }
 
@@ -121,15 +126,17 @@ export class QueryRun {
   readonly #session: EngineSession;
   readonly #signal: AbortSignal;
   /** For the records route, whose question is ours: what it can find rows in. */
-  readonly #recordsRanges: readonly ScanRange[] | undefined;
+  readonly #recordsRanges: readonly RecordsScan[] | undefined;
   readonly #tails = new Map<string, { readonly partition: PinnedPartition; readonly lease: TailLease }[]>();
   #parameters: (readonly [string, ParameterValue])[] = [];
 
-  constructor(ports: RunPorts, session: EngineSession, recordsRanges: readonly ScanRange[] | undefined, signal: AbortSignal) {
+  constructor(ports: RunPorts, session: EngineSession, recordsRanges: readonly RecordsScan[] | undefined, signal: AbortSignal) {
     this.#ports = ports;
     this.#session = session;
     this.#recordsRanges = recordsRanges;
     this.#signal = signal;
+    // Each file that waits for its turn listens.
+    setMaxListeners(0, signal);
   }
 
   /** Resolves when the engine has begun to answer. Errors: all of a query's, see the room's card. */
@@ -232,16 +239,18 @@ export class QueryRun {
       const scans = new Map(pinned.map((topic) => [topic.state.name, ranges]));
       this.#refuseLargeTail(pinned, scans);
       await this.#leaseTails(pinned, scans, budget);
-      return { scans, used: new Map(), columns: new Map() };
+      const head = ranges[0]?.head;
+      const heads = head === undefined ? [] : pinned.map((topic) => [topic.state.name, head] as const);
+      return { scans, used: new Map(), heads: new Map(heads), columns: new Map() };
     }
     const estimate = sum(pinned.flatMap((topic) => topic.partitions.map((partition) => partition.tailBytesEstimate)));
     if (estimate <= exactTailBytes) {
       this.#refuseLargeTail(pinned, undefined);
       await this.#leaseTails(pinned, undefined, budget);
       const columns = this.#columns(pinned, () => []);
-      const { scans, used, error } = await this.#analyze(pinned, columns, question);
+      const { error, ...analysis } = await this.#analyze(pinned, columns, question);
       if (error !== undefined) throw withColumnAdvice(error, this.#columnKnowledge(pinned, false));
-      return { scans, used, columns };
+      return { ...analysis, columns };
     }
     const known = (topic: PinnedTopic): readonly ColumnPair[] => this.#ports.tails.knownPairs(topic.state.id);
     const first = this.#columns(pinned, known);
@@ -251,18 +260,19 @@ export class QueryRun {
     this.#refuseLargeTail(pinned, scans);
     await this.#leaseTails(pinned, scans, budget);
     const columns = this.#columns(pinned, known);
-    if (analysis.error === undefined && sameColumns(first, columns)) return { scans: analysis.scans, used: analysis.used, columns };
+    if (analysis.error === undefined && sameColumns(first, columns))
+      return { scans: analysis.scans, used: analysis.used, heads: analysis.heads, columns };
     const second = await this.#analyze(pinned, columns, question);
     if (second.error !== undefined) throw withColumnAdvice(second.error, this.#columnKnowledge(pinned, true));
     // What was staged for the first plan must be enough for the second: where they differ, the first one's ranges hold.
-    return { scans: scans ?? second.scans, used: second.used, columns };
+    return { scans: scans ?? second.scans, used: second.used, heads: new Map(), columns };
   }
 
   async #analyze(
     pinned: readonly PinnedTopic[],
     columns: ReadonlyMap<string, PinnedColumns>,
     { statement, prelude, references }: Question,
-  ): Promise<{ readonly scans: Scans; readonly used: UsedColumns; readonly error?: LakeError }> {
+  ): Promise<Omit<TailPlan, 'columns'> & { readonly error?: LakeError }> {
     const tables = pinned.map((topic) => analysisTable(topic.state.name, columnsOf(columns, topic)));
     const { sql } = statement;
     const parameters = this.#parameters;
@@ -271,21 +281,23 @@ export class QueryRun {
     let known = key === undefined ? undefined : this.#ports.statements.scans(key);
     if (known === undefined) {
       const answer = await this.#session.ask({ type: 'analyze', sql, tables, prelude, parameters }, 'analyzed');
-      if (answer.error !== undefined) return { scans: new Map(), used: new Map(), error: errorFromPlain(answer.error) };
+      if (answer.error !== undefined) return { scans: new Map(), used: new Map(), heads: new Map(), error: errorFromPlain(answer.error) };
       known = answer.scans;
       if (key !== undefined) this.#ports.statements.keepScans(key, known);
     }
     const found = new Map(known ?? []);
     const scans = new Map<string, readonly ScanRange[]>();
     const used = new Map<string, ReadonlySet<string>>();
+    const heads = new Map<string, ScanHead>();
     for (const topic of pinned) {
-      const { ranges, columns: read } = found.get(topic.state.name) ?? { ranges: [], columns: [] };
+      const { ranges, columns: read, head }: TableScans = found.get(topic.state.name) ?? { ranges: [], columns: [] };
       // Fewer scans than the text has: something was optimized away, which says nothing about files.
       if (ranges.length < (references.get(topic.state.name.toLowerCase()) ?? 1)) continue;
       scans.set(topic.state.name, ranges);
       used.set(topic.state.name, new Set(read));
+      if (head !== undefined) heads.set(topic.state.name, head);
     }
-    return { scans, used };
+    return { scans, used, heads };
   }
 
   #columns(pinned: readonly PinnedTopic[], known: (topic: PinnedTopic) => readonly ColumnPair[]): Map<string, PinnedColumns> {
@@ -364,12 +376,14 @@ export class QueryRun {
   }
 
   /** Puts the files within reach of the engine; answers the SQL of the views over them. */
-  async #leaseFiles(pinned: readonly PinnedTopic[], { scans, used, columns }: TailPlan): Promise<string[]> {
+  async #leaseFiles(pinned: readonly PinnedTopic[], { scans, used, heads, columns }: TailPlan): Promise<string[]> {
     const lease = new Lease(this.#session.lease, this.#session.leasePath);
     const hitsBefore = this.#ports.cold.hits;
     const views: string[] = [];
     for (const topic of pinned) {
-      const ranges = scans.get(topic.state.name) ?? [fullScan];
+      const head = heads.get(topic.state.name);
+      const scanned = scans.get(topic.state.name) ?? [fullScan];
+      const ranges = head === undefined ? scanned : headRanges(head, scanned, topic, (partition) => this.#chunksOf(topic, partition));
       const selected = selectCold(topic, ranges);
       this.stats.pruned_files += selected.prunedFiles;
       this.stats.boundary[topic.state.name] = Object.fromEntries(
@@ -391,6 +405,11 @@ export class QueryRun {
     }
     this.stats.cache_hits += this.#ports.cold.hits - hitsBefore;
     return views;
+  }
+
+  #chunksOf(topic: PinnedTopic, partition: number): readonly TailChunk[] {
+    const tails = this.#tails.get(topic.state.name) ?? [];
+    return tails.find((tail) => tail.partition.partition === partition)?.lease.chunks ?? [];
   }
 
   async #leaseCold(lease: Lease, selected: ColdSelection, need: ColdNeed): Promise<LeasedFile[]> {

@@ -1,11 +1,12 @@
 /** The statement of the records route, and what it can find rows in: the question is ours, so no plan need be read for it. */
 import type { RecordsRequest } from './query-limits.js';
 import { recordsSql } from './query-run.js';
-import { everything, type Interval, type ScanRange } from './ranges.js';
+import { everything, type Interval } from './ranges.js';
+import type { RecordsScan } from './scan-head.js';
 
 export interface RecordsPlan {
   readonly sql: string;
-  readonly ranges: readonly ScanRange[];
+  readonly ranges: readonly RecordsScan[];
 }
 
 export function recordsPlan(request: RecordsRequest): RecordsPlan {
@@ -28,18 +29,22 @@ function afterClause({ timestampMs, partition, offset }: NonNullable<RecordsRequ
   return isByTime ? `_timestamp_ms >= ${timestampMs} AND (_timestamp_ms > ${timestampMs} OR ${later})` : later;
 }
 
-function rangesOf({ fromMs, toMs, partition, offset, after }: RecordsRequest, isByTime: boolean): ScanRange[] {
+function rangesOf({ fromMs, toMs, partition, offset, after, limit }: RecordsRequest, isByTime: boolean): RecordsScan[] {
   const open = Number.POSITIVE_INFINITY;
   const firstMs = Math.max(fromMs ?? -open, isByTime ? (after?.timestampMs ?? -open) : -open);
   const timestampsMs: Interval = { min: firstMs, max: toMs === undefined ? open : toMs - 1 };
   const offsets: Interval = offset === undefined ? everything : { min: offset, max: open };
   const partitions: Interval = partition === undefined ? everything : { min: partition, max: partition };
-  if (after === undefined || isByTime) return [{ partitions, offsets, timestampsMs }];
+  const order = isByTime ? { order: { column: '_timestamp', isDescending: false } as const } : {};
+  const head = limit === undefined ? {} : { head: { rows: limit, ...order } };
+  if (after === undefined) return [{ partitions, offsets, timestampsMs, ...head }];
+  // Of the rows at the very time the page before ended with, some came in it.
+  if (isByTime) return [{ partitions, offsets, timestampsMs }];
   const rest = {
     partitions: { min: after.partition, max: after.partition },
     offsets: { min: Math.max(offset ?? 0, after.offset + 1), max: open },
     timestampsMs,
   };
-  if (partition !== undefined) return [rest];
+  if (partition !== undefined) return [{ ...rest, ...head }];
   return [rest, { partitions: { min: after.partition + 1, max: open }, offsets, timestampsMs }];
 }

@@ -3,6 +3,7 @@
  * `_partition_id`, `_offset`, `_timestamp` and `_key` are understood; whatever else is met widens the range and never narrows it.
  */
 import { keyBoundsOf } from './key-filters.js';
+import { headOf, type ScanHead } from './scan-head.js';
 import { everything, fullScan, hull, type Interval, intersect, type ScanRange } from './ranges.js';
 
 /** Any JSON value, as a plan or a syntax tree is made of. */
@@ -27,6 +28,8 @@ export interface TableScans {
   readonly ranges: readonly ScanRange[];
   /** Columns that any of the scans reads. */
   readonly columns: readonly string[];
+  /** Where the plan asks for its first rows only. */
+  readonly head?: ScanHead;
 }
 
 /**
@@ -34,7 +37,7 @@ export interface TableScans {
  * nothing about files: treat it as a full scan.
  */
 export function scansOf(plan: JsonValue): ReadonlyMap<string, TableScans> {
-  const scans = new Map<string, { readonly ranges: ScanRange[]; readonly columns: string[] }>();
+  const scans = new Map<string, { readonly ranges: ScanRange[]; readonly columns: string[]; head?: ScanHead }>();
   visit(plan, (node) => {
     if (node['type'] !== 'LOGICAL_GET' || node['name'] !== 'seq_scan') return;
     const source = node['function_data'];
@@ -44,6 +47,9 @@ export function scansOf(plan: JsonValue): ReadonlyMap<string, TableScans> {
     found.columns.push(...columnsOf(node));
     scans.set(source['table'], found);
   });
+  const asked = headOf(plan);
+  const one = asked === undefined ? undefined : scans.get(asked.table);
+  if (asked !== undefined && one?.ranges.length === 1) one.head = asked.head;
   return scans;
 }
 

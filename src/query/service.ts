@@ -23,8 +23,8 @@ import {
 } from './query-limits.js';
 import { QueryQueue } from './query-queue.js';
 import { QueryRun, type QueryStats, type RunPorts } from './query-run.js';
-import type { ScanRange } from './ranges.js';
 import { recordsPlan } from './records-plan.js';
+import type { RecordsScan } from './scan-head.js';
 import { StatementCache } from './statement-cache.js';
 import type { QuerySummary } from './system-tables.js';
 import { Tables } from './tables.js';
@@ -214,7 +214,7 @@ export class QueryService {
     return { lines: texts, token, stats };
   }
 
-  async #start(request: QueryRequest, ranges: readonly ScanRange[] | undefined, signal: AbortSignal): Promise<TextAnswer> {
+  async #start(request: QueryRequest, ranges: readonly RecordsScan[] | undefined, signal: AbortSignal): Promise<TextAnswer> {
     if (this.#isClosed) throw new LakeError('cancelled', 'the query service is closing');
     const { clock } = this.#options;
     const { limits, token } = this.#admit(() => ({

@@ -3,6 +3,7 @@
  * columns a query needs are fetched, into local files (parts) with a footer that names nothing else. A part is kept under the
  * cache's bound, is linked again by a query that needs no more than it has, and lends its pieces to one that does.
  */
+import { setMaxListeners } from 'node:events';
 import { type FileHandle, open } from 'node:fs/promises';
 import { beginsWithPage, type PartLayout, type PartPlan, planPart } from '../../columns/index.js';
 import { LakeError, MiB } from '../../kernel/index.js';
@@ -201,6 +202,7 @@ export class ColdReads {
   async #fetch(file: ColdFile, pieces: readonly Piece[], target: FileHandle, count: ReadCount, signal: AbortSignal): Promise<void> {
     const failed = new AbortController();
     const inner = AbortSignal.any([signal, failed.signal]);
+    setMaxListeners(0, inner);
     const starts = new Map(pieces.map((piece) => [piece.start, piece.end - piece.start]));
     const outcomes = await Promise.allSettled(
       rangesToRead(pieces).map(async (range) => {

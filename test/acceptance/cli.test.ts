@@ -211,6 +211,31 @@ describe('the command line', () => {
     expect((await run(['consume', 'orders', '-e', '-p', '9'])).code).toBe(3);
   });
 
+  it('goes on where a reading ended, and writes records to files', async () => {
+    const resume = join(folder.path, 'resume.json');
+    const read = async (...args: string[]): Promise<string[]> => {
+      const { code, stdout } = await run(['consume', 'orders', '--resume', resume, ...args]);
+      expect([args.join(' '), code]).toEqual([args.join(' '), 0]);
+      return stdout.split('\n').filter((line) => line !== '');
+    };
+    const all = (await run(['consume', 'orders', '-o', 'beginning', '-e'])).stdout.split('\n').filter((line) => line !== '');
+    const parts = [await read('-o', 'beginning', '-e', '-n', '1'), await read('-e', '-n', '2'), await read('-e'), await read('-e')];
+    expect([parts.flat(), parts.map((part) => part.length)]).toEqual([all, [1, 2, all.length - 3, 0]]);
+    expect(JSON.parse(await readFile(resume, 'utf8'))).toMatchObject({ topic: 'orders', next: '0:4,1:2' });
+    const told = await run(['consume', 'orders', '-o', '0:3,1:0', '-e', '-n', '1']);
+    expect([told.stdout, told.stderr]).toEqual(['{"n":5}\n', 'goes on at -o 0:4,1:0\n']);
+    const path = join(folder.path, 'orders');
+    for (const extension of ['ndjson', 'csv', 'parquet'])
+      expect(await run(['consume', 'orders', '-o', 'beginning', '-e', '--output', `${path}.${extension}`])).toMatchObject({
+        code: 0,
+        stdout: '',
+      });
+    expect((await readFile(`${path}.ndjson`, 'utf8')).split('\n')).toHaveLength(7);
+    expect((await readFile(`${path}.csv`, 'utf8')).split('\n')[0]).toBe('partition,offset,timestamp,key,value,headers');
+    expect((await readFile(`${path}.parquet`)).subarray(0, 4).toString()).toBe('PAR1');
+    expect((await run(['consume', 'orders', '-e', '--output', 'x.xlsx'])).code).toBe(2);
+  });
+
   it('prints and checks the configuration, with where each value is from', async () => {
     const file = join(folder.path, 'thermocline.toml');
     await writeFile(file, '[num]\npartitions = 5\n[lake.file]\nbytes = 2000000\n');

@@ -6,4 +6,5 @@
  * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/cli`.
  */
 export { exitCodeOf, exitCodes } from './exit.js';
+export { commandReference } from './reference.js';
 export { renderTable, type TableColumn } from './table.js';

@@ -95,7 +95,7 @@ function fakeSource(): SqlSource & { readonly asked: Record<string, unknown>[] }
   const asked: Record<string, unknown>[] = [];
   const answer = async (path: string, init: CallInit = {}): Promise<Response> => {
     if (path === '/v1/topics') return Response.json({ topics: [{ name: 'orders', internal: false, partitions: 2, records: 5 }] });
-    if (path === '/v1/views') throw new LakeError('route-unknown', 'none');
+    if (path.startsWith('/v1/views')) throw new LakeError('route-unknown', 'none');
     const body = JSON.parse(init.body ?? '{}') as { sql: string };
     asked.push(body);
     if (body.sql.includes('slow')) {

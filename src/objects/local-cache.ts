@@ -129,6 +129,11 @@ export class LocalCache {
     return this.#hold(name, entry, signal);
   }
 
+  /** Of what is here under a name, or on its way. */
+  bytesOf(name: string): number | undefined {
+    return this.#entries.get(name)?.bytes;
+  }
+
   has(name: string): boolean {
     return this.#entries.has(name);
   }

@@ -17,6 +17,7 @@ import type { ColdNeed } from './cold/need.js';
 import type { EngineSession } from './engine.js';
 import type { AnswerColumn, ParsedStatement } from './engine-protocol.js';
 import { type ColumnKnowledge, withColumnAdvice } from './error-advice.js';
+import { type ExplainedTopic, explainedFiles, explainSql } from './explain.js';
 import { frontOf } from './front.js';
 import { type ColdSelection, Lease, selectChunks, selectCold } from './lease.js';
 import {
@@ -143,7 +144,11 @@ export class QueryRun {
   async start(request: QueryRequest, token: SnapshotToken | undefined, limits: CheckedLimits): Promise<StartedQuery> {
     const startedMs = this.#ports.nowMs();
     const front = frontOf(request.sql);
-    if (front.kind === 'explain') throw new LakeError('unsupported', 'EXPLAIN is not supported yet', { hint: 'Ask the SELECT itself.' });
+    if (front.kind === 'explain' && front.isAnalyzed) {
+      throw new LakeError('unsupported', 'EXPLAIN ANALYZE is not supported', {
+        hint: 'Ask EXPLAIN before, and the SELECT itself: its stats say what it read.',
+      });
+    }
     try {
       const [parsed, broker] = await Promise.all([
         this.#parse(front.sql),
@@ -161,22 +166,24 @@ export class QueryRun {
       const plan = await this.#planTail(pinned, question);
       const { columns } = plan;
       const isDescribed = front.kind === 'describe';
+      const isExplained = front.kind === 'explain';
       // Columns can be told without a row.
-      if (!isDescribed) {
+      if (!isDescribed && !isExplained) {
         if (this.#recordsRanges === undefined) requireTimeBounds(pinned, plan.scans);
-        requireScanBytes(pinned, plan.scans, this.#tails, limits.maxScanBytes);
+        const read = pinned.map((topic) => [topic.state.name, this.#rangesOf(topic, plan.scans, plan.heads)] as const);
+        requireScanBytes(pinned, new Map(read), this.#tails, limits.maxScanBytes);
       }
-      const setup = await this.#leaseFiles(pinned, isDescribed ? withoutRows(pinned, plan) : plan);
+      const setup = isExplained ? [] : await this.#leaseFiles(pinned, isDescribed ? withoutRows(pinned, plan) : plan);
       this.stats.plan_ms = this.#ports.nowMs() - startedMs;
       const answer = await this.#session.ask(
         {
           type: 'run',
-          sql: parsed.sql,
+          sql: isExplained ? await this.#explained(pinned, plan) : parsed.sql,
           prelude,
           threads: this.#threadsFor(parsed),
           setup,
           isDescribed,
-          parameters: this.#parameters,
+          parameters: isExplained ? [] : this.#parameters,
           shape: this.#recordsRanges === undefined ? 'rows' : 'records',
           credits: rowsCredits,
           maxRows: limits.maxRows,
@@ -381,9 +388,7 @@ export class QueryRun {
     const hitsBefore = this.#ports.cold.hits;
     const views: string[] = [];
     for (const topic of pinned) {
-      const head = heads.get(topic.state.name);
-      const scanned = scans.get(topic.state.name) ?? [fullScan];
-      const ranges = head === undefined ? scanned : headRanges(head, scanned, topic, (partition) => this.#chunksOf(topic, partition));
+      const ranges = this.#rangesOf(topic, scans, heads);
       const selected = selectCold(topic, ranges);
       this.stats.pruned_files += selected.prunedFiles;
       this.stats.boundary[topic.state.name] = Object.fromEntries(
@@ -405,6 +410,33 @@ export class QueryRun {
     }
     this.stats.cache_hits += this.#ports.cold.hits - hitsBefore;
     return views;
+  }
+
+  /** What of the topic is looked at: by the plan's bounds, and where it asks for some rows only, by where those can be. */
+  #rangesOf(topic: PinnedTopic, scans: Scans, heads: TailPlan['heads']): readonly ScanRange[] {
+    const head = heads.get(topic.state.name);
+    const scanned = scans.get(topic.state.name) ?? [fullScan];
+    return head === undefined ? scanned : headRanges(head, scanned, topic, (partition) => this.#chunksOf(topic, partition));
+  }
+
+  async #explained(pinned: readonly PinnedTopic[], { scans, used, heads, columns }: TailPlan): Promise<string> {
+    const topics = pinned.map((topic): ExplainedTopic => {
+      const { name } = topic.state;
+      const ranges = this.#rangesOf(topic, scans, heads);
+      return {
+        topic,
+        scanned: scans.get(name) ?? [fullScan],
+        ranges,
+        need: topicNeed(ranges, columnsOf(columns, topic), used.get(name)),
+        used: used.get(name),
+        chunksOf: (partition) => this.#chunksOf(topic, partition),
+      };
+    });
+    const count = { requests: 0, bytes: 0 };
+    await Promise.all(explainedFiles(topics).map((file) => this.#ports.cold.learn(file, count, this.#signal)));
+    this.stats.requests = count.requests;
+    this.stats.read_bytes = count.bytes;
+    return explainSql(topics, this.#ports.cold);
   }
 
   #chunksOf(topic: PinnedTopic, partition: number): readonly TailChunk[] {

@@ -52,6 +52,18 @@ export type ColdPlan =
       }[];
     };
 
+/** What a file would cost a query. */
+export interface ColdCost {
+  /** Of the row groups within reach, where they are known; else of the file. */
+  readonly rows: number;
+  readonly groups?: number;
+  /** Within reach. */
+  readonly bytes: number;
+  readonly fetchBytes: number;
+  readonly requests: number;
+  readonly cachedBytes: number;
+}
+
 export class ColdReads {
   readonly #cache: LocalCache;
   readonly #reads: BucketReads;
@@ -128,6 +140,32 @@ export class ColdReads {
       else lent.push({ from: lender.name, at: lender.places.get(`${group}/${leaf}`) ?? 0, to, bytes: from.bytes, start: from.at });
     }
     return { kind: 'part', groups, columns, part, fetch, lent };
+  }
+
+  /** Reads the footer of a file that would be read in parts, where it is not known yet. Errors: as `lease`. */
+  async learn(file: ColdFile, count: ReadCount, signal: AbortSignal): Promise<void> {
+    if (!this.#cache.isDirect && file.bytes > this.#wholeBytesMax) await this.#footers.layout(file, count, signal);
+  }
+
+  /** What `lease` would take, as far as is known now; `undefined` where the file holds no row of the need. */
+  costOf(file: ColdFile, need: ColdNeed): ColdCost | undefined {
+    const { rows, bytes } = file;
+    if (this.#cache.isDirect) return { rows, bytes, fetchBytes: 0, requests: 0, cachedBytes: 0 };
+    const plan = this.plan(file, need);
+    if (plan.kind === 'none') return undefined;
+    const layout = this.#footers.known(file);
+    const known =
+      layout === undefined
+        ? { rows }
+        : { rows: plan.groups.reduce((sum, at) => sum + (layout.groups[at]?.rows ?? 0), 0), groups: plan.groups.length };
+    if (plan.kind === 'here') {
+      const here = this.#cache.bytesOf(plan.name) ?? bytes;
+      return { ...known, bytes: here, fetchBytes: 0, requests: 0, cachedBytes: here };
+    }
+    const ranges = rangesToRead(plan.fetch);
+    const fetchBytes = ranges.reduce((sum, range) => sum + range.end - range.start, 0);
+    const cachedBytes = plan.kind === 'part' ? plan.lent.reduce((sum, piece) => sum + piece.bytes, 0) : 0;
+    return { ...known, bytes: plan.kind === 'part' ? plan.part.bytes : bytes, fetchBytes, requests: ranges.length, cachedBytes };
   }
 
   async #makePart(file: ColdFile, plan: Extract<ColdPlan, { kind: 'part' }>, count: ReadCount, signal: AbortSignal): Promise<CacheLease> {

@@ -49,7 +49,8 @@ export function streamDestination(stream: TerminalLike): Destination {
       return stream.isTTY === true;
     },
     get width() {
-      return stream.columns ?? widthUnknown;
+      // A terminal that does not know says 0.
+      return stream.columns === undefined || stream.columns === 0 ? widthUnknown : stream.columns;
     },
     write: (chunk) => writeTo(stream, chunk),
     finish: async () => undefined,

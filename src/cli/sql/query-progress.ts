@@ -60,7 +60,8 @@ export class QueryProgress {
   #draw(): void {
     this.#ticks++;
     if (this.#isOver || this.#ticks < quietTicks) return;
-    const width = (this.#notes.columns ?? widthUnknown) - 1;
+    const { columns = 0 } = this.#notes;
+    const width = (columns === 0 ? widthUnknown : columns) - 1;
     const text = `${frames[this.#ticks % frames.length]} ${this.#line === '' ? 'running' : this.#line}`;
     this.#notes.write(`\r\u001b[2K${text.slice(0, width)}`);
     this.#isDrawn = true;

@@ -131,7 +131,6 @@ export class SqlSession {
               return this.out.write(bytes);
             },
             signal,
-            progress.isShown ? (told) => progress.told(told) : undefined,
           );
       if (end?.snapshot !== undefined) this.lastSnapshot = end.snapshot;
       progress.end();

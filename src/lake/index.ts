@@ -13,6 +13,7 @@ export { clusterStateKey, dataFileKey, identityKey, parseDataFilePath, parseTopi
 export { type ClusterState, encodeClusterState, parseClusterState } from './cluster-state.js';
 export { findClusterState, type FoundState, writeClusterState } from './cluster-states.js';
 export { type DroppedTable, droppedTables, forgetDroppedTable } from './dropped-tables.js';
+export { blocksOf } from './file-index.js';
 export type { GarbageKind, GarbageObject, GarbageRules } from './garbage.js';
 export type { Hole } from './holes.js';
 export { claimBucket, readIdentity } from './identity.js';

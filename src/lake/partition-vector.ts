@@ -35,12 +35,18 @@ export function formatPartitions(partitions: readonly PartitionCold[]): string {
 
 /** Log start of a partition as the table has it; 0 for one that was never committed. */
 export function logStartOf(partitions: readonly PartitionCold[], partition: PartitionId): Offset {
-  return partitions.find((p) => p.partition === partition)?.logStartOffset ?? 0;
+  return entryOf(partitions, partition)?.logStartOffset ?? 0;
+}
+
+/** Most vectors have every partition from 0 on: then it stands at its own place. */
+function entryOf(partitions: readonly PartitionCold[], partition: PartitionId): PartitionCold | undefined {
+  const there = partitions[partition];
+  return there?.partition === partition ? there : partitions.find((p) => p.partition === partition);
 }
 
 /** Boundary of a partition; 0 for one that was never committed. */
 export function boundaryOf(partitions: readonly PartitionCold[], partition: PartitionId): Offset {
-  return partitions.find((p) => p.partition === partition)?.boundary ?? 0;
+  return entryOf(partitions, partition)?.boundary ?? 0;
 }
 
 /**

@@ -3,7 +3,7 @@
  * as the question asks for, each of them known to be there.
  */
 import { timestampMaxMs, timestampMinMs } from '../columns/index.js';
-import { filesOfPartition } from '../lake/index.js';
+import { blocksOf } from '../lake/index.js';
 import type { PinnedTopic } from './pin.js';
 import { type Extent, type Interval, intersect, type ScanRange, touches } from './ranges.js';
 import type { ScanHead } from './scan-head.js';
@@ -23,12 +23,22 @@ export function headRanges(
 ): readonly ScanRange[] {
   const [range] = ranges;
   if (range === undefined || ranges.length > 1 || head.rows === 0) return ranges;
-  const extents = extentsOf(range, topic, chunksOf);
+  // In a partition the largest offsets are at its end, the smallest at its start; times may be anywhere.
+  const rows = head.order?.column === '_timestamp' ? Number.POSITIVE_INFINITY : head.rows;
+  const extents = extentsOf(range, topic, chunksOf, { rows, fromEnd: head.order?.isDescending === true });
   return head.order === undefined ? firstOnes(head.rows, range, extents) : ordered(head.rows, head.order, range, extents);
 }
 
-function* extentsOf(range: ScanRange, topic: PinnedTopic, chunksOf: (partition: number) => readonly TailChunk[]): Generator<CountedExtent> {
-  for (const { partition, startOffset, boundary, endOffset } of [...topic.partitions].sort((a, b) => a.partition - b.partition)) {
+/** By partition; within one by offset, or from its end on, until so many rows have been counted. */
+function* extentsOf(
+  range: ScanRange,
+  topic: PinnedTopic,
+  chunksOf: (partition: number) => readonly TailChunk[],
+  { rows: rowsPerPartition, fromEnd }: { readonly rows: number; readonly fromEnd: boolean },
+): Generator<CountedExtent> {
+  partitions: for (const { partition, startOffset, boundary, endOffset } of [...topic.partitions].sort(
+    (a, b) => a.partition - b.partition,
+  )) {
     const pinned = { min: startOffset, max: endOffset - 1 };
     const counted = (extent: Extent, rows: number, offsets: Interval): CountedExtent => {
       const { baseOffset, lastOffset, minTimestampMs, maxTimestampMs } = extent;
@@ -37,14 +47,32 @@ function* extentsOf(range: ScanRange, topic: PinnedTopic, chunksOf: (partition: 
         isWithin({ min: minTimestampMs, max: maxTimestampMs }, range.timestampsMs);
       return { partition, baseOffset, lastOffset, minTimestampMs, maxTimestampMs, rows: isWhole ? rows : 0 };
     };
-    const cold = filesOfPartition(topic.snapshot, partition).map((file) => counted(file, file.rows, pinned));
     const from = Math.max(boundary, startOffset);
-    const hot = chunksOf(partition)
-      .filter((chunk) => chunk.path !== undefined)
-      .map((chunk) => counted(chunk, chunk.rows, { min: from, max: endOffset - 1 }));
-    for (const extent of [...cold, ...hot]) {
-      if (extent.lastOffset >= startOffset && extent.baseOffset < endOffset && touches([range], extent)) yield extent;
+    const isPinned = (extent: Extent): boolean =>
+      extent.lastOffset >= startOffset && extent.baseOffset < endOffset && touches([range], extent);
+    const hot = chunksOf(partition).filter((chunk) => chunk.path !== undefined && isPinned(chunk));
+    const hotExtents = hot.map((chunk) => counted(chunk, chunk.rows, { min: from, max: endOffset - 1 }));
+    const blocks = blocksOf(topic.snapshot, partition).filter(isPinned);
+    let missing = rowsPerPartition;
+    const isEnough = (extent: CountedExtent): boolean => {
+      missing -= extent.rows;
+      return missing <= 0;
+    };
+    if (fromEnd) {
+      for (const extent of hotExtents.reverse()) {
+        yield extent;
+        if (isEnough(extent)) continue partitions;
+      }
     }
+    for (const block of fromEnd ? blocks.reverse() : blocks) {
+      for (const file of fromEnd ? block.files.toReversed() : block.files) {
+        if (!isPinned(file)) continue;
+        const extent = counted(file, file.rows, pinned);
+        yield extent;
+        if (isEnough(extent)) continue partitions;
+      }
+    }
+    if (!fromEnd) yield* hotExtents;
   }
 }
 

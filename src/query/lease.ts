@@ -5,7 +5,7 @@
 import { constants, copyFile, link } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LakeError, Semaphore } from '../kernel/index.js';
-import type { ColdFile, TableSnapshot } from '../lake/index.js';
+import { blocksOf, type ColdFile } from '../lake/index.js';
 import type { ReadCount } from './cold/bucket-reads.js';
 import type { ColdReads } from './cold/cold-reads.js';
 import type { ColdNeed } from './cold/need.js';
@@ -83,19 +83,18 @@ export interface ColdSelection {
 /** The files of a pinned topic that the scans can find rows in, each with the offsets that count. */
 export function selectCold(topic: PinnedTopic, ranges: readonly ScanRange[]): ColdSelection {
   const files: { file: ColdFile; bounds?: LeasedFile['bounds'] }[] = [];
-  const partitions = new Map(topic.partitions.map((partition) => [partition.partition, partition]));
-  for (const file of filesBelowBoundary(topic.snapshot, partitions)) {
-    const pinned = partitions.get(file.partition);
-    if (pinned === undefined || file.lastOffset < pinned.startOffset || file.baseOffset >= pinned.endOffset || !touches(ranges, file))
-      continue;
-    const isWhole = file.baseOffset >= pinned.startOffset && file.lastOffset < pinned.endOffset;
-    files.push(isWhole ? { file } : { file, bounds: { from: pinned.startOffset, end: pinned.endOffset } });
+  for (const pinned of [...topic.partitions].sort((a, b) => a.partition - b.partition)) {
+    for (const block of blocksOf(topic.snapshot, pinned.partition)) {
+      if (block.lastOffset < pinned.startOffset || block.baseOffset >= pinned.endOffset || !touches(ranges, block)) continue;
+      for (const file of block.files) {
+        const isBelow = file.lastOffset < pinned.boundary;
+        if (!isBelow || file.lastOffset < pinned.startOffset || file.baseOffset >= pinned.endOffset || !touches(ranges, file)) continue;
+        const isWhole = file.baseOffset >= pinned.startOffset && file.lastOffset < pinned.endOffset;
+        files.push(isWhole ? { file } : { file, bounds: { from: pinned.startOffset, end: pinned.endOffset } });
+      }
+    }
   }
   return { files, prunedFiles: topic.snapshot.files.length - files.length };
-}
-
-function filesBelowBoundary(snapshot: TableSnapshot, partitions: ReadonlyMap<number, PinnedPartition>): readonly ColdFile[] {
-  return snapshot.files.filter((file) => file.lastOffset < (partitions.get(file.partition)?.boundary ?? 0));
 }
 
 export interface ChunkSelection {

@@ -11,6 +11,7 @@ import { catalogErrorResponse, catalogRoutes } from './catalog-routes.js';
 import { catalogPath, guard } from './guard.js';
 import { livezRoute, metricsRoute, readyzRoute } from './health-route.js';
 import { problemResponse } from './problem.js';
+import { cancelQueryRoute, queriesRoute } from './queries-route.js';
 import { queryRoute } from './query-route.js';
 import { produceRecordsRoute, readRecordsRoute, type RecordSink } from './records-route.js';
 import { type CatalogOptions, TableCatalog } from './table-catalog.js';
@@ -61,6 +62,8 @@ export function gatewayApp(options: GatewayOptions): Hono {
   app.get('/readyz', readyzRoute(control));
   app.get('/metrics', metricsRoute(control, options.samples));
   app.post('/v1/query', queryRoute(query));
+  app.get('/v1/queries', queriesRoute(query));
+  app.delete('/v1/queries/:id', cancelQueryRoute(query));
   app.get('/v1/topics', topicsRoute(control));
   app.get('/v1/topics/:topic', topicRoute(control));
   app.get('/v1/topics/:topic/storage', storageRoute(control));

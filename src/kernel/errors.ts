@@ -74,6 +74,7 @@ const catalogue = {
   'overloaded': { kind: 'exhausted', sentence: 'Too much is under way.', retriable: true },
   'query-invalid': { kind: 'invalid', sentence: 'The SQL cannot be run.' },
   'query-forbidden': { kind: 'forbidden', sentence: 'The SQL does more than read topics.' },
+  'query-unknown': { kind: 'not-found', sentence: 'No such query is running.' },
   'query-too-large': { kind: 'exhausted', sentence: 'The query needs more than its limits allow.', http: 413 },
   'query-unbounded': { kind: 'invalid', sentence: 'The topic wants queries that say from when or from which offset on.' },
   'token-invalid': { kind: 'invalid', sentence: 'A snapshot token cannot be read.' },

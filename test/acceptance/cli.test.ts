@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Lake } from '../support/lake.js';
+import { eventually } from '../support/processes.js';
 import { type CommandResult, runCommand, temporaryFolder } from '../support/service.js';
 
 let lake: Lake;
@@ -163,6 +164,19 @@ describe('the command line', () => {
     expect([await count('--as-of', snapshot), await count()]).toEqual([{ c: 5 }, { c: 6 }]);
     const wrong = await run(['sql', 'SELECT 1', '--as-of', 'nonsense']);
     expect([wrong.code, wrong.stdout]).toEqual([1, '']);
+  });
+
+  it('lists running queries and ends one', async () => {
+    const slow = run(['sql', 'SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b']);
+    const listed = await eventually('the query runs', async () => (await rows(['query', 'list']))[0]);
+    expect(listed).toMatchObject({ state: 'running', sql: expect.stringContaining('a.range * b.range') });
+    const id = String(listed['id']);
+    expect(await run(['query', 'kill', id])).toEqual({ code: 0, stdout: `ended ${id}\n`, stderr: '' });
+    const ended = await slow;
+    expect([ended.code, ended.stdout, ended.stderr.includes('cancelled')]).toEqual([1, '', true]);
+    expect((await run(['query', 'kill', id])).code).toBe(3);
+    expect((await rows(['query', 'list', '--all'])).find((one) => one['id'] === id)).toMatchObject({ state: 'cancelled' });
+    expect(await rows(['query', 'list'])).toEqual([]);
   });
 
   it('says what is wrong with a query on stderr', async () => {

@@ -4,6 +4,7 @@ import { usageError } from '../exit.js';
 import { renderTable } from '../table.js';
 import type { Catalog } from './catalog.js';
 import { parameterValue } from './parameters.js';
+import { killQuery, listedQueries } from './queries.js';
 import { modeOf, outputModes, type SqlSession } from './session.js';
 
 export interface CommandContext {
@@ -99,7 +100,7 @@ const commands: readonly DotCommand[] = [
     help: 'end a running query',
     run: async ({ session, signal }, argument) => {
       const id = requireArgument(argument, '.kill ID');
-      await session.source.call(`/v1/queries/${encodeURIComponent(id)}`, { method: 'DELETE', signal });
+      await killQuery(session.source, id, signal);
       session.note(`query ${id} is ended`);
     },
   },
@@ -154,18 +155,13 @@ const commands: readonly DotCommand[] = [
     argument: '',
     help: 'what is running, with ids for .kill',
     run: async ({ session, signal }) => {
-      const { names, rows } = await session.rowsOf(
-        "SELECT id, elapsed_ms, rows, sql FROM system.queries WHERE state = 'running' AND sql NOT LIKE '%FROM system.queries WHERE state = %'",
-        signal,
-      );
-      if (rows.length === 0) session.note('nothing else is running');
-      else
-        await session.out.write(
-          `${renderTable(
-            names.map((name) => ({ name })),
-            rows,
-          )}\n`,
-        );
+      const queries = await listedQueries(session.source, 'running', signal);
+      if (queries.length === 0) session.note('nothing is running');
+      else {
+        const columns = [{ name: 'id' }, { name: 'elapsed_ms', isNumeric: true }, { name: 'rows', isNumeric: true }, { name: 'sql' }];
+        const rows = queries.map(({ id, elapsed_ms: elapsedMs, rows: count, sql }) => [id, elapsedMs, count, sql]);
+        await session.out.write(`${renderTable(columns, rows)}\n`);
+      }
     },
   },
   {

@@ -141,17 +141,6 @@ export class SqlSession {
     if (this.#file !== undefined) this.#file.answers++;
   }
 
-  /** Asks for few rows, for the prompt itself. */
-  async rowsOf(
-    sql: string,
-    signal: AbortSignal,
-  ): Promise<{ readonly names: readonly string[]; readonly rows: readonly (readonly unknown[])[] }> {
-    const answer = await askRows(this.source, { sql }, signal);
-    const rows: (readonly unknown[])[] = [];
-    for await (const chunk of answer.rows) rows.push(...chunk);
-    return { names: answer.columns.map(({ name }) => name), rows };
-  }
-
   #requireFitting(mode: OutputMode): void {
     if (!binary.has(mode)) return;
     if (this.out.isTerminal)

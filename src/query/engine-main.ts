@@ -2,7 +2,7 @@
  * A query engine: the child process that DuckDB runs in. Working directory is the folder of leases; as root it first becomes
  * a user who may not write the files that are linked there. It ends with its parent.
  */
-import { isLakeError, LakeError, type PlainError, errorToPlain } from '../kernel/index.js';
+import { isLakeError, LakeError, MiB, type PlainError, errorToPlain } from '../kernel/index.js';
 import { queryError } from './engine-errors.js';
 import { EngineInstance } from './engine-instance.js';
 import type { EngineArguments, FromEngine, OpenInstance, RunQuery, ToEngine } from './engine-protocol.js';
@@ -20,8 +20,15 @@ if (args.dropTo !== undefined) {
   process.setuid?.(args.dropTo.uid);
 }
 
+/** What a process takes beside what DuckDB counts: the program, instances opened ahead, texts being made. */
+const uncountedBytesMax = 512 * MiB;
+/** How often a running query's process looks at itself: a function can make a text of gigabytes that DuckDB does not count. */
+const memoryLookMs = 100;
+
 /** Opened ahead of the queries, by slot. */
 const ready = new Map<number, EngineInstance>();
+let memoryBytes = Number.POSITIVE_INFINITY;
+let memoryWatch: NodeJS.Timeout | undefined;
 /** Of the query under way. */
 let instance: EngineInstance | undefined;
 /** How many messages of rows may be sent, and whether anybody still wants them. */
@@ -53,7 +60,20 @@ async function takeCredit(): Promise<void> {
   flow.credits--;
 }
 
+/** Says so and ends when the process takes much more than its query may: the machine is not to run out of memory for it. */
+function watchMemory(): void {
+  const mayHave = memoryBytes + uncountedBytesMax;
+  const resident = process.memoryUsage.rss();
+  if (instance === undefined || resident <= mayHave) return;
+  const error = new LakeError('query-too-large', `the query's process takes ${resident} bytes; ${mayHave} are allowed`, {
+    hint: 'Make shorter texts and lists, or raise query.memory.bytes.',
+    facts: { resident, mayHave },
+  });
+  process.send?.({ type: 'failed', error: errorToPlain(error) } satisfies FromEngine, () => process.kill(process.pid, 'SIGKILL'));
+}
+
 async function open(message: OpenInstance): Promise<void> {
+  memoryBytes = message.memoryBytes;
   try {
     ready.set(message.slot, await EngineInstance.open(message));
     send({ type: 'opened', slot: message.slot });
@@ -108,6 +128,7 @@ async function answer(message: ToEngine): Promise<void> {
       instance = ready.get(message.slot);
       ready.delete(message.slot);
       opened();
+      memoryWatch ??= setInterval(watchMemory, memoryLookMs);
       send({ type: 'claimed' });
       return;
     case 'parse':
@@ -123,6 +144,8 @@ async function answer(message: ToEngine): Promise<void> {
       await run(message);
       return;
     case 'discard':
+      clearInterval(memoryWatch);
+      memoryWatch = undefined;
       instance?.close();
       instance = undefined;
       send({ type: 'discarded', residentBytes: process.memoryUsage.rss() });

@@ -4,7 +4,7 @@
  */
 import { LakeError } from '../kernel/index.js';
 import { adviceFor } from './error-advice.js';
-import { isFunctionAllowed, isFunctionRepeatable, isTableFunctionAllowed } from './functions.js';
+import { functionRefusal, isFunctionAllowed, isFunctionRepeatable, isTableFunctionAllowed } from './functions.js';
 import { isJsonObject, type JsonObject, type JsonValue } from './scan-plan.js';
 
 /** Schema that stands in for `system`, a name that DuckDB keeps for itself. As long as it, so that positions stay right. */
@@ -64,6 +64,11 @@ export function checkStatement(sql: string, serialized: JsonObject): Statement {
   const { tables, isRepeatable, callsTableFunction } = walk;
   const isCompound = callsTableFunction || tables.length !== 1;
   return { sql: walk.patchedSql(), tables, parameters: [...walk.parameters], isRepeatable, isCompound };
+}
+
+function positionOf(node: JsonObject): number | undefined {
+  const position = node['query_location'];
+  return typeof position === 'number' && position < 2 ** 53 ? position : undefined;
 }
 
 function textOf(node: JsonObject, key: string): string {
@@ -141,7 +146,7 @@ class Walk {
   #checkExpression(node: JsonObject): void {
     const name = node['function_name'];
     if (typeof name === 'string' && !isFunctionAllowed(name)) {
-      throw refused(`the function ${name} is not allowed here`, node['query_location'], 'Use functions of values only.');
+      throw functionRefusal(name, 'function', positionOf(node));
     }
     if (typeof name === 'string' && !isFunctionRepeatable(name)) this.isRepeatable = false;
     if (node['class'] === 'PARAMETER' && typeof node['identifier'] === 'string') this.parameters.add(node['identifier']);
@@ -169,7 +174,7 @@ class Walk {
     const call = node['function'];
     const name = isJsonObject(call) && typeof call['function_name'] === 'string' ? call['function_name'] : '';
     if (!isTableFunctionAllowed(name)) {
-      throw refused(`the table function ${name} is not allowed here`, node['query_location'], 'Name a topic instead.');
+      throw functionRefusal(name, 'table function', positionOf(node));
     }
   }
 

@@ -6,7 +6,7 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { inlineColumnWorkers } from '../../support/column-workers.js';
 import { QueryWorld } from '../../support/query-world.js';
-import { isFunctionAllowed, isTableFunctionAllowed } from '../../../src/query/functions.js';
+import { isFunctionAllowed, isFunctionRefused, isTableFunctionAllowed } from '../../../src/query/functions.js';
 
 /** Each is refused; none may read a file, a setting or a secret, or write anything. */
 const attacks: readonly string[] = [
@@ -105,6 +105,162 @@ const attacks: readonly string[] = [
   "SELECT * FROM flights, LATERAL (SELECT * FROM read_text('/etc/passwd'))",
   'SELECT * FROM flights TABLESAMPLE reservoir(1 ROWS), duckdb_settings()',
   "SELECT COLUMNS(*) FROM read_csv('/etc/passwd')",
+  "SELECT * FROM read_xlsx('/etc/passwd')",
+  "SELECT * FROM read_ndjson_objects('/etc/passwd')",
+  "SELECT * FROM read_json_auto('http://127.0.0.1:1/x.json')",
+  "SELECT * FROM read_parquet('s3://bucket/x.parquet')",
+  "SELECT * FROM parquet_scan('lease-0-0/*')",
+  "SELECT * FROM parquet_bloom_probe('lease-0-0/c0.parquet', 'a', 1)",
+  "SELECT * FROM parquet_kv_metadata('lease-0-0/c0.parquet')",
+  "SELECT * FROM parquet_file_metadata('lease-0-0/c0.parquet')",
+  "SELECT * FROM 'https://127.0.0.1:1/x.parquet'",
+  "SELECT * FROM '*.parquet'",
+  "SELECT * FROM 'lease-*/*.parquet'",
+  'SELECT * FROM "lease-0-0/c0.parquet"',
+  'SELECT * FROM "../secret.csv"',
+  "FROM '/etc/passwd' SELECT *",
+  "SELECT * FROM flights, '/etc/passwd'",
+  "SELECT * FROM (FROM '/etc/passwd')",
+  "SELECT * FROM flights WHERE a IN (FROM '/etc/passwd')",
+  "SELECT * FROM flights WHERE a IN (SELECT 1 FROM '/etc/passwd')",
+  "SELECT * FROM flights ASOF JOIN '/etc/passwd' x ON flights.a >= x.a",
+  "SELECT * FROM flights SEMI JOIN '/etc/passwd' USING (a)",
+  "SELECT * FROM flights POSITIONAL JOIN read_csv('/etc/passwd')",
+  "SELECT (SELECT * FROM read_text('/etc/passwd') LIMIT 1) FROM flights GROUP BY ALL",
+  "SELECT a FROM flights GROUP BY a HAVING max(a) > (SELECT count(*) FROM glob('/*'))",
+  "SELECT sum(a) FILTER (WHERE a > (SELECT count(*) FROM glob('/*'))) FROM flights",
+  "SELECT sum(a) OVER (ORDER BY (SELECT count(*) FROM glob('/*'))) FROM flights",
+  "SELECT list(a ORDER BY getenv('HOME')) FROM flights",
+  "SELECT CASE WHEN getenv('HOME') = 'x' THEN 1 END",
+  "SELECT getenv('HOME')::VARCHAR COLLATE NOCASE",
+  "SELECT [getenv('HOME')]",
+  "SELECT {'a': getenv('HOME')}",
+  "SELECT MAP {'a': getenv('HOME')}",
+  "SELECT [x FOR x IN [1] IF getenv('HOME') = 'x']",
+  "SELECT list_transform([1], lambda x: getenv('HOME'))",
+  "SELECT list_reduce([1, 2], lambda x, y: getenv('HOME'))",
+  "SELECT list_aggregate([1], 'getenv')",
+  "SELECT struct_pack(a := getenv('HOME'))",
+  "SELECT 'HOME'.getenv()",
+  "SELECT * REPLACE (getenv('HOME') AS a) FROM flights",
+  "SELECT COLUMNS(c -> getenv('HOME') = c) FROM flights",
+  'SELECT a AS x, getenv(x) FROM flights',
+  "SELECT GETENV('HOME')",
+  `SELECT "getenv"('HOME')`,
+  `SELECT "GetEnv"('HOME')`,
+  "SELECT system.main.getenv('HOME')",
+  "SELECT system.getenv('HOME')",
+  "SELECT pg_catalog.getenv('HOME')",
+  "SELECT/**/getenv/**/('HOME')",
+  "SELECT -- x\n getenv('HOME')",
+  "SELECT\u00a0getenv('HOME')",
+  "SELECT ｇｅｔｅｎｖ('HOME')",
+  "SELECT getenv\u200b('HOME')",
+  "SELECT get\u0000env('HOME')",
+  'SELECT 1;\u0000 DROP VIEW flights',
+  'SELECT 1 /* ; */ ; DROP VIEW flights',
+  'SELECT 1; -- x\n SELECT 2',
+  ';',
+  '-- nothing',
+  '/* nothing',
+  '$$',
+  "SELECT * FROM query('SELECT ' || '1')",
+  "SELECT * FROM query_table(['flights'])",
+  "FROM query_table('/etc/passwd')",
+  "FROM json_execute_serialized_sql(json_serialize_sql('SELECT 1'))",
+  "SELECT json_serialize_plan('SELECT 1')",
+  "SELECT json_deserialize_sql('{}')",
+  "PRAGMA json_execute_serialized_sql('x')",
+  "SELECT * FROM pragma_table_info('flights')",
+  "SELECT * FROM pragma_storage_info('flights')",
+  'SELECT * FROM pragma_database_size()',
+  "SELECT * FROM pragma_show('flights')",
+  'SELECT * FROM pragma_collations()',
+  ...[
+    'columns',
+    'constraints',
+    'databases',
+    'dependencies',
+    'extensions',
+    'external_file_cache',
+    'indexes',
+    'keywords',
+    'log_contexts',
+    'logs',
+    'memory',
+    'optimizers',
+    'prepared_statements',
+    'schemas',
+    'sequences',
+    'temporary_files',
+    'types',
+    'variables',
+    'views',
+    'which_secret',
+  ].map((name) => `SELECT * FROM duckdb_${name}()`),
+  'SELECT * FROM duckdb_columns',
+  'SELECT * FROM information_schema.schemata',
+  'SELECT * FROM INFORMATION_SCHEMA.COLUMNS',
+  'SELECT * FROM "information_schema"."tables"',
+  'SELECT * FROM pg_catalog.pg_settings',
+  'SELECT * FROM pg_class',
+  'SELECT * FROM system.main.duckdb_settings',
+  'SELECT * FROM system.information_schema.tables',
+  'SELECT * FROM memory.flights',
+  'SELECT * FROM "memory"."main"."flights"',
+  'SELECT * FROM temp.main.flights',
+  "SELECT currval('s')",
+  'SELECT setseed(0.5)',
+  'SELECT txid_current()',
+  'SELECT * FROM checkpoint()',
+  'SELECT * FROM force_checkpoint()',
+  'SELECT * FROM repeat_row(1, 2, num_rows := 1000)',
+  'SELECT * FROM arrow_scan(1, 2, 3)',
+  'SELECT * FROM pandas_scan(1)',
+  'SELECT * FROM summary((SELECT 1))',
+  "SELECT finalize('x'::BLOB)",
+  "SELECT variant_bytes_to_variant('x'::BLOB)",
+  "INSTALL httpfs FROM 'http://127.0.0.1:1'",
+  'FORCE INSTALL spatial',
+  'UPDATE EXTENSIONS',
+  "CREATE SECRET s (TYPE s3, KEY_ID 'x', SECRET 'y')",
+  'DROP SECRET s',
+  'CREATE MACRO f(x) AS x',
+  "CREATE MACRO t() AS TABLE SELECT * FROM '/etc/passwd'",
+  'CREATE OR REPLACE TEMP VIEW flights AS SELECT 1',
+  'CREATE SEQUENCE s',
+  "CREATE TYPE t AS ENUM ('a')",
+  'CREATE SCHEMA x',
+  'ALTER TABLE flights ADD COLUMN x INT',
+  'TRUNCATE flights',
+  'UPDATE flights SET a = 1',
+  'MERGE INTO flights USING flights f ON true WHEN MATCHED THEN DELETE',
+  'WITH x AS (DELETE FROM flights RETURNING *) SELECT * FROM x',
+  'WITH x AS (INSERT INTO flights VALUES (1) RETURNING *) SELECT * FROM x',
+  'EXECUTE p',
+  'DEALLOCATE p',
+  'SET VARIABLE x = 1',
+  'SET GLOBAL enable_external_access = true',
+  'SET SESSION threads = 100',
+  'PRAGMA enable_profiling',
+  "PRAGMA profiling_output = '/tmp/x'",
+  'USE memory',
+  'DETACH memory',
+  "IMPORT DATABASE '/tmp/x'",
+  'COPY FROM DATABASE memory TO memory',
+  "COPY (SELECT 1) TO PROGRAM 'id'",
+  'COPY flights TO STDOUT',
+  'ROLLBACK',
+  'ANALYZE',
+  'CALL duckdb_settings()',
+  "EXPLAIN COPY (SELECT 1) TO '/tmp/x'",
+  'EXPLAIN ANALYZE DELETE FROM flights',
+  'DESCRIBE DELETE FROM flights',
+  "DESCRIBE SELECT * FROM read_csv('/etc/passwd')",
+  "DESCRIBE '/etc/passwd'",
+  'SHOW DATABASES',
+  'LOAD httpfs',
+  'LISTEN x',
 ];
 
 describe('sandbox of query engines', () => {
@@ -155,18 +311,55 @@ describe('sandbox of query engines', () => {
     const instance = await DuckDBInstance.create(':memory:');
     const connection = await instance.connect();
     const reader = await connection.runAndReadAll(
-      "SELECT DISTINCT function_name, function_type IN ('table', 'table_macro') FROM duckdb_functions()",
+      "SELECT DISTINCT function_name, function_type IN ('table', 'table_macro') FROM duckdb_functions() WHERE function_type <> 'pragma'",
     );
     const names = reader.getRowsJson() as [string, boolean][];
     connection.closeSync();
     instance.closeSync();
     const tableFunctions = names.filter(([name, isTable]) => isTable && isTableFunctionAllowed(name)).map(([name]) => name);
     expect(tableFunctions.sort()).toEqual(['generate_series', 'json_each', 'json_tree', 'range', 'unnest']);
+    // Of every other function it was decided whether it is one of values: a new one has to be read before it may be called.
+    const undecided = names.filter(([name, isTable]) => !isTable && isFunctionAllowed(name) === isFunctionRefused(name));
+    expect(undecided.map(([name]) => name)).toEqual([]);
     const suspicious =
       /read|file|glob|env|setting|secret|query|duck|prag|log$|log_|variable|sql|plan|exec|write|sleep|val$|load|import|meta|catalog|schema|sequence|setseed/;
     const harmless = new Set(['log', 'parse_filename', 'isfinite', 'json_valid', 'hash', 'normalized_interval']);
     const left = names.filter(([name, isTable]) => !isTable && suspicious.test(name) && isFunctionAllowed(name) && !harmless.has(name));
     expect(left.map(([name]) => name)).toEqual([]);
+    expect(isFunctionAllowed('a_function_of_tomorrow')).toBe(false);
+  });
+
+  it('lets nobody reach more through parameters', async () => {
+    const ask = (sql: string, ...params: string[]) => world.ask({ sql, params });
+    for (const text of [
+      '/etc/passwd',
+      "x'; DROP VIEW flights; --",
+      "' || getenv('HOME') || '",
+      '$1',
+      '?',
+      '${HOME}',
+      'lease-0-0/c0.parquet',
+    ]) {
+      expect((await ask('SELECT $1', text)).rows).toEqual([[text]]);
+      expect((await ask('SELECT count(*) FROM flights WHERE text(_value) = $1', text)).rows).toEqual([[0]]);
+    }
+    for (const sql of [
+      'SELECT * FROM $1',
+      'SELECT * FROM read_text($1)',
+      'SELECT getenv($1)',
+      'SELECT * FROM query($1)',
+      'SELECT * FROM query_table($1)',
+    ]) {
+      await expect(ask(sql, '/etc/passwd'), sql).rejects.toMatchObject({
+        code: expect.stringMatching(/^query-(?:forbidden|invalid)$/) as string,
+      });
+    }
+    expect((await world.ask('SELECT count(*) FROM flights')).rows).toEqual([[10]]);
+  });
+
+  it('tells with the words that look like columns nothing but constants', async () => {
+    const { rows } = await world.ask('SELECT current_user, session_user, current_role, current_catalog, current_schema');
+    expect(rows).toEqual([['duckdb', 'duckdb', 'duckdb', 'memory', 'main']]);
   });
 });
 

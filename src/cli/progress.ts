@@ -11,8 +11,7 @@ const barWidth = 28;
 const redrawMs = 100;
 const plainMs = 5000;
 
-/** Eighths of a cell make it smooth. */
-export function progressBar(done: number): string {
+function bar(done: number): string {
   const eighths = Math.round(Math.min(1, Math.max(0, done)) * barWidth * 8);
   const full = Math.floor(eighths / 8);
   const part = eighths % 8;
@@ -43,7 +42,7 @@ export class Progress {
     const width = process.stderr.columns ?? 100;
     const up = this.#drawn === 0 ? '' : `\u001b[${this.#drawn}A`;
     const text = lines.map((line) => {
-      const shown = `${line.label.padEnd(10)} ${line.done === undefined ? '' : `${progressBar(line.done)} `}${line.text}`;
+      const shown = `${line.label.padEnd(10)} ${line.done === undefined ? '' : `${bar(line.done)} `}${line.text}`;
       return `\u001b[2K${shown.slice(0, width - 1)}\n`;
     });
     process.stderr.write(up + text.join(''));

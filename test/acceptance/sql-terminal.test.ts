@@ -30,7 +30,7 @@ afterAll(async () => {
 
 class Terminal {
   readonly #child: ChildProcess;
-  #screen = '';
+  #raw = '';
   readonly ended: Promise<number | null>;
 
   constructor(args: readonly string[]) {
@@ -45,10 +45,7 @@ class Terminal {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     this.#child.stdout!.on('data', (chunk: Buffer) => {
-      this.#screen += chunk
-        .toString()
-        .replaceAll(/\u001b\[[0-9;?]*[A-Za-z]/g, '')
-        .replaceAll('\r', '');
+      this.#raw += chunk.toString();
     });
     this.ended = new Promise((resolve) => this.#child.once('close', resolve));
   }
@@ -60,15 +57,22 @@ class Terminal {
   /** Waits until the screen shows it, after what was waited for before, and gives all that came. */
   async sees(text: string | RegExp): Promise<string> {
     for (let tries = 0; tries < 3000; tries++) {
-      const found = typeof text === 'string' ? this.#screen.indexOf(text) : this.#screen.search(text);
-      if (found >= 0) {
-        const seen = this.#screen;
-        this.#screen = '';
-        return seen;
+      const screen = this.#screen;
+      if (typeof text === 'string' ? screen.includes(text) : text.test(screen)) {
+        this.#raw = '';
+        return screen;
       }
       await sleep(10);
     }
     throw new Error(`the terminal never showed ${String(text)}:\n${this.#screen}`);
+  }
+
+  /** Lines that were erased are gone. */
+  get #screen(): string {
+    return this.#raw
+      .replaceAll(/[^\n]*\r\u001b\[2K/g, '')
+      .replaceAll(/\u001b\[[0-9;?]*[A-Za-z]/g, '')
+      .replaceAll('\r', '');
   }
 }
 

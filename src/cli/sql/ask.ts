@@ -3,6 +3,7 @@ import { LakeError } from '../../kernel/index.js';
 import { errorOfProblem } from '../client-options.js';
 import { type AnswerColumn, type AnswerFrame, JsonRows } from './json-rows.js';
 import type { Parameters } from './parameters.js';
+import type { Received } from './query-progress.js';
 import type { SqlSource } from './source.js';
 
 export interface Question {
@@ -34,14 +35,13 @@ export type ServiceFormat = (typeof serviceFormats)[number];
 
 const snapshotHeader = 'x-thermocline-snapshot';
 
-async function post(source: SqlSource, question: Question, format: ServiceFormat, more: object, signal: AbortSignal): Promise<Response> {
+async function post(source: SqlSource, question: Question, format: ServiceFormat, signal: AbortSignal): Promise<Response> {
   const { sql, parameters = {}, asOf } = question;
   const body = {
     sql,
     format,
     ...(Object.keys(parameters).length === 0 ? {} : { params: parameters }),
     ...(asOf === undefined ? {} : { as_of: asOf }),
-    ...more,
   };
   return source.call('/v1/query', {
     method: 'POST',
@@ -70,7 +70,7 @@ async function* bytesOf(response: Response, signal: AbortSignal): AsyncGenerator
 
 /** Errors: all of a query's, `peer-gone`, the signal's reason. */
 export async function askRows(source: SqlSource, question: Question, signal: AbortSignal): Promise<RowAnswer> {
-  const response = await post(source, question, 'json', {}, signal);
+  const response = await post(source, question, 'json', signal);
   const document = new JsonRows();
   const decoder = new TextDecoder();
   const chunks = bytesOf(response, signal)[Symbol.asyncIterator]();
@@ -105,8 +105,8 @@ export async function askRows(source: SqlSource, question: Question, signal: Abo
   };
 }
 
-/** How far a query is, as the service tells between the rows. */
-export type OnProgress = (progress: Readonly<Record<string, unknown>>) => void;
+/** Told after each piece of the answer. */
+export type OnReceived = (received: Received) => void;
 
 /** All bytes of the answer, written in order. Resolves when it is whole. Errors: as `askRows`, and those of `write`. */
 export async function askBytes(
@@ -115,29 +115,34 @@ export async function askBytes(
   format: ServiceFormat,
   write: (bytes: Uint8Array | string) => Promise<void>,
   signal: AbortSignal,
-  onProgress?: OnProgress,
+  onReceived: OnReceived,
 ): Promise<AnswerEnd | undefined> {
-  const isLines = format === 'ndjson';
-  const response = await post(source, question, format, isLines && onProgress !== undefined ? { progress: true } : {}, signal);
+  const response = await post(source, question, format, signal);
   const snapshot = response.headers.get(snapshotHeader);
-  if (isLines) return copyLines(bytesOf(response, signal), write, response.status, onProgress);
-  for await (const bytes of bytesOf(response, signal)) await write(bytes);
+  if (format === 'ndjson') return copyLines(bytesOf(response, signal), write, response.status, onReceived);
+  let received = 0;
+  for await (const bytes of bytesOf(response, signal)) {
+    await write(bytes);
+    received += bytes.length;
+    onReceived({ bytes: received });
+  }
   return snapshot === null ? undefined : { rows: Number.NaN, snapshot };
 }
 
-/** Lines that are the service's own begin so; a row's object never has such a first member, or it would be one of them. */
-const ownLine = /^\{"_(?:progress|end|error)":/;
+/** Lines that are the service's own begin so: a row's first column is not called that. */
+const ownLine = /^\{"_(?:end|error)":/;
 
 /** Rows go to the output; lines about the answer are read here, and the closing one says whether it is whole. */
 async function copyLines(
   body: AsyncIterable<Uint8Array>,
   write: (text: string) => Promise<void>,
   status: number,
-  onProgress: OnProgress | undefined,
+  onReceived: OnReceived,
 ): Promise<AnswerEnd> {
   const decoder = new TextDecoder();
   let held = '';
   let rows = 0;
+  let bytes = 0;
   let end: { readonly snapshot?: string; readonly stats?: Stats } | undefined;
   const take = async (text: string): Promise<void> => {
     let ours = '';
@@ -148,8 +153,7 @@ async function copyLines(
         rows++;
         continue;
       }
-      const told = JSON.parse(line) as { _progress?: Record<string, unknown>; _end?: AnswerFrame; _error?: object };
-      if (told._progress !== undefined) onProgress?.(told._progress);
+      const told = JSON.parse(line) as { _end?: AnswerFrame; _error?: object };
       if (told._error !== undefined) throw errorOfProblem(JSON.stringify(told._error), status);
       if (told._end !== undefined) end = told._end;
     }
@@ -162,6 +166,8 @@ async function copyLines(
     const whole = held.slice(0, wholeEnd);
     held = held.slice(wholeEnd);
     await take(whole);
+    bytes += chunk.length;
+    onReceived({ rows, bytes });
   }
   await take(held);
   if (end === undefined) throw brokeOff(rows);

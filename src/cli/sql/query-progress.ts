@@ -1,6 +1,8 @@
-/** A query's progress as one line at the foot of the terminal, gone when the first rows come. Nothing where stderr is none. */
+/**
+ * That a query runs, and how much of its answer a file has got, as one line at the foot of the terminal; gone when rows come to the same
+ * terminal. Nothing where stderr is none.
+ */
 import { formatBytes } from '../../kernel/index.js';
-import { progressBar } from '../progress.js';
 
 interface Notes {
   write(text: string): unknown;
@@ -14,25 +16,15 @@ const quietTicks = 3;
 const tickMs = 150;
 const widthUnknown = 80;
 
-/** Numbers the service tells of a query under way; each may be missing. */
-function lineOf(told: Readonly<Record<string, unknown>>): string {
-  const number = (name: string): number | undefined => {
-    const value = told[name];
-    return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
-  };
-  const percent = number('percent');
-  const parts: string[] = [];
-  const add = (name: string, text: (value: number) => string): void => {
-    const value = number(name);
-    if (value !== undefined && value > 0) parts.push(text(value));
-  };
-  add('rows', (n) => `${n} rows`);
-  add('rows_processed', (n) => `${n} rows read`);
-  add('cold_files', (n) => `${n} cold files`);
-  add('cold_bytes', formatBytes);
-  add('hot_rows', (n) => `${n} hot rows`);
-  const bar = percent === undefined || percent < 0 ? '' : `${progressBar(percent / 100)} ${Math.floor(percent)}% `;
-  return bar + parts.join(' · ');
+/** What has come of an answer so far. */
+export interface Received {
+  /** Where the format shows them. */
+  readonly rows?: number;
+  readonly bytes: number;
+}
+
+function lineOf({ rows, bytes }: Received): string {
+  return `${rows === undefined ? '' : `${rows} rows · `}${formatBytes(bytes)}`;
 }
 
 export class QueryProgress {
@@ -53,8 +45,8 @@ export class QueryProgress {
     if (this.isShown) this.#timer = setInterval(() => this.#draw(), tickMs).unref();
   }
 
-  told(progress: Readonly<Record<string, unknown>>): void {
-    this.#line = lineOf(progress);
+  received(received: Received): void {
+    this.#line = lineOf(received);
   }
 
   #draw(): void {
@@ -69,7 +61,8 @@ export class QueryProgress {
 
   /** To be called before rows are written: where they go to the same terminal the line does not come back. */
   beforeRows(): void {
-    if (this.#isShared) this.#stop();
+    if (!this.#isShared) return;
+    this.#stop();
     this.#erase();
   }
 

@@ -131,6 +131,7 @@ export class SqlSession {
               return this.out.write(bytes);
             },
             signal,
+            (received) => progress.received(received),
           );
       if (end?.snapshot !== undefined) this.lastSnapshot = end.snapshot;
       progress.end();

@@ -11,6 +11,9 @@ import { streamDestination } from '../../../src/cli/sql/destination.js';
 import { historyPath, loadHistory, saveHistory } from '../../../src/cli/sql/history.js';
 import { runPrompt } from '../../../src/cli/sql/prompt.js';
 import { SqlSession } from '../../../src/cli/sql/session.js';
+import { functionNames, systemTables } from '../../../src/cli/sql/words.js';
+import { isFunctionAllowed, isTableFunctionAllowed } from '../../../src/query/functions.js';
+import { requireSystemTable } from '../../../src/query/system-tables.js';
 import type { CallInit, SqlSource } from '../../../src/cli/sql/source.js';
 import { LakeError } from '../../../src/kernel/index.js';
 
@@ -34,7 +37,7 @@ describe('completion', () => {
   it('offers tables where a table is due, quoted where they must be', async () => {
     expect(await of('SELECT * FROM ord')).toEqual(['orders', '"order lines"']);
     expect(await of('DESCRIBE sel')).toEqual(['"select"']);
-    expect(await of('FROM system.co')).toEqual(['system.cold_files', 'system.columns']);
+    expect(await of('FROM system.co')).toEqual(['system.cold_files']);
     expect(await of('SELECT * FROM orders, ord')).toEqual(['orders', '"order lines"']);
   });
 
@@ -57,6 +60,14 @@ describe('completion', () => {
     expect(await of('sel')).toEqual(['select']);
     expect(await of('SELECT ', '')).toEqual([]);
     expect(namedTables('SELECT * FROM a JOIN "b c" ON x FROM latest(d)')).toEqual(['a', '"b c"', 'd']);
+  });
+
+  it('offers only functions and tables of the service that a query may use', () => {
+    // The others are SQL's own, which look like functions.
+    const syntax = ['coalesce', 'extract', 'if', 'ifnull'];
+    const refused = functionNames.filter((name) => !isFunctionAllowed(name) && !isTableFunctionAllowed(name));
+    expect(refused.filter((name) => !syntax.includes(name))).toEqual([]);
+    for (const name of systemTables) expect(() => requireSystemTable(name.replace('system.', ''), 0)).not.toThrow();
   });
 
   it('offers commands and what they take', async () => {

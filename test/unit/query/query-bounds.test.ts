@@ -165,6 +165,40 @@ describe('a query above its memory', () => {
   });
 });
 
+describe('a query that is no longer wanted', () => {
+  const endless = 'SELECT count(*) FROM range(40000000000) a(i) WHERE i % 7 = 3';
+  const codeOf = (asked: Promise<unknown>): Promise<string> =>
+    asked.then(
+      () => 'answered',
+      (error: LakeError) => error.code,
+    );
+
+  it('ends while it runs and while it waits, when it is cancelled by its id and when the service closes', async () => {
+    const world = await QueryWorld.open({ workers: inlineColumnWorkers });
+    try {
+      const running = codeOf(world.ask(endless));
+      while (world.service.metricsSnapshot().running < 1) await systemClock.sleep(5);
+      const waiting = [1, 2].map(() => codeOf(world.ask(endless)));
+      while (world.service.metricsSnapshot().waiting < 2) await systemClock.sleep(5);
+      const ids = world.service.list().map(({ id }) => id);
+      expect(ids).toHaveLength(3);
+      expect(world.service.cancel(ids[1]!)).toBe(true);
+      expect(await waiting[0]).toBe('cancelled');
+      expect(world.service.metricsSnapshot()).toMatchObject({ running: 1, waiting: 1 });
+      expect(world.service.cancel(ids[0]!)).toBe(true);
+      expect(await running).toBe('cancelled');
+      expect(world.service.cancel(ids[0]!)).toBe(false);
+      while (world.service.metricsSnapshot().waiting > 0) await systemClock.sleep(5);
+      const { pids } = world.service;
+      await world.service.close();
+      expect(await waiting[1]).toBe('cancelled');
+      for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+    } finally {
+      await world[Symbol.asyncDispose]();
+    }
+  });
+});
+
 describe('an engine that is killed', () => {
   it('takes only its own query along, and says so', async () => {
     await using world = await QueryWorld.open({ workers: inlineColumnWorkers, limits: { concurrency: 2 } });

@@ -197,14 +197,17 @@ export interface PinnedColumns {
 export function pinnedColumns(topic: PinnedTopic, tailPairs: readonly ColumnPair[]): PinnedColumns {
   const { columns } = topic.snapshot;
   const { asOf } = topic;
-  if (asOf === undefined) {
-    const known = new Set(columns.map(pairText));
-    return { table: columns, extra: distinct(tailPairs.filter((pair) => !known.has(pairText(pair)))) };
-  }
+  if (asOf === undefined) return mergedColumns(columns, tailPairs);
   const extraNames = new Set(asOf.extraPairs.map(pairText));
   const table = columns.filter((column) => column.fieldId <= asOf.maxFieldId || extraNames.has(pairText(column)));
   const known = new Set(table.map(pairText));
   return { table, extra: asOf.extraPairs.filter((pair) => !known.has(pairText(pair))) };
+}
+
+/** Those of a table, and beside them what only a tail has. */
+export function mergedColumns(table: readonly TypedColumn[], tailPairs: readonly ColumnPair[]): PinnedColumns {
+  const known = new Set(table.map(pairText));
+  return { table, extra: distinct(tailPairs.filter((pair) => !known.has(pairText(pair)))) };
 }
 
 function pairText(pair: ColumnPair): string {

@@ -18,7 +18,7 @@ import type { EngineSession } from './engine.js';
 import type { AnswerColumn, ParsedStatement } from './engine-protocol.js';
 import { type ColumnKnowledge, withColumnAdvice } from './error-advice.js';
 import { type ExplainedTopic, explainedFiles, explainSql } from './explain.js';
-import { frontOf } from './front.js';
+import { frontOf, type NamedTable } from './front.js';
 import { type ColdSelection, Lease, selectChunks, selectCold } from './lease.js';
 import {
   type ControlPort,
@@ -26,6 +26,7 @@ import {
   type PinnedColumns,
   type PinnedPartition,
   type PinnedTopic,
+  mergedColumns,
   pinnedColumns,
   pinTopic,
   tokenOf,
@@ -36,7 +37,7 @@ import { fullScan, partitionRange, type ScanRange } from './ranges.js';
 import { requireScanBytes, requireTimeBounds } from './scan-bounds.js';
 import type { ParameterValue, TableReference } from './statement.js';
 import { type StatementCache, scansKey } from './statement-cache.js';
-import { needsSnapshots, type QuerySummary, requireSystemTable, systemSetup } from './system-tables.js';
+import { describedTopic, needsSnapshots, type QuerySummary, requireSystemTable, systemSetup } from './system-tables.js';
 import type { RecordsScan, ScanHead } from './scan-head.js';
 import type { TableScans } from './scan-plan.js';
 import type { Tables } from './tables.js';
@@ -173,16 +174,19 @@ export class QueryRun {
         const read = pinned.map((topic) => [topic.state.name, this.#rangesOf(topic, plan.scans, plan.heads)] as const);
         requireScanBytes(pinned, new Map(read), this.#tails, limits.maxScanBytes);
       }
-      const setup = isExplained ? [] : await this.#leaseFiles(pinned, isDescribed ? withoutRows(pinned, plan) : plan);
+      const views = isExplained ? [] : await this.#leaseFiles(pinned, isDescribed ? withoutRows(pinned, plan) : plan);
+      const described = isDescribed ? topicNamed(front.table, pinned) : undefined;
+      const instead =
+        described === undefined ? undefined : describedTopic({ snapshot: described.snapshot, columns: columnsOf(columns, described) });
       this.stats.plan_ms = this.#ports.nowMs() - startedMs;
       const answer = await this.#session.ask(
         {
           type: 'run',
-          sql: isExplained ? await this.#explained(pinned, plan) : parsed.sql,
+          sql: isExplained ? await this.#explained(pinned, plan) : (instead?.sql ?? parsed.sql),
           prelude,
           threads: this.#threadsFor(parsed),
-          setup,
-          isDescribed,
+          setup: [...views, ...(instead?.setup ?? [])],
+          isDescribed: isDescribed && instead === undefined,
           parameters: isExplained ? [] : this.#parameters,
           shape: this.#recordsRanges === undefined ? 'rows' : 'records',
           credits: rowsCredits,
@@ -230,12 +234,16 @@ export class QueryRun {
   async #systemTables(broker: BrokerState, names: readonly string[]): Promise<string[]> {
     const snapshots: TableSnapshot[] = [];
     const mustLoad = names.some(needsSnapshots);
-    for (const topic of names.length === 0 ? [] : broker.topics) {
+    for (const topic of names.length === 0 ? [] : broker.topics.filter(({ isInternal }) => !isInternal)) {
       const known = this.#ports.tables.known(topic.id);
-      if (mustLoad && topic.isTiered) snapshots.push(await this.#ports.tables.snapshot(broker.clusterId, topic, this.#signal));
+      if (mustLoad) snapshots.push(await this.#ports.tables.snapshot(broker.clusterId, topic, this.#signal));
       else if (known !== undefined) snapshots.push(known);
     }
-    return systemSetup(names, { broker, snapshots, queries: this.#ports.queries() });
+    const columns = snapshots.map((snapshot) => ({
+      snapshot,
+      columns: mergedColumns(snapshot.columns, this.#ports.tails.knownPairs(snapshot.topicId)),
+    }));
+    return systemSetup(names, { broker, snapshots, columns, queries: this.#ports.queries() });
   }
 
   /** Stages what the query needs of the tail, and settles columns and scans. */
@@ -488,6 +496,11 @@ export class QueryRun {
 
 function withoutRows(pinned: readonly PinnedTopic[], plan: TailPlan): TailPlan {
   return { ...plan, scans: new Map(pinned.map((topic) => [topic.state.name, []])) };
+}
+
+function topicNamed(table: NamedTable | undefined, pinned: readonly PinnedTopic[]): PinnedTopic | undefined {
+  if (table === undefined || table.schema !== undefined) return undefined;
+  return pinned.find((topic) => topic.state.name.toLowerCase() === table.name.toLowerCase());
 }
 
 function requireSameCluster(token: SnapshotToken | undefined, broker: BrokerState): void {

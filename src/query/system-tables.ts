@@ -1,8 +1,9 @@
-/** `system.tables`, `system.topics`, `system.partitions`, `system.cold_files`, `system.holes`, `system.queries`: the service about itself, as small tables of one query. */
+/** `system.tables`, `system.topics`, `system.columns`, `system.partitions`, `system.cold_files`, `system.holes`, `system.queries`: the service about itself, as small tables of one query. */
 import { LakeError, nearestName } from '../kernel/index.js';
 import type { BrokerState } from '../control/index.js';
 import { quoteText } from '../columns/index.js';
 import { logStartOf, type TableSnapshot } from '../lake/index.js';
+import { columnsTableColumns, columnsTableRows, type DescribedTopic } from './columns-table.js';
 import { systemSchema } from './statement.js';
 
 /** A query under way or ended lately. */
@@ -21,6 +22,8 @@ export interface SystemSource {
   /** Of each topic, or where no table asked about needs them, those that are known. */
   readonly snapshots: readonly TableSnapshot[];
   readonly queries: readonly QuerySummary[];
+  /** What is known of columns: those of the table, and of the hot tail as far as queries have staged it. */
+  readonly columns: readonly DescribedTopic[];
 }
 
 type Cell = string | number | boolean | null;
@@ -72,6 +75,10 @@ const systemTables: Readonly<Record<string, SystemTable>> = {
             sum(files.map((file) => file.bytes)),
           ];
         }),
+  },
+  columns: {
+    columns: columnsTableColumns,
+    rows: ({ columns }) => columnsTableRows(columns),
   },
   partitions: {
     columns: [
@@ -186,7 +193,7 @@ export function requireSystemTable(name: string, position: number): string {
 
 /** Whether the table tells of cold files, so that table snapshots are needed. */
 export function needsSnapshots(name: string): boolean {
-  return name === 'topics' || name === 'cold_files' || name === 'holes';
+  return name === 'topics' || name === 'columns' || name === 'cold_files' || name === 'holes';
 }
 
 /** SQL that makes the tables and fills them. */
@@ -196,15 +203,29 @@ export function systemSetup(names: readonly string[], source: SystemSource): str
   for (const name of new Set(names)) {
     const table = systemTables[name];
     if (table === undefined) continue;
-    const definition = table.columns.map(([column, type]) => `"${column}" ${type}`).join(', ');
-    statements.push(`CREATE TABLE ${systemSchema}.${name} (${definition})`);
-    const rows = table.rows(source).map((cells) => Object.fromEntries(cells.map((cell, at) => [table.columns[at]?.[0] ?? '', cell])));
-    const structure = JSON.stringify([Object.fromEntries(table.columns)]);
-    if (rows.length > 0) {
-      statements.push(
-        `INSERT INTO ${systemSchema}.${name} SELECT unnest(from_json(${quoteText(JSON.stringify(rows))}, ${quoteText(structure)}), recursive := true)`,
-      );
-    }
+    statements.push(...tableOf(name, table, source));
+  }
+  return statements;
+}
+
+/** In the place of a topic's rows: its columns. Answers what to set up and what to ask. */
+export function describedTopic(topic: DescribedTopic): { readonly setup: readonly string[]; readonly sql: string } {
+  const columns = columnsTableColumns.slice(1).map(([name]) => name);
+  const rows = columnsTableRows([topic]);
+  const table = { columns: columnsTableColumns, rows: () => rows };
+  const setup = [`CREATE SCHEMA ${systemSchema}`, ...tableOf('columns', table, undefined)];
+  return { setup, sql: `SELECT ${columns.join(', ')} FROM ${systemSchema}.columns` };
+}
+
+function tableOf<S>(name: string, table: { readonly columns: SystemTable['columns']; rows(source: S): Cell[][] }, source: S): string[] {
+  const definition = table.columns.map(([column, type]) => `"${column}" ${type}`).join(', ');
+  const statements = [`CREATE TABLE ${systemSchema}.${name} (${definition})`];
+  const rows = table.rows(source).map((cells) => Object.fromEntries(cells.map((cell, at) => [table.columns[at]?.[0] ?? '', cell])));
+  const structure = JSON.stringify([Object.fromEntries(table.columns)]);
+  if (rows.length > 0) {
+    statements.push(
+      `INSERT INTO ${systemSchema}.${name} SELECT unnest(from_json(${quoteText(JSON.stringify(rows))}, ${quoteText(structure)}), recursive := true)`,
+    );
   }
   return statements;
 }

@@ -48,7 +48,7 @@ export interface ViewSource {
 }
 
 /** After the typed columns, in this order. */
-const viewBase = ['_key', '_timestamp', '_partition_id', '_offset', '_headers', '_value'] as const;
+export const viewBase = ['_key', '_timestamp', '_partition_id', '_offset', '_headers', '_value'] as const;
 /** For the records route: what SQL does not show. */
 const hiddenBase = ['_timestamp_raw'] as const;
 
@@ -63,7 +63,7 @@ function baseType(name: BaseName): string {
   return duckType(column);
 }
 
-function presented(columns: PinnedColumns): PresentedColumn[] {
+export function presented(columns: PinnedColumns): PresentedColumn[] {
   // A name with a NUL cannot be written in SQL.
   return presentColumns([...columns.table, ...columns.extra]).filter((column) => !column.name.includes('\0'));
 }

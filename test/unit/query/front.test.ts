@@ -69,6 +69,53 @@ describe('DESCRIBE and SHOW', () => {
     await world[Symbol.asyncDispose]();
   });
 
+  it('tells where each column of a topic comes from', async () => {
+    world.createTopic('mixed');
+    world.append('mixed', 0, [{ timestampMs: 1, value: '{"x":1,"X":"a","_key":true}' }]);
+    await world.makeCold('mixed', 0, 1);
+    world.append('mixed', 0, [{ timestampMs: 2, value: '{"x":"text"}' }]);
+    await world.makeCold('mixed', 0, 2);
+    world.append('mixed', 0, [{ timestampMs: 3, value: '{"x":1.5,"new":null,"hot":2}' }]);
+    const { columns, rows, stats } = await world.ask('DESCRIBE mixed');
+    expect(columns.map(({ name }) => name)).toEqual([
+      'column_name',
+      'column_type',
+      'source',
+      'field',
+      'kinds',
+      'table_columns',
+      'field_ids',
+      'hot_only_kinds',
+      'files',
+      'of_files',
+    ]);
+    expect(rows).toEqual([
+      ['X', 'VARCHAR', 'value', 'X', 'text', 'X', '100', null, 1, 2],
+      ['_key__2', 'BOOLEAN', 'value', '_key', 'bool', '_key__2', '101', null, 1, 2],
+      ['hot', 'BIGINT', 'value', 'hot', 'long', null, null, 'long', 0, 2],
+      ['x__2', 'VARCHAR', 'value', 'x', 'long, double, text', 'x__2, x__text', '102, 103', 'double', 2, 2],
+      ['_key', 'BLOB', 'record', null, null, '_key', '5', null, 2, 2],
+      ['_timestamp', 'TIMESTAMPTZ', 'record', null, null, '_timestamp', '3', null, 2, 2],
+      ['_partition_id', 'INTEGER', 'record', null, null, '_partition_id', '1', null, 2, 2],
+      ['_offset', 'BIGINT', 'record', null, null, '_offset', '2', null, 2, 2],
+      ['_headers', expect.stringContaining('STRUCT'), 'record', null, null, '_headers', '7', null, 2, 2],
+      ['_value', 'BLOB', 'record', null, null, '_value', '6', null, 2, 2],
+    ]);
+    expect(stats).toMatchObject({ hot_rows: 0, cold_files: 0 });
+    // The columns a SELECT has, under the same names and of the same types.
+    const selected = await world.ask('SELECT * FROM mixed');
+    expect(rows.map(([name]) => name)).toEqual(selected.columns.map(({ name }) => name));
+    // `system.columns` has all topics, and of the tail what queries have staged.
+    const all = await world.ask("SELECT column_name, hot_only_kinds FROM system.columns WHERE topic = 'mixed' AND source = 'value'");
+    expect(all.rows).toEqual([
+      ['X', null],
+      ['_key__2', null],
+      ['hot', 'long'],
+      ['x__2', 'double'],
+    ]);
+    expect((await world.ask('SELECT DISTINCT topic FROM system.columns ORDER BY 1')).rows).toContainEqual(['a-b.c']);
+  });
+
   it('tells the columns of a table and of a question, and reads no row', async () => {
     const names = async (sql: string, params?: readonly (string | number)[]): Promise<unknown> => {
       const answer = await world.ask(params === undefined ? sql : { sql, params });

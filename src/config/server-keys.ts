@@ -94,6 +94,9 @@ const ownKeys = {
   'query.rows.max': long(-1, 'Rows of one answer; −1 for no bound.', { min: -1 }),
   'query.timeout.ms': long(5 * minuteMs, 'A query that takes longer is ended.', { min: 1 }),
   'query.tail.max.bytes': long(4 * GiB, 'Most hot log one query may stage.', { min: MiB }),
+  'query.parquet.bytes': long(4 * GiB, 'Largest answer in the format parquet: a file on the gateway’s disk until it is sent.', {
+    min: MiB,
+  }),
   'query.cache.bytes': long(8 * GiB, 'Disk that staged tails and downloaded cold files may take in the gateway.', { min: 64 * MiB }),
   'log.level': oneOf(['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'info', 'Least severe log line written to stderr.'),
 } as const;

@@ -1,36 +1,59 @@
-/** `POST /v1/query`: one SELECT over both tiers, as one JSON document or as a stream of NDJSON rows. */
+/** `POST /v1/query`: one SELECT over both tiers, in the format that is asked for, streamed. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { LakeError } from '../kernel/index.js';
-import type { QueryAnswer, QueryRequest, QueryService } from '../query/index.js';
+import { type AnswerFormat, answerFormats, type QueryRequest, type QueryService, type WrittenAnswer } from '../query/index.js';
 import type { Context } from 'hono';
 import { problemOf } from './problem.js';
-import { bodyOf, textOf } from './stream.js';
+import { bytesBody, textOf } from './stream.js';
 
 export const snapshotHeader = 'X-Thermocline-Snapshot';
+/** The id under which the query is listed and can be ended. */
+const queryIdHeader = 'X-Thermocline-Query-Id';
 /** A query's text and parameters; results are streamed and have no such bound. */
 const maxBodyBytes = 1024 * 1024;
 
-const formats = ['json', 'ndjson'] as const;
-type Format = (typeof formats)[number];
-/** Planned formats, refused by name so that nobody takes the refusal for a typing error. */
-const laterFormats = new Set(['csv', 'arrow', 'parquet', 'table']);
+const mediaTypes: Readonly<Record<AnswerFormat, string>> = {
+  json: 'application/json',
+  ndjson: 'application/x-ndjson',
+  csv: 'text/csv; charset=utf-8',
+  arrow: 'application/vnd.apache.arrow.stream',
+  parquet: 'application/vnd.apache.parquet',
+  table: 'text/plain; charset=utf-8',
+};
+/** Of the streams that have no place for them. */
+const statsTrailer = 'X-Thermocline-Stats';
 
-function formatOf(text: string | undefined): Format {
-  if (text === undefined || text === '') return 'json';
-  if ((formats as readonly string[]).includes(text)) return text as Format;
-  throw new LakeError('unsupported', `format "${text}" is not ${laterFormats.has(text) ? 'served yet' : 'known'}`, {
-    hint: `Use one of ${formats.join(', ')}.`,
+/** What the request names; else what its `Accept` names first among ours; else `json`. */
+function formatOf(text: string | undefined, accept: string | undefined): AnswerFormat {
+  if (text === undefined || text === '') return acceptedFormat(accept ?? '') ?? 'json';
+  const format = answerFormats.find((name) => name === text);
+  if (format !== undefined) return format;
+  throw new LakeError('unsupported', `format "${text}" is not known`, {
+    hint: `Use one of ${answerFormats.join(', ')}.`,
     facts: { format: text },
   });
 }
 
+function acceptedFormat(accept: string): AnswerFormat | undefined {
+  const wanted = accept.split(',').map((part) => part.split(';')[0]!.trim().toLowerCase());
+  for (const type of wanted) {
+    const format = answerFormats.find((name) => mediaTypes[name].split(';')[0] === type);
+    if (format !== undefined) return format;
+  }
+  return undefined;
+}
+
 const known = new Set(['sql', 'params', 'as_of', 'format', 'limits']);
 
-async function readRequest(c: Context): Promise<{ request: QueryRequest; format: Format }> {
+async function readRequest(c: Context): Promise<{ request: QueryRequest; format: AnswerFormat }> {
   const body = await textOf(c.req.raw, maxBodyBytes, 'Shorten the query; pass long lists as parameters of fewer queries.');
   const type = (c.req.header('content-type') ?? '').split(';')[0]!.trim().toLowerCase();
   if (type !== 'application/json') {
     const asOf = c.req.query('as_of');
-    return { request: { sql: body, ...(asOf === undefined ? {} : { asOf }) }, format: formatOf(c.req.query('format')) };
+    return {
+      request: { sql: body, ...(asOf === undefined ? {} : { asOf }) },
+      format: formatOf(c.req.query('format'), c.req.header('accept')),
+    };
   }
   let parsed: unknown;
   try {
@@ -61,42 +84,48 @@ async function readRequest(c: Context): Promise<{ request: QueryRequest; format:
       ...(typeof fields.as_of === 'string' ? { asOf: fields.as_of } : {}),
       ...(fields.limits === undefined ? {} : { limits: fields.limits as QueryRequest['limits'] }),
     } as QueryRequest,
-    format: formatOf(fields.format ?? c.req.query('format')),
+    format: formatOf(fields.format ?? c.req.query('format'), c.req.header('accept')),
   };
 }
 
-/** One JSON document, written row chunk by row chunk. A late error closes the document with an `error` member. */
-async function* jsonDocument(answer: QueryAnswer): AsyncGenerator<string> {
-  yield `{"columns":${JSON.stringify(answer.columns)},"rows":[`;
-  let isFirst = true;
+/** One JSON document around the rows as the engine wrote them. A late error closes the document with an `error` member. */
+async function* jsonDocument(answer: WrittenAnswer): AsyncGenerator<Uint8Array> {
+  yield Buffer.from(`{"columns":${JSON.stringify(answer.columns)},"rows":[\n`);
   try {
-    for await (const rows of answer.rows) {
-      const text = rows.map((row) => JSON.stringify(row)).join(',\n');
-      if (text === '') continue;
-      yield isFirst ? `\n${text}` : `,\n${text}`;
-      isFirst = false;
-    }
+    yield* answer.pieces;
   } catch (error) {
-    yield `],"error":${JSON.stringify(problemOf(error))}}\n`;
+    yield Buffer.from(`],"error":${JSON.stringify(problemOf(error))}}\n`);
     return;
   }
-  yield `],"snapshot":${JSON.stringify(answer.token)},"stats":${JSON.stringify(answer.stats())}}\n`;
+  yield Buffer.from(`],"snapshot":${JSON.stringify(answer.token)},"stats":${JSON.stringify(answer.stats())}}\n`);
 }
 
-/** A row a line, as an object by column name; then `_end` with token and stats, or `_error`. */
-async function* ndjsonLines(answer: QueryAnswer): AsyncGenerator<string> {
-  const names = answer.columns.map((column) => JSON.stringify(column.name));
+/** The engine's lines; then `_end` with token and stats, or `_error`. */
+async function* ndjsonLines(answer: WrittenAnswer): AsyncGenerator<Uint8Array> {
   try {
-    for await (const rows of answer.rows) {
-      let text = '';
-      for (const row of rows) text += `{${names.map((name, i) => `${name}:${JSON.stringify(row[i])}`).join(',')}}\n`;
-      if (text !== '') yield text;
-    }
+    yield* answer.pieces;
   } catch (error) {
-    yield `${JSON.stringify({ _error: problemOf(error) })}\n`;
+    yield Buffer.from(`${JSON.stringify({ _error: problemOf(error) })}\n`);
     return;
   }
-  yield `${JSON.stringify({ _end: { snapshot: answer.token, stats: answer.stats() } })}\n`;
+  yield Buffer.from(`${JSON.stringify({ _end: { snapshot: answer.token, stats: answer.stats() } })}\n`);
+}
+
+/** The bytes alone. Stats follow in the trailer; a late error is thrown, which breaks the connection off. */
+async function* plainBytes(answer: WrittenAnswer, outgoing: ServerResponse | undefined): AsyncGenerator<Uint8Array> {
+  yield* answer.pieces;
+  outgoing?.addTrailers({ [statsTrailer]: JSON.stringify(answer.stats()) });
+}
+
+function chunksOf(format: AnswerFormat, answer: WrittenAnswer, outgoing: ServerResponse | undefined): AsyncGenerator<Uint8Array> {
+  if (format === 'json') return jsonDocument(answer);
+  return format === 'ndjson' ? ndjsonLines(answer) : plainBytes(answer, outgoing);
+}
+
+/** Node's own answer, where there is a socket; HTTP before 1.1 has no trailers. */
+function outgoingOf(c: Context): ServerResponse | undefined {
+  const { outgoing, incoming } = (c.env ?? {}) as { readonly outgoing?: ServerResponse; readonly incoming?: IncomingMessage };
+  return incoming?.httpVersion === '1.1' ? outgoing : undefined;
 }
 
 export function queryRoute(query: QueryService): (c: Context) => Promise<Response> {
@@ -107,14 +136,19 @@ export function queryRoute(query: QueryService): (c: Context) => Promise<Respons
     c.req.raw.signal.addEventListener('abort', () => gone.abort(new LakeError('cancelled', 'the client closed the connection')), {
       once: true,
     });
-    const answer = await query.query(request, gone.signal);
-    const chunks = format === 'json' ? jsonDocument(answer) : ndjsonLines(answer);
+    const answer = await query.answer({ ...request, format }, gone.signal);
+    const outgoing = outgoingOf(c);
+    const hasTrailer = outgoing !== undefined && format !== 'json' && format !== 'ndjson';
     return new Response(
-      bodyOf(chunks, () => gone.abort(new LakeError('cancelled', 'the client stopped reading'))),
+      bytesBody(chunksOf(format, answer, hasTrailer ? outgoing : undefined), () =>
+        gone.abort(new LakeError('cancelled', 'the client stopped reading')),
+      ),
       {
         headers: {
-          'content-type': format === 'json' ? 'application/json' : 'application/x-ndjson',
+          'content-type': mediaTypes[format],
           [snapshotHeader]: answer.token,
+          [queryIdHeader]: answer.id,
+          ...(hasTrailer ? { 'transfer-encoding': 'chunked', 'trailer': statsTrailer } : {}),
         },
       },
     );

@@ -38,6 +38,25 @@ export function bodyOf(chunks: AsyncIterable<string>, onCancel: () => void): Rea
   );
 }
 
+/** As `bodyOf`, of bytes that are handed on as they come. */
+export function bytesBody(chunks: AsyncIterable<Uint8Array>, onCancel: () => void): ReadableStream<Uint8Array> {
+  const iterator = chunks[Symbol.asyncIterator]();
+  return new ReadableStream<Uint8Array>(
+    {
+      pull: async (controller) => {
+        const next = await iterator.next();
+        if (next.done === true) controller.close();
+        else controller.enqueue(next.value);
+      },
+      cancel: async () => {
+        onCancel();
+        await iterator.return?.();
+      },
+    },
+    { highWaterMark: 1 },
+  );
+}
+
 /** A request's body as text; no more than `maxBytes` of it are ever in memory. Errors: `request-invalid`. */
 export async function textOf(request: Request, maxBytes: number, hint: string): Promise<string> {
   const tooLarge = (bytes: string): LakeError =>

@@ -16,4 +16,5 @@ export * from './ids.js';
 export * from './invariant.js';
 export * from './near.js';
 export * from './random.js';
+export * from './text-table.js';
 export * from './units.js';

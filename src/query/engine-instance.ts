@@ -18,6 +18,8 @@ export interface Analysis {
 }
 
 export class EngineInstance {
+  /** Where the query spills to: a folder of this instance alone. */
+  readonly spill: string;
   readonly #instance: DuckDBInstance;
   readonly #connection: DuckDBConnection;
   /** SQL of what has to be done before the next statement; sent with it, since each turn costs. */
@@ -25,7 +27,8 @@ export class EngineInstance {
   #hasPrelude = false;
   #run: RunQuery | undefined;
 
-  private constructor(instance: DuckDBInstance, connection: DuckDBConnection) {
+  private constructor(instance: DuckDBInstance, connection: DuckDBConnection, spill: string) {
+    this.spill = spill;
     this.#instance = instance;
     this.#connection = connection;
   }
@@ -50,7 +53,7 @@ export class EngineInstance {
       'SET errors_as_json = true',
     ];
     await connection.run([...settings, ...options.prelude].join(';\n'));
-    return new EngineInstance(instance, connection);
+    return new EngineInstance(instance, connection, options.spill);
   }
 
   /** Errors: `query-invalid`, `query-forbidden`, `unsupported`. */
@@ -88,13 +91,27 @@ export class EngineInstance {
 
   /** Locks the configuration, makes the views and starts the query. The result streams; `finish` must follow its end. */
   async run(message: RunQuery): Promise<DuckDBResult> {
+    await this.#prepare(message);
+    const sql = message.isDescribed ? `DESCRIBE ${message.sql}` : message.sql;
+    return await this.#connection.stream(sql, parametersOf(message));
+  }
+
+  /** As `run`, with the rows in a Parquet file; resolves with their number. */
+  async copyTo(message: RunQuery, path: string): Promise<number> {
+    await this.#prepare(message);
+    // Written anew: the text may end in a semicolon with a comment behind it.
+    const sql = await this.#value(`SELECT json_deserialize_sql(json_serialize_sql(${sqlText(message.sql)}))`);
+    const rows = message.isDescribed ? `FROM (DESCRIBE ${sql}\n)` : sql;
+    const copy = `COPY (${rows}\n) TO ${sqlText(path)} (FORMAT parquet, COMPRESSION zstd)`;
+    return (await this.#connection.run(copy, parametersOf(message))).rowsChanged;
+  }
+
+  async #prepare(message: RunQuery): Promise<void> {
     this.#makePrelude(message.prelude);
     this.#run = message;
     if (message.threads > 1) this.#due.push(`SET threads = ${message.threads}`);
     this.#due.push('SET lock_configuration = true', ...message.setup);
     await this.#connection.run(this.#takeDue());
-    const sql = message.isDescribed ? `DESCRIBE ${message.sql}` : message.sql;
-    return await this.#connection.stream(sql, parametersOf(message));
   }
 
   #makePrelude(prelude: readonly string[]): void {

@@ -3,14 +3,10 @@
  * a user who may not write the files that are linked there. It ends with its parent.
  */
 import { isLakeError, LakeError, MiB, type PlainError, errorToPlain } from '../kernel/index.js';
+import { sendAnswer } from './engine-answer.js';
 import { queryError } from './engine-errors.js';
 import { EngineInstance } from './engine-instance.js';
 import type { EngineArguments, FromEngine, OpenInstance, RunQuery, ToEngine } from './engine-protocol.js';
-import { recordLine } from './records.js';
-import { answerRows } from './values.js';
-
-/** A message of rows is sent when it holds so much text (characters). */
-const rowsMessageChars = 256 * 1024;
 
 const args = JSON.parse(process.argv[2] ?? '{}') as EngineArguments;
 process.chdir(args.directory);
@@ -84,41 +80,7 @@ async function open(message: OpenInstance): Promise<void> {
 
 async function run(message: RunQuery): Promise<void> {
   flow.credits = message.credits;
-  const result = await opened().run(message);
-  const names = result.columnNames();
-  const types = result.columnTypes();
-  send({ type: 'columns', columns: names.map((name, at) => ({ name, type: String(types[at]) })) });
-  const isRecords = message.shape === 'records';
-  let rows = 0;
-  let pending: string[] = [];
-  let pendingChars = 0;
-  const flush = async (): Promise<void> => {
-    if (pending.length === 0) return;
-    await takeCredit();
-    const text = isRecords ? `${pending.join('\n')}\n` : `[${pending.join(',')}]`;
-    send({ type: 'rows', text, count: pending.length });
-    pending = [];
-    pendingChars = 0;
-  };
-  for (;;) {
-    const chunk = await result.fetchChunk();
-    if (chunk === null || chunk.rowCount === 0) break;
-    rows += chunk.rowCount;
-    if (rows > message.maxRows) {
-      throw new LakeError('query-too-large', `the answer has more than ${message.maxRows} rows`, {
-        hint: 'Add a LIMIT, or raise the limit of rows.',
-      });
-    }
-    for (const row of answerRows(chunk)) {
-      const text = isRecords ? recordLine(row) : JSON.stringify(row);
-      pending.push(text);
-      pendingChars += text.length;
-      if (pendingChars >= rowsMessageChars) await flush();
-    }
-  }
-  await opened().finish();
-  await flush();
-  send({ type: 'end', rows });
+  await sendAnswer(opened(), message, { send, takeCredit });
 }
 
 async function answer(message: ToEngine): Promise<void> {

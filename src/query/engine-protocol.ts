@@ -8,6 +8,7 @@
  * order above.
  */
 import type { PlainError } from '../kernel/index.js';
+import type { AnswerFormat } from './formats/format.js';
 import type { TableScans } from './scan-plan.js';
 import type { ParameterValue, TableReference } from './statement.js';
 
@@ -46,6 +47,8 @@ export interface AnalyzeQuery {
   readonly parameters: readonly (readonly [string, ParameterValue])[];
 }
 
+export type AnswerShape = 'rows' | 'records' | AnswerFormat;
+
 export interface RunQuery {
   readonly type: 'run';
   /** As `parsed` gave it. */
@@ -59,8 +62,10 @@ export interface RunQuery {
   /** The answer is the query's columns, a row each. */
   readonly isDescribed: boolean;
   readonly parameters: readonly (readonly [string, ParameterValue])[];
-  /** How the messages of rows are written. */
-  readonly shape: 'rows' | 'records';
+  /** How the rows are written: in a format of an answer as `bytes`, else as messages of `rows`. */
+  readonly shape: AnswerShape;
+  /** Of a format that is one file: larger ones end the query with `query-too-large`. */
+  readonly fileBytesMax: number;
   readonly credits: number;
   /** More rows than this end the query with `query-too-large`. */
   readonly maxRows: number;
@@ -104,6 +109,8 @@ export type FromEngine =
   | { readonly type: 'columns'; readonly columns: readonly AnswerColumn[] }
   /** JSON text of an array of rows; of records, one JSON object a line. */
   | { readonly type: 'rows'; readonly text: string; readonly count: number }
+  /** A piece of the answer as it goes out; `count` rows have come with it. */
+  | { readonly type: 'bytes'; readonly bytes: Uint8Array; readonly count: number }
   | { readonly type: 'end'; readonly rows: number }
   | { readonly type: 'discarded'; readonly residentBytes: number }
   | { readonly type: 'failed'; readonly error: PlainError };

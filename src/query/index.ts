@@ -12,6 +12,7 @@
  * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/query test/property/query`.
  */
 export type { AnswerColumn } from './engine-protocol.js';
+export { type AnswerFormat, answerFormats } from './formats/format.js';
 export type { ControlPort } from './pin.js';
 export type { QueryRequest, RecordPlace, RecordsRequest, RequestLimits, ServiceLimits } from './query-limits.js';
 export type { QueryStats } from './query-run.js';
@@ -23,6 +24,8 @@ export {
   QueryService,
   type QueryServiceOptions,
   type RecordsAnswer,
+  type WrittenAnswer,
+  type WrittenRequest,
 } from './service.js';
 export type { ParameterValue } from './statement.js';
 export type { QuerySummary } from './system-tables.js';

@@ -12,6 +12,8 @@ export interface ServiceLimits {
   readonly timeoutMs: number;
   readonly concurrency: number;
   readonly cacheBytes: number;
+  /** Largest Parquet file that an answer may be; it lies on the disk until it is sent. */
+  readonly parquetBytesMax: number;
   /** A query begins on no snapshot that was loaded longer ago: its files stay for `tier.sweep.grace.ms` and a query's time. */
   readonly snapshotUsableMs: number;
   /** Bytes that one query may put within reach; no bound where left out. */

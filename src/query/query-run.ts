@@ -15,7 +15,7 @@ import type { TableSnapshot } from '../lake/index.js';
 import type { ColdReads } from './cold/cold-reads.js';
 import type { ColdNeed } from './cold/need.js';
 import type { EngineSession } from './engine.js';
-import type { AnswerColumn, ParsedStatement } from './engine-protocol.js';
+import type { AnswerColumn, AnswerShape, ParsedStatement } from './engine-protocol.js';
 import { type ColumnKnowledge, withColumnAdvice } from './error-advice.js';
 import { type ExplainedTopic, explainedFiles, explainSql } from './explain.js';
 import { frontOf, type NamedTable } from './front.js';
@@ -129,10 +129,18 @@ export class QueryRun {
   readonly #signal: AbortSignal;
   /** For the records route, whose question is ours: what it can find rows in. */
   readonly #recordsRanges: readonly RecordsScan[] | undefined;
+  readonly #shape: AnswerShape;
   readonly #tails = new Map<string, { readonly partition: PinnedPartition; readonly lease: TailLease }[]>();
   #parameters: (readonly [string, ParameterValue])[] = [];
 
-  constructor(ports: RunPorts, session: EngineSession, recordsRanges: readonly RecordsScan[] | undefined, signal: AbortSignal) {
+  constructor(
+    ports: RunPorts,
+    session: EngineSession,
+    recordsRanges: readonly RecordsScan[] | undefined,
+    shape: AnswerShape,
+    signal: AbortSignal,
+  ) {
+    this.#shape = shape;
     this.#ports = ports;
     this.#session = session;
     this.#recordsRanges = recordsRanges;
@@ -188,7 +196,8 @@ export class QueryRun {
           setup: [...views, ...(instead?.setup ?? [])],
           isDescribed: isDescribed && instead === undefined,
           parameters: isExplained ? [] : this.#parameters,
-          shape: this.#recordsRanges === undefined ? 'rows' : 'records',
+          shape: this.#shape,
+          fileBytesMax: this.#ports.limits.parquetBytesMax,
           credits: rowsCredits,
           maxRows: limits.maxRows,
         },

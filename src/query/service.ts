@@ -10,7 +10,8 @@ import { LocalCache, type ObjectStore } from '../objects/index.js';
 import type { Logger } from '../telemetry/index.js';
 import { ColdReads } from './cold/cold-reads.js';
 import { EnginePool, type EngineSession } from './engine.js';
-import type { AnswerColumn } from './engine-protocol.js';
+import type { AnswerColumn, AnswerShape } from './engine-protocol.js';
+import type { AnswerFormat } from './formats/format.js';
 import { locatedIn } from './error-advice.js';
 import type { ControlPort } from './pin.js';
 import {
@@ -96,9 +97,28 @@ export interface QueryMetrics {
   readonly coldCacheBytes: number;
 }
 
-/** An answer as the engine writes it. */
-interface TextAnswer extends Omit<QueryAnswer, 'rows'> {
-  readonly texts: AsyncIterable<string>;
+/** What is asked, and how the answer is to be written. */
+export interface WrittenRequest extends QueryRequest {
+  readonly format: AnswerFormat;
+}
+
+export interface WrittenAnswer {
+  readonly id: string;
+  /** Empty for `parquet`, whose file says it. */
+  readonly columns: readonly AnswerColumn[];
+  /**
+   * The bytes of the format, whole rows a piece; of `json` the rows with commas between, of `ndjson` the lines of rows. To be read to
+   * its end or left by `return`, as rows are.
+   */
+  readonly pieces: AsyncIterable<Uint8Array>;
+  readonly token: string;
+  stats(): Readonly<QueryStats>;
+}
+
+/** An answer as the engine sends it: texts, or pieces of bytes, by its shape. */
+interface EngineAnswer extends Omit<QueryAnswer, 'rows'> {
+  readonly id: string;
+  readonly parts: AsyncIterable<string | Uint8Array>;
 }
 
 interface Listed {
@@ -201,8 +221,15 @@ export class QueryService {
    */
   async query(request: QueryRequest, signal: AbortSignal): Promise<QueryAnswer> {
     this.#admit(() => requireSql(request.sql));
-    const { texts, ...answer } = await this.#start(request, undefined, signal);
-    return { ...answer, rows: rowChunks(texts) };
+    const { parts, columns, token, stats } = await this.#start(request, undefined, 'rows', signal);
+    return { columns, token, stats, rows: rowChunks(parts as AsyncIterable<string>) };
+  }
+
+  /** As `query`, with the answer written by the engine. */
+  async answer(request: WrittenRequest, signal: AbortSignal): Promise<WrittenAnswer> {
+    this.#admit(() => requireSql(request.sql));
+    const { parts, ...answer } = await this.#start(request, undefined, request.format, signal);
+    return { ...answer, pieces: parts as AsyncIterable<Uint8Array> };
   }
 
   /** Records of one topic over both tiers, by partition and offset, or merged by time. Errors: as `query`. */
@@ -210,11 +237,16 @@ export class QueryService {
     const checked = this.#admit(() => requireRecordsRequest(request));
     const { sql, ranges } = recordsPlan(checked);
     const question: QueryRequest = { sql, ...(checked.asOf === undefined ? {} : { asOf: checked.asOf }) };
-    const { texts, token, stats } = await this.#start(question, ranges, signal);
-    return { lines: texts, token, stats };
+    const { parts, token, stats } = await this.#start(question, ranges, 'records', signal);
+    return { lines: parts as AsyncIterable<string>, token, stats };
   }
 
-  async #start(request: QueryRequest, ranges: readonly RecordsScan[] | undefined, signal: AbortSignal): Promise<TextAnswer> {
+  async #start(
+    request: QueryRequest,
+    ranges: readonly RecordsScan[] | undefined,
+    shape: AnswerShape,
+    signal: AbortSignal,
+  ): Promise<EngineAnswer> {
     if (this.#isClosed) throw new LakeError('cancelled', 'the query service is closing');
     const { clock } = this.#options;
     const { limits, token } = this.#admit(() => ({
@@ -258,7 +290,7 @@ export class QueryService {
       combined.throwIfAborted();
       freeTurn = await this.#turns.enter(combined);
       session = await this.#pool.claim(combined);
-      run = new QueryRun(this.#runPorts(), session, ranges, combined);
+      run = new QueryRun(this.#runPorts(), session, ranges, shape, combined);
       const started = await run.start(request, token, limits);
       combined.addEventListener('abort', onAbort, { once: true });
       if (combined.aborted) throw combined.reason;
@@ -266,7 +298,8 @@ export class QueryService {
       return {
         columns: started.columns,
         token: this.#tokens.encode(started.token),
-        texts: this.#texts(session, listed, stats, end, asLakeError),
+        id: listed.id,
+        parts: this.#parts(session, listed, stats, end, asLakeError),
         stats: () => stats,
       };
     } catch (error) {
@@ -276,22 +309,22 @@ export class QueryService {
     }
   }
 
-  async *#texts(
+  async *#parts(
     session: EngineSession,
     listed: Listed,
     stats: QueryStats,
     end: (how: Ended) => void,
     asLakeError: (error: unknown) => LakeError,
-  ): AsyncGenerator<string> {
+  ): AsyncGenerator<string | Uint8Array> {
     let how: Ended = { state: 'cancelled' };
     try {
       for (;;) {
         const message = await session.next();
         if (message.type === 'end') break;
-        if (message.type !== 'rows') continue;
+        if (message.type !== 'rows' && message.type !== 'bytes') continue;
         listed.rows += message.count;
         stats.rows = listed.rows;
-        yield message.text;
+        yield message.type === 'rows' ? message.text : message.bytes;
         session.tell({ type: 'credit', credits: 1 });
       }
       how = { state: 'done' };

@@ -68,6 +68,7 @@ export async function openBucketQuery(options: BucketQueryOptions): Promise<Buck
       timeoutMs: config.get('query.timeout.ms'),
       concurrency,
       cacheBytes: config.get('query.cache.bytes'),
+      parquetBytesMax: config.get('query.parquet.bytes'),
       snapshotUsableMs: config.get('tier.sweep.grace.ms') / 2,
     },
   });

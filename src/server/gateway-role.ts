@@ -55,6 +55,7 @@ export async function startGatewayRole(config: ServerConfig, logger: Logger): Pr
       timeoutMs: config.get('query.timeout.ms'),
       concurrency: config.get('query.concurrency'),
       cacheBytes: config.get('query.cache.bytes'),
+      parquetBytesMax: config.get('query.parquet.bytes'),
       // The other half is for the load itself.
       snapshotUsableMs: config.get('tier.sweep.grace.ms') / 2,
       spillBytes: config.get('query.spill.max.bytes'),

@@ -174,6 +174,7 @@ export class SqlClient {
         timeoutMs: 60_000,
         concurrency: 1,
         cacheBytes: 64 * MiB,
+        parquetBytesMax: 64 * MiB,
         // As the gateway has it, of a grace that is counted in wall time.
         snapshotUsableMs: upkeepTimes.graceMs / 2,
       },

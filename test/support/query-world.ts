@@ -138,6 +138,7 @@ export class QueryWorld implements AsyncDisposable {
         timeoutMs: 30_000,
         concurrency: 1,
         cacheBytes: 256 * MiB,
+        parquetBytesMax: 256 * MiB,
         snapshotUsableMs: 1_800_000,
         ...options.limits,
       },

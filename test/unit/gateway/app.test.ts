@@ -3,7 +3,7 @@ import type { BrokerState, ControlPeer } from '../../../src/control/index.js';
 import { gatewayApp, type GatewayOptions, type RecordInput } from '../../../src/gateway/index.js';
 import { clusterId, LakeError, systemClock, systemRandom, topicId, topicName } from '../../../src/kernel/index.js';
 import { MemoryStore } from '../../../src/objects/index.js';
-import type { QueryAnswer, QueryRequest, QueryService } from '../../../src/query/index.js';
+import type { QueryAnswer, QueryRequest, QueryService, WrittenAnswer, WrittenRequest } from '../../../src/query/index.js';
 import { silentLogger } from '../../../src/telemetry/index.js';
 
 const state: BrokerState = {
@@ -70,6 +70,29 @@ function world(answer: Partial<QueryAnswer> & { error?: LakeError } = {}): World
       };
     },
     records: async () => ({ lines: answer.rows, token: 't1.token' }),
+  };
+  const service = {
+    ...query,
+    answer: async (request: WrittenRequest): Promise<WrittenAnswer> => {
+      const { format, ...rest } = request;
+      const answered = await query.query(rest);
+      const { rows, columns, token } = answered;
+      const pieces = (async function* () {
+        let separator = '';
+        for await (const chunk of rows) {
+          const texts = chunk.map((row) =>
+            format === 'json'
+              ? JSON.stringify(row)
+              : format === 'csv'
+                ? row.join(',')
+                : JSON.stringify(Object.fromEntries(columns.map(({ name }, at) => [name, row[at]]))),
+          );
+          yield Buffer.from(format === 'json' ? separator + texts.join(',') : `${texts.join('\n')}\n`);
+          separator = ',';
+        }
+      })();
+      return { id: '7', columns, token, stats: () => answered.stats(), pieces };
+    },
   } as unknown as QueryService;
   const control = {
     call: async (method: string, params: { topic?: string }) => {
@@ -84,7 +107,7 @@ function world(answer: Partial<QueryAnswer> & { error?: LakeError } = {}): World
   } as unknown as Pick<ControlPeer, 'call'>;
   const options: GatewayOptions = {
     listen: { host: '127.0.0.1', port: 8080 },
-    query,
+    query: service,
     control,
     records: {
       send: async (topic, records) => {
@@ -159,6 +182,15 @@ describe('POST /v1/query', () => {
     expect(document.error).toMatchObject({ code: 'worker-died' });
   });
 
+  it('takes the format from Accept where none is named', async () => {
+    const accept = { ...json, accept: 'application/x-unknown, text/csv;q=0.5' };
+    const csv = await world().request('/v1/query', post({ sql: 'x' }, accept));
+    expect([csv.headers.get('content-type'), csv.headers.get('x-thermocline-query-id')]).toEqual(['text/csv; charset=utf-8', '7']);
+    expect(await csv.text()).toBe('ORD,1\nLAX,9007199254740993\n,3\n');
+    const named = await world().request('/v1/query', post({ sql: 'x', format: 'ndjson' }, accept));
+    expect(named.headers.get('content-type')).toBe('application/x-ndjson');
+  });
+
   it('hands over parameters, token and limits', async () => {
     const { asked, request } = world();
     await request('/v1/query', post({ sql: 'x', params: [1], as_of: 'token', limits: { max_rows: 5 } }));
@@ -170,7 +202,7 @@ describe('POST /v1/query', () => {
       [post('{"sql"'), 400, 'request-invalid'],
       [post({ sgl: 'x' }), 400, 'request-invalid'],
       [post({ sql: 'x', more: 1 }), 400, 'request-invalid'],
-      [post({ sql: 'x', format: 'arrow' }), 400, 'unsupported'],
+      [post({ sql: 'x', format: 'avro' }), 400, 'unsupported'],
       [post({ sql: 'x', as_of: 5 }), 400, 'request-invalid'],
     ];
     for (const [init, status, code] of cases) {

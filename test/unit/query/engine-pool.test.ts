@@ -80,6 +80,7 @@ describe('the pool of query engines', () => {
       isDescribed: false,
       parameters: [],
       shape: 'rows',
+      fileBytesMax: 1,
       credits: 4,
       maxRows: 10,
     });

@@ -65,11 +65,12 @@ export class Tables {
     loading.catch(() => undefined);
     const isUsable = ageMs < this.#usableForMs;
     if (isFresh && isUsable) return known;
-    const mustWait = known === undefined || isBehind(known, topic.partitions, (partition) => partition.localStartOffset);
-    if (mustWait) return abortable(loading, signal);
+    // Where the hot log reaches down to its start, a table of which nothing is known yet is not needed either.
+    const older = known ?? emptySnapshot(topic);
+    if (isBehind(older, topic.partitions, (partition) => partition.localStartOffset)) return abortable(loading, signal);
     return Promise.race([
-      loading.catch((error: unknown) => this.#fallBack(known, error)),
-      this.#ports.clock.sleep(isUsable ? refreshWaitMs : unusableWaitMs, signal).then(() => known),
+      loading.catch((error: unknown) => this.#fallBack(older, error)),
+      this.#ports.clock.sleep(isUsable ? refreshWaitMs : unusableWaitMs, signal).then(() => older),
     ]);
   }
 

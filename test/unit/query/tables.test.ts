@@ -1,7 +1,7 @@
 // Which snapshot of a table a query begins on, as time passes and the table goes on.
 import { describe, expect, it } from 'vitest';
 import type { TopicState } from '../../../src/control/index.js';
-import { type Clock, systemRandom } from '../../../src/kernel/index.js';
+import { type Clock, LakeError, systemRandom } from '../../../src/kernel/index.js';
 import { Tables } from '../../../src/query/tables.js';
 import { silentLogger } from '../../../src/telemetry/index.js';
 import { change, cluster, coldFile, id, memoryStore, openTable, topic } from '../lake/table-fixture.js';
@@ -51,5 +51,23 @@ describe('the snapshot of a query', () => {
     pass(usableForMs / 2);
     expect(await files()).toEqual([first]);
     await expect.poll(files).toEqual([second]);
+  });
+
+  it('is not needed while the bucket is away, as long as the hot log reaches down to its start', async () => {
+    const away = new LakeError('store-unavailable', 'the bucket is away', { retriable: true });
+    const refuse = (): never => {
+      throw away;
+    };
+    const store = new Proxy(memoryStore(), { get: () => refuse });
+    const clock = { nowMs: Date.now, monotonicMs: () => 0, sleep: () => new Promise<void>(() => undefined) } as Clock;
+    const tables = new Tables(store, { clock, random: systemRandom }, silentLogger, usableForMs);
+    const ask = (localStartOffset: number) =>
+      tables.snapshot(
+        cluster,
+        { ...state, partitions: [{ ...partition, localStartOffset }] } as unknown as TopicState,
+        new AbortController().signal,
+      );
+    expect(await ask(0)).toMatchObject({ topicId: id, files: [], partitions: [] });
+    await expect(ask(5)).rejects.toMatchObject({ code: away.code, retriable: true });
   });
 });

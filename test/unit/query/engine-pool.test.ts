@@ -3,7 +3,7 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { systemClock } from '../../../src/kernel/index.js';
+import { entryPath, systemClock } from '../../../src/kernel/index.js';
 import { EnginePool } from '../../../src/query/engine.js';
 import type { RunQuery } from '../../../src/query/engine-protocol.js';
 import { silentLogger } from '../../../src/telemetry/index.js';
@@ -31,6 +31,20 @@ async function pool(): Promise<{ engines: EnginePool; directory: string }> {
   ending.push(() => engines.close());
   return { engines, directory };
 }
+
+const runOf = (sql: string, setup: string[]): RunQuery => ({
+  type: 'run',
+  sql,
+  setup,
+  prelude: [],
+  threads: 1,
+  isDescribed: false,
+  parameters: [],
+  shape: 'rows',
+  fileBytesMax: 1,
+  credits: 4,
+  maxRows: 10,
+});
 
 describe('the pool of query engines', () => {
   it('replaces a spare that died while it was started, without a query hearing of it', async () => {
@@ -71,19 +85,6 @@ describe('the pool of query engines', () => {
   it('gives each query an instance of its own and an empty lease, however many follow on one another', async () => {
     const { engines } = await pool();
     const { signal } = new AbortController();
-    const run = (sql: string, setup: string[]): RunQuery => ({
-      type: 'run',
-      sql,
-      setup,
-      prelude: [],
-      threads: 1,
-      isDescribed: false,
-      parameters: [],
-      shape: 'rows',
-      fileBytesMax: 1,
-      credits: 4,
-      maxRows: 10,
-    });
     const pids = new Set<number>();
     for (let n = 0; n < 8; n++) {
       const session = await engines.claim(signal);
@@ -91,10 +92,32 @@ describe('the pool of query engines', () => {
       expect(await readdir(session.leasePath)).toEqual([]);
       await writeFile(join(session.leasePath, 'left.parquet'), 'behind');
       // The table would be there already in an instance that was used before.
-      await session.ask(run('SELECT count(*) FROM mine', ['CREATE TABLE mine AS SELECT 1']), 'columns');
+      await session.ask(runOf('SELECT count(*) FROM mine', ['CREATE TABLE mine AS SELECT 1']), 'columns');
       while ((await session.next()).type !== 'end');
       await session.release();
     }
     expect(pids.size).toBe(1);
+  });
+
+  it('ends an engine with its parent, also while it runs a query that has no end', async () => {
+    const { fork } = await import('node:child_process');
+    const folder = await mkdtemp(join(tmpdir(), 'thermocline-engine-'));
+    ending.push(() => rm(folder, { recursive: true, force: true }));
+    const child = fork(entryPath('query/engine-main'), [JSON.stringify({ directory: folder })], {
+      serialization: 'advanced',
+      execArgv: [],
+    });
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    const ask = async (message: object): Promise<void> => {
+      const answered = new Promise((resolve) => child.once('message', resolve));
+      child.send(message);
+      await answered;
+    };
+    await ask({ type: 'open', slot: 0, lease: 'lease', spill: 'spill', memoryBytes: 256 * MiB, spillBytes: MiB, prelude: [] });
+    await ask({ type: 'claim', slot: 0 });
+    child.send({ ...runOf('SELECT count(*) FROM range(40000000000) a(i) WHERE i % 7 = 3', []), threads: 2 });
+    await systemClock.sleep(200);
+    child.disconnect();
+    await ended;
   });
 });

@@ -4,41 +4,26 @@ import { LakeError } from '../kernel/index.js';
 /** Bytes gathered before they are handed to the socket. */
 const flushBytes = 64 * 1024;
 
+/** As `bytesBody`, of texts, which are gathered on their way. */
+export function bodyOf(chunks: AsyncIterable<string>, onCancel: () => void): ReadableStream<Uint8Array> {
+  return bytesBody(gathered(chunks), onCancel);
+}
+
+async function* gathered(chunks: AsyncIterable<string>): AsyncGenerator<Uint8Array> {
+  let text = '';
+  for await (const chunk of chunks) {
+    text += chunk;
+    if (text.length < flushBytes) continue;
+    yield Buffer.from(text);
+    text = '';
+  }
+  if (text !== '') yield Buffer.from(text);
+}
+
 /**
  * The body pulls `chunks` only as fast as the client reads. When the client goes away the iteration is ended (its `finally`
  * runs) and `onCancel` is called.
  */
-export function bodyOf(chunks: AsyncIterable<string>, onCancel: () => void): ReadableStream<Uint8Array> {
-  const iterator = chunks[Symbol.asyncIterator]();
-  const encoder = new TextEncoder();
-  return new ReadableStream<Uint8Array>(
-    {
-      pull: async (controller) => {
-        let gathered = '';
-        for (;;) {
-          const next = await iterator.next();
-          if (next.done === true) {
-            if (gathered !== '') controller.enqueue(encoder.encode(gathered));
-            controller.close();
-            return;
-          }
-          gathered += next.value;
-          if (gathered.length >= flushBytes) {
-            controller.enqueue(encoder.encode(gathered));
-            return;
-          }
-        }
-      },
-      cancel: async () => {
-        onCancel();
-        await iterator.return?.();
-      },
-    },
-    { highWaterMark: 1 },
-  );
-}
-
-/** As `bodyOf`, of bytes that are handed on as they come. */
 export function bytesBody(chunks: AsyncIterable<Uint8Array>, onCancel: () => void): ReadableStream<Uint8Array> {
   const iterator = chunks[Symbol.asyncIterator]();
   return new ReadableStream<Uint8Array>(

@@ -89,3 +89,11 @@ export const systemDisk: Disk = {
   rename: files.rename,
   rm: files.rm,
 };
+
+/** All of `bytes` from `position` on, however little the system takes at a time. */
+export async function writeAll(file: Pick<DiskFile, 'write'>, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done);
+    done += bytesWritten;
+  }
+}

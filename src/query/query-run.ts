@@ -7,7 +7,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import { availableParallelism } from 'node:os';
-import { type ColumnPair, pairKey, quoteName, type ValueFormat } from '../columns/index.js';
+import { type ColumnPair, pairKey, type ValueFormat } from '../columns/index.js';
 import type { LogReader } from '../client/index.js';
 import type { BrokerState, TopicState } from '../control/index.js';
 import { errorFromPlain, LakeError, MiB } from '../kernel/index.js';
@@ -34,7 +34,7 @@ import {
 import { boundParameters, type CheckedLimits, type QueryRequest, type ServiceLimits } from './query-limits.js';
 import { headRanges } from './head-ranges.js';
 import { fullScan, partitionRange, type ScanRange } from './ranges.js';
-import { requireScanBytes, requireTimeBounds } from './scan-bounds.js';
+import { requireScanBytes, requireTimeBounds, type TopicReach } from './scan-bounds.js';
 import type { ParameterValue, TableReference } from './statement.js';
 import { type StatementCache, scansKey } from './statement-cache.js';
 import { describedTopic, needsSnapshots, type QuerySummary, requireSystemTable, systemSetup } from './system-tables.js';
@@ -177,12 +177,12 @@ export class QueryRun {
       const isDescribed = front.kind === 'describe';
       const isExplained = front.kind === 'explain';
       // Columns can be told without a row.
+      const reach = isExplained ? [] : this.#reachOf(pinned, isDescribed ? withoutRows(pinned, plan) : plan);
       if (!isDescribed && !isExplained) {
         if (this.#recordsRanges === undefined) requireTimeBounds(pinned, plan.scans);
-        const read = pinned.map((topic) => [topic.state.name, this.#rangesOf(topic, plan.scans, plan.heads)] as const);
-        requireScanBytes(pinned, new Map(read), this.#tails, limits.maxScanBytes);
+        requireScanBytes(reach, this.#tails, limits.maxScanBytes);
       }
-      const views = isExplained ? [] : await this.#leaseFiles(pinned, isDescribed ? withoutRows(pinned, plan) : plan);
+      const views = await this.#leaseFiles(reach, plan);
       const described = isDescribed ? topicNamed(front.table, pinned) : undefined;
       const instead =
         described === undefined ? undefined : describedTopic({ snapshot: described.snapshot, columns: columnsOf(columns, described) });
@@ -400,13 +400,11 @@ export class QueryRun {
   }
 
   /** Puts the files within reach of the engine; answers the SQL of the views over them. */
-  async #leaseFiles(pinned: readonly PinnedTopic[], { scans, used, heads, columns }: TailPlan): Promise<string[]> {
+  async #leaseFiles(reach: readonly TopicReach[], { used, columns }: TailPlan): Promise<string[]> {
     const lease = new Lease(this.#session.lease, this.#session.leasePath);
     const hitsBefore = this.#ports.cold.hits;
     const views: string[] = [];
-    for (const topic of pinned) {
-      const ranges = this.#rangesOf(topic, scans, heads);
-      const selected = selectCold(topic, ranges);
+    for (const { topic, ranges, cold: selected } of reach) {
       this.stats.pruned_files += selected.prunedFiles;
       this.stats.boundary[topic.state.name] = Object.fromEntries(
         topic.partitions.map((partition) => [partition.partition, partition.boundary]),
@@ -427,6 +425,13 @@ export class QueryRun {
     }
     this.stats.cache_hits += this.#ports.cold.hits - hitsBefore;
     return views;
+  }
+
+  #reachOf(pinned: readonly PinnedTopic[], { scans, heads }: TailPlan): TopicReach[] {
+    return pinned.map((topic) => {
+      const ranges = this.#rangesOf(topic, scans, heads);
+      return { topic, ranges, cold: selectCold(topic, ranges) };
+    });
   }
 
   /** What of the topic is looked at: by the plan's bounds, and where it asks for some rows only, by where those can be. */
@@ -568,13 +573,6 @@ function tailPartition(topic: PinnedTopic, partition: PinnedPartition) {
     leaderEpoch: partition.leaderEpoch,
     valueFormat: valueFormatOf(topic.state),
   };
-}
-
-/** The statement of the records route. */
-export function recordsSql(topic: string, where: readonly string[], order: string, limit: number | undefined): string {
-  const filter = where.length === 0 ? '' : ` WHERE ${where.join(' AND ')}`;
-  const head = limit === undefined ? '' : ` LIMIT ${limit}`;
-  return `SELECT _partition_id, _offset, _timestamp_ms, _key, _value, _headers FROM ${quoteName(topic)}${filter} ORDER BY ${order}${head}`;
 }
 
 function sum(values: readonly number[]): number {

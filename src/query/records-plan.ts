@@ -1,6 +1,6 @@
 /** The statement of the records route, and what it can find rows in: the question is ours, so no plan need be read for it. */
+import { quoteName } from '../columns/index.js';
 import type { RecordsRequest } from './query-limits.js';
-import { recordsSql } from './query-run.js';
 import { everything, type Interval } from './ranges.js';
 import type { RecordsScan } from './scan-head.js';
 
@@ -47,4 +47,10 @@ function rangesOf({ fromMs, toMs, partition, offset, after, limit }: RecordsRequ
   };
   if (partition !== undefined) return [{ ...rest, ...head }];
   return [rest, { partitions: { min: after.partition + 1, max: open }, offsets, timestampsMs }];
+}
+
+function recordsSql(topic: string, where: readonly string[], order: string, limit: number | undefined): string {
+  const filter = where.length === 0 ? '' : ` WHERE ${where.join(' AND ')}`;
+  const head = limit === undefined ? '' : ` LIMIT ${limit}`;
+  return `SELECT _partition_id, _offset, _timestamp_ms, _key, _value, _headers FROM ${quoteName(topic)}${filter} ORDER BY ${order}${head}`;
 }

@@ -1,6 +1,6 @@
 /** What a plan may put within reach: refused before a cold file is read, with what it would have been and how to ask for less. */
 import { LakeError } from '../kernel/index.js';
-import { selectChunks, selectCold } from './lease.js';
+import { type ColdSelection, selectChunks } from './lease.js';
 import type { PinnedPartition, PinnedTopic } from './pin.js';
 import { fullScan, type ScanRange } from './ranges.js';
 import type { TailLease } from './tail.js';
@@ -25,11 +25,17 @@ export function requireTimeBounds(pinned: readonly PinnedTopic[], scans: Scans):
   }
 }
 
+/** What of a topic is within a query's reach. */
+export interface TopicReach {
+  readonly topic: PinnedTopic;
+  readonly ranges: readonly ScanRange[];
+  readonly cold: ColdSelection;
+}
+
 /** Bytes of the cold files and of the staged hot chunks in which the scans can find rows. Errors: `query-too-large`. */
-export function requireScanBytes(pinned: readonly PinnedTopic[], scans: Scans, tails: Tails, maxBytes: number): void {
-  const sizes = pinned.map((topic) => {
-    const ranges = scans.get(topic.state.name) ?? [fullScan];
-    const cold = sum(selectCold(topic, ranges).files.map(({ file }) => file.bytes));
+export function requireScanBytes(reach: readonly TopicReach[], tails: Tails, maxBytes: number): void {
+  const sizes = reach.map(({ topic, ranges, cold: { files } }) => {
+    const cold = sum(files.map(({ file }) => file.bytes));
     const hot = sum((tails.get(topic.state.name) ?? []).map(({ partition, lease }) => selectChunks(partition, lease.chunks, ranges).bytes));
     return { topic: topic.state.name, cold, hot };
   });

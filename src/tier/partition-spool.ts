@@ -7,7 +7,7 @@
  */
 import { join } from 'node:path';
 import type { StageResult } from '../columns/index.js';
-import { type Disk, invariant, LakeError, type LeaderEpoch, type Offset, type PartitionId } from '../kernel/index.js';
+import { type Disk, invariant, LakeError, type LeaderEpoch, type Offset, type PartitionId, writeAll } from '../kernel/index.js';
 import { batchBaseOffset, batchLastOffset, batchLeaderEpoch, batchRecordsCount, walkBatches } from '../wire/index.js';
 
 export interface Piece {
@@ -249,10 +249,7 @@ async function write(disk: Disk, piece: Piece, bytes: Buffer): Promise<void> {
   try {
     const file = await disk.open(piece.path, piece.bytes === 0 ? 'w' : 'r+');
     try {
-      let written = 0;
-      while (written < bytes.length) {
-        written += (await file.write(bytes, written, bytes.length - written, piece.bytes + written)).bytesWritten;
-      }
+      await writeAll(file, bytes, piece.bytes);
     } finally {
       await file.close();
     }

@@ -48,3 +48,14 @@ export async function* flightRows(records) {
   }
   connection.closeSync();
 }
+
+/** Flights into the service as a topic of that name: up to `coldShare` of each partition cold, the rest hot. */
+export async function fillBothTiers({ load, service, records, partitions, coldShare }) {
+  const bootstrap = service.kafka;
+  await load.ask('prepareFlights', { name: 'flights', records, partitions });
+  await load.ask('create', { bootstrap, topic: 'flights', partitions });
+  await load.ask('produce', { bootstrap, topic: 'flights', name: 'flights', acks: -1, to: coldShare });
+  await service.flush('flights');
+  await service.evict('flights');
+  await load.ask('produce', { bootstrap, topic: 'flights', name: 'flights', acks: -1, from: coldShare });
+}

@@ -5,7 +5,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Figures, shown, table } from './figures.mjs';
-import { flightsFile } from './flights.mjs';
+import { fillBothTiers, flightsFile } from './flights.mjs';
 import { openChild } from './load.mjs';
 import { startService } from './service.mjs';
 
@@ -53,13 +53,7 @@ export async function run({ work, quick, rounds, note }) {
   try {
     note(`putting ${records.toLocaleString('en-US')} flights into the service and into one Parquet file`);
     const { threads } = await peer.ask('prepare', { path: join(work, 'flights.parquet'), records, threads: availableParallelism() });
-    await load.ask('prepareFlights', { name: 'flights', records, partitions });
-    const bootstrap = service.kafka;
-    await load.ask('create', { bootstrap, topic: 'flights', partitions });
-    await load.ask('produce', { bootstrap, topic: 'flights', name: 'flights', acks: -1, to: coldShare });
-    await service.flush('flights');
-    await service.evict('flights');
-    await load.ask('produce', { bootstrap, topic: 'flights', name: 'flights', acks: -1, from: coldShare });
+    await fillBothTiers({ load, service, records, partitions, coldShare });
     const bounds = await peer.ask('ask', { sql: 'SELECT epoch_ms(min(_timestamp)), epoch_ms(max(_timestamp)) FROM flights' });
     const questions = questionsOf(...bounds.rows[0].map(Number));
 

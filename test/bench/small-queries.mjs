@@ -6,6 +6,7 @@ import http from 'node:http';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Figures, shown, table } from './figures.mjs';
+import { fillBothTiers } from './flights.mjs';
 import { openChild } from './load.mjs';
 import { memoryMiB, namedProcesses, treeCpuSeconds } from './processes.mjs';
 import { startService } from './service.mjs';
@@ -94,13 +95,7 @@ export async function run({ work, quick, rounds, note }) {
   const durationMs = quick ? 1000 : 3000;
   try {
     await peer.ask('prepare', { path: join(work, 'flights.parquet'), records, threads: availableParallelism() });
-    await load.ask('prepareFlights', { name: 'flights', records, partitions });
-    const bootstrap = service.kafka;
-    await load.ask('create', { bootstrap, topic: 'flights', partitions });
-    await load.ask('produce', { bootstrap, topic: 'flights', name: 'flights', acks: -1, to: coldShare });
-    await service.flush('flights');
-    await service.evict('flights');
-    await load.ask('produce', { bootstrap, topic: 'flights', name: 'flights', acks: -1, from: coldShare });
+    await fillBothTiers({ load, service, records, partitions, coldShare });
     const { partitions: states } = await service.storage('flights');
     const questions = questionsOf(states.find((state) => state.boundary > 0 && state.high_watermark > state.boundary));
     for (const { sql } of questions) await askFor(service.http, 2, 500, sql);

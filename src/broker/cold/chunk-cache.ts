@@ -15,6 +15,7 @@ import {
   type PartitionId,
   systemDisk,
   type TopicId,
+  writeAll,
 } from '../../kernel/index.js';
 import type { LogRead } from '../../log/index.js';
 import { batchBaseOffset, batchLastOffset, walkBatches } from '../../wire/index.js';
@@ -213,7 +214,7 @@ export class ChunkCache {
       append: async (batches) => {
         if (chunk.isDropped) throw new LakeError('cancelled', `the chunk ${path} was dropped while it was written`);
         const position = chunk.bytes;
-        await writeWhole(chunk, batches, position);
+        await writeAll(chunk.file, batches, position);
         let nextOffset = chunk.nextOffset;
         const end = walkBatches(batches, (at) => {
           const base = batchBaseOffset(batches, at);
@@ -348,13 +349,5 @@ async function readWhole(chunk: Chunk, into: Buffer, position: number): Promise<
     const { bytesRead } = await chunk.file.read(into, done, into.length - done, position + done);
     invariant(bytesRead > 0, 'a chunk holds what its index says', { path: chunk.path, position });
     done += bytesRead;
-  }
-}
-
-async function writeWhole(chunk: Chunk, bytes: Buffer, position: number): Promise<void> {
-  let done = 0;
-  while (done < bytes.length) {
-    const { bytesWritten } = await chunk.file.write(bytes, done, bytes.length - done, position + done);
-    done += bytesWritten;
   }
 }

@@ -6,14 +6,14 @@
 import { setMaxListeners } from 'node:events';
 import { type FileHandle, open } from 'node:fs/promises';
 import { beginsWithPage, type PartLayout, type PartPlan, planPart } from '../../columns/index.js';
-import { LakeError, MiB } from '../../kernel/index.js';
+import { LakeError, MiB, writeAll } from '../../kernel/index.js';
 import type { ColdFile } from '../../lake/index.js';
 import type { CacheLease, LocalCache, ObjectStore } from '../../objects/index.js';
 import { BucketReads, type ReadCount } from './bucket-reads.js';
 import { Footers } from './footers.js';
 import { type ColdNeed, columnsNeeded, groupsNeeded } from './need.js';
 import { type Piece, rangesToRead } from './ranges-to-read.js';
-import { writeAt, writeNew } from './write-whole.js';
+import { writeNew } from './write-whole.js';
 
 /** A file this small costs one request anyway. */
 const wholeBytesDefault = MiB;
@@ -223,8 +223,8 @@ export class ColdReads {
     const { part } = plan;
     signal.throwIfAborted();
     const fetch = [...plan.fetch];
-    await writeAt(target, Buffer.from('PAR1', 'latin1'), 0);
-    await writeAt(target, part.footer, part.bytes - part.footer.length);
+    await writeAll(target, Buffer.from('PAR1', 'latin1'), 0);
+    await writeAll(target, part.footer, part.bytes - part.footer.length);
     for (const [name, held] of lenders) {
       const pieces = plan.lent.filter(({ from }) => from === name);
       // A part that did not come about lends nothing: then the pieces are fetched here.
@@ -250,7 +250,7 @@ export class ColdReads {
             const piece = bytes.subarray(start - range.start, end - range.start);
             const chunkBytes = starts.get(start);
             if (start > 0 && chunkBytes !== undefined && !beginsWithPage(piece, chunkBytes)) throw notCommitted(file, start);
-            await writeAt(target, piece, to);
+            await writeAll(target, piece, to);
           }
         } catch (error) {
           failed.abort(error);
@@ -316,7 +316,7 @@ async function copyPieces(
         const into = Buffer.allocUnsafe(Math.min(MiB, bytes - done));
         const { bytesRead } = await source.read(into, 0, into.length, at + done);
         if (bytesRead === 0) throw new LakeError('cold-corrupt', `${path} ends before ${at + bytes}`, { facts: { path } });
-        await writeAt(target, into.subarray(0, bytesRead), to + done);
+        await writeAll(target, into.subarray(0, bytesRead), to + done);
         done += bytesRead;
       }
     }

@@ -1,5 +1,6 @@
 /** Files of the cache: mode 0444 from the start, removed where they do not come about whole. */
 import { type FileHandle, open, unlink } from 'node:fs/promises';
+import { writeAll } from '../../kernel/index.js';
 
 /** Resolves to the file's length. */
 export async function writeNew(path: string, write: (file: FileHandle) => Promise<number>): Promise<number> {
@@ -16,14 +17,7 @@ export async function writeNew(path: string, write: (file: FileHandle) => Promis
 
 export function writeWhole(path: string, bytes: Uint8Array): Promise<number> {
   return writeNew(path, async (file) => {
-    await writeAt(file, bytes, 0);
+    await writeAll(file, bytes, 0);
     return bytes.length;
   });
-}
-
-export async function writeAt(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done);
-    done += bytesWritten;
-  }
 }

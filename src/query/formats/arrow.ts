@@ -139,6 +139,23 @@ function grown<A extends Numbers>(items: A, least: number): A {
   return larger;
 }
 
+/** Where each value ends among the items of all; the first begins at 0. */
+class Offsets {
+  #ends = new Int32Array(257);
+  #length = 0;
+
+  append(end: number): void {
+    if (++this.#length >= this.#ends.length) this.#ends = grown(this.#ends, 0);
+    this.#ends[this.#length] = end;
+  }
+
+  finish(): Int32Array {
+    const ends = this.#ends.slice(0, this.#length + 1);
+    this.#length = 0;
+    return ends;
+  }
+}
+
 /** Values that all take the same number of items: numbers, times, and 128 bits as two. */
 class FixedGatherer<A extends Numbers> implements Gatherer {
   readonly type: arrow.DataType;
@@ -204,7 +221,7 @@ class BytesGatherer implements Gatherer {
   readonly type: arrow.Utf8 | arrow.Binary;
   readonly #validity = new Validity();
   readonly #bytesOf: (value: DuckDBValue & {}) => string | Uint8Array;
-  #offsets = new Int32Array(257);
+  readonly #offsets = new Offsets();
   #data = Buffer.alloc(16 * 1024);
   #length = 0;
 
@@ -229,8 +246,7 @@ class BytesGatherer implements Gatherer {
       }
     }
     this.#validity.append(value !== null);
-    if (this.#validity.length >= this.#offsets.length) this.#offsets = grown(this.#offsets, 0);
-    this.#offsets[this.#validity.length] = this.#length;
+    this.#offsets.append(this.#length);
   }
 
   #grow(more: number): void {
@@ -243,7 +259,7 @@ class BytesGatherer implements Gatherer {
     const { length, ...nulls } = this.#validity.finish();
     const data = new Uint8Array(this.#data.subarray(0, this.#length));
     this.#length = 0;
-    return arrow.makeData({ type: this.type as arrow.Utf8, length, ...nulls, valueOffsets: this.#offsets.slice(0, length + 1), data });
+    return arrow.makeData({ type: this.type as arrow.Utf8, length, ...nulls, valueOffsets: this.#offsets.finish(), data });
   }
 }
 
@@ -253,7 +269,7 @@ class ListGatherer implements Gatherer {
   readonly #validity = new Validity();
   readonly #child: Gatherer;
   readonly #itemsOf: (value: DuckDBValue & {}) => readonly DuckDBValue[];
-  #offsets = new Int32Array(257);
+  readonly #offsets = new Offsets();
   #items = 0;
 
   constructor(type: arrow.DataType, child: Gatherer, itemsOf: (value: DuckDBValue & {}) => readonly DuckDBValue[]) {
@@ -274,14 +290,13 @@ class ListGatherer implements Gatherer {
       }
     }
     this.#validity.append(value !== null);
-    if (this.#validity.length >= this.#offsets.length) this.#offsets = grown(this.#offsets, 0);
-    this.#offsets[this.#validity.length] = this.#items;
+    this.#offsets.append(this.#items);
   }
 
   finish(): arrow.Data {
     const { length, ...nulls } = this.#validity.finish();
     this.#items = 0;
-    const valueOffsets = this.#offsets.slice(0, length + 1);
+    const valueOffsets = this.#offsets.finish();
     return arrow.makeData({ type: this.type as arrow.List, length, ...nulls, valueOffsets, child: this.#child.finish() });
   }
 }

@@ -18,6 +18,7 @@ export function clusterStateHandler(core: BrokerCore): Required<Pick<ControlHand
         nextProducerId: core.store.nextProducerId.toString(),
         topics: [...core.topics.all].map(notedTopic),
         dropped: core.store.dropped,
+        views: core.store.views,
         offsetsRevision,
         areOffsetsWhole: core.groups.isWhole,
       };

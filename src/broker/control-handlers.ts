@@ -6,10 +6,12 @@ import type { PartitionLog } from '../log/index.js';
 import { clusterStateHandler } from './cluster-state.js';
 import type { BrokerCore } from './core.js';
 import type { Topic } from './topics.js';
+import { viewHandlers } from './views.js';
 
 export function brokerControlHandlers(core: BrokerCore): ControlHandlers {
   return {
     ...clusterStateHandler(core),
+    ...viewHandlers(core),
 
     'broker.describe': async ({ topic }) => ({
       clusterId: core.clusterId,
@@ -17,6 +19,7 @@ export function brokerControlHandlers(core: BrokerCore): ControlHandlers {
       kafka: formatHostPort(core.advertised()),
       topics: chosen(core, topic).map(topicState),
       dropped: core.store.dropped,
+      views: core.store.views,
       diskFreeBytes: core.disk.freeBytes,
     }),
 

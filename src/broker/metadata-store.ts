@@ -1,6 +1,6 @@
 /**
  * What the broker must not forget beside the log: its cluster, its topics, the dropped topics whose tables may still be in
- * the bucket, and how far producer ids are given out. Boundary and log start are the log room's.
+ * the bucket, saved views, and how far producer ids are given out. Boundary and log start are the log room's.
  *
  * | File | Content |
  * |---|---|
@@ -24,7 +24,9 @@ import {
   type TopicName,
   toLakeError,
 } from '../kernel/index.js';
+import type { SavedView } from '../control/index.js';
 import { readIfThere, writeDurably } from './durable-file.js';
+import { isSavedView, requireNoView, withView } from './view-rules.js';
 
 export interface TopicRecord {
   readonly name: TopicName;
@@ -44,6 +46,7 @@ export interface DroppedTopic {
 interface Content {
   readonly topics: readonly TopicRecord[];
   readonly dropped: readonly DroppedTopic[];
+  readonly views: readonly SavedView[];
   /** First producer id that was never given out, as text (64 bits). */
   readonly nextProducerId: bigint;
 }
@@ -69,7 +72,7 @@ export class MetadataStore {
     const cluster = await openClusterId(disk, join(dataDir, 'meta.properties'), nodeId, random);
     const path = join(dataDir, 'metadata.json');
     const text = await readIfThere(disk, path);
-    const content = text === undefined ? { topics: [], dropped: [], nextProducerId: 0n } : parseContent(path, text);
+    const content = text === undefined ? { topics: [], dropped: [], views: [], nextProducerId: 0n } : parseContent(path, text);
     return new MetadataStore(disk, path, cluster, content);
   }
 
@@ -94,6 +97,11 @@ export class MetadataStore {
     return this.#content.dropped;
   }
 
+  /** By name. */
+  get views(): readonly SavedView[] {
+    return this.#content.views;
+  }
+
   /** Above every producer id that was given out. */
   get nextProducerId(): bigint {
     return this.#content.nextProducerId;
@@ -101,7 +109,22 @@ export class MetadataStore {
 
   /** Adds a topic in the place of one of its name, which is there only where it could not be struck out after a failed creation. */
   addTopic(topic: TopicRecord): Promise<void> {
-    return this.#change((content) => ({ ...content, topics: [...content.topics.filter(({ name }) => name !== topic.name), topic] }));
+    return this.#change((content) => {
+      requireNoView(topic.name, content.views);
+      return { ...content, topics: [...content.topics.filter(({ name }) => name !== topic.name), topic] };
+    });
+  }
+
+  /** Saves a view, in the place of one of its name. Errors: `view-invalid`, `view-exists`. */
+  putView(view: SavedView): Promise<void> {
+    return this.#change((content) => ({ ...content, views: withView(view, content.views, content.topics) }));
+  }
+
+  /** Resolves to false where there is none. */
+  async removeView(name: string): Promise<boolean> {
+    if (!this.#content.views.some((view) => view.name === name)) return false;
+    await this.#change((content) => ({ ...content, views: content.views.filter((view) => view.name !== name) }));
+    return true;
   }
 
   /** Replaces the keys that are set on a topic. */
@@ -182,7 +205,7 @@ function formatContent(content: Content): string {
 }
 
 function parseContent(path: string, text: string): Content {
-  let parsed: { version?: unknown; topics?: unknown; dropped?: unknown; nextProducerId?: unknown };
+  let parsed: { version?: unknown; topics?: unknown; dropped?: unknown; views?: unknown; nextProducerId?: unknown };
   try {
     parsed = JSON.parse(text) as typeof parsed;
   } catch (error) {
@@ -191,9 +214,12 @@ function parseContent(path: string, text: string): Content {
   if (parsed.version !== formatVersion) throw damaged(path, `its version is ${String(parsed.version)}, not ${formatVersion}`);
   if (!Array.isArray(parsed.topics) || !parsed.topics.every(isTopicRecord)) throw damaged(path, 'its list of topics is not one');
   if (!Array.isArray(parsed.dropped) || !parsed.dropped.every(isNameAndId)) throw damaged(path, 'its list of dropped topics is not one');
+  // Before there were views, none was written.
+  const views = parsed.views ?? [];
+  if (!Array.isArray(views) || !views.every(isSavedView)) throw damaged(path, 'its list of views is not one');
   if (typeof parsed.nextProducerId !== 'string' || !/^\d{1,19}$/.test(parsed.nextProducerId))
     throw damaged(path, 'nextProducerId is not one');
-  return { topics: parsed.topics, dropped: parsed.dropped, nextProducerId: BigInt(parsed.nextProducerId) };
+  return { topics: parsed.topics, dropped: parsed.dropped, views, nextProducerId: BigInt(parsed.nextProducerId) };
 }
 
 function isNameAndId(value: unknown): value is DroppedTopic {

@@ -1,7 +1,7 @@
 /** Writes the broker's part of a data directory whose log is lost: cluster id, topics, logs that go on further up, committed offsets. */
 import { join } from 'node:path';
 import { resolveTopicConfig, type ServerConfig } from '../config/index.js';
-import type { NotedGroup } from '../control/index.js';
+import type { NotedGroup, SavedView } from '../control/index.js';
 import {
   type Clock,
   type ClusterId,
@@ -47,6 +47,7 @@ export interface BrokerRestore {
   readonly clusterId: ClusterId;
   readonly topics: readonly RestoredTopic[];
   readonly dropped: readonly DroppedTopic[];
+  readonly views: readonly SavedView[];
   readonly nextProducerId: bigint;
   readonly groups: readonly NotedGroup[];
 }
@@ -79,8 +80,9 @@ export async function restoreBroker(ports: RestorePorts, restore: BrokerRestore,
   );
   try {
     await log.startPartitions(restore.topics.flatMap(startsOf), onPartitions);
-    const { clusterId, dropped, nextProducerId } = restore;
-    const store = await MetadataStore.create(dataDir, config.get('node.id'), { clusterId, topics: records, dropped, nextProducerId });
+    const { clusterId, dropped, views, nextProducerId } = restore;
+    const content = { clusterId, topics: records, dropped, views, nextProducerId };
+    const store = await MetadataStore.create(dataDir, config.get('node.id'), content);
     const topics = await Topics.open({ config, store, log, clock, random, logger });
     const groups = new GroupLog({
       clock,

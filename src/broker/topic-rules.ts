@@ -1,6 +1,8 @@
 /** Which names and sizes a new topic may have. */
 import type { ServerConfig } from '../config/index.js';
+import type { SavedView } from '../control/index.js';
 import { isTopicName, LakeError, type TopicName } from '../kernel/index.js';
+import { requireNoView } from './view-rules.js';
 
 /** Names that SQL needs for itself. */
 const reservedName = /^system$/i;
@@ -13,12 +15,13 @@ function collisionKey(name: string): string {
 }
 
 /** Errors: `topic-name-invalid`, `topic-exists`. */
-export function checkNewName(name: string, existing: Iterable<TopicName>): asserts name is TopicName {
+export function checkNewName(name: string, existing: Iterable<TopicName>, views: readonly SavedView[]): asserts name is TopicName {
   const refuse = (why: string, hint: string): LakeError =>
     new LakeError('topic-name-invalid', `topic name "${name.slice(0, 260)}" cannot be used: ${why}`, { hint, facts: { topic: name } });
   if (!isTopicName(name)) throw refuse('it is not a legal name', 'Use 1 to 249 of the characters a-z A-Z 0-9 . _ - and not "." or "..".');
   if (reservedName.test(name)) throw refuse('it is the SQL schema of the service itself', 'Choose another name.');
   if (internalNames.has(name)) throw refuse("it is the broker's own", 'Choose another name.');
+  requireNoView(name, views);
   const key = collisionKey(name);
   for (const other of existing) {
     if (other === name) throw new LakeError('topic-exists', `topic ${name} is there already`, { facts: { topic: name } });

@@ -87,7 +87,7 @@ export class Topics {
    * partitions), and those of the configuration.
    */
   check(topic: NewTopic): TopicConfig {
-    checkNewName(topic.name, this.#names());
+    checkNewName(topic.name, this.#names(), this.#ports.store.views);
     if (!isPartitionCount(topic.partitions, this.#ports.config)) {
       throw new LakeError('request-invalid', `topic ${topic.name} cannot have ${topic.partitions} partitions`, {
         hint: `Ask for 1 to ${this.#ports.config.get('topic.max.partitions')} partitions (topic.max.partitions), or −1 for the default.`,

@@ -47,6 +47,15 @@ export interface TopicState {
   readonly partitions: readonly PartitionState[];
 }
 
+/** A SELECT kept under a name, which SQL uses as it does a topic's. */
+export interface SavedView {
+  readonly name: string;
+  readonly sql: string;
+  readonly description?: string;
+  /** When it was saved last. */
+  readonly savedMs: TimestampMs;
+}
+
 export interface BrokerState {
   readonly clusterId: ClusterId;
   readonly nodeId: number;
@@ -55,6 +64,8 @@ export interface BrokerState {
   readonly topics: readonly TopicState[];
   /** Deleted topics whose tables may still be in the bucket. */
   readonly dropped: readonly { readonly name: TopicName; readonly id: TopicId }[];
+  /** By name. */
+  readonly views: readonly SavedView[];
   readonly diskFreeBytes: number;
 }
 
@@ -172,6 +183,14 @@ export interface ControlMethods {
     result: { readonly evictedSegments: number; readonly evictedBytes: number; readonly topics: readonly TopicState[] };
   };
 
+  /** Saves a view, in the place of one of its name; durable when answered. Errors: `view-invalid`, `view-exists`. */
+  'broker.put-view': {
+    params: { readonly name: string; readonly sql: string; readonly description?: string };
+    result: { readonly view: SavedView; readonly isNew: boolean };
+  };
+  /** Errors: `view-unknown`. */
+  'broker.drop-view': { params: { readonly name: string }; result: Record<string, never> };
+
   /** The table and objects of a deleted topic are gone; the broker forgets it. */
   'broker.topic-dropped': { params: { readonly topicId: TopicId }; result: Record<string, never> };
 
@@ -188,6 +207,7 @@ export interface ControlMethods {
       readonly nextProducerId: string;
       readonly topics: readonly NotedTopic[];
       readonly dropped: readonly { readonly name: TopicName; readonly id: TopicId }[];
+      readonly views: readonly SavedView[];
       /** Another one whenever committed offsets have changed, and after each start of the broker. */
       readonly offsetsRevision: string;
       /** False where a part of `__consumer_offsets` cannot be read: groups may be missing. */

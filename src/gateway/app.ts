@@ -18,6 +18,7 @@ import { type CatalogOptions, TableCatalog } from './table-catalog.js';
 import { scrubRoute } from './scrub-route.js';
 import { evictRoute, flushRoute } from './tier-route.js';
 import { storageRoute, topicRoute, topicsRoute } from './topics-route.js';
+import { dropViewRoute, putViewRoute, viewRoute, viewsRoute } from './view-routes.js';
 
 export interface GatewayOptions {
   readonly listen: HostPort;
@@ -69,6 +70,10 @@ export function gatewayApp(options: GatewayOptions): Hono {
   app.get('/v1/topics/:topic/storage', storageRoute(control));
   app.get('/v1/topics/:topic/records', readRecordsRoute(query));
   app.post('/v1/topics/:topic/records', produceRecordsRoute(options.records));
+  app.get('/v1/views', viewsRoute(control, query));
+  app.get('/v1/views/:name', viewRoute(control, query));
+  app.put('/v1/views/:name', putViewRoute(control, query));
+  app.delete('/v1/views/:name', dropViewRoute(control));
   app.post('/v1/tier/flush', flushRoute(control));
   app.post('/v1/tier/evict', evictRoute(control));
   app.post('/v1/tier/scrub', scrubRoute(control));

@@ -2,7 +2,7 @@
  * What the bucket keeps of the service beside the tables: its topics, the committed offsets of its groups, how far logs and producer
  * ids had come. With the tables it is enough to start again (`thermocline recover`). One JSON object, `docs/formats/bucket.md`.
  */
-import type { NotedGroup, NotedOffset, NotedPartition, NotedTopic } from '../control/index.js';
+import type { NotedGroup, NotedOffset, NotedPartition, NotedTopic, SavedView } from '../control/index.js';
 import {
   clusterId,
   type ClusterId,
@@ -25,6 +25,7 @@ export interface ClusterState {
   /** Deleted topics whose tables may still be in the bucket. */
   readonly dropped: readonly { readonly name: TopicName; readonly id: TopicId }[];
   readonly groups: readonly NotedGroup[];
+  readonly views: readonly SavedView[];
   /** Committed offsets that found no room. */
   readonly offsetsLeftOut: number;
 }
@@ -55,8 +56,13 @@ export function encodeClusterState(state: ClusterState): Buffer {
       'dropped': state.dropped.map(({ name, id }) => ({ name, id })),
       'groups': state.groups.map(({ group, offsets }) => ({ 'group': group, 'offsets': offsetsByTopic(offsets) })),
       'offsets-left-out': state.offsetsLeftOut,
+      ...(state.views.length === 0 ? {} : { views: state.views.map(viewFields) }),
     })}\n`,
   );
+}
+
+function viewFields({ name, sql, description, savedMs }: SavedView): Fields {
+  return { name, sql, ...(description === undefined ? {} : { description }), 'saved-at-ms': savedMs };
 }
 
 /** Topic → [[partition, offset, leader epoch, committed at ms, metadata], …]. */
@@ -85,6 +91,8 @@ export function parseClusterState(bytes: Buffer, key: string): ClusterState {
       topics: asList(fields['topics']).map((topic) => parseTopic(asFields(topic))),
       dropped: asList(fields['dropped']).map((topic) => nameAndId(asFields(topic))),
       groups: asList(fields['groups']).map((group) => parseGroup(asFields(group))),
+      // Left out where there are none, and before there were any.
+      views: asList(fields['views'] ?? []).map((view) => parseView(asFields(view))),
       offsetsLeftOut: checked('offsets-left-out', fields['offsets-left-out'], isWhole),
     };
   } catch (cause) {
@@ -133,6 +141,16 @@ function nameAndId(fields: Fields): { readonly name: TopicName; readonly id: Top
   if (typeof name !== 'string' || !isTopicName(name)) throw new TypeError('a topic has no name');
   if (typeof id !== 'string' || !isTopicId(id)) throw new TypeError(`topic ${name} has no id`);
   return { name, id };
+}
+
+function parseView(fields: Fields): SavedView {
+  const { description } = fields;
+  return {
+    name: checked('name of a view', fields['name'], isText),
+    sql: checked('sql', fields['sql'], isText),
+    ...(description === undefined ? {} : { description: checked('description', description, isText) }),
+    savedMs: checked('saved-at-ms', fields['saved-at-ms'], isWhole),
+  };
 }
 
 function parseGroup(fields: Fields): NotedGroup {

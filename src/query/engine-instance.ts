@@ -7,6 +7,7 @@ import { LakeError } from '../kernel/index.js';
 import { queryError } from './engine-errors.js';
 import type { AnalyzeQuery, OpenInstance, RunQuery } from './engine-protocol.js';
 import { isJsonObject, type JsonObject, type JsonValue, scansOf, type TableScans } from './scan-plan.js';
+import { viewError } from './saved-views.js';
 import { checkStatement, type ParameterValue, placeOf, type Statement, withParameters } from './statement.js';
 
 /** Optimizer rules that look at the (empty) tables' contents while the query is analyzed. */
@@ -65,14 +66,31 @@ export class EngineInstance {
   async analyze(message: AnalyzeQuery): Promise<Analysis> {
     this.#makePrelude(message.prelude);
     this.#due.push(...message.tables.map((table) => table.create));
+    const broken = await this.#makeViews(message);
+    if (broken !== undefined) return { scans: null, error: broken };
     const values = new Map(message.parameters);
     const sql = values.size === 0 ? message.sql : await this.#withParameters(message.sql, values);
     this.#due.push(`SET disabled_optimizers = '${emptinessOptimizers}'`);
     const plan = await this.#json(`SELECT json_serialize_plan(${sqlText(sql)}, optimize := true)`);
     const isError = plan['error'] === true;
     const located = isError && values.size > 0 ? await this.#asWritten(message.sql, plan) : plan;
-    this.#due.push('RESET disabled_optimizers', ...message.tables.map((table) => table.drop));
+    const made = [...message.tables, ...message.views].reverse();
+    this.#due.push('RESET disabled_optimizers', ...made.map((one) => one.drop));
     return isError ? planError(located) : { scans: scansOf(plan) };
+  }
+
+  /** One after the other, so that it is known which cannot be made: a statement that fails ends the transaction, and all in it. */
+  async #makeViews({ views, prelude }: AnalyzeQuery): Promise<LakeError | undefined> {
+    for (const { name, create } of views) {
+      try {
+        await this.#connection.run([...this.#due.splice(0), create].join(';\n'));
+      } catch (error) {
+        await this.#connection.run('ROLLBACK');
+        this.#due = ['BEGIN', ...prelude];
+        return viewError(name, queryError((error as Error).message, error));
+      }
+    }
+    return undefined;
   }
 
   /** An error of the text that holds the parameters' values: what it names is looked for in the text as given. */

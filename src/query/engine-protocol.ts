@@ -36,12 +36,21 @@ export interface ParseQuery {
   readonly sql: string;
 }
 
+/** What an analysis makes and drops again. */
+export interface Definition {
+  readonly name: string;
+  readonly create: string;
+  readonly drop: string;
+}
+
 export interface AnalyzeQuery {
   readonly type: 'analyze';
   /** As `parsed` gave it. */
   readonly sql: string;
   /** DDL of empty tables, with the columns of the views to come. */
-  readonly tables: readonly { readonly name: string; readonly create: string; readonly drop: string }[];
+  readonly tables: readonly Definition[];
+  /** DDL of saved views, in an order in which they can be made; of one that cannot be, the analysis answers the error. */
+  readonly views: readonly Definition[];
   /** DDL of what both the analysis and the run need; executed once. */
   readonly prelude: readonly string[];
   readonly parameters: readonly (readonly [string, ParameterValue])[];

@@ -50,7 +50,7 @@ export function findTopic(broker: BrokerState, name: string, position?: number):
   if (found !== undefined) return found;
   const near = nearestName(
     name,
-    broker.topics.filter((topic) => !topic.isInternal).map((topic) => topic.name),
+    [...broker.topics.filter((topic) => !topic.isInternal), ...broker.views].map((named) => named.name),
   );
   throw new LakeError('topic-unknown', `there is no topic ${name}`, {
     hint: near === undefined ? 'Ask system.topics for the names.' : `Did you mean ${near}?`,

@@ -7,18 +7,19 @@
  */
 import { setMaxListeners } from 'node:events';
 import { availableParallelism } from 'node:os';
-import { type ColumnPair, pairKey, type ValueFormat } from '../columns/index.js';
+import { type ColumnPair, pairKey, quoteName, type ValueFormat } from '../columns/index.js';
 import type { LogReader } from '../client/index.js';
-import type { BrokerState, TopicState } from '../control/index.js';
+import type { BrokerState, SavedView, TopicState } from '../control/index.js';
 import { errorFromPlain, LakeError, MiB } from '../kernel/index.js';
 import type { TableSnapshot } from '../lake/index.js';
 import type { ColdReads } from './cold/cold-reads.js';
 import type { ColdNeed } from './cold/need.js';
 import type { EngineSession } from './engine.js';
-import type { AnswerColumn, AnswerShape, ParsedStatement } from './engine-protocol.js';
+import type { AnswerColumn, AnswerShape, Definition, ParsedStatement } from './engine-protocol.js';
 import { type ColumnKnowledge, withColumnAdvice } from './error-advice.js';
 import { type ExplainedTopic, explainedFiles, explainSql } from './explain.js';
 import { frontOf, type NamedTable } from './front.js';
+import { latestSchema, latestSource, latestView } from './latest.js';
 import { type ColdSelection, Lease, selectChunks, selectCold } from './lease.js';
 import {
   type ControlPort,
@@ -34,6 +35,7 @@ import {
 import { boundParameters, type CheckedLimits, type QueryRequest, type ServiceLimits } from './query-limits.js';
 import { headRanges } from './head-ranges.js';
 import { fullScan, partitionRange, type ScanRange } from './ranges.js';
+import { expandViews } from './saved-views.js';
 import { requireScanBytes, requireTimeBounds, type TopicReach } from './scan-bounds.js';
 import type { ParameterValue, TableReference } from './statement.js';
 import { type StatementCache, scansKey } from './statement-cache.js';
@@ -98,7 +100,8 @@ type UsedColumns = ReadonlyMap<string, ReadonlySet<string>>;
 interface Question {
   readonly statement: ParsedStatement;
   readonly prelude: readonly string[];
-  readonly references: ReadonlyMap<string, number>;
+  /** Saved views that the statement reads, in an order in which they can be made. */
+  readonly views: readonly Definition[];
 }
 
 interface TailPlan {
@@ -132,6 +135,8 @@ export class QueryRun {
   readonly #shape: AnswerShape;
   readonly #tails = new Map<string, { readonly partition: PinnedPartition; readonly lease: TailLease }[]>();
   #parameters: (readonly [string, ParameterValue])[] = [];
+  /** How often the statement, with its views written out, names each relation. */
+  #references: ReadonlyMap<string, number> = new Map();
 
   constructor(
     ports: RunPorts,
@@ -149,8 +154,11 @@ export class QueryRun {
     setMaxListeners(0, signal);
   }
 
-  /** Resolves when the engine has begun to answer. Errors: all of a query's, see the room's card. */
-  async start(request: QueryRequest, token: SnapshotToken | undefined, limits: CheckedLimits): Promise<StartedQuery> {
+  /**
+   * Resolves when the engine has begun to answer. Where a view is to be tried, it counts as saved, and no file is read. Errors: all of
+   * a query's, see the room's card.
+   */
+  async start(request: QueryRequest, token: SnapshotToken | undefined, limits: CheckedLimits, tried?: SavedView): Promise<StartedQuery> {
     const startedMs = this.#ports.nowMs();
     const front = frontOf(request.sql);
     if (front.kind === 'explain' && front.isAnalyzed) {
@@ -159,30 +167,32 @@ export class QueryRun {
       });
     }
     try {
-      const [parsed, broker] = await Promise.all([
+      const [parsed, known] = await Promise.all([
         this.#parse(front.sql),
         this.#ports.control.call('broker.describe', {}, { signal: this.#signal }),
       ]);
+      const broker = tried === undefined ? known : withTried(known, tried);
       requireSameCluster(token, broker);
       for (const prefix of this.#ports.tables.keepOnly(broker.topics)) await this.#ports.cold.forgetBelow(prefix);
       this.#parameters = boundParameters(parsed.parameters, request.params);
-      const { topics, systemNames } = resolveTables(broker, parsed.tables);
+      const { statement, views } = await expandViews(parsed, broker, (sql) => this.#parse(sql));
+      this.#references = countReferences(statement.tables);
+      const { topics, systemNames } = resolveTables(broker, statement.tables);
       const pinned = await Promise.all(topics.map((topic) => pinTopic(this.#ports, broker, topic, token, this.#signal)));
       await this.#dropCommitted(broker, pinned);
       const prelude = await this.#systemTables(broker, systemNames);
-      const question = { statement: parsed, prelude, references: countReferences(parsed.tables) };
-
-      const plan = await this.#planTail(pinned, question);
+      const plan = await this.#planTail(pinned, { statement, prelude, views });
       const { columns } = plan;
       const isDescribed = front.kind === 'describe';
       const isExplained = front.kind === 'explain';
       // Columns can be told without a row.
-      const reach = isExplained ? [] : this.#reachOf(pinned, isDescribed ? withoutRows(pinned, plan) : plan);
-      if (!isDescribed && !isExplained) {
+      const isRowless = isDescribed || tried !== undefined;
+      const reach = isExplained ? [] : this.#reachOf(pinned, isRowless ? withoutRows(pinned, plan) : plan);
+      if (!isRowless && !isExplained) {
         if (this.#recordsRanges === undefined) requireTimeBounds(pinned, plan.scans);
         requireScanBytes(reach, this.#tails, limits.maxScanBytes);
       }
-      const views = await this.#leaseFiles(reach, plan);
+      const relations = await this.#leaseFiles(reach, plan);
       const described = isDescribed ? topicNamed(front.table, pinned) : undefined;
       const instead =
         described === undefined ? undefined : describedTopic({ snapshot: described.snapshot, columns: columnsOf(columns, described) });
@@ -192,8 +202,8 @@ export class QueryRun {
           type: 'run',
           sql: isExplained ? await this.#explained(pinned, plan) : (instead?.sql ?? parsed.sql),
           prelude,
-          threads: this.#threadsFor(parsed),
-          setup: [...views, ...(instead?.setup ?? [])],
+          threads: this.#threadsFor(statement),
+          setup: [...relations, ...(isExplained ? [] : views.map(({ create }) => create)), ...(instead?.setup ?? [])],
           isDescribed: isDescribed && instead === undefined,
           parameters: isExplained ? [] : this.#parameters,
           shape: this.#shape,
@@ -295,16 +305,19 @@ export class QueryRun {
   async #analyze(
     pinned: readonly PinnedTopic[],
     columns: ReadonlyMap<string, PinnedColumns>,
-    { statement, prelude, references }: Question,
+    { statement, prelude, views }: Question,
   ): Promise<Omit<TailPlan, 'columns'> & { readonly error?: LakeError }> {
-    const tables = pinned.map((topic) => analysisTable(topic.state.name, columnsOf(columns, topic)));
+    const tables = [
+      ...pinned.flatMap((topic) => this.#relationsOf(topic).map((name) => analysisTable(name, columnsOf(columns, topic)))),
+      ...pinned.filter((topic) => this.#readsLatest(topic)).map(({ state }) => latestDefinition(state.name)),
+    ];
     const { sql } = statement;
     const parameters = this.#parameters;
     // What a system table holds is part of the prelude, and new each time.
-    const key = statement.isRepeatable && prelude.length === 0 ? scansKey(sql, parameters, tables) : undefined;
+    const key = statement.isRepeatable && prelude.length === 0 ? scansKey(sql, parameters, [...tables, ...views]) : undefined;
     let known = key === undefined ? undefined : this.#ports.statements.scans(key);
     if (known === undefined) {
-      const answer = await this.#session.ask({ type: 'analyze', sql, tables, prelude, parameters }, 'analyzed');
+      const answer = await this.#session.ask({ type: 'analyze', sql, tables, views, prelude, parameters }, 'analyzed');
       if (answer.error !== undefined) return { scans: new Map(), used: new Map(), heads: new Map(), error: errorFromPlain(answer.error) };
       known = answer.scans;
       if (key !== undefined) this.#ports.statements.keepScans(key, known);
@@ -314,14 +327,33 @@ export class QueryRun {
     const used = new Map<string, ReadonlySet<string>>();
     const heads = new Map<string, ScanHead>();
     for (const topic of pinned) {
-      const { ranges, columns: read, head }: TableScans = found.get(topic.state.name) ?? { ranges: [], columns: [] };
+      const relations = this.#relationsOf(topic);
       // Fewer scans than the text has: something was optimized away, which says nothing about files.
-      if (ranges.length < (references.get(topic.state.name.toLowerCase()) ?? 1)) continue;
-      scans.set(topic.state.name, ranges);
-      used.set(topic.state.name, new Set(read));
-      if (head !== undefined) heads.set(topic.state.name, head);
+      if (relations.some((name) => (found.get(name)?.ranges.length ?? 0) < this.#timesNamed(name))) continue;
+      const read = relations.map((name): TableScans => found.get(name) ?? { ranges: [], columns: [] });
+      scans.set(
+        topic.state.name,
+        read.flatMap(({ ranges }) => ranges),
+      );
+      used.set(topic.state.name, new Set(read.flatMap((scan) => scan.columns)));
+      const [{ head } = { head: undefined }] = read;
+      if (head !== undefined && relations.length === 1 && !this.#readsLatest(topic)) heads.set(topic.state.name, head);
     }
     return { scans, used, heads };
+  }
+
+  /** What the statement reads of a topic: its log, the last record of each key, or both. */
+  #relationsOf({ state }: PinnedTopic): string[] {
+    const named = [state.name, latestSource(state.name)].filter((name) => this.#timesNamed(name) > 0);
+    return named.length === 0 ? [state.name] : named;
+  }
+
+  #readsLatest({ state }: PinnedTopic): boolean {
+    return this.#timesNamed(latestSource(state.name)) > 0;
+  }
+
+  #timesNamed(relation: string): number {
+    return this.#references.get(relation.toLowerCase()) ?? 0;
   }
 
   #columns(pinned: readonly PinnedTopic[], known: (topic: PinnedTopic) => readonly ColumnPair[]): Map<string, PinnedColumns> {
@@ -415,13 +447,14 @@ export class QueryRun {
       const cold = await this.#leaseCold(lease, selected, need);
       const source = {
         ...(usedColumns === undefined ? {} : { used: usedColumns }),
-        name: topic.state.name,
         columns: pinnedOnes,
         cold,
         tail: await this.#leaseChunks(lease, topic, ranges),
         isTyped: valueFormatOf(topic.state) === 'auto' || valueFormatOf(topic.state) === 'json',
       };
-      views.push(this.#recordsRanges === undefined ? topicView(source) : recordsView(source));
+      if (this.#recordsRanges !== undefined) views.push(recordsView({ ...source, name: topic.state.name }));
+      else views.push(...this.#relationsOf(topic).map((name) => topicView({ ...source, name })));
+      if (this.#readsLatest(topic)) views.push(latestDefinition(topic.state.name).create);
     }
     this.stats.cache_hits += this.#ports.cold.hits - hitsBefore;
     return views;
@@ -540,10 +573,22 @@ function resolveTables(
   return { topics: [...topics.values()], systemNames };
 }
 
+/** The view of `latest(topic)` over its source. */
+function latestDefinition(topic: string): Definition {
+  const drop = `DROP VIEW ${latestSchema}.${quoteName(topic)}`;
+  return { name: topic, create: latestView(topic, latestSource(topic)), drop };
+}
+
+function withTried(broker: BrokerState, view: SavedView): BrokerState {
+  return { ...broker, views: [...broker.views.filter(({ name }) => name !== view.name), view] };
+}
+
 function countReferences(tables: readonly TableReference[]): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
-  for (const { name, isSystem } of tables) {
-    if (!isSystem) counts.set(name.toLowerCase(), (counts.get(name.toLowerCase()) ?? 0) + 1);
+  for (const { name, isSystem, isLatest } of tables) {
+    if (isSystem) continue;
+    const relation = (isLatest === true ? latestSource(name) : name).toLowerCase();
+    counts.set(relation, (counts.get(relation) ?? 0) + 1);
   }
   return counts;
 }

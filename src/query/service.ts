@@ -3,8 +3,9 @@
  * engines, the tail's chunks, the cold cache and the list of queries; all of it can be deleted at any time.
  */
 import { join } from 'node:path';
-import type { ColumnWorkers } from '../columns/index.js';
+import { type ColumnWorkers, quoteName } from '../columns/index.js';
 import type { LogReader } from '../client/index.js';
+import type { SavedView } from '../control/index.js';
 import { type Clock, isLakeError, LakeError, type Random, toLakeError } from '../kernel/index.js';
 import { LocalCache, type ObjectStore } from '../objects/index.js';
 import type { Logger } from '../telemetry/index.js';
@@ -232,6 +233,17 @@ export class QueryService {
     return { ...answer, pieces: parts as AsyncIterable<Uint8Array> };
   }
 
+  /**
+   * The columns a view has, saved as it is here; nothing is read. Errors: `view-invalid` and `query-invalid` where it cannot be used,
+   * and as `query`.
+   */
+  async columnsOfView(view: SavedView, signal: AbortSignal): Promise<readonly AnswerColumn[]> {
+    const sql = `SELECT * FROM ${quoteName(view.name)}`;
+    const { columns, parts } = await this.#start({ sql }, undefined, 'rows', signal, view);
+    for await (const _ of parts);
+    return columns;
+  }
+
   /** Records of one topic over both tiers, by partition and offset, or merged by time. Errors: as `query`. */
   async records(request: RecordsRequest, signal: AbortSignal): Promise<RecordsAnswer> {
     const checked = this.#admit(() => requireRecordsRequest(request));
@@ -246,6 +258,7 @@ export class QueryService {
     ranges: readonly RecordsScan[] | undefined,
     shape: AnswerShape,
     signal: AbortSignal,
+    tried?: SavedView,
   ): Promise<EngineAnswer> {
     if (this.#isClosed) throw new LakeError('cancelled', 'the query service is closing');
     const { clock } = this.#options;
@@ -291,7 +304,7 @@ export class QueryService {
       freeTurn = await this.#turns.enter(combined);
       session = await this.#pool.claim(combined);
       run = new QueryRun(this.#runPorts(), session, ranges, shape, combined);
-      const started = await run.start(request, token, limits);
+      const started = await run.start(request, token, limits, tried);
       combined.addEventListener('abort', onAbort, { once: true });
       if (combined.aborted) throw combined.reason;
       const { stats } = run;

@@ -5,6 +5,7 @@
 import { LakeError } from '../kernel/index.js';
 import { adviceFor } from './error-advice.js';
 import { functionRefusal, isFunctionAllowed, isFunctionRepeatable, isTableFunctionAllowed } from './functions.js';
+import { isLatestCall, patchLatestCall, topicOfLatest } from './latest.js';
 import { isJsonObject, type JsonObject, type JsonValue } from './scan-plan.js';
 
 /** Schema that stands in for `system`, a name that DuckDB keeps for itself. As long as it, so that positions stay right. */
@@ -13,12 +14,14 @@ export const systemSchema = 'thermo';
 export interface TableReference {
   readonly name: string;
   readonly isSystem: boolean;
+  /** The call `latest(name)`. */
+  readonly isLatest?: boolean;
   /** Byte in the SQL text. */
   readonly position: number;
 }
 
 export interface Statement {
-  /** The text to run: as given, but for the name of the schema `system`. */
+  /** The text to run: as given, but for the name of the schema `system` and calls of `latest`; as long as it. */
   readonly sql: string;
   readonly tables: readonly TableReference[];
   /** Identifiers of parameters: `1`, `2`, … or names. */
@@ -103,6 +106,7 @@ class Walk {
   callsTableFunction = false;
   readonly #sql: string;
   readonly #systemAt: number[] = [];
+  readonly #latestAt: number[] = [];
 
   constructor(sql: string) {
     this.#sql = sql;
@@ -173,6 +177,12 @@ class Walk {
   #checkTableFunction(node: JsonObject): void {
     const call = node['function'];
     const name = isJsonObject(call) && typeof call['function_name'] === 'string' ? call['function_name'] : '';
+    if (isLatestCall(name)) {
+      const { name: topic, position } = topicOfLatest(node);
+      this.#latestAt.push(position);
+      this.tables.push({ name: topic, isSystem: false, isLatest: true, position });
+      return;
+    }
     if (!isTableFunctionAllowed(name)) {
       throw functionRefusal(name, 'table function', positionOf(node));
     }
@@ -204,12 +214,13 @@ class Walk {
   }
 
   patchedSql(): string {
-    if (this.#systemAt.length === 0) return this.#sql;
+    if (this.#systemAt.length === 0 && this.#latestAt.length === 0) return this.#sql;
     const bytes = Buffer.from(this.#sql);
     for (const position of this.#systemAt) {
       const at = bytes[position] === 0x22 ? position + 1 : position;
       if (bytes.toString('latin1', at, at + systemSchema.length).toLowerCase() === 'system') bytes.write(systemSchema, at, 'latin1');
     }
+    for (const position of this.#latestAt) patchLatestCall(bytes, position);
     return bytes.toString();
   }
 }

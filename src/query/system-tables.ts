@@ -1,4 +1,4 @@
-/** `system.tables`, `system.topics`, `system.columns`, `system.partitions`, `system.cold_files`, `system.holes`, `system.queries`: the service about itself, as small tables of one query. */
+/** `system.tables`, `system.topics`, `system.columns`, `system.partitions`, `system.cold_files`, `system.holes`, `system.views`, `system.queries`: the service about itself, as small tables of one query. */
 import { LakeError, nearestName } from '../kernel/index.js';
 import type { BrokerState } from '../control/index.js';
 import { quoteText } from '../columns/index.js';
@@ -45,6 +45,7 @@ const systemTables: Readonly<Record<string, SystemTable>> = {
     ],
     rows: ({ broker }) => [
       ...broker.topics.filter((topic) => !topic.isInternal).map((topic) => [topic.name, 'topic']),
+      ...broker.views.map((view) => [view.name, 'view']),
       ...Object.keys(systemTables).map((name) => [`system.${name}`, 'system']),
     ],
   },
@@ -156,6 +157,15 @@ const systemTables: Readonly<Record<string, SystemTable>> = {
       snapshots.flatMap(({ topic, holes }) =>
         holes.map((hole) => [topic, hole.partition, hole.from, hole.to, hole.leaderEpoch, isoOrNull(hole.atMs)]),
       ),
+  },
+  views: {
+    columns: [
+      ['view', 'VARCHAR'],
+      ['sql', 'VARCHAR'],
+      ['description', 'VARCHAR'],
+      ['saved', 'TIMESTAMPTZ'],
+    ],
+    rows: ({ broker }) => broker.views.map((view) => [view.name, view.sql, view.description ?? null, iso(view.savedMs)]),
   },
   queries: {
     columns: [

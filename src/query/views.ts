@@ -23,6 +23,7 @@ import {
 } from '../columns/index.js';
 import type { Offset, PartitionId } from '../kernel/index.js';
 import type { ColdNeed } from './cold/need.js';
+import { latestSchema } from './latest.js';
 import type { PinnedColumns } from './pin.js';
 import type { ScanRange } from './ranges.js';
 
@@ -55,7 +56,7 @@ const hiddenBase = ['_timestamp_raw'] as const;
 type BaseName = (typeof viewBase)[number] | (typeof hiddenBase)[number];
 
 /** Functions of ours. `text(b)` is null where the bytes are not UTF-8. */
-export const viewPrelude: readonly string[] = ['CREATE MACRO text(b) AS TRY(decode(b))'];
+export const viewPrelude: readonly string[] = ['CREATE MACRO text(b) AS TRY(decode(b))', `CREATE SCHEMA ${latestSchema}`];
 
 function baseType(name: BaseName): string {
   const column = baseColumns.find((candidate) => candidate.name === name);

@@ -3,7 +3,7 @@
  * where there are none, by the tables. Nothing is hot; the ends of the partitions are the tables' boundaries.
  */
 import { resolveTopicConfig, type ServerConfig } from '../config/index.js';
-import type { BrokerState, NotedPartition, PartitionState, TopicState } from '../control/index.js';
+import type { BrokerState, NotedPartition, PartitionState, SavedView, TopicState } from '../control/index.js';
 import { ManifestReader } from '../iceberg/index.js';
 import {
   type ClusterId,
@@ -70,7 +70,7 @@ export class BucketState {
     const clusterId = identity?.clusterId ?? current?.state.clusterId;
     if (current !== undefined && clusterId !== undefined) {
       this.#notedAtMs = current.state.writtenAtMs;
-      return this.#brokerState(clusterId, await this.#notedTopics(clusterId, current.state));
+      return this.#brokerState(clusterId, await this.#notedTopics(clusterId, current.state), current.state.views);
     }
     const found = await bucketTopics(this.#store);
     if (clusterId === undefined && found[0] === undefined) {
@@ -85,11 +85,11 @@ export class BucketState {
         this.#topicState(topic, topicId, {}, cold((await this.#table(owner, topic, topicId)).partitions)),
       ),
     );
-    return this.#brokerState(owner, topics);
+    return this.#brokerState(owner, topics, []);
   }
 
-  #brokerState(clusterId: ClusterId, topics: readonly TopicState[]): BrokerState {
-    return { clusterId, nodeId: 0, kafka: '', topics, dropped: [], diskFreeBytes: 0 };
+  #brokerState(clusterId: ClusterId, topics: readonly TopicState[], views: readonly SavedView[]): BrokerState {
+    return { clusterId, nodeId: 0, kafka: '', topics, views, dropped: [], diskFreeBytes: 0 };
   }
 
   /** Topics that are not tiered are not in the bucket. Of one of which nothing was cold when it was noted, the table is asked. */

@@ -219,6 +219,8 @@ function brokerRestoreOf(plan: RecoverPlan): Parameters<typeof restoreBroker>[1]
   return {
     clusterId: plan.clusterId,
     dropped: plan.dropped,
+    // An interrupted plan of before there were views has none.
+    views: plan.views ?? [],
     nextProducerId: BigInt(plan.nextProducerId),
     groups: plan.groups,
     topics: plan.topics.map(({ name, id, isInternal, overrides, createdMs, isCold, partitions }) => ({

@@ -3,7 +3,7 @@
  *
  * | What changed since it was written                            | is in the bucket |
  * |--------------------------------------------------------------|------------------|
- * | topics, their configuration, deletions, leader epochs        | after the next look: within `stateLookMs`, at once when told |
+ * | topics, their configuration, deletions, views, leader epochs | after the next look: within `stateLookMs`, at once when told |
  * | high watermarks, log starts, committed offsets, producer ids | `stateWriteMs` after the state before it at the latest |
  * | nothing                                                      | no request is made |
  */
@@ -176,6 +176,7 @@ export class ClusterNotes {
       nextProducerId: BigInt(look.nextProducerId),
       topics: withKnownEnds(look.topics, topics),
       dropped: look.dropped,
+      views: look.views,
       groups: gathered.groups,
       offsetsLeftOut: gathered.leftOut,
     };
@@ -253,7 +254,7 @@ function requireCurrent(topics: readonly NotedTopic[], noted: readonly NotedTopi
   }
 }
 
-function outlineOf(topics: readonly NotedTopic[], { dropped }: Look): string {
+function outlineOf(topics: readonly NotedTopic[], { dropped, views }: Look): string {
   return JSON.stringify([
     topics.map(({ id, name, isInternal, isTiered, overrides, partitions }) => [
       id,
@@ -264,6 +265,7 @@ function outlineOf(topics: readonly NotedTopic[], { dropped }: Look): string {
       partitions.map((partition) => partition.leaderEpoch),
     ]),
     dropped.map(({ id }) => id),
+    views,
   ]);
 }
 

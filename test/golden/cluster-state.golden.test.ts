@@ -44,6 +44,7 @@ const state: ClusterState = {
       ],
     },
   ],
+  views: [],
   offsetsLeftOut: 0,
 };
 

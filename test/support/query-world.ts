@@ -5,7 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { assignColumns, type ColumnWorkers, type TypedColumn } from '../../src/columns/index.js';
 import type { FetchedPartition, FetchOptions, FetchPartition, ListedOffset, LogReader } from '../../src/client/index.js';
-import type { BrokerState, ControlMethod, ControlParams, ControlResult, PartitionState, TopicState } from '../../src/control/index.js';
+import type {
+  BrokerState,
+  ControlMethod,
+  ControlParams,
+  ControlResult,
+  PartitionState,
+  SavedView,
+  TopicState,
+} from '../../src/control/index.js';
 import {
   clusterId,
   freshId,
@@ -94,6 +102,7 @@ export class QueryWorld implements AsyncDisposable {
   readonly workers: ColumnWorkers;
   readonly service: QueryService;
   readonly #topics: Map<string, Topic>;
+  readonly views: SavedView[];
   /** What the query side asked for. */
   readonly fetches: { partition: number; offset: number }[];
   readonly control: ReturnType<typeof controlOf>;
@@ -104,6 +113,7 @@ export class QueryWorld implements AsyncDisposable {
     workers: ColumnWorkers;
     service: QueryService;
     topics: Map<string, Topic>;
+    views: SavedView[];
     fetches: { partition: number; offset: number }[];
     control: ReturnType<typeof controlOf>;
   }) {
@@ -112,6 +122,7 @@ export class QueryWorld implements AsyncDisposable {
     this.workers = parts.workers;
     this.service = parts.service;
     this.#topics = parts.topics;
+    this.views = parts.views;
     this.fetches = parts.fetches;
     this.control = parts.control;
   }
@@ -122,7 +133,8 @@ export class QueryWorld implements AsyncDisposable {
     const workers = await options.workers(join(directory, 'columns'));
     const topics = new Map<string, Topic>();
     const fetches: { partition: number; offset: number }[] = [];
-    const control = controlOf(topics);
+    const views: SavedView[] = [];
+    const control = controlOf(topics, views);
     const service = await openQueryService({
       store,
       reader: readerOf(topics, fetches),
@@ -145,7 +157,7 @@ export class QueryWorld implements AsyncDisposable {
       ...(options.coldWholeBytesMax === undefined ? {} : { coldWholeBytesMax: options.coldWholeBytesMax }),
       ...(options.tailEncodeBytesMin === undefined ? {} : { tailEncodeBytesMin: options.tailEncodeBytesMin }),
     });
-    return new QueryWorld({ directory, store, workers, service, topics, fetches, control });
+    return new QueryWorld({ directory, store, workers, service, topics, views, fetches, control });
   }
 
   createTopic(name: string, partitions = 1, config: Record<string, string> = {}): void {
@@ -353,12 +365,13 @@ function readerOf(topics: ReadonlyMap<string, Topic>, fetches: { partition: numb
   };
 }
 
-function controlOf(topics: ReadonlyMap<string, Topic>) {
+function controlOf(topics: ReadonlyMap<string, Topic>, views: readonly SavedView[]) {
   const describe = (): BrokerState => ({
     clusterId: cluster,
     nodeId: 1,
     kafka: '127.0.0.1:0',
     dropped: [],
+    views,
     diskFreeBytes: 1e12,
     topics: [...topics.values()].map(
       (topic): TopicState => ({

@@ -1,6 +1,7 @@
 /** A broker in memory, as the tier daemon sees one: the log through `LogReader`, the control calls through `call`. */
 import type { FetchedPartition, FetchOptions, FetchPartition, LogReader } from '../../src/client/index.js';
 import type {
+  SavedView,
   BoundaryMove,
   BrokerState,
   CallOptions,
@@ -65,6 +66,7 @@ export class SimBroker implements LogReader {
   readonly cluster: ClusterId;
   readonly topicsByName = new Map<string, SimTopic>();
   readonly dropped: { name: string; id: TopicId }[] = [];
+  readonly views: SavedView[] = [];
   readonly calls: ControlMethod[] = [];
   /** What groups have committed. */
   groups: NotedGroup[] = [];
@@ -262,6 +264,7 @@ export class SimBroker implements LogReader {
           kafka: '127.0.0.1:0',
           topics: topics.map((one) => this.#stateOf(one)),
           dropped: this.dropped.map(({ name, id }) => ({ name: topicName(name), id })),
+          views: this.views,
           diskFreeBytes: 1e12,
         };
         return state;
@@ -314,6 +317,7 @@ export class SimBroker implements LogReader {
           dropped: this.dropped.map(({ name, id }) => ({ name: topicName(name), id })),
           offsetsRevision: JSON.stringify(this.groups),
           areOffsetsWhole: this.areOffsetsWhole,
+          views: this.views,
         } satisfies ControlResult<'broker.cluster-state'>;
       case 'broker.topic-dropped': {
         const { topicId } = params as ControlParams<'broker.topic-dropped'>;

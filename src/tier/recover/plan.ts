@@ -2,7 +2,7 @@
  * From what is in a bucket to what a new data directory gets, and which boundaries move over a hole. It is plain data: written
  * down before anything is done, so that an interrupted recovery goes on with the same offsets.
  */
-import type { NotedGroup, NotedTopic } from '../../control/index.js';
+import type { NotedGroup, NotedTopic, SavedView } from '../../control/index.js';
 import {
   type ClusterId,
   LakeError,
@@ -54,6 +54,7 @@ export interface RecoverPlan {
   readonly topics: readonly PlannedTopic[];
   readonly dropped: readonly { readonly name: TopicName; readonly id: TopicId }[];
   readonly groups: readonly NotedGroup[];
+  readonly views: readonly SavedView[];
   /** What whoever runs the service should know, in sentences. */
   readonly remarks: readonly string[];
 }
@@ -117,6 +118,7 @@ export function planRecovery(contents: BucketContents, options: PlanOptions): Re
     nextProducerId: (state === undefined ? producerIdUnknown : state.nextProducerId + producerIdGap).toString(),
     topics,
     dropped: state?.dropped ?? [],
+    views: state?.views ?? [],
     groups: restoredGroups(state?.groups ?? [], noted, remarks),
     remarks,
   };

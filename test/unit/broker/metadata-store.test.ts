@@ -41,6 +41,52 @@ describe('the metadata store', () => {
     expect((await open()).dropped).toEqual([]);
   });
 
+  it('keeps views over a restart, by name, and reads a file of before there were any', async () => {
+    const store = await open();
+    await store.addTopic(record('a'));
+    expect(await readFile(join(dir, 'metadata.json'), 'utf8')).toContain('"views"');
+    const view = (name: string, sql: string, savedMs: number) => ({ name, sql, savedMs });
+    await Promise.all([store.putView(view('late', 'SELECT 1', 1)), store.putView(view('early', 'SELECT 2', 2))]);
+    await store.putView({ ...view('late', 'SELECT 3', 3), description: 'até' });
+    expect((await open()).views).toEqual([view('early', 'SELECT 2', 2), { ...view('late', 'SELECT 3', 3), description: 'até' }]);
+    expect([await store.removeView('early'), await store.removeView('early')]).toEqual([true, false]);
+    expect((await open()).views).toHaveLength(1);
+    await writeFile(join(dir, 'metadata.json'), '{"version":1,"topics":[],"dropped":[],"nextProducerId":"0"}');
+    expect((await open()).views).toEqual([]);
+    await writeFile(join(dir, 'metadata.json'), '{"version":1,"topics":[],"dropped":[],"views":[{"name":"a"}],"nextProducerId":"0"}');
+    await expect(open()).rejects.toThrow(/its list of views/);
+  });
+
+  it('lets a name mean one thing, whichever of topic and view came first', async () => {
+    const store = await open();
+    await store.addTopic(record('Topic'));
+    await store.putView({ name: 'View', sql: 'SELECT 1', savedMs: 1 });
+    await expect(store.putView({ name: 'topic', sql: 'SELECT 1', savedMs: 1 })).rejects.toMatchObject({ code: 'view-exists' });
+    await expect(store.putView({ name: 'view', sql: 'SELECT 1', savedMs: 1 })).rejects.toMatchObject({ code: 'view-exists' });
+    await expect(store.addTopic(record('VIEW'))).rejects.toMatchObject({
+      code: 'topic-name-invalid',
+      message: expect.stringContaining('saved view'),
+    });
+    await store.removeView('View');
+    await store.addTopic(record('VIEW'));
+    expect(store.topics).toHaveLength(2);
+  });
+
+  it('bounds views: names, texts, how many and how much together', async () => {
+    const store = await open();
+    const refuse = (view: object) =>
+      expect(store.putView({ name: 'v', sql: 'SELECT 1', savedMs: 1, ...view }), JSON.stringify(view).slice(0, 80)).rejects.toMatchObject({
+        code: 'view-invalid',
+      });
+    for (const name of ['', 'system', 'Latest', '__v', 'a b', 'a/b', 'x'.repeat(250)]) await refuse({ name });
+    await refuse({ sql: ' ' });
+    await refuse({ sql: 'x'.repeat(33_000) });
+    await refuse({ description: 'x'.repeat(3000) });
+    for (let at = 0; at < 16; at++) await store.putView({ name: `v${at}`, sql: 'x'.repeat(32 * 1024), savedMs: 1 });
+    await refuse({ sql: 'x' });
+    expect(store.views).toHaveLength(16);
+  });
+
   it('never gives a producer id twice, over restarts too', async () => {
     const seen = new Set<bigint>();
     for (let start = 0; start < 3; start++) {

@@ -43,6 +43,22 @@ describe('CreateTopics', () => {
     expect(topics[0]!.configs?.find(({ name }) => name === 'segment.bytes')).toMatchObject({ configSource: 5 });
   });
 
+  it('refuses the name of a saved view, and a view the name of a topic', async () => {
+    const broker = await testBroker();
+    const client = await WireClient.open(broker);
+    const { 'broker.put-view': put, 'broker.drop-view': drop, 'broker.describe': describeBroker } = broker.controlHandlers;
+    await client.createTopic('flights');
+    const context = undefined as never;
+    expect(await put!({ name: 'late', sql: 'SELECT 1' }, context)).toMatchObject({ isNew: true, view: { name: 'late', sql: 'SELECT 1' } });
+    expect(await put!({ name: 'late', sql: 'SELECT 2', description: 'two' }, context)).toMatchObject({ isNew: false });
+    await expect(put!({ name: 'Flights', sql: 'SELECT 1' }, context)).rejects.toMatchObject({ code: 'view-exists' });
+    for (const isValidateOnly of [true, false]) expect(await createCode(client, { name: 'LATE' }, isValidateOnly)).toBe(17);
+    expect((await describeBroker!({}, context)).views).toMatchObject([{ name: 'late', sql: 'SELECT 2', description: 'two' }]);
+    await expect(drop!({ name: 'lat' }, context)).rejects.toMatchObject({ code: 'view-unknown', hint: 'Did you mean late?' });
+    await drop!({ name: 'late' }, context);
+    expect(await createCode(client, { name: 'LATE' })).toBe(0);
+  });
+
   it('refuses what one broker cannot give, by Kafka’s codes', async () => {
     const client = await WireClient.open(await testBroker());
     await client.createTopic('there.is');

@@ -12,6 +12,7 @@ const state: BrokerState = {
   kafka: '127.0.0.1:1',
   diskFreeBytes: 1,
   dropped: [],
+  views: [],
   topics: [
     {
       name: topicName('flights'),

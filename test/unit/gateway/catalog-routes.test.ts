@@ -35,7 +35,7 @@ function catalog(
     call: async (_method: string, params: { readonly topic?: string }): Promise<BrokerState> => {
       const topics = states.filter((state) => params.topic === undefined || state.name === params.topic);
       if (topics.length === 0) throw new LakeError('topic-unknown', `there is no topic ${params.topic ?? ''}`);
-      return { clusterId: cluster, nodeId: 1, kafka: '127.0.0.1:1', topics, dropped: [], diskFreeBytes: 1 };
+      return { clusterId: cluster, nodeId: 1, kafka: '127.0.0.1:1', topics, dropped: [], views: [], diskFreeBytes: 1 };
     },
   } as unknown as Pick<ControlPeer, 'call'>;
   const app = gatewayApp({

@@ -42,6 +42,10 @@ const state = (highWatermark: number, over: Partial<ClusterState> = {}): Cluster
       ],
     },
   ],
+  views: [
+    { name: 'late', sql: 'SELECT * FROM orders -- "até"', description: 'what is late', savedMs: 11 },
+    { name: 'later', sql: 'SELECT 1', savedMs: 12 },
+  ],
   offsetsLeftOut: 0,
   ...over,
 });

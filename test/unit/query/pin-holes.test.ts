@@ -26,6 +26,7 @@ const broker: BrokerState = {
   kafka: '',
   topics: [topic],
   dropped: [],
+  views: [],
   diskFreeBytes: 1,
 };
 const snapshot: TableSnapshot = {

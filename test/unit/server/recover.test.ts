@@ -103,6 +103,7 @@ async function fillBucket(over: Partial<ClusterState> = {}): Promise<void> {
       noted('__consumer_offsets', 'F', [partition(9, 0), partition(0, 0), partition(2, 0)], { isInternal: true, isTiered: false }),
     ],
     dropped: [{ name: topicName('old'), id: idOf('G') }],
+    views: [{ name: 'recent', sql: 'SELECT 1', savedMs: 17 }],
     groups: [
       groupOf('behind', 'orders', 12, 'até'),
       groupOf('ahead', 'orders', 44),
@@ -124,6 +125,8 @@ async function expectRecovered(dataDir: string): Promise<void> {
   const { topics } = await client.call(metadataApi, 12, { topics: null });
   const found = new Map(topics.map((topic) => [topic.name, topic]));
   expect(new Set(found.keys())).toEqual(new Set(['__consumer_offsets', 'late', 'local', 'orders', 'young']));
+  const { views } = await broker.controlHandlers['broker.describe']!({}, undefined as never);
+  expect(views).toEqual([{ name: 'recent', sql: 'SELECT 1', savedMs: 17 }]);
   expect(found.get('orders')?.topicId).toBe(idOf('B'));
   expect(found.get('orders')?.partitions.map((p) => p.leaderEpoch)).toEqual([5, 5, 5]);
   const bounds = async (name: string, timestamp: number): Promise<number[]> => {
@@ -266,6 +269,7 @@ describe('a recovery', () => {
       nextProducerId: 0n,
       topics: [],
       dropped: [],
+      views: [],
       groups: [],
       offsetsLeftOut: 0,
     });
@@ -331,6 +335,7 @@ describe('a bucket to recover from', () => {
       nextProducerId: 0n,
       topics: [],
       dropped: [],
+      views: [],
       groups: [],
       offsetsLeftOut: 0,
     });

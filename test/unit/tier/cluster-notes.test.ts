@@ -35,6 +35,8 @@ describe('the state of the cluster in the bucket', () => {
     expect(await current(store)).toMatchObject({ clusterId: broker.cluster, nextProducerId: 5000n, groups: [group(2)], dropped: [] });
     broker.delete('orders');
     await until(async () => (await current(store))?.topics.length === 0, 'the deletion is noted');
+    broker.views.push({ name: 'late', sql: 'SELECT 1', savedMs: 3 });
+    await until(async () => (await current(store))?.views[0]?.name === 'late', 'the view is noted');
   });
 
   it('costs no request while nothing changes, and is not written again by a daemon that starts anew', async () => {

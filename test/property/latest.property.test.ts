@@ -1,0 +1,116 @@
+// latest(topic) equals a model, for any cut between hot and cold, any files, a log start inside a file, and as of a token.
+import * as fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { inlineColumnWorkers } from '../support/column-workers.js';
+import { QueryWorld } from '../support/query-world.js';
+
+const t0 = Date.parse('2001-01-01T00:00:00Z');
+const partitions = 2;
+const keys = ['a', 'b', 'c', 'd', 'e', '', null] as const;
+
+interface Event {
+  readonly key: (typeof keys)[number];
+  readonly timestampMs: number;
+  readonly isTombstone: boolean;
+}
+interface Stored extends Event {
+  readonly partition: number;
+  readonly offset: number;
+}
+
+const event: fc.Arbitrary<Event> = fc.record({
+  key: fc.constantFrom(...keys),
+  timestampMs: fc.integer({ min: 0, max: 4 }).map((ms) => t0 + ms),
+  isTombstone: fc.nat(4).map((n) => n === 0),
+});
+const percent = fc.integer({ min: 0, max: 100 });
+const round = fc.record({
+  appended: fc.array(fc.array(event, { maxLength: 8 }), { minLength: partitions, maxLength: partitions }),
+  cuts: fc.array(percent, { minLength: partitions, maxLength: partitions }),
+  starts: fc.array(fc.integer({ min: 0, max: 60 }), { minLength: partitions, maxLength: partitions }),
+  fileRows: fc.integer({ min: 1, max: 6 }),
+});
+
+/** [key, partition, offset] of what is last, by key. */
+function model(log: readonly Stored[]): unknown[][] {
+  const ofPartition = new Map<string, Stored>();
+  for (const record of log) if (record.key !== null) ofPartition.set(`${record.partition}/${record.key}`, record);
+  const ofKey = new Map<string, Stored>();
+  for (const record of ofPartition.values()) {
+    const other = ofKey.get(record.key as string);
+    const isLater =
+      other === undefined ||
+      record.timestampMs > other.timestampMs ||
+      (record.timestampMs === other.timestampMs && record.partition > other.partition);
+    if (isLater) ofKey.set(record.key as string, record);
+  }
+  return [...ofKey.values()]
+    .filter((record) => !record.isTombstone)
+    .map((record) => [record.key, record.partition, record.offset, record.timestampMs - t0])
+    .sort((a, b) => (String(a[0]) < String(b[0]) ? -1 : 1));
+}
+
+describe('latest', () => {
+  let world: QueryWorld;
+  let serial = 0;
+  beforeAll(async () => {
+    world = await QueryWorld.open({ workers: inlineColumnWorkers, tailEncodeBytesMin: 1 });
+  });
+  afterAll(async () => {
+    await world[Symbol.asyncDispose]();
+  });
+
+  it('equals a model at every moment, and as of every earlier one', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(round, { minLength: 1, maxLength: 3 }), async (rounds) => {
+        const name = `latest${serial++}`;
+        world.createTopic(name, partitions);
+        const sql = `SELECT text(_key) AS k, _partition_id, _offset, epoch_ms(_timestamp) - ${t0} AS t, _value IS NULL AS no FROM latest(${name}) ORDER BY k`;
+        const log: Stored[] = [];
+        const starts = [0, 0];
+        const earlier: { token: string; rows: unknown[][]; starts: readonly number[] }[] = [];
+        for (const { appended, cuts, fileRows, starts: startPercents } of rounds) {
+          for (const [partition, events] of appended.entries()) {
+            const base = world.partition(name, partition).endOffset;
+            if (events.length === 0) continue;
+            world.append(
+              name,
+              partition,
+              events.map(({ key, timestampMs, isTombstone }, at) => ({
+                timestampMs,
+                key,
+                value: isTombstone ? null : JSON.stringify({ at }),
+              })),
+            );
+            log.push(...events.map((one, at) => ({ ...one, partition, offset: base + at })));
+          }
+          for (const [partition, cut] of cuts.entries()) {
+            const { endOffset } = world.partition(name, partition);
+            await world.makeCold(name, partition, Math.round((cut * endOffset) / 100), fileRows);
+          }
+          for (const [partition, at] of startPercents.entries()) {
+            const state = world.partition(name, partition);
+            starts[partition] = Math.max(starts[partition] ?? 0, Math.round((at * state.boundary) / 100));
+            state.logStartOffset = starts[partition] ?? 0;
+          }
+          const kept = log.filter((record) => record.offset >= (starts[record.partition] ?? 0));
+          const expected = model(kept);
+          const { rows, token } = await world.ask(sql);
+          expect(rows.map((row) => row.slice(0, 4))).toEqual(expected);
+          for (const key of ['a', 'b', '']) {
+            const one = await world.ask(sql.replace('ORDER BY', `WHERE _key = '${key}' ORDER BY`));
+            expect(one.rows.map((row) => row.slice(0, 4))).toEqual(expected.filter((row) => row[0] === key));
+          }
+          for (const before of earlier) {
+            if (before.starts.some((start, partition) => start !== starts[partition])) continue;
+            const again = await world.ask({ sql, asOf: before.token });
+            expect(again.rows.map((row) => row.slice(0, 4))).toEqual(before.rows);
+          }
+          earlier.push({ token, rows: expected, starts: [...starts] });
+        }
+        world.dropTopic(name);
+      }),
+      { numRuns: 12 },
+    );
+  }, 120_000);
+});

@@ -24,6 +24,7 @@ export const subCommands: Readonly<Record<string, () => Promise<{ register: Regi
   doctor: () => import('./commands/doctor.js'),
   recover: () => import('./commands/recover.js'),
   query: () => import('./commands/query.js'),
+  view: () => import('./commands/view.js'),
 };
 
 /** With the sub-commands named, or all: only the help page and an unknown command need to know them all. */

@@ -19,6 +19,8 @@ export default defineConfig({
       suite('property', ['test/{property,contract}/**/*.test.ts'], 240_000),
       suite('sim', ['test/sim/**/*.test.ts'], 300_000),
       suite('acceptance', ['test/acceptance/**/*.test.ts'], 180_000, false),
+      // For as long as it is told to: a day at most.
+      suite('soak', ['test/soak/**/*.test.ts'], 24 * 3_600_000, false),
       suite('conformance', ['test/conformance/**/*.test.ts'], 300_000, false),
     ],
   },

@@ -175,7 +175,7 @@ export class QueryRun {
       requireSameCluster(token, broker);
       for (const prefix of this.#ports.tables.keepOnly(broker.topics)) await this.#ports.cold.forgetBelow(prefix);
       this.#parameters = boundParameters(parsed.parameters, request.params);
-      const { statement, views } = await expandViews(parsed, broker, (sql) => this.#parse(sql));
+      const { statement, views } = await expandViews(parsed, broker, (sql) => this.#parse(sql), tried);
       this.#references = countReferences(statement.tables);
       const { topics, systemNames } = resolveTables(broker, statement.tables);
       const pinned = await Promise.all(topics.map((topic) => pinTopic(this.#ports, broker, topic, token, this.#signal)));

@@ -20,11 +20,15 @@ export interface Expansion {
   readonly views: readonly Definition[];
 }
 
-/** Errors: `view-invalid`, and `query-too-large` where views name views far too often. */
+/**
+ * Errors: `view-invalid`, and `query-too-large` where views name views far too often. Of a view that is only tried, the text's own errors
+ * come as they are: their places are those of what was sent.
+ */
 export async function expandViews(
   statement: ParsedStatement,
   broker: BrokerState,
   parse: (sql: string) => Promise<ParsedStatement>,
+  tried?: SavedView,
 ): Promise<Expansion> {
   if (broker.views.length === 0) return { statement, views: [] };
   const isTopic = namesOf(broker.topics.filter((topic) => !topic.isInternal));
@@ -57,7 +61,8 @@ export async function expandViews(
         hint: 'Build them on fewer views.',
       });
     }
-    const parsed = await parsedView(view, parse);
+    const parsed = view === tried ? await parse(view.sql) : await parsedView(view, parse);
+    if (parsed.parameters.length > 0) throw unusable(view, 'it has parameters');
     for (const inner of parsed.tables) await visit(inner, [...path, view]);
     if (made.has(lower)) return;
     made.set(lower, definitionOf(view.name, parsed.sql));
@@ -80,15 +85,12 @@ function namesOf(named: readonly { readonly name: string }[]): ReadonlySet<strin
 }
 
 async function parsedView(view: SavedView, parse: (sql: string) => Promise<ParsedStatement>): Promise<ParsedStatement> {
-  let parsed: ParsedStatement;
   try {
-    parsed = await parse(view.sql);
+    return await parse(view.sql);
   } catch (error) {
     if (!isLakeError(error, 'query-invalid', 'query-forbidden', 'unsupported')) throw error;
     throw unusable(view, error.message, undefined, error);
   }
-  if (parsed.parameters.length > 0) throw unusable(view, 'it has parameters');
-  return parsed;
 }
 
 function definitionOf(name: string, sql: string): Definition {

@@ -12,8 +12,11 @@ export const functionNames: readonly string[] =
 
 export const systemTables: readonly string[] = [
   'system.cold_files',
+  'system.columns',
   'system.holes',
   'system.partitions',
   'system.queries',
+  'system.tables',
   'system.topics',
+  'system.views',
 ];

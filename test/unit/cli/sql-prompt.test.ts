@@ -37,7 +37,7 @@ describe('completion', () => {
   it('offers tables where a table is due, quoted where they must be', async () => {
     expect(await of('SELECT * FROM ord')).toEqual(['orders', '"order lines"']);
     expect(await of('DESCRIBE sel')).toEqual(['"select"']);
-    expect(await of('FROM system.co')).toEqual(['system.cold_files']);
+    expect(await of('FROM system.co')).toEqual(['system.cold_files', 'system.columns']);
     expect(await of('SELECT * FROM orders, ord')).toEqual(['orders', '"order lines"']);
   });
 

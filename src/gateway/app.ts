@@ -10,6 +10,7 @@ import { Hono } from 'hono';
 import { catalogErrorResponse, catalogRoutes } from './catalog-routes.js';
 import { catalogPath, guard } from './guard.js';
 import { livezRoute, metricsRoute, readyzRoute } from './health-route.js';
+import { keyRoute } from './key-route.js';
 import { problemResponse } from './problem.js';
 import { cancelQueryRoute, queriesRoute } from './queries-route.js';
 import { queryRoute } from './query-route.js';
@@ -70,6 +71,9 @@ export function gatewayApp(options: GatewayOptions): Hono {
   app.get('/v1/topics/:topic/storage', storageRoute(control));
   app.get('/v1/topics/:topic/records', readRecordsRoute(query));
   app.post('/v1/topics/:topic/records', produceRecordsRoute(options.records));
+  app.get('/v1/topics/:topic/keys/:key', keyRoute(query));
+  // The empty key.
+  app.get('/v1/topics/:topic/keys/', keyRoute(query));
   app.get('/v1/views', viewsRoute(control, query));
   app.get('/v1/views/:name', viewRoute(control, query));
   app.put('/v1/views/:name', putViewRoute(control, query));

@@ -29,7 +29,8 @@ export interface RecordSink {
   ): Promise<readonly { readonly partition: number; readonly offset: number }[]>;
 }
 
-function whole(c: Context, name: string): number | undefined {
+/** Errors: `request-invalid`. */
+export function whole(c: Context, name: string): number | undefined {
   const text = c.req.query(name);
   if (text === undefined || text === '') return undefined;
   const value = Number(text);
@@ -54,7 +55,7 @@ export function timeOf(name: string, text: string | undefined): number | undefin
 }
 
 /** A late error is a line of its own. */
-async function* withLateError(lines: AsyncIterable<string>): AsyncGenerator<string> {
+export async function* withLateError(lines: AsyncIterable<string>): AsyncGenerator<string> {
   try {
     yield* lines;
   } catch (error) {

@@ -48,6 +48,8 @@ const catalogue = {
   'view-unknown': { kind: 'not-found', sentence: 'There is no such view.' },
   'view-exists': { kind: 'conflict', sentence: 'The name of a view is taken, or the view is used by others.' },
   'view-invalid': { kind: 'invalid', sentence: 'A view cannot be saved or used as it is.' },
+  'key-unknown': { kind: 'not-found', sentence: 'No record has the key.' },
+  'key-deleted': { kind: 'not-found', sentence: 'The last record of the key is a tombstone: its value is null.' },
   'partition-unknown': { kind: 'not-found', sentence: 'There is no such partition.', kafka: 3 },
   'offset-out-of-range': { kind: 'invalid', sentence: 'The offset is below the log start or above the log end.', kafka: 1 },
   'log-offline': { kind: 'unavailable', sentence: 'A partition is offline after a failed write or flush.', kafka: 56, retriable: true },

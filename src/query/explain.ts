@@ -22,6 +22,8 @@ export interface ExplainedTopic {
   readonly scanned: readonly ScanRange[];
   readonly ranges: readonly ScanRange[];
   readonly need: ColdNeed;
+  /** Object keys of files without the keys asked for, by their filters. */
+  readonly lacking: ReadonlySet<string>;
   readonly used: ReadonlySet<string> | undefined;
   readonly chunksOf: (partition: number) => readonly TailChunk[];
 }
@@ -73,7 +75,7 @@ function coldFiles({ topic }: ExplainedTopic, { partition }: PinnedPartition): r
 }
 
 /** Why a file is left out; undefined where it is not. */
-function reasonOf({ scanned, ranges }: ExplainedTopic, pinned: PinnedPartition, file: ColdFile): string | undefined {
+function reasonOf({ scanned, ranges, lacking }: ExplainedTopic, pinned: PinnedPartition, file: ColdFile): string | undefined {
   if (file.lastOffset < pinned.startOffset) return 'log start';
   if (file.baseOffset >= pinned.endOffset) return 'as of';
   const only = (of: readonly ScanRange[], keep: readonly ('offsets' | 'timestampsMs')[]): boolean =>
@@ -89,7 +91,7 @@ function reasonOf({ scanned, ranges }: ExplainedTopic, pinned: PinnedPartition, 
   if (!only(scanned, [])) return 'partition';
   if (!only(scanned, ['offsets'])) return 'offset';
   if (!only(scanned, ['offsets', 'timestampsMs'])) return 'time';
-  if (!touches(scanned, file)) return 'key';
+  if (!touches(scanned, file) || lacking.has(file.key)) return 'key';
   return touches(ranges, file) ? undefined : 'limit';
 }
 

@@ -4,7 +4,7 @@
  * The first query of a tail reads raw chunks and computes typed columns from JSON; behind it larger chunks are encoded by the job that
  * makes cold files. Engines and a column worker start shortly after the service, or with the first query.
  *
- * Owns: query engines (child processes that DuckDB runs in), leases, the tail's chunk files, the cold cache: all under one
+ * Owns: query engines (child processes that DuckDB runs in), leases, the tail's chunk files, the cold cache, key filters of cold files: all under one
  * folder that may be deleted at any time.
  * Invariants: an answer holds every record acknowledged before the query began, once; pruning never changes an answer; a query
  * reaches the files of its lease and nothing else, and cannot write; what is running, waiting, staged, cached or sent
@@ -13,6 +13,7 @@
  */
 export type { AnswerColumn } from './engine-protocol.js';
 export { type AnswerFormat, answerFormats } from './formats/format.js';
+export { keyOrders, type KeyRequest } from './key-lookup.js';
 export type { ControlPort } from './pin.js';
 export type { QueryRequest, RecordPlace, RecordsRequest, RequestLimits, ServiceLimits } from './query-limits.js';
 export type { QueryStats } from './query-run.js';

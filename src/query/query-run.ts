@@ -20,6 +20,7 @@ import { type ColumnKnowledge, withColumnAdvice } from './error-advice.js';
 import { type ExplainedTopic, explainedFiles, explainSql } from './explain.js';
 import { frontOf, type NamedTable } from './front.js';
 import { latestSchema, latestSource, latestView } from './latest.js';
+import type { KeyedFiles } from './keys/keyed-files.js';
 import { type ColdSelection, Lease, selectChunks, selectCold } from './lease.js';
 import {
   type ControlPort,
@@ -62,6 +63,7 @@ export interface RunPorts {
   readonly tables: Tables;
   readonly tails: TailCache;
   readonly cold: ColdReads;
+  readonly keyed: KeyedFiles;
   readonly statements: StatementCache;
   readonly limits: ServiceLimits;
   readonly queries: () => readonly QuerySummary[];
@@ -187,7 +189,7 @@ export class QueryRun {
       const isExplained = front.kind === 'explain';
       // Columns can be told without a row.
       const isRowless = isDescribed || tried !== undefined;
-      const reach = isExplained ? [] : this.#reachOf(pinned, isRowless ? withoutRows(pinned, plan) : plan);
+      const reach = isExplained ? [] : await this.#reachOf(pinned, isRowless ? withoutRows(pinned, plan) : plan);
       if (!isRowless && !isExplained) {
         if (this.#recordsRanges === undefined) requireTimeBounds(pinned, plan.scans);
         requireScanBytes(reach, this.#tails, limits.maxScanBytes);
@@ -460,11 +462,13 @@ export class QueryRun {
     return views;
   }
 
-  #reachOf(pinned: readonly PinnedTopic[], { scans, heads }: TailPlan): TopicReach[] {
-    return pinned.map((topic) => {
-      const ranges = this.#rangesOf(topic, scans, heads);
-      return { topic, ranges, cold: selectCold(topic, ranges) };
-    });
+  #reachOf(pinned: readonly PinnedTopic[], { scans, heads }: TailPlan): Promise<TopicReach[]> {
+    return Promise.all(
+      pinned.map(async (topic) => {
+        const ranges = this.#rangesOf(topic, scans, heads);
+        return { topic, ranges, cold: await this.#ports.keyed.narrow(selectCold(topic, ranges), ranges) };
+      }),
+    );
   }
 
   /** What of the topic is looked at: by the plan's bounds, and where it asks for some rows only, by where those can be. */
@@ -475,10 +479,12 @@ export class QueryRun {
   }
 
   async #explained(pinned: readonly PinnedTopic[], { scans, used, heads, columns }: TailPlan): Promise<string> {
-    const topics = pinned.map((topic): ExplainedTopic => {
+    const explaining = pinned.map(async (topic): Promise<ExplainedTopic> => {
       const { name } = topic.state;
       const ranges = this.#rangesOf(topic, scans, heads);
+      const within = selectCold(topic, ranges).files.map(({ file }) => file);
       return {
+        lacking: await this.#ports.keyed.lacking(within, ranges),
         topic,
         scanned: scans.get(name) ?? [fullScan],
         ranges,
@@ -487,6 +493,7 @@ export class QueryRun {
         chunksOf: (partition) => this.#chunksOf(topic, partition),
       };
     });
+    const topics = await Promise.all(explaining);
     const count = { requests: 0, bytes: 0 };
     await Promise.all(explainedFiles(topics).map((file) => this.#ports.cold.learn(file, count, this.#signal)));
     this.stats.requests = count.requests;

@@ -49,7 +49,7 @@ function rangesOf({ fromMs, toMs, partition, offset, after, limit }: RecordsRequ
   return [rest, { partitions: { min: after.partition + 1, max: open }, offsets, timestampsMs }];
 }
 
-function recordsSql(topic: string, where: readonly string[], order: string, limit: number | undefined): string {
+export function recordsSql(topic: string, where: readonly string[], order: string, limit: number | undefined): string {
   const filter = where.length === 0 ? '' : ` WHERE ${where.join(' AND ')}`;
   const head = limit === undefined ? '' : ` LIMIT ${limit}`;
   return `SELECT _partition_id, _offset, _timestamp_ms, _key, _value, _headers FROM ${quoteName(topic)}${filter} ORDER BY ${order}${head}`;

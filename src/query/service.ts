@@ -14,6 +14,10 @@ import { EnginePool, type EngineSession } from './engine.js';
 import type { AnswerColumn, AnswerShape } from './engine-protocol.js';
 import type { AnswerFormat } from './formats/format.js';
 import { locatedIn } from './error-advice.js';
+import { type KeyRequest, keyPlan } from './key-lookup.js';
+import { FilterBuilds } from './keys/filter-builds.js';
+import { FilterStore } from './keys/filter-store.js';
+import { KeyedFiles } from './keys/keyed-files.js';
 import type { ControlPort } from './pin.js';
 import {
   checkedLimits,
@@ -25,7 +29,7 @@ import {
 } from './query-limits.js';
 import { QueryQueue } from './query-queue.js';
 import { QueryRun, type QueryStats, type RunPorts } from './query-run.js';
-import { recordsPlan } from './records-plan.js';
+import { type RecordsPlan, recordsPlan } from './records-plan.js';
 import type { RecordsScan } from './scan-head.js';
 import { StatementCache } from './statement-cache.js';
 import type { QuerySummary } from './system-tables.js';
@@ -96,6 +100,8 @@ export interface QueryMetrics {
   /** Of them, those whose typed columns are computed. */
   readonly tailEncodedChunks: number;
   readonly coldCacheBytes: number;
+  readonly keyFilterFiles: number;
+  readonly keyFilterBytes: number;
 }
 
 /** What is asked, and how the answer is to be written. */
@@ -149,6 +155,9 @@ export class QueryService {
   readonly #tokens: Tokens;
   readonly #statements = new StatementCache();
   readonly #turns: QueryQueue;
+  readonly #keyFilters: FilterStore;
+  readonly #filterBuilds: FilterBuilds;
+  readonly #keyed: KeyedFiles;
   /** Running and ended ones, oldest first. */
   readonly #listed: Listed[] = [];
   readonly #counts = { done: 0, failed: 0, cancelled: 0, rows: 0, hotRows: 0, coldBytes: 0 };
@@ -160,7 +169,7 @@ export class QueryService {
   #serial = 0;
   #isClosed = false;
 
-  private constructor(options: QueryServiceOptions, pool: EnginePool, tails: TailCache, cold: LocalCache) {
+  private constructor(options: QueryServiceOptions, pool: EnginePool, tails: TailCache, cold: LocalCache, keyFilters: FilterStore) {
     this.#options = options;
     this.#pool = pool;
     this.#tails = tails;
@@ -175,6 +184,17 @@ export class QueryService {
     this.#tokens = new Tokens(options.random);
     const { concurrency: running, queueMax = queueDefaults.waiting, queueWaitMs = queueDefaults.waitMs } = options.limits;
     this.#turns = new QueryQueue({ running, waiting: queueMax, waitMs: queueWaitMs }, options.clock);
+    this.#keyFilters = keyFilters;
+    this.#filterBuilds = new FilterBuilds({
+      store: keyFilters,
+      cold: this.#coldReads,
+      enter: (signal) => this.#turns.enter(signal),
+      claim: (signal) => pool.claim(signal),
+      timeoutMs: options.limits.timeoutMs,
+      clock: options.clock,
+      logger: options.logger,
+    });
+    this.#keyed = new KeyedFiles(keyFilters, this.#filterBuilds);
   }
 
   static async open(options: QueryServiceOptions): Promise<QueryService> {
@@ -198,7 +218,8 @@ export class QueryService {
       ...(options.tailEncodeBytesMin === undefined ? {} : { encodeBytesMin: options.tailEncodeBytesMin }),
     });
     const cold = await LocalCache.open({ store, dir: join(cacheDir, 'cold'), maxBytes: limits.cacheBytes });
-    const service = new QueryService(options, pool, tails, cold);
+    const keyFilters = await FilterStore.open(join(cacheDir, 'key-filters'));
+    const service = new QueryService(options, pool, tails, cold, keyFilters);
     service.#warmingUp = service.#warmUp();
     return service;
   }
@@ -247,8 +268,20 @@ export class QueryService {
   /** Records of one topic over both tiers, by partition and offset, or merged by time. Errors: as `query`. */
   async records(request: RecordsRequest, signal: AbortSignal): Promise<RecordsAnswer> {
     const checked = this.#admit(() => requireRecordsRequest(request));
-    const { sql, ranges } = recordsPlan(checked);
-    const question: QueryRequest = { sql, ...(checked.asOf === undefined ? {} : { asOf: checked.asOf }) };
+    return this.#records(recordsPlan(checked), checked.asOf, signal);
+  }
+
+  /** Records of one key over both tiers: the last, or all. Errors: as `query`. */
+  async keyRecords(request: KeyRequest, signal: AbortSignal): Promise<RecordsAnswer> {
+    return this.#records(
+      this.#admit(() => keyPlan(request)),
+      request.asOf,
+      signal,
+    );
+  }
+
+  async #records({ sql, ranges }: RecordsPlan, asOf: string | undefined, signal: AbortSignal): Promise<RecordsAnswer> {
+    const question: QueryRequest = { sql, ...(asOf === undefined ? {} : { asOf }) };
     const { parts, token, stats } = await this.#start(question, ranges, 'records', signal);
     return { lines: parts as AsyncIterable<string>, token, stats };
   }
@@ -388,6 +421,7 @@ export class QueryService {
       tables: this.#tables,
       tails: this.#tails,
       cold: this.#coldReads,
+      keyed: this.#keyed,
       statements: this.#statements,
       queries: () => this.list(),
       nowMs: () => Math.round(clock.monotonicMs()),
@@ -463,6 +497,8 @@ export class QueryService {
       tailChunks: this.#tails.chunks,
       tailEncodedChunks: this.#tails.encodedChunks,
       coldCacheBytes: this.#cold.stats.bytes,
+      keyFilterFiles: this.#keyFilters.files,
+      keyFilterBytes: this.#keyFilters.bytes,
     };
   }
 
@@ -474,6 +510,7 @@ export class QueryService {
       if (query.state === 'running') query.abort.abort(new LakeError('cancelled', 'the query service is closing'));
     this.#tables.close();
     await this.#warmingUp;
+    await this.#filterBuilds.close();
     await this.#pool.close();
     await Promise.all(this.#givenBack);
     await this.#tails.close();

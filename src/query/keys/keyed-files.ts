@@ -1,0 +1,65 @@
+/** Leaves out cold files that hold none of the keys a question lists, as far as filters of them are there already. */
+import type { ColdFile } from '../../lake/index.js';
+import type { ColdSelection } from '../lease.js';
+import { type ScanRange, touches } from '../ranges.js';
+import type { FilterBuilds } from './filter-builds.js';
+import type { FilterStore } from './filter-store.js';
+import { hashOfKey, type KeyFilter, type KeyHash } from './key-filter.js';
+
+/** Of so many keys nearly every file has one. */
+const keysAskedMax = 100;
+
+export class KeyedFiles {
+  readonly #store: FilterStore;
+  readonly #builds: FilterBuilds;
+
+  constructor(store: FilterStore, builds: FilterBuilds) {
+    this.#store = store;
+    this.#builds = builds;
+  }
+
+  /** The selection without files that lack the keys. Filters that are missing are built behind the query. */
+  async narrow(selected: ColdSelection, ranges: readonly ScanRange[]): Promise<ColdSelection> {
+    const { lacking, missing } = await this.#look(
+      selected.files.map(({ file }) => file),
+      ranges,
+    );
+    this.#builds.want(missing);
+    if (lacking.size === 0) return selected;
+    const files = selected.files.filter(({ file }) => !lacking.has(file.key));
+    return { files, prunedFiles: selected.prunedFiles + lacking.size };
+  }
+
+  /** Object keys of the files in which no range can find a row, by the filters that are there. Nothing is built. */
+  async lacking(files: readonly ColdFile[], ranges: readonly ScanRange[]): Promise<ReadonlySet<string>> {
+    return (await this.#look(files, ranges)).lacking;
+  }
+
+  async #look(
+    files: readonly ColdFile[],
+    ranges: readonly ScanRange[],
+  ): Promise<{ readonly lacking: ReadonlySet<string>; readonly missing: readonly ColdFile[] }> {
+    const keys = new Set(ranges.flatMap(({ keys: wanted }) => wanted?.list ?? []));
+    const lacking = new Set<string>();
+    const missing: ColdFile[] = [];
+    if (keys.size === 0 || keys.size > keysAskedMax) return { lacking, missing };
+    const hashes = new Map([...keys].map((key) => [key, hashOfKey(key)]));
+    for (const file of files) {
+      // Where a scan wants it for other reasons than its keys, a filter is of no use.
+      const touching = ranges.filter((range) => touches([range], file));
+      if (touching.some(({ keys: wanted }) => wanted?.list === undefined)) continue;
+      const filter = await this.#store.load(file);
+      if (filter === undefined) missing.push(file);
+      else if (!touching.some(({ keys: wanted }) => holdsAny(filter, file, wanted?.list ?? [], hashes))) lacking.add(file.key);
+    }
+    return { lacking, missing };
+  }
+}
+
+function holdsAny(filter: KeyFilter, file: ColdFile, keys: readonly string[], hashes: ReadonlyMap<string, KeyHash>): boolean {
+  return keys.some((key) => {
+    const hash = hashes.get(key);
+    const isWithin = file.keys === undefined || (file.keys !== null && key >= file.keys.min && key <= file.keys.max);
+    return isWithin && (hash === undefined || filter.mayHold(hash));
+  });
+}

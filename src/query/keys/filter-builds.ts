@@ -68,6 +68,10 @@ export class FilterBuilds {
 
   async #buildAll(): Promise<void> {
     while (this.#wanted.size > 0) {
+      if (!this.#ports.store.hasRoom) {
+        this.#wanted.clear();
+        return;
+      }
       const files = this.#nextFiles();
       try {
         await this.#buildSome(files);

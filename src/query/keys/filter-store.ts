@@ -12,16 +12,19 @@ import { KeyFilter } from './key-filter.js';
 /** Filters of 170 million keys. */
 const diskBytesMaxDefault = 256 * MiB;
 const memoryBytesMaxDefault = 64 * MiB;
+/** A filter that so many questions for keys had no use for may go for another. */
+const unusedLooks = 1000;
 const namePattern = /^[0-9a-f]{64}\.keys$/;
 
 export class FilterStore {
   readonly #directory: string;
   readonly #diskBytesMax: number;
   readonly #memoryBytesMax: number;
-  /** Bytes by name, least recently used first. */
-  readonly #onDisk = new Map<string, number>();
+  /** By name, least recently used first; `look` is the question that used it last. */
+  readonly #onDisk = new Map<string, { readonly bytes: number; readonly look: number }>();
   readonly #inMemory = new Map<string, KeyFilter>();
   #diskBytes = 0;
+  #looks = 0;
   #memoryBytes = 0;
   #serial = 0;
 
@@ -57,12 +60,23 @@ export class FilterStore {
     return this.#diskBytes;
   }
 
+  /** To be called once a question, before it loads. */
+  beginLook(): void {
+    this.#looks++;
+  }
+
+  /** False where a new filter would push out one that is in use: questions over more filters than fit would build them for ever. */
+  get hasRoom(): boolean {
+    const [oldest] = this.#onDisk.values();
+    return this.#diskBytes < this.#diskBytesMax || oldest === undefined || this.#looks - oldest.look > unusedLooks;
+  }
+
   /** The filter of a file, where there is one. */
   async load(file: ColdFile): Promise<KeyFilter | undefined> {
     const name = nameOf(file);
-    const bytes = this.#onDisk.get(name);
-    if (bytes === undefined) return undefined;
-    this.#note(name, bytes);
+    const entry = this.#onDisk.get(name);
+    if (entry === undefined) return undefined;
+    this.#note(name, entry.bytes);
     const kept = this.#inMemory.get(name);
     if (kept !== undefined) {
       this.#remember(name, kept);
@@ -105,15 +119,15 @@ export class FilterStore {
 
   async #drop(name: string): Promise<void> {
     this.#forget(name);
-    this.#diskBytes -= this.#onDisk.get(name) ?? 0;
+    this.#diskBytes -= this.#onDisk.get(name)?.bytes ?? 0;
     this.#onDisk.delete(name);
     await rm(join(this.#directory, name), { force: true });
   }
 
   #note(name: string, bytes: number): void {
-    this.#diskBytes += bytes - (this.#onDisk.get(name) ?? 0);
+    this.#diskBytes += bytes - (this.#onDisk.get(name)?.bytes ?? 0);
     this.#onDisk.delete(name);
-    this.#onDisk.set(name, bytes);
+    this.#onDisk.set(name, { bytes, look: this.#looks });
   }
 
   #remember(name: string, filter: KeyFilter): void {

@@ -11,6 +11,7 @@
  * | 32 a block | eight words, least significant byte first, as all numbers here |
  */
 import { createHash } from 'node:crypto';
+import { endianness } from 'node:os';
 import { crc32 } from 'node:zlib';
 
 /** 64 bits as two words. */
@@ -26,6 +27,7 @@ const wordsPerBlock = 8;
 const blockBits = 256;
 /** Of more keys a file has no filter: at this size a filter takes 6 MiB, and while it is built 32 MiB are held. */
 export const filterKeysMax = 4_000_000;
+const isBigEndian = endianness() === 'BE';
 const blocksMax = Math.ceil((filterKeysMax * bitsPerKey) / blockBits);
 
 /** One odd factor for each word of a block, so that each sets a bit of its own. */
@@ -91,7 +93,8 @@ export class KeyFilter {
     bytes.write(magic, 0, 'latin1');
     bytes.writeUInt32LE(this.#blocks, 8);
     bytes.writeUInt32LE(this.#keys, 12);
-    for (const [at, word] of this.#words.entries()) bytes.writeUInt32LE(word, headBytes + at * 4);
+    Buffer.from(this.#words.buffer).copy(bytes, headBytes);
+    if (isBigEndian) bytes.subarray(headBytes).swap32();
     bytes.writeUInt32LE(crc32(bytes.subarray(8)), 4);
     return bytes;
   }
@@ -102,7 +105,10 @@ export class KeyFilter {
     const blocks = bytes.readUInt32LE(8);
     if (blocks > blocksMax || bytes.length !== headBytes + blocks * wordsPerBlock * 4) return undefined;
     if (bytes.readUInt32LE(4) !== crc32(bytes.subarray(8))) return undefined;
-    const words = Uint32Array.from({ length: blocks * wordsPerBlock }, (_, at) => bytes.readUInt32LE(headBytes + at * 4));
+    const words = new Uint32Array(blocks * wordsPerBlock);
+    const copied = Buffer.from(words.buffer);
+    bytes.copy(copied, 0, headBytes);
+    if (isBigEndian) copied.swap32();
     return new KeyFilter(words, bytes.readUInt32LE(12));
   }
 }

@@ -8,6 +8,8 @@ import { hashOfKey, type KeyFilter, type KeyHash } from './key-filter.js';
 
 /** Of so many keys nearly every file has one. */
 const keysAskedMax = 100;
+/** Filters read from the disk at once. */
+const loadsAtOnce = 16;
 
 export class KeyedFiles {
   readonly #store: FilterStore;
@@ -44,13 +46,20 @@ export class KeyedFiles {
     const missing: ColdFile[] = [];
     if (keys.size === 0 || keys.size > keysAskedMax) return { lacking, missing };
     const hashes = new Map([...keys].map((key) => [key, hashOfKey(key)]));
-    for (const file of files) {
-      // Where a scan wants it for other reasons than its keys, a filter is of no use.
-      const touching = ranges.filter((range) => touches([range], file));
-      if (touching.some(({ keys: wanted }) => wanted?.list === undefined)) continue;
-      const filter = await this.#store.load(file);
-      if (filter === undefined) missing.push(file);
-      else if (!touching.some(({ keys: wanted }) => holdsAny(filter, file, wanted?.list ?? [], hashes))) lacking.add(file.key);
+    this.#store.beginLook();
+    // Where a scan wants a file for other reasons than its keys, a filter is of no use.
+    const candidates = files.flatMap((file) => {
+      const lists = ranges.filter((range) => touches([range], file)).map(({ keys: wanted }) => wanted?.list);
+      return lists.includes(undefined) ? [] : { file, keys: lists.flatMap((list) => list ?? []) };
+    });
+    for (let at = 0; at < candidates.length; at += loadsAtOnce) {
+      const some = candidates.slice(at, at + loadsAtOnce);
+      const filters = await Promise.all(some.map(({ file }) => this.#store.load(file)));
+      for (const [index, { file, keys: wanted }] of some.entries()) {
+        const filter = filters[index];
+        if (filter === undefined) missing.push(file);
+        else if (!holdsAny(filter, file, wanted, hashes)) lacking.add(file.key);
+      }
     }
     return { lacking, missing };
   }

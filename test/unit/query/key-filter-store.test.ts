@@ -99,6 +99,21 @@ describe('the store of key filters', () => {
     expect((await FilterStore.open(directory, 48)).files).toBe(1);
   });
 
+  it('has no room for more where all it has is in use, so that nothing is built for ever', async () => {
+    const store = await FilterStore.open(directory, 96);
+    expect(store.hasRoom).toBe(true);
+    for (const name of ['a', 'b']) await store.keep(file(name), filterOf(['key 0']));
+    expect(store.hasRoom).toBe(false);
+    for (let look = 0; look <= 1000; look++) {
+      store.beginLook();
+      await store.load(file('a'));
+    }
+    // Nobody has asked for b since.
+    expect(store.hasRoom).toBe(true);
+    await store.keep(file('c'), filterOf(['key 0']));
+    expect([store.has(file('a')), store.has(file('b')), store.hasRoom]).toEqual([true, false, false]);
+  });
+
   it('takes nothing for a filter that is none', async () => {
     await writeFile(join(directory, 'left.0'), 'x');
     expect((await FilterStore.open(directory)).files).toBe(0);

@@ -117,7 +117,7 @@ function recordSink(producer: Producer): RecordSink {
 }
 
 function querySamples(query: QueryService): MetricSample[] {
-  const { running, done, errors, hotRows, coldBytes, tailCacheBytes, coldCacheBytes } = query.metricsSnapshot();
+  const { running, done, errors, hotRows, coldBytes, tailCacheBytes, coldCacheBytes, keyFilterBytes } = query.metricsSnapshot();
   return [
     { name: 'queries_running', value: running },
     { name: 'queries_total', value: done },
@@ -125,5 +125,6 @@ function querySamples(query: QueryService): MetricSample[] {
     { name: 'query_hot_rows_total', value: hotRows },
     { name: 'query_cold_bytes_total', value: coldBytes },
     { name: 'query_cache_bytes', value: tailCacheBytes + coldCacheBytes },
+    { name: 'query_key_filter_bytes', value: keyFilterBytes },
   ];
 }

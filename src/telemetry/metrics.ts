@@ -87,6 +87,7 @@ export const metricSpecs = {
   query_hot_rows_total: counter('Rows that queries read from the hot tail.'),
   query_cold_bytes_total: counter('Bytes of cold files that queries opened.'),
   query_cache_bytes: gauge('Disk that staged tails and downloaded files take.'),
+  query_key_filter_bytes: gauge('Disk that the key filters of cold files take.'),
 } as const satisfies Record<string, MetricSpec>;
 
 export type MetricName = keyof typeof metricSpecs;

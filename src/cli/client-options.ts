@@ -1,15 +1,35 @@
 /** Options of the commands that talk to a running service, and the small HTTP client they share. */
 import { LakeError, type ErrorCode, type ErrorFacts, errorCatalogue } from '../kernel/index.js';
 import { ownHeader } from '../gateway/index.js';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 
 export interface ClientFlags {
   readonly server: string;
   readonly bootstrap: string;
+  readonly token?: string;
+}
+
+/** What this process shows the gateway: it talks to one. */
+let shownToken: string | undefined;
+
+/** From here on every call carries the token, where there is one. */
+export function showToken(token: string | undefined): void {
+  shownToken = token === '' ? undefined : token;
+}
+
+function authorization(): Record<string, string> {
+  return shownToken === undefined ? {} : { authorization: `Bearer ${shownToken}` };
+}
+
+/** `--token`, else THERMOCLINE_TOKEN, which unlike an argument is in no list of processes. Neither is printed in a help text. */
+export function addTokenOption(command: Command): Command {
+  return command
+    .addOption(new Option('--token <token>', 'what the gateway wants to be shown (http.token)').env('THERMOCLINE_TOKEN'))
+    .hook('preAction', (_, called) => showToken(called.opts<{ token?: string }>().token));
 }
 
 export function addClientOptions(command: Command): Command {
-  return command
+  return addTokenOption(command)
     .option('--server <url>', 'the gateway', process.env['THERMOCLINE_SERVER'] ?? 'http://127.0.0.1:8080')
     .option('--bootstrap <host:port>', 'the broker', process.env['THERMOCLINE_BOOTSTRAP'] ?? '127.0.0.1:9092');
 }
@@ -22,7 +42,7 @@ export async function callGateway(
 ): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(new URL(path, server), { ...init, headers: { [ownHeader]: '1', ...init.headers } });
+    response = await fetch(new URL(path, server), { ...init, headers: { [ownHeader]: '1', ...authorization(), ...init.headers } });
   } catch (error) {
     if (init.signal?.aborted === true) throw init.signal.reason;
     throw new LakeError('peer-gone', `no answer from ${server}`, {

@@ -28,6 +28,7 @@ function sectionOf(path: string, command: Command, depth: number): string[] {
 export async function commandReference(): Promise<string> {
   delete process.env['THERMOCLINE_SERVER'];
   delete process.env['THERMOCLINE_BOOTSTRAP'];
+  delete process.env['THERMOCLINE_TOKEN'];
   const program = await programOf(Object.keys(subCommands));
   return [
     '# Command line',
@@ -35,7 +36,7 @@ export async function commandReference(): Promise<string> {
     program.description(),
     '',
     'Data goes to stdout, everything else to stderr; tables on a terminal, NDJSON when piped. Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 conflict,',
-    '10 unhealthy. `THERMOCLINE_SERVER` and `THERMOCLINE_BOOTSTRAP` stand for `--server` and `--bootstrap`. Every command takes `--help`.',
+    '10 unhealthy. `THERMOCLINE_SERVER`, `THERMOCLINE_BOOTSTRAP` and `THERMOCLINE_TOKEN` stand for `--server`, `--bootstrap` and `--token`. Every command takes `--help`.',
     '',
     ...program.commands.flatMap((command) => sectionOf(`thermocline ${command.name()}`, command, 2)),
   ].join('\n');

@@ -1,6 +1,6 @@
 /** Options that `serve`, the roles and `demo` share, and how they become the server's configuration. */
 import { readFileSync } from 'node:fs';
-import { loadServerConfig, type ServerConfig } from '../config/index.js';
+import { loadServerConfig, type ServerConfig, takeSecrets } from '../config/index.js';
 import { LakeError } from '../kernel/index.js';
 import type { Command } from 'commander';
 
@@ -49,9 +49,12 @@ export function serverConfigOf(flags: ServerFlags): ServerConfig {
     const value = flags[flag as keyof typeof flagKeys];
     if (value !== undefined) byKey[key] = value;
   }
+  const environment = { ...process.env };
+  // A child process gets a secret from its parent where it needs one.
+  takeSecrets(process.env);
   return loadServerConfig({
     file: flags.config === undefined ? undefined : readConfigFile(flags.config),
-    environment: process.env,
+    environment,
     flags: byKey,
   });
 }

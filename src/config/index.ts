@@ -8,6 +8,7 @@
 export { formatHostPort, type HostPort, parseHostPort, type Places, placesOf } from './addresses.js';
 export type { KeySpec, KeyType } from './key.js';
 export { type ConfigEntry, type ConfigSource, type ConfigSources, loadServerConfig, type ServerConfig } from './server-config.js';
+export { splitSecrets, takeSecrets } from './secrets.js';
 export { type ServerKey, serverKeySpecs, type ServerValues } from './server-keys.js';
 export { resolveTopicConfig, type TopicConfig, type TopicConfigEntry, type TopicConfigSource } from './topic-config.js';
 export { type TopicKey, topicKeyNames, topicKeySpec, type TopicValues } from './topic-keys.js';

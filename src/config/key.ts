@@ -42,6 +42,9 @@ export const long = (byDefault: number | string, doc: string, bounds: Bounds = {
 
 export const text = (byDefault: string, doc: string): KeySpec<string> => ({ type: 'string', defaultText: byDefault, doc });
 
+/** A text that is shown nowhere. */
+export const secret = (doc: string): KeySpec<string> => ({ type: 'string', defaultText: '', doc, isSecret: true });
+
 export const list = (byDefault: string, values: readonly string[], doc: string): KeySpec<readonly string[]> => ({
   type: 'list',
   defaultText: byDefault,

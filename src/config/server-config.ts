@@ -2,12 +2,14 @@
 import { LakeError, nearestName } from '../kernel/index.js';
 import { parse as parseToml, TomlError } from 'smol-toml';
 import { parseValue } from './key.js';
+import { environmentName, environmentPrefix, secretShown } from './secrets.js';
 import { type ServerKey, serverKeySpecs, type ServerValues } from './server-keys.js';
 
 export type ConfigSource = 'default' | 'file' | 'environment' | 'flag';
 
 export interface ConfigEntry {
   readonly name: string;
+  /** As it would stand in a file; of a secret only whether it is set. */
   readonly text: string;
   readonly value: unknown;
   readonly source: ConfigSource;
@@ -18,7 +20,7 @@ export interface ServerConfig {
   /** Any key by name, the server-wide defaults of topic keys among them. */
   entry(name: string): ConfigEntry | undefined;
   entries(): readonly ConfigEntry[];
-  /** What was set, as `--set` takes it: to hand the same configuration to a child process. */
+  /** What was set, as `--set` takes it, secrets among it: to hand the same configuration to a child process. */
   explicit(): Readonly<Record<string, string>>;
   /** A copy with some keys set as by a flag. */
   with(overrides: Readonly<Record<string, string>>): ServerConfig;
@@ -32,14 +34,15 @@ export interface ConfigSources {
   readonly flags?: Readonly<Record<string, string>>;
 }
 
-const environmentPrefix = 'THERMOCLINE_';
 /** Variables of that prefix that are the client's, the tests' or a child's, not keys. */
-const foreignVariables = new Set(['THERMOCLINE_SERVER', 'THERMOCLINE_BOOTSTRAP', 'THERMOCLINE_BUILT', 'THERMOCLINE_HISTORY']);
+const foreignVariables = new Set([
+  'THERMOCLINE_SERVER',
+  'THERMOCLINE_BOOTSTRAP',
+  'THERMOCLINE_TOKEN',
+  'THERMOCLINE_BUILT',
+  'THERMOCLINE_HISTORY',
+]);
 const foreignVariablePrefix = 'THERMOCLINE_TEST_';
-
-function environmentName(key: string): string {
-  return environmentPrefix + key.toUpperCase().replaceAll(/[.-]/g, '_');
-}
 
 /** Errors: `config-unknown-key` with the nearest known one, `config-invalid-value`. */
 export function loadServerConfig(sources: ConfigSources): ServerConfig {
@@ -87,7 +90,13 @@ function build(written: ReadonlyMap<string, { text: string; source: ConfigSource
   for (const [name, spec] of serverKeySpecs) {
     const set = written.get(name);
     const text = set?.text ?? spec.defaultText;
-    all.set(name, { name, text, value: parseValue(name, spec, text), source: set?.source ?? 'default' });
+    const isHidden = spec.isSecret === true && text !== '';
+    all.set(name, {
+      name,
+      text: isHidden ? secretShown : text,
+      value: parseValue(name, spec, text),
+      source: set?.source ?? 'default',
+    });
   }
   return {
     get: (key) => all.get(key)!.value as never,

@@ -1,12 +1,16 @@
 /** Server configuration: ours and Kafka's broker keys. Server-wide defaults of topic keys are added from `topic-keys.ts`. */
 import { dayMs, GiB, hourMs, KiB, MiB, minuteMs, secondMs } from '../kernel/index.js';
-import { bool, int, type KeySpec, long, oneOf, text } from './key.js';
+import { bool, int, type KeySpec, long, oneOf, secret, text } from './key.js';
 import { type TopicKey, topicKeyNames, topicKeySpec } from './topic-keys.js';
 
 const ownKeys = {
   'data.dir': text('./data', 'Folder of everything local: log, metadata, caches, and by default the bucket.'),
   'kafka.listen': text('127.0.0.1:9092', 'Where the broker speaks Kafka; port 0 picks a free one.'),
   'http.listen': text('127.0.0.1:8080', 'Where the gateway speaks HTTP; port 0 picks a free one.'),
+  'http.token': secret(
+    'Where set, the gateway answers only whoever sends `Authorization: Bearer` with it (`/livez` and `/readyz` answer all). A secret: better in a file or the environment than in `--set`.',
+  ),
+  'http.token.file': text('', 'File that holds the token instead, alone or with an end of line; read at start.'),
   'control.listen': text('', 'Control socket: `unix:PATH` or `HOST:PORT`; empty is `unix:<data.dir>/control.sock`.'),
   'bootstrap': text('', 'Kafka address of the broker, for `tier` and `gateway` alone; empty asks the control socket.'),
   'bucket.url': text('', '`file:///path` or `s3://bucket/prefix`; empty is the folder `bucket` in data.dir.'),

@@ -7,6 +7,7 @@ import type { QueryService } from '../query/index.js';
 import type { Logger, MetricSample } from '../telemetry/index.js';
 import { type ServerType, serve } from '@hono/node-server';
 import { Hono } from 'hono';
+import { bearer } from './bearer.js';
 import { catalogErrorResponse, catalogRoutes } from './catalog-routes.js';
 import { catalogPath, guard } from './guard.js';
 import { livezRoute, metricsRoute, readyzRoute } from './health-route.js';
@@ -30,6 +31,8 @@ export interface GatewayOptions {
   readonly samples: () => readonly MetricSample[];
   /** Where the tables are, for the Iceberg catalog. */
   readonly catalog: CatalogOptions;
+  /** What every caller must show; left out, none need show anything. */
+  readonly token?: string;
   readonly logger: Logger;
 }
 
@@ -54,6 +57,7 @@ export function gatewayApp(options: GatewayOptions): Hono {
       }),
     ),
   );
+  if (options.token !== undefined) app.use(bearer(options.token));
   app.use(guard(options.listen.host));
   app.use(async (c, next) => {
     await next();

@@ -14,6 +14,7 @@ import {
 } from '../iceberg/index.js';
 import { type ErrorKind, LakeError, MiB, toLakeError } from '../kernel/index.js';
 import { type Context, Hono } from 'hono';
+import { challenge } from './bearer.js';
 import { textOf } from './stream.js';
 import type { SnapshotMode, TableCatalog } from './table-catalog.js';
 
@@ -47,6 +48,7 @@ const errorTypes: Readonly<Record<ErrorKind, readonly [type: string, code: numbe
 export function catalogErrorResponse(thrown: unknown): Response {
   const error = catalogError(thrown);
   const headers: Record<string, string> = { 'content-type': 'application/json' };
+  if (error.code === 401) Object.assign(headers, challenge);
   if (error.code === 503) headers['retry-after'] = '1';
   return new Response(`${JSON.stringify(errorDocument(error))}\n`, { status: error.code, headers });
 }

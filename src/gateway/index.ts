@@ -6,6 +6,6 @@
  * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/gateway`.
  */
 export { type Gateway, gatewayApp, type GatewayOptions, startGateway } from './app.js';
-export { ownHeader } from './guard.js';
+export { isLoopback, ownHeader } from './guard.js';
 export { type Problem, problemOf } from './problem.js';
 export { parseRecords, type RecordInput, type RecordSink, timeOf } from './records-route.js';

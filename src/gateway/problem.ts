@@ -1,4 +1,5 @@
 /** The gateway's one mapping of errors: RFC 9457 problem+json with our stable `code` and `hint`. */
+import { challenge } from './bearer.js';
 import { errorCatalogue, type ErrorFacts, LakeError, toLakeError } from '../kernel/index.js';
 
 export interface Problem {
@@ -35,6 +36,7 @@ function plainFacts(facts: ErrorFacts): ErrorFacts {
 export function problemResponse(error: unknown): Response {
   const problem = problemOf(error);
   const headers: Record<string, string> = { 'content-type': 'application/problem+json' };
+  if (problem.status === 401) Object.assign(headers, challenge);
   if (problem.status === 429 || problem.status === 503) {
     const { retryAfterMs } = problem.facts ?? {};
     headers['retry-after'] = String(typeof retryAfterMs === 'number' ? Math.ceil(retryAfterMs / 1000) : 1);

@@ -85,6 +85,7 @@ const catalogue = {
   'token-invalid': { kind: 'invalid', sentence: 'A snapshot token cannot be read.' },
   'token-gone': { kind: 'not-found', sentence: 'Rows of a snapshot token are no longer kept.', http: 410 },
   'request-invalid': { kind: 'invalid', sentence: 'The request cannot be understood.' },
+  'unauthenticated': { kind: 'unauthenticated', sentence: 'The request has not the token that the service wants.' },
   'request-forbidden': { kind: 'forbidden', sentence: 'The request may not come from there.' },
   'route-unknown': { kind: 'not-found', sentence: 'There is no such route.' },
   'address-in-use': { kind: 'conflict', sentence: 'Another process listens there.' },

@@ -11,6 +11,7 @@ import { openObjectStore, parseBucketUrl, RequestCounters, type S3Address, s3Add
 import { openQueryService, type QueryService } from '../query/index.js';
 import type { Logger, MetricSample } from '../telemetry/index.js';
 import { connectToBroker } from './broker-connection.js';
+import { httpTokenOf, warnOfOpenGateway } from './http-token.js';
 import { closeAll, type RunningRole, storeOptions } from './role.js';
 
 /** Column workers of the query side: one may encode a chunk of the tail behind the queries while the other stages for one. */
@@ -22,6 +23,8 @@ const producerTimeoutMs = 15_000;
 
 export async function startGatewayRole(config: ServerConfig, logger: Logger): Promise<RunningRole> {
   const places = placesOf(config);
+  const token = httpTokenOf(config);
+  warnOfOpenGateway(config, token, logger);
   await mkdir(places.queryDir, { recursive: true });
   // A second gateway would clear the caches that the first one's queries read from.
   const lock = await lockDirectory(places.queryDir, { clock: systemClock, random: systemRandom });
@@ -82,6 +85,7 @@ export async function startGatewayRole(config: ServerConfig, logger: Logger): Pr
     records: recordSink(producer),
     samples: () => [...querySamples(query), ...counters.samples('gateway')],
     catalog: { store, access: storageAccess(config), clock: systemClock, random: systemRandom },
+    ...(token === undefined ? {} : { token }),
     logger,
   }).catch(async (error: unknown) => {
     await closeConnections();

@@ -6,6 +6,7 @@
  * Test: `npx vitest run --config test/vitest.config.ts --project acceptance`.
  */
 export { type BucketQuery, openBucketQuery } from './bucket-query.js';
+export { httpTokenOf } from './http-token.js';
 export { emit, type LifecycleEvent, outliveReaders, stopDeadlineMs, stopSignal } from './lifecycle.js';
 export { recover, type RecoverProgress, type RecoverReport } from './recover.js';
 export { type RoleName, type RunningRole, storeOptions } from './role.js';

@@ -1,5 +1,5 @@
 /** Entry point of a role's process under the supervisor: reads its settings, runs the role, stops when told or orphaned. */
-import { loadServerConfig } from '../config/index.js';
+import { loadServerConfig, takeSecrets } from '../config/index.js';
 import { errorToPlain, type PlainError } from '../kernel/index.js';
 import { openLogger } from '../telemetry/index.js';
 import type { RoleName } from './role.js';
@@ -20,7 +20,7 @@ export type RoleMessage = RoleReady | { readonly type: 'refused'; readonly error
 
 async function main(): Promise<void> {
   const role = process.argv[2] as RoleName;
-  const config = loadServerConfig({ flags: JSON.parse(process.argv[3]!) as Record<string, string> });
+  const config = loadServerConfig({ environment: takeSecrets(process.env), flags: JSON.parse(process.argv[3]!) as Record<string, string> });
   const logger = openLogger({ role, level: config.get('log.level') });
   const send = (message: RoleMessage): void => {
     process.send?.(message);

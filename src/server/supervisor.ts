@@ -5,7 +5,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import type { ServerConfig } from '../config/index.js';
-import { placesOf } from '../config/index.js';
+import { placesOf, splitSecrets } from '../config/index.js';
 import { entryPath, LakeError, type PlainError, errorFromPlain } from '../kernel/index.js';
 import type { Logger } from '../telemetry/index.js';
 import { emit, stopDeadlineMs } from './lifecycle.js';
@@ -65,7 +65,9 @@ export async function serve(config: ServerConfig, logger: Logger, asked?: Promis
   const start = (role: RoleName): Promise<RoleReady> => {
     const supervised: Supervised = roles.get(role) ?? { child: undefined, deaths: 0, isUp: false, ready: undefined };
     roles.set(role, supervised);
-    const child = fork(entryPath('server/role-main'), [role, JSON.stringify(settings)], {
+    const { open, variables } = splitSecrets(settings);
+    const child = fork(entryPath('server/role-main'), [role, JSON.stringify(open)], {
+      env: { ...process.env, ...variables },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       // The supervisor's own flags (a debugger's port, say) are not for its children.
       execArgv: [],

@@ -3,18 +3,20 @@ import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { placesOf, type ServerConfig } from '../../config/index.js';
 import { type ObjectStore, openObjectStore, parseBucketUrl } from '../../objects/index.js';
-import { storeOptions } from '../../server/index.js';
+import { httpTokenOf, storeOptions } from '../../server/index.js';
 import { bucketChecks } from '../doctor/bucket-checks.js';
 import { failed, type Finding, ok, warn } from '../doctor/finding.js';
 import { clusterOf, machineChecks } from '../doctor/machine-checks.js';
 import { serviceChecks } from '../doctor/service-checks.js';
 import { tableChecks } from '../doctor/table-checks.js';
+import { addTokenOption, showToken } from '../client-options.js';
 import { exitCodes } from '../exit.js';
 import { addServerOptions, type ServerFlags, serverConfigOf } from '../server-options.js';
 import { printRows } from '../table.js';
 
 interface DoctorFlags extends ServerFlags {
   readonly server: string;
+  readonly token?: string;
   readonly offline?: boolean;
   readonly readOnly?: boolean;
   readonly deep?: boolean;
@@ -54,6 +56,7 @@ async function doctor(flags: DoctorFlags): Promise<void> {
   let findings: readonly Finding[];
   try {
     const config = serverConfigOf(flags);
+    showToken(flags.token ?? httpTokenOf(config));
     const set = config.entries().filter((entry) => entry.source !== 'default').length;
     findings = [ok('configuration', `${set} ${set === 1 ? 'key' : 'keys'} set`), ...(await examine(config, flags))];
   } catch (error) {
@@ -74,8 +77,10 @@ async function doctor(flags: DoctorFlags): Promise<void> {
 }
 
 export function register(program: Command): void {
-  addServerOptions(
-    program.command('doctor').description('look at machine, configuration, bucket, tables and service, and say what is not well'),
+  addTokenOption(
+    addServerOptions(
+      program.command('doctor').description('look at machine, configuration, bucket, tables and service, and say what is not well'),
+    ),
   )
     .option('--server <url>', 'the gateway of the running service', process.env['THERMOCLINE_SERVER'] ?? 'http://127.0.0.1:8080')
     .option('--offline', 'ask no running service')

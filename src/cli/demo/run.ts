@@ -5,10 +5,10 @@
 import { join, resolve } from 'node:path';
 import { createTopics, deleteTopics, openLogReader, openProducer, readBatches } from '../../client/index.js';
 import { formatBytes, formatDurationMs, isLakeError, LakeError, systemClock } from '../../kernel/index.js';
-import { emit, serve, type Service, stopSignal } from '../../server/index.js';
+import { emit, httpTokenOf, serve, type Service, stopSignal } from '../../server/index.js';
 import { openLogger } from '../../telemetry/index.js';
 import { batchCompression, batchHeaderBytes, decompress, RecordCursor } from '../../wire/index.js';
-import { callGateway, getJson } from '../client-options.js';
+import { callGateway, getJson, showToken } from '../client-options.js';
 import { usageError } from '../exit.js';
 import { Progress } from '../progress.js';
 import { type ServerFlags, serverConfigOf } from '../server-options.js';
@@ -282,6 +282,8 @@ export async function runDemo(flags: DemoFlags): Promise<void> {
   // The story decides what is cold and what is hot, unless the caller wants otherwise.
   if (!set.some((pair) => pair.startsWith('log.level='))) set.push('log.level=warn');
   const config = serverConfigOf({ ...flags, set });
+  const token = httpTokenOf(config);
+  showToken(token);
   const dataDir = resolve(config.get('data.dir'));
   const flights = await openFlights({
     ...(limit === undefined ? {} : { limit }),
@@ -299,7 +301,7 @@ export async function runDemo(flags: DemoFlags): Promise<void> {
     exitCode = isEqual ? 0 : 1;
     if (flags.exit !== true) {
       say();
-      say('The service keeps running. Try:');
+      say(`The service keeps running. Try${token === undefined ? '' : ' (with THERMOCLINE_TOKEN set, and curl with that header)'}:`);
       say(
         `  npx thermocline sql --server ${service.http} "SELECT origin, max(delay) FROM ${topic} GROUP BY origin ORDER BY 2 DESC LIMIT 5"`,
       );

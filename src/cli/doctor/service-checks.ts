@@ -1,7 +1,7 @@
 /** The running service, as its gateway tells: whether it is there and ready, and where each log stands. */
 import { isLakeError } from '../../kernel/index.js';
 import { callGateway, getJson } from '../client-options.js';
-import { fail, type Finding, ok, warn } from './finding.js';
+import { fail, failed, type Finding, ok, warn } from './finding.js';
 
 const askMs = 15_000;
 
@@ -49,7 +49,11 @@ export async function serviceChecks(
       signal: AbortSignal.timeout(askMs),
     });
     return { findings, view: { server, topics: new Map(topics.map(({ name, id }) => [id, name])) } };
-  } catch {
+  } catch (error) {
+    if (isLakeError(error, 'unauthenticated')) {
+      const refusal = failed('service', error);
+      return { findings: [...findings, refusal], view: undefined };
+    }
     // That the broker does not answer stands among the reasons above.
     return { findings, view: undefined };
   }

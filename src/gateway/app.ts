@@ -67,7 +67,7 @@ export function gatewayApp(options: GatewayOptions): Hono {
   app.get('/livez', livezRoute());
   app.get('/readyz', readyzRoute(control));
   app.get('/metrics', metricsRoute(control, options.samples));
-  app.post('/v1/query', queryRoute(query));
+  app.post('/v1/query', queryRoute(query, options.catalog.clock));
   app.get('/v1/queries', queriesRoute(query));
   app.delete('/v1/queries/:id', cancelQueryRoute(query));
   app.get('/v1/topics', topicsRoute(control));

@@ -13,13 +13,16 @@ export function queriesRoute(query: Pick<QueryService, 'list'>): (c: Context) =>
       throw new LakeError('request-invalid', `state=${state} is not known`, { hint: `The states are ${states.join(', ')}.` });
     const listed = query.list().filter((one) => state === undefined || one.state === state);
     return c.json({
-      queries: listed.map(({ id, sql, state: now, startedMs, elapsedMs, rows, error }) => ({
+      queries: listed.map(({ id, sql, state: now, startedMs, elapsedMs, rows, phase, bytes, files, percent, error }) => ({
         id,
         sql,
         state: now,
         started: new Date(startedMs).toISOString(),
         elapsed_ms: Math.round(elapsedMs),
         rows,
+        bytes,
+        files,
+        ...(now === 'running' ? { phase, percent } : {}),
         ...(error === undefined ? {} : { error }),
       })),
     });

@@ -1,9 +1,18 @@
 /** `POST /v1/query`: one SELECT over both tiers, in the format that is asked for, streamed. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { LakeError } from '../kernel/index.js';
-import { type AnswerFormat, answerFormats, type QueryRequest, type QueryService, type WrittenAnswer } from '../query/index.js';
+import { type Clock, invariant, LakeError } from '../kernel/index.js';
+import {
+  type AnswerFormat,
+  answerFormats,
+  type QueryRequest,
+  type QueryService,
+  type WatchedQuery,
+  type WrittenAnswer,
+  type WrittenRequest,
+} from '../query/index.js';
 import type { Context } from 'hono';
 import { problemOf } from './problem.js';
+import { ProgressLines } from './progress-lines.js';
 import { bytesBody, textOf } from './stream.js';
 
 export const snapshotHeader = 'X-Thermocline-Snapshot';
@@ -43,9 +52,16 @@ function acceptedFormat(accept: string): AnswerFormat | undefined {
   return undefined;
 }
 
-const known = new Set(['sql', 'params', 'as_of', 'format', 'limits']);
+const known = new Set(['sql', 'params', 'as_of', 'format', 'limits', 'progress']);
 
-async function readRequest(c: Context): Promise<{ request: QueryRequest; format: AnswerFormat }> {
+interface Asked {
+  readonly request: QueryRequest;
+  readonly format: AnswerFormat;
+  /** Whether lines are to tell how far it is. */
+  readonly isWatched: boolean;
+}
+
+async function readRequest(c: Context): Promise<Asked> {
   const body = await textOf(c.req.raw, maxBodyBytes, 'Shorten the query; pass long lists as parameters of fewer queries.');
   const type = (c.req.header('content-type') ?? '').split(';')[0]!.trim().toLowerCase();
   if (type !== 'application/json') {
@@ -53,6 +69,7 @@ async function readRequest(c: Context): Promise<{ request: QueryRequest; format:
     return {
       request: { sql: body, ...(asOf === undefined ? {} : { asOf }) },
       format: formatOf(c.req.query('format'), c.req.header('accept')),
+      isWatched: false,
     };
   }
   let parsed: unknown;
@@ -67,7 +84,7 @@ async function readRequest(c: Context): Promise<{ request: QueryRequest; format:
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed) || typeof (parsed as { sql?: unknown }).sql !== 'string') {
     throw new LakeError('request-invalid', 'the body has no "sql"', { hint: 'Send {"sql": "SELECT …"}.' });
   }
-  const fields = parsed as { sql: string; params?: unknown; as_of?: unknown; format?: unknown; limits?: unknown };
+  const fields = parsed as { sql: string; params?: unknown; as_of?: unknown; format?: unknown; limits?: unknown; progress?: unknown };
   for (const name of Object.keys(fields)) {
     if (!known.has(name)) {
       throw new LakeError('request-invalid', `"${name}" is not a field of a query`, { hint: `The fields are ${[...known].join(', ')}.` });
@@ -77,6 +94,7 @@ async function readRequest(c: Context): Promise<{ request: QueryRequest; format:
     throw new LakeError('request-invalid', '"as_of" is not a token', { hint: 'Pass the snapshot of an earlier answer.' });
   }
   if (fields.format !== undefined && typeof fields.format !== 'string') throw new LakeError('request-invalid', '"format" is not a text');
+  const format = formatOf(fields.format ?? c.req.query('format'), c.req.header('accept'));
   return {
     request: {
       sql: fields.sql,
@@ -84,8 +102,21 @@ async function readRequest(c: Context): Promise<{ request: QueryRequest; format:
       ...(typeof fields.as_of === 'string' ? { asOf: fields.as_of } : {}),
       ...(fields.limits === undefined ? {} : { limits: fields.limits as QueryRequest['limits'] }),
     } as QueryRequest,
-    format: formatOf(fields.format ?? c.req.query('format'), c.req.header('accept')),
+    format,
+    isWatched: isWatched(fields.progress, format),
   };
+}
+
+/** Only lines leave room for it. Errors: `request-invalid`, `unsupported`. */
+function isWatched(progress: unknown, format: AnswerFormat): boolean {
+  if (progress !== undefined && typeof progress !== 'boolean') {
+    throw new LakeError('request-invalid', '"progress" is neither true nor false', { hint: 'Leave it out, or send "progress": true.' });
+  }
+  if (progress !== true || format === 'ndjson') return progress === true;
+  throw new LakeError('unsupported', `an answer in ${format} cannot tell its progress`, {
+    hint: 'Ask for ndjson; GET /v1/queries tells of every query.',
+    facts: { format },
+  });
 }
 
 /** One JSON document around the rows as the engine wrote them. A late error closes the document with an `error` member. */
@@ -100,15 +131,28 @@ async function* jsonDocument(answer: WrittenAnswer): AsyncGenerator<Uint8Array> 
   yield Buffer.from(`],"snapshot":${JSON.stringify(answer.token)},"stats":${JSON.stringify(answer.stats())}}\n`);
 }
 
+const endLine = (answer: WrittenAnswer): Uint8Array =>
+  Buffer.from(`${JSON.stringify({ _end: { snapshot: answer.token, stats: answer.stats() } })}\n`);
+const errorLine = (error: unknown): Uint8Array => Buffer.from(`${JSON.stringify({ _error: problemOf(error) })}\n`);
+
+/** As `ndjsonLines`, with lines of progress. */
+async function* watchedLines(lines: ProgressLines, pending: Promise<WrittenAnswer>, watched: WatchedQuery): AsyncGenerator<Uint8Array> {
+  try {
+    yield endLine(yield* lines.lines(pending, watched));
+  } catch (error) {
+    yield errorLine(error);
+  }
+}
+
 /** The engine's lines; then `_end` with token and stats, or `_error`. */
 async function* ndjsonLines(answer: WrittenAnswer): AsyncGenerator<Uint8Array> {
   try {
     yield* answer.pieces;
   } catch (error) {
-    yield Buffer.from(`${JSON.stringify({ _error: problemOf(error) })}\n`);
+    yield errorLine(error);
     return;
   }
-  yield Buffer.from(`${JSON.stringify({ _end: { snapshot: answer.token, stats: answer.stats() } })}\n`);
+  yield endLine(answer);
 }
 
 /** The bytes alone. Stats follow in the trailer; a late error is thrown, which breaks the connection off. */
@@ -128,29 +172,50 @@ function outgoingOf(c: Context): ServerResponse | undefined {
   return incoming?.httpVersion === '1.1' ? outgoing : undefined;
 }
 
-export function queryRoute(query: QueryService): (c: Context) => Promise<Response> {
+export function queryRoute(query: QueryService, clock: Clock): (c: Context) => Promise<Response> {
   return async (c) => {
-    const { request, format } = await readRequest(c);
+    const { request, format, isWatched: tellsProgress } = await readRequest(c);
     // Closing the connection cancels the query.
     const gone = new AbortController();
     c.req.raw.signal.addEventListener('abort', () => gone.abort(new LakeError('cancelled', 'the client closed the connection')), {
       once: true,
     });
+    const onStopped = (): void => gone.abort(new LakeError('cancelled', 'the client stopped reading'));
+    if (tellsProgress) return watchedResponse(query, { ...request, format }, clock, gone.signal, onStopped);
     const answer = await query.answer({ ...request, format }, gone.signal);
     const outgoing = outgoingOf(c);
     const hasTrailer = outgoing !== undefined && format !== 'json' && format !== 'ndjson';
-    return new Response(
-      bytesBody(chunksOf(format, answer, hasTrailer ? outgoing : undefined), () =>
-        gone.abort(new LakeError('cancelled', 'the client stopped reading')),
-      ),
-      {
-        headers: {
-          'content-type': mediaTypes[format],
-          [snapshotHeader]: answer.token,
-          [queryIdHeader]: answer.id,
-          ...(hasTrailer ? { 'transfer-encoding': 'chunked', 'trailer': statsTrailer } : {}),
-        },
+    return new Response(bytesBody(chunksOf(format, answer, hasTrailer ? outgoing : undefined), onStopped), {
+      headers: {
+        'content-type': mediaTypes[format],
+        [snapshotHeader]: answer.token,
+        [queryIdHeader]: answer.id,
+        ...(hasTrailer ? { 'transfer-encoding': 'chunked', 'trailer': statsTrailer } : {}),
       },
-    );
+    });
   };
+}
+
+async function watchedResponse(
+  query: QueryService,
+  request: WrittenRequest,
+  clock: Clock,
+  signal: AbortSignal,
+  onStopped: () => void,
+): Promise<Response> {
+  const lines = new ProgressLines(clock);
+  let watched: WatchedQuery | undefined;
+  const pending = query.answer(request, signal, (taken) => {
+    watched = taken;
+  });
+  const answer = await lines.first(pending);
+  // What was not even taken has failed, which `first` has thrown.
+  invariant(watched !== undefined, 'a query that runs was taken');
+  return new Response(bytesBody(watchedLines(lines, pending, watched), onStopped), {
+    headers: {
+      'content-type': mediaTypes.ndjson,
+      [queryIdHeader]: watched.id,
+      ...(answer === undefined ? {} : { [snapshotHeader]: answer.token }),
+    },
+  });
 }

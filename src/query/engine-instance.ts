@@ -2,13 +2,14 @@
  * One DuckDB instance for one query, inside an engine process: opened in a sandbox, made to parse and plan the query on empty
  * tables, locked, then made to run it on the leased files, all in one transaction, so that `now()` is the same throughout.
  */
-import { DuckDBInstance, type DuckDBConnection, type DuckDBResult } from '@duckdb/node-api';
+import { DuckDBInstance, type DuckDBConnection, type DuckDBResult, type DuckDBType, type DuckDBValue } from '@duckdb/node-api';
 import { LakeError } from '../kernel/index.js';
 import { queryError } from './engine-errors.js';
 import type { AnalyzeQuery, OpenInstance, RunQuery } from './engine-protocol.js';
 import { isJsonObject, type JsonObject, type JsonValue, scansOf, type TableScans } from './scan-plan.js';
 import { viewError } from './saved-views.js';
-import { checkStatement, type ParameterValue, placeOf, type Statement, withParameters } from './statement.js';
+import { isRead, isTyped, type Parameters, type ParameterValue, sqlOf, unreadable } from './parameters.js';
+import { checkStatement, placeOf, type Statement, withParameters } from './statement.js';
 
 /** Optimizer rules that look at the (empty) tables' contents while the query is analyzed. */
 const emptinessOptimizers = 'statistics_propagation,empty_result_pullup,late_materialization';
@@ -16,6 +17,11 @@ const emptinessOptimizers = 'statistics_propagation,empty_result_pullup,late_mat
 export interface Analysis {
   readonly scans: ReadonlyMap<string, TableScans> | null;
   readonly error?: LakeError;
+}
+
+interface Bound {
+  readonly values?: Record<string, DuckDBValue>;
+  readonly types?: Record<string, DuckDBType>;
 }
 
 export class EngineInstance {
@@ -27,6 +33,7 @@ export class EngineInstance {
   #due: string[] = ['BEGIN'];
   #hasPrelude = false;
   #run: RunQuery | undefined;
+  #bound: Bound | undefined;
 
   private constructor(instance: DuckDBInstance, connection: DuckDBConnection, spill: string) {
     this.spill = spill;
@@ -52,6 +59,10 @@ export class EngineInstance {
       `SET allowed_directories = [${sqlText(options.lease)}]`,
       'SET enable_external_access = false',
       'SET errors_as_json = true',
+      // Counted, never printed.
+      'SET enable_progress_bar = true',
+      'SET enable_progress_bar_print = false',
+      'SET progress_bar_time = 0',
     ];
     await connection.run([...settings, ...options.prelude].join(';\n'));
     return new EngineInstance(instance, connection, options.spill);
@@ -69,6 +80,7 @@ export class EngineInstance {
     const broken = await this.#makeViews(message);
     if (broken !== undefined) return { scans: null, error: broken };
     const values = new Map(message.parameters);
+    await this.#bind(message.parameters);
     const sql = values.size === 0 ? message.sql : await this.#withParameters(message.sql, values);
     this.#due.push(`SET disabled_optimizers = '${emptinessOptimizers}'`);
     const plan = await this.#json(`SELECT json_serialize_plan(${sqlText(sql)}, optimize := true)`);
@@ -111,7 +123,8 @@ export class EngineInstance {
   async run(message: RunQuery): Promise<DuckDBResult> {
     await this.#prepare(message);
     const sql = message.isDescribed ? `DESCRIBE ${message.sql}` : message.sql;
-    return await this.#connection.stream(sql, parametersOf(message));
+    const { values, types } = await this.#bind(message.parameters);
+    return await this.#connection.stream(sql, values, types);
   }
 
   /** As `run`, with the rows in a Parquet file; resolves with their number. */
@@ -121,7 +134,8 @@ export class EngineInstance {
     const sql = await this.#value(`SELECT json_deserialize_sql(json_serialize_sql(${sqlText(message.sql)}))`);
     const rows = message.isDescribed ? `FROM (DESCRIBE ${sql}\n)` : sql;
     const copy = `COPY (${rows}\n) TO ${sqlText(path)} (FORMAT parquet, COMPRESSION zstd)`;
-    return (await this.#connection.run(copy, parametersOf(message))).rowsChanged;
+    const { values, types } = await this.#bind(message.parameters);
+    return (await this.#connection.run(copy, values, types)).rowsChanged;
   }
 
   async #prepare(message: RunQuery): Promise<void> {
@@ -130,6 +144,29 @@ export class EngineInstance {
     if (message.threads > 1) this.#due.push(`SET threads = ${message.threads}`);
     this.#due.push('SET lock_configuration = true', ...message.setup);
     await this.#connection.run(this.#takeDue());
+  }
+
+  /** The parameters as values of DuckDB's, read by itself where they have a type. Errors: `request-invalid`, naming the parameter. */
+  async #bind(parameters: Parameters): Promise<Bound> {
+    if (this.#bound !== undefined) return this.#bound;
+    if (parameters.length === 0) return {};
+    const typed = parameters.flatMap(([name, value]) => (isTyped(value) ? [{ name, value }] : []));
+    const values: Record<string, DuckDBValue> = {};
+    const types: Record<string, DuckDBType> = {};
+    for (const [name, value] of parameters) if (!isTyped(value)) values[name] = value;
+    if (typed.length > 0) {
+      const select = `SELECT ${typed.map(({ value }, at) => `${sqlOf(value)} AS c${at}`).join(', ')}`;
+      const reader = await this.#connection.runAndReadAll([...this.#due.splice(0), select].join(';\n'));
+      const [row = []] = reader.getRows();
+      for (const [at, { name, value }] of typed.entries()) {
+        const read = row[at] ?? null;
+        if (!isRead(value, read)) throw unreadable(name, value);
+        values[name] = read;
+        types[name] = reader.columnType(at);
+      }
+    }
+    this.#bound = { values, types };
+    return this.#bound;
   }
 
   #makePrelude(prelude: readonly string[]): void {
@@ -161,16 +198,16 @@ export class EngineInstance {
     const message = this.#run;
     if (message === undefined) throw new LakeError('internal', 'the engine was asked to finish before it ran a query');
     const { sql } = message;
-    const parameters = parametersOf(message);
+    const { values, types } = await this.#bind(message.parameters);
     try {
       await this.#connection.run('ROLLBACK');
       await this.#connection.run('BEGIN');
       for (const statement of [...message.prelude, ...message.setup]) await this.#connection.run(statement);
       try {
-        await this.#connection.run(`SELECT bit_xor(hash(t)) FROM (${sql.replace(/[;\s]+$/, '')}\n) AS t`, parameters);
+        await this.#connection.run(`SELECT bit_xor(hash(t)) FROM (${sql.replace(/[;\s]+$/, '')}\n) AS t`, values, types);
       } catch (error) {
         if (!/"exception_type":"(?:Binder|Parser|Catalog)"/.test(String(error))) return error;
-        await this.#connection.run(sql, parameters);
+        await this.#connection.run(sql, values, types);
       }
     } catch (error) {
       return error;
@@ -178,6 +215,12 @@ export class EngineInstance {
     return new LakeError('worker-died', 'the query failed after its first rows, and did not when it was tried again', {
       hint: 'Ask again.',
     });
+  }
+
+  /** Of the query that runs: 0 to 100, or −1 where DuckDB cannot tell. */
+  get percent(): number {
+    const { percentage } = this.#connection.progress;
+    return percentage >= 0 && percentage <= 100 ? percentage : -1;
   }
 
   interrupt(): void {
@@ -217,10 +260,6 @@ function planError(plan: JsonObject): Analysis {
   const kind = plan['error_type'];
   if (kind !== 'binder' && kind !== 'catalog' && kind !== 'parser') return { scans: null };
   return { scans: null, error: queryError(JSON.stringify({ ...plan, exception_type: kind, exception_message: plan['error_message'] })) };
-}
-
-function parametersOf(message: RunQuery): Record<string, ParameterValue> | undefined {
-  return message.parameters.length === 0 ? undefined : Object.fromEntries(message.parameters);
 }
 
 /** A string literal. */

@@ -6,6 +6,7 @@ import { isLakeError, LakeError, MiB, type PlainError, errorToPlain } from '../k
 import { sendAnswer } from './engine-answer.js';
 import { queryError } from './engine-errors.js';
 import { EngineInstance } from './engine-instance.js';
+import { engineProgressMs } from './progress.js';
 import type { EngineArguments, FromEngine, OpenInstance, RunQuery, ToEngine } from './engine-protocol.js';
 
 const args = JSON.parse(process.argv[2] ?? '{}') as EngineArguments;
@@ -80,7 +81,13 @@ async function open(message: OpenInstance): Promise<void> {
 
 async function run(message: RunQuery): Promise<void> {
   flow.credits = message.credits;
-  await sendAnswer(opened(), message, { send, takeCredit });
+  const running = opened();
+  const progress = setInterval(() => send({ type: 'progress', percent: running.percent }), engineProgressMs);
+  try {
+    await sendAnswer(running, message, { send, takeCredit });
+  } finally {
+    clearInterval(progress);
+  }
 }
 
 async function answer(message: ToEngine): Promise<void> {

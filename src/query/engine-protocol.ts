@@ -9,8 +9,9 @@
  */
 import type { PlainError } from '../kernel/index.js';
 import type { AnswerFormat } from './formats/format.js';
+import type { ParameterValue } from './parameters.js';
 import type { TableScans } from './scan-plan.js';
-import type { ParameterValue, TableReference } from './statement.js';
+import type { TableReference } from './statement.js';
 
 export interface AnswerColumn {
   readonly name: string;
@@ -120,6 +121,8 @@ export type FromEngine =
   | { readonly type: 'rows'; readonly text: string; readonly count: number }
   /** A piece of the answer as it goes out; `count` rows have come with it. */
   | { readonly type: 'bytes'; readonly bytes: Uint8Array; readonly count: number }
+  /** Sent now and then while a query runs, whoever asks; 0 to 100, or −1 where DuckDB cannot tell. */
+  | { readonly type: 'progress'; readonly percent: number }
   | { readonly type: 'end'; readonly rows: number }
   | { readonly type: 'discarded'; readonly residentBytes: number }
   | { readonly type: 'failed'; readonly error: PlainError };

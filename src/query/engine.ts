@@ -45,6 +45,8 @@ export interface EngineSession {
   readonly pid: number;
   /** Sends a message and waits for the answer. Errors: those of the engine, `worker-died`, `cancelled`. */
   ask<T extends FromEngine['type']>(message: ToEngine, expect: T): Promise<Extract<FromEngine, { type: T }>>;
+  /** Called while a query runs, now and then, until the session is released: how many per cent of it are done, −1 where nobody knows. */
+  onProgress(listener: (percent: number) => void): void;
   /** Next message of a running query. */
   next(): Promise<FromEngine>;
   tell(message: ToEngine): void;
@@ -70,6 +72,7 @@ class Engine {
   readonly slots: readonly Slot[];
   /** Instances that are open or being opened, oldest first. */
   readonly ready: Promise<Slot>[] = [];
+  onProgress: ((percent: number) => void) | undefined;
   #inbox: FromEngine[] = [];
   #waiter: Waiter | undefined;
   readonly #opening = new Map<number, { readonly resolve: () => void; readonly reject: (error: LakeError) => void }>();
@@ -138,6 +141,10 @@ class Engine {
       this.#opening.delete(message.slot);
       if (message.error === undefined) opening?.resolve();
       else opening?.reject(errorFromPlain(message.error));
+      return;
+    }
+    if (message.type === 'progress') {
+      this.onProgress?.(message.percent);
       return;
     }
     const waiter = this.#waiter;
@@ -240,6 +247,10 @@ export class EnginePool {
         isIdle = message.type !== 'run';
         return answer;
       },
+      onProgress: (listener) => {
+        requireOurs();
+        engine.onProgress = listener;
+      },
       next: async () => {
         requireOurs();
         const message = await abortable(engine.next(), signal);
@@ -251,6 +262,7 @@ export class EnginePool {
       },
       release: async () => {
         isReleased = true;
+        engine.onProgress = undefined;
         if (!isIdle) engine.tell({ type: 'interrupt' });
         const given = this.#giveBack(engine, slot);
         this.#givenBack.add(given);

@@ -28,5 +28,6 @@ export {
   type WrittenAnswer,
   type WrittenRequest,
 } from './service.js';
-export type { ParameterValue } from './statement.js';
+export type { QueryPhase, QueryProgress, WatchedQuery } from './progress.js';
+export type { GivenParameter } from './parameters.js';
 export type { QuerySummary } from './system-tables.js';

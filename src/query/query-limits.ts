@@ -1,6 +1,6 @@
 /** What a query may use: the server's limits, and what a request may lower. */
 import { LakeError } from '../kernel/index.js';
-import type { ParameterValue } from './statement.js';
+import type { GivenParameter } from './parameters.js';
 
 /**
  * The server's. Each is of one query but for the cache; at most `concurrency` run at once, so that all together take no more memory than
@@ -40,7 +40,7 @@ const limitNames: readonly string[] = ['timeout_ms', 'max_rows', 'max_scan_bytes
 export interface QueryRequest {
   readonly sql: string;
   /** By position or by name. */
-  readonly params?: readonly ParameterValue[] | Readonly<Record<string, ParameterValue>>;
+  readonly params?: readonly GivenParameter[] | Readonly<Record<string, GivenParameter>>;
   /** A token of an earlier answer. */
   readonly asOf?: string;
   readonly limits?: RequestLimits;
@@ -72,7 +72,6 @@ export interface RecordPlace {
 
 /** Longer SQL is refused before it is parsed. */
 const sqlCharsMax = 1024 * 1024;
-const parametersMax = 1000;
 
 export interface CheckedLimits {
   readonly timeoutMs: number;
@@ -98,31 +97,6 @@ export function checkedLimits(server: ServiceLimits, limits: unknown): CheckedLi
     maxRows: lower('max_rows', server.maxRows ?? Number.MAX_SAFE_INTEGER),
     maxScanBytes: lower('max_scan_bytes', server.scanMaxBytes ?? Number.MAX_SAFE_INTEGER),
   };
-}
-
-/** The values of the parameters a statement has. Errors: `query-invalid`, `request-invalid`. */
-export function boundParameters(wanted: readonly string[], params: QueryRequest['params']): (readonly [string, ParameterValue])[] {
-  const given: unknown = params ?? [];
-  if (typeof given !== 'object' || given === null)
-    throw invalidRequest('params is neither a list nor an object', 'Give a list for $1, $2, … or ?, or an object for $name.');
-  const values = new Map<string, unknown>(
-    Array.isArray(given) ? given.map((value, at): [string, unknown] => [String(at + 1), value]) : Object.entries(given),
-  );
-  if (values.size > parametersMax) throw invalidRequest(`${values.size} parameters are given; ${parametersMax} are allowed`, 'Use fewer.');
-  const bound = wanted.map((name): readonly [string, ParameterValue] => {
-    const value = values.get(name);
-    if (value === undefined)
-      throw new LakeError('query-invalid', `no value is given for the parameter $${name}`, { hint: 'Add it to params.' });
-    if (value !== null && !['string', 'number', 'boolean'].includes(typeof value)) {
-      throw invalidRequest(`the parameter $${name} is neither text, number, boolean nor null`, 'Pass lists as text and unnest them.');
-    }
-    return [name, value as ParameterValue];
-  });
-  for (const name of values.keys()) {
-    if (!wanted.includes(name))
-      throw new LakeError('query-invalid', `the statement has no parameter $${name}`, { hint: 'Remove it from params.' });
-  }
-  return bound;
 }
 
 export function requireSql(sql: unknown): string {

@@ -33,14 +33,16 @@ import {
   pinTopic,
   tokenOf,
 } from './pin.js';
-import { boundParameters, type CheckedLimits, type QueryRequest, type ServiceLimits } from './query-limits.js';
+import { type CheckedLimits, type QueryRequest, type ServiceLimits } from './query-limits.js';
 import { headRanges } from './head-ranges.js';
 import { fullScan, partitionRange, type ScanRange } from './ranges.js';
 import { expandViews } from './saved-views.js';
 import { requireScanBytes, requireTimeBounds, type TopicReach } from './scan-bounds.js';
-import type { ParameterValue, TableReference } from './statement.js';
+import type { TableReference } from './statement.js';
 import { type StatementCache, scansKey } from './statement-cache.js';
 import { describedTopic, needsSnapshots, type QuerySummary, requireSystemTable, systemSetup } from './system-tables.js';
+import { boundParameters, type ParameterValue } from './parameters.js';
+import type { QueryPhase } from './progress.js';
 import type { RecordsScan, ScanHead } from './scan-head.js';
 import type { TableScans } from './scan-plan.js';
 import type { Tables } from './tables.js';
@@ -129,6 +131,7 @@ export class QueryRun {
     plan_ms: 0,
     elapsed_ms: 0,
   };
+  phase: QueryPhase = 'planning';
   readonly #ports: RunPorts;
   readonly #session: EngineSession;
   readonly #signal: AbortSignal;
@@ -199,10 +202,12 @@ export class QueryRun {
       const instead =
         described === undefined ? undefined : describedTopic({ snapshot: described.snapshot, columns: columnsOf(columns, described) });
       this.stats.plan_ms = this.#ports.nowMs() - startedMs;
+      const explained = isExplained ? await this.#explained(pinned, plan) : undefined;
+      this.phase = 'running';
       const answer = await this.#session.ask(
         {
           type: 'run',
-          sql: isExplained ? await this.#explained(pinned, plan) : (instead?.sql ?? parsed.sql),
+          sql: explained ?? instead?.sql ?? parsed.sql,
           prelude,
           threads: this.#threadsFor(statement),
           setup: [...relations, ...(isExplained ? [] : views.map(({ create }) => create)), ...(instead?.setup ?? [])],
@@ -398,6 +403,7 @@ export class QueryRun {
   }
 
   async #leaseTails(pinned: readonly PinnedTopic[], scans: Scans | undefined, budget: TailBudget): Promise<void> {
+    this.phase = 'staging';
     const work = pinned.flatMap((topic) => {
       const leases: { readonly partition: PinnedPartition; readonly lease: TailLease }[] = [];
       this.#tails.set(topic.state.name, leases);
@@ -412,6 +418,7 @@ export class QueryRun {
     });
     const failed = (await Promise.allSettled(work)).find((outcome) => outcome.status === 'rejected');
     if (failed?.status === 'rejected') throw failed.reason;
+    this.phase = 'planning';
   }
 
   /** The part of a partition's tail that the scans can find rows in; `undefined` where none. */
@@ -435,6 +442,7 @@ export class QueryRun {
 
   /** Puts the files within reach of the engine; answers the SQL of the views over them. */
   async #leaseFiles(reach: readonly TopicReach[], { used, columns }: TailPlan): Promise<string[]> {
+    this.phase = 'reading';
     const lease = new Lease(this.#session.lease, this.#session.leasePath);
     const hitsBefore = this.#ports.cold.hits;
     const views: string[] = [];
@@ -495,6 +503,7 @@ export class QueryRun {
     });
     const topics = await Promise.all(explaining);
     const count = { requests: 0, bytes: 0 };
+    this.phase = 'reading';
     await Promise.all(explainedFiles(topics).map((file) => this.#ports.cold.learn(file, count, this.#signal)));
     this.stats.requests = count.requests;
     this.stats.read_bytes = count.bytes;

@@ -29,6 +29,7 @@ import {
 } from './query-limits.js';
 import { QueryQueue } from './query-queue.js';
 import { QueryRun, type QueryStats, type RunPorts } from './query-run.js';
+import type { QueryProgress, WatchedQuery } from './progress.js';
 import { type RecordsPlan, recordsPlan } from './records-plan.js';
 import type { RecordsScan } from './scan-head.js';
 import { StatementCache } from './statement-cache.js';
@@ -136,6 +137,9 @@ interface Listed {
   state: QuerySummary['state'];
   endedMonotonicMs?: number;
   rows: number;
+  percent: number;
+  /** Once it has its turn. */
+  run?: QueryRun;
   error?: string;
   readonly abort: AbortController;
 }
@@ -247,10 +251,10 @@ export class QueryService {
     return { columns, token, stats, rows: rowChunks(parts as AsyncIterable<string>) };
   }
 
-  /** As `query`, with the answer written by the engine. */
-  async answer(request: WrittenRequest, signal: AbortSignal): Promise<WrittenAnswer> {
+  /** As `query`, with the answer written by the engine. `onTaken` is called before it waits for anything. */
+  async answer(request: WrittenRequest, signal: AbortSignal, onTaken?: (query: WatchedQuery) => void): Promise<WrittenAnswer> {
     this.#admit(() => requireSql(request.sql));
-    const { parts, ...answer } = await this.#start(request, undefined, request.format, signal);
+    const { parts, ...answer } = await this.#start(request, undefined, request.format, signal, { onTaken });
     return { ...answer, pieces: parts as AsyncIterable<Uint8Array> };
   }
 
@@ -260,7 +264,7 @@ export class QueryService {
    */
   async columnsOfView(view: SavedView, signal: AbortSignal): Promise<readonly AnswerColumn[]> {
     const sql = `SELECT * FROM ${quoteName(view.name)}`;
-    const { columns, parts } = await this.#start({ sql }, undefined, 'rows', signal, view);
+    const { columns, parts } = await this.#start({ sql }, undefined, 'rows', signal, { tried: view });
     for await (const _ of parts);
     return columns;
   }
@@ -291,7 +295,7 @@ export class QueryService {
     ranges: readonly RecordsScan[] | undefined,
     shape: AnswerShape,
     signal: AbortSignal,
-    tried?: SavedView,
+    { tried, onTaken }: { readonly tried?: SavedView; readonly onTaken?: ((query: WatchedQuery) => void) | undefined } = {},
   ): Promise<EngineAnswer> {
     if (this.#isClosed) throw new LakeError('cancelled', 'the query service is closing');
     const { clock } = this.#options;
@@ -300,6 +304,7 @@ export class QueryService {
       token: request.asOf === undefined ? undefined : this.#tokens.decode(request.asOf),
     }));
     const listed = this.#list(request.sql);
+    onTaken?.({ id: listed.id, progress: () => this.#progressOf(listed) });
     const startedMs = clock.monotonicMs();
     const timer = new AbortController();
     clock.sleep(limits.timeoutMs, timer.signal).then(
@@ -337,6 +342,10 @@ export class QueryService {
       freeTurn = await this.#turns.enter(combined);
       session = await this.#pool.claim(combined);
       run = new QueryRun(this.#runPorts(), session, ranges, shape, combined);
+      listed.run = run;
+      session.onProgress((percent) => {
+        listed.percent = percent;
+      });
       const started = await run.start(request, token, limits, tried);
       combined.addEventListener('abort', onAbort, { once: true });
       if (combined.aborted) throw combined.reason;
@@ -437,6 +446,7 @@ export class QueryService {
       startedMonotonicMs: clock.monotonicMs(),
       state: 'running',
       rows: 0,
+      percent: -1,
       abort: new AbortController(),
     };
     this.#listed.push(listed);
@@ -457,16 +467,26 @@ export class QueryService {
     if (ended.length > endedKept && oldest !== undefined) this.#listed.splice(this.#listed.indexOf(oldest), 1);
   }
 
+  #progressOf({ run, rows, percent, startedMonotonicMs, endedMonotonicMs }: Listed): QueryProgress {
+    const { hot_bytes = 0, cold_bytes = 0, cold_files = 0 } = run?.stats ?? {};
+    return {
+      phase: run?.phase ?? 'queued',
+      rows,
+      bytes: hot_bytes + cold_bytes,
+      files: cold_files,
+      percent,
+      elapsedMs: (endedMonotonicMs ?? this.#options.clock.monotonicMs()) - startedMonotonicMs,
+    };
+  }
+
   /** Running queries and the last ones that ended, oldest first. */
   list(): readonly QuerySummary[] {
-    const now = this.#options.clock.monotonicMs();
     return this.#listed.map((query) => ({
       id: query.id,
       sql: query.sql,
       state: query.state,
       startedMs: query.startedMs,
-      elapsedMs: (query.endedMonotonicMs ?? now) - query.startedMonotonicMs,
-      rows: query.rows,
+      ...this.#progressOf(query),
       ...(query.error === undefined ? {} : { error: query.error }),
     }));
   }

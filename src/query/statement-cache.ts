@@ -4,7 +4,7 @@
  */
 import type { ParsedStatement } from './engine-protocol.js';
 import type { TableScans } from './scan-plan.js';
-import type { ParameterValue } from './statement.js';
+import type { ParameterValue } from './parameters.js';
 
 /** Characters of all keys and texts together: a few MiB of memory at most. */
 const charsMax = 2 * 1024 * 1024;

@@ -6,6 +6,7 @@ import { LakeError } from '../kernel/index.js';
 import { adviceFor } from './error-advice.js';
 import { functionRefusal, isFunctionAllowed, isFunctionRepeatable, isTableFunctionAllowed } from './functions.js';
 import { isLatestCall, patchLatestCall, topicOfLatest } from './latest.js';
+import { expressionOf, type ParameterValue } from './parameters.js';
 import { isJsonObject, type JsonObject, type JsonValue } from './scan-plan.js';
 
 /** Schema that stands in for `system`, a name that DuckDB keeps for itself. As long as it, so that positions stay right. */
@@ -250,8 +251,7 @@ export function withParameters(tree: JsonObject, values: ReadonlyMap<string, Par
     if (Array.isArray(value)) return (value as readonly JsonValue[]).map((item) => replace(item) ?? null);
     if (!isJsonObject(value)) return value;
     if (value['class'] === 'PARAMETER' && typeof value['identifier'] === 'string' && values.has(value['identifier'])) {
-      const constant = constantOf(values.get(value['identifier']) ?? null);
-      return { class: 'CONSTANT', type: 'VALUE_CONSTANT', alias: '', query_location: 0, value: constant };
+      return expressionOf(values.get(value['identifier']) ?? null);
     }
     return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, memberOf(key, child) ?? replace(child)]));
   };
@@ -262,14 +262,4 @@ export function withParameters(tree: JsonObject, values: ReadonlyMap<string, Par
 function memberOf(key: string, child: JsonValue | undefined): JsonValue | undefined {
   if (key === 'named_param_map') return [];
   return key === 'query_location' && !Number.isSafeInteger(child) ? 0 : undefined;
-}
-
-export type ParameterValue = string | number | boolean | null;
-
-function constantOf(value: ParameterValue): JsonObject {
-  if (value === null) return { type: { id: 'NULL', type_info: null }, is_null: true };
-  if (typeof value === 'boolean') return { type: { id: 'BOOLEAN', type_info: null }, is_null: false, value };
-  if (typeof value === 'string') return { type: { id: 'VARCHAR', type_info: null }, is_null: false, value };
-  const id = !Number.isInteger(value) ? 'DOUBLE' : Math.abs(value) < 2 ** 31 ? 'INTEGER' : 'BIGINT';
-  return { type: { id, type_info: null }, is_null: false, value };
 }

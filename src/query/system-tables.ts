@@ -4,16 +4,15 @@ import type { BrokerState } from '../control/index.js';
 import { quoteText } from '../columns/index.js';
 import { logStartOf, type TableSnapshot } from '../lake/index.js';
 import { columnsTableColumns, columnsTableRows, type DescribedTopic } from './columns-table.js';
+import type { QueryProgress } from './progress.js';
 import { systemSchema } from './statement.js';
 
 /** A query under way or ended lately. */
-export interface QuerySummary {
+export interface QuerySummary extends QueryProgress {
   readonly id: string;
   readonly sql: string;
   readonly state: 'running' | 'done' | 'failed' | 'cancelled';
   readonly startedMs: number;
-  readonly elapsedMs: number;
-  readonly rows: number;
   readonly error?: string;
 }
 

@@ -140,7 +140,11 @@ export function register(program: Command): void {
     .option('-f, --file <file>', 'run the statements of a file, up to the first error (-: of stdin)')
     .option('-o, --output <file>', 'write the rows to a file, which gets its name when it is whole')
     .option('--as-of <token>', 'answer as of the snapshot of an earlier answer, or of a time')
-    .option('--param <name=value>', 'the value of $name, may be repeated', repeated)
+    .option(
+      '--param <name[:TYPE]=value>',
+      'the value of $name, may be repeated; with a type (TIMESTAMP, BIGINT[] …) exactly that',
+      repeated,
+    )
     .option('--bucket <url>', 'read a bucket in this process, without a service: file:///path or s3://bucket/prefix; cold data only')
     .option('--endpoint <url>', 'with --bucket: an S3 server that is not Amazon')
     .option('--region <name>', 'with --bucket: its region')

@@ -1,14 +1,14 @@
-/** Typed parameters of the command line: `--param name=value`. */
-import type { ParameterValue } from '../../query/index.js';
+/** Parameters of the command line: `--param name=value`, and `--param name:TYPE=value` for a type that JSON has no word for. */
+import type { GivenParameter } from '../../query/index.js';
 import { usageError } from '../exit.js';
 
-export type Parameters = Readonly<Record<string, ParameterValue>>;
+export type Parameters = Readonly<Record<string, GivenParameter>>;
 
 /**
  * What reads as a number, true, false, null or a text in double quotes (JSON) is that; all else is a text as it stands. A whole
  * number that JavaScript cannot hold stays the text it is, and DuckDB reads it as it is compared.
  */
-export function parameterValue(text: string): ParameterValue {
+export function parameterValue(text: string): GivenParameter {
   if (text === 'true') return true;
   if (text === 'false') return false;
   if (text === 'null') return null;
@@ -26,15 +26,29 @@ export function parameterValue(text: string): ParameterValue {
   return text;
 }
 
+const pairPattern = /^\$?(?<name>\w+)(?::(?<type>[^=]+))?=(?<text>.*)$/s;
+
+/** A list is written as JSON; any other value is the text as it stands. */
+function typedValue(type: string, text: string): GivenParameter {
+  if (text === 'null') return { type, value: null };
+  if (!type.trim().endsWith('[]')) return { type, value: type.trim().toUpperCase() === 'BOOLEAN' ? text.toLowerCase() : text };
+  let items: unknown;
+  try {
+    items = JSON.parse(text);
+  } catch {
+    throw usageError(`${text} is no list`, 'Write a list as JSON: --param \'ids:BIGINT[]=[1, 2, "9007199254740993"]\'.');
+  }
+  return { type, value: items };
+}
+
 /** Errors: `usage`. */
 export function parametersOf(pairs: readonly string[] | undefined): Parameters {
   return Object.fromEntries(
     (pairs ?? []).map((pair) => {
-      const at = pair.indexOf('=');
-      const name = pair.slice(0, at).replace(/^\$/, '');
-      if (at <= 0 || !/^\w+$/.test(name))
-        throw usageError(`--param ${pair} is not NAME=VALUE`, 'Write --param since=2026-01-01 for $since.');
-      return [name, parameterValue(pair.slice(at + 1))];
+      const { name, type, text = '' } = pairPattern.exec(pair)?.groups ?? {};
+      if (name === undefined)
+        throw usageError(`--param ${pair} is not NAME=VALUE`, 'Write --param since=2026-01-01 for $since, or since:DATE=2026-01-01.');
+      return [name, type === undefined ? parameterValue(text) : typedValue(type, text)];
     }),
   );
 }

@@ -138,6 +138,16 @@ describe('parameters', () => {
       h: '9007199254740993',
       i: '007',
     });
+    expect(
+      parametersOf(['$big:BIGINT=9007199254740993', 't:TIMESTAMP=2026-01-31 09:30', 'l:BIGINT[]=[1,"2"]', 'n:DATE=null', 'v:VARCHAR="5"']),
+    ).toEqual({
+      big: { type: 'BIGINT', value: '9007199254740993' },
+      t: { type: 'TIMESTAMP', value: '2026-01-31 09:30' },
+      l: { type: 'BIGINT[]', value: [1, '2'] },
+      n: { type: 'DATE', value: null },
+      v: { type: 'VARCHAR', value: '"5"' },
+    });
+    expect(() => parametersOf(['l:BIGINT[]=1,2'])).toThrow(/is no list/);
     expect(() => parametersOf(['novalue'])).toThrow(/not NAME=VALUE/);
     expect(mentioned({ a: 1, ab: 2, c: 3 }, 'SELECT $ab, $c')).toEqual({ ab: 2, c: 3 });
   });

@@ -11,7 +11,7 @@ const barWidth = 28;
 const redrawMs = 100;
 const plainMs = 5000;
 
-function bar(done: number): string {
+export function bar(done: number): string {
   const eighths = Math.round(Math.min(1, Math.max(0, done)) * barWidth * 8);
   const full = Math.floor(eighths / 8);
   const part = eighths % 8;

@@ -3,13 +3,15 @@ import { LakeError } from '../../kernel/index.js';
 import { errorOfProblem } from '../client-options.js';
 import { type AnswerColumn, type AnswerFrame, JsonRows } from './json-rows.js';
 import type { Parameters } from './parameters.js';
-import type { Received } from './query-progress.js';
+import type { Received, ToldProgress } from './query-progress.js';
 import type { SqlSource } from './source.js';
 
 export interface Question {
   readonly sql: string;
   readonly parameters?: Parameters;
   readonly asOf?: string | undefined;
+  /** Somebody looks at how far it is, where the format has room for it. */
+  readonly isWatched?: boolean;
 }
 
 export type Stats = Readonly<Record<string, unknown>>;
@@ -42,6 +44,7 @@ async function post(source: SqlSource, question: Question, format: ServiceFormat
     format,
     ...(Object.keys(parameters).length === 0 ? {} : { params: parameters }),
     ...(asOf === undefined ? {} : { as_of: asOf }),
+    ...(question.isWatched === true && format === 'ndjson' ? { progress: true } : {}),
   };
   return source.call('/v1/query', {
     method: 'POST',
@@ -130,7 +133,7 @@ export async function askBytes(
 }
 
 /** Lines that are the service's own begin so: a row's first column is not called that. */
-const ownLine = /^\{"_(?:end|error)":/;
+const ownLine = /^\{"_(?:end|error|progress)":/;
 
 /** Rows go to the output; lines about the answer are read here, and the closing one says whether it is whole. */
 async function copyLines(
@@ -143,6 +146,7 @@ async function copyLines(
   let held = '';
   let rows = 0;
   let bytes = 0;
+  let progress: ToldProgress | undefined;
   let end: { readonly snapshot?: string; readonly stats?: Stats } | undefined;
   const take = async (text: string): Promise<void> => {
     let ours = '';
@@ -153,7 +157,8 @@ async function copyLines(
         rows++;
         continue;
       }
-      const told = JSON.parse(line) as { _end?: AnswerFrame; _error?: object };
+      const told = JSON.parse(line) as { _end?: AnswerFrame; _error?: object; _progress?: ToldProgress };
+      if (told._progress !== undefined) progress = told._progress;
       if (told._error !== undefined) throw errorOfProblem(JSON.stringify(told._error), status);
       if (told._end !== undefined) end = told._end;
     }
@@ -167,7 +172,7 @@ async function copyLines(
     held = held.slice(wholeEnd);
     await take(whole);
     bytes += chunk.length;
-    onReceived({ rows, bytes });
+    onReceived({ rows, bytes, ...(progress === undefined ? {} : { progress }) });
   }
   await take(held);
   if (end === undefined) throw brokeOff(rows);

@@ -3,6 +3,7 @@
  * terminal. Nothing where stderr is none.
  */
 import { formatBytes } from '../../kernel/index.js';
+import { bar } from '../progress.js';
 
 interface Notes {
   write(text: string): unknown;
@@ -16,14 +17,28 @@ const quietTicks = 3;
 const tickMs = 150;
 const widthUnknown = 80;
 
+/** What the service says of a query. */
+export interface ToldProgress {
+  readonly phase: string;
+  readonly bytes: number;
+  /** 0 to 100, or −1. */
+  readonly percent: number;
+}
+
 /** What has come of an answer so far. */
 export interface Received {
   /** Where the format shows them. */
   readonly rows?: number;
   readonly bytes: number;
+  readonly progress?: ToldProgress;
 }
 
-function lineOf({ rows, bytes }: Received): string {
+export function lineOf({ rows, bytes, progress }: Received): string {
+  if (progress !== undefined && !(rows !== undefined && rows > 0)) {
+    const { phase, percent } = progress;
+    const done = percent < 0 ? '' : ` ${bar(percent / 100)} ${Math.floor(percent)}%`;
+    return `${phase}${done}${progress.bytes === 0 ? '' : ` · ${formatBytes(progress.bytes)} within reach`}`;
+  }
   return `${rows === undefined ? '' : `${rows} rows · `}${formatBytes(bytes)}`;
 }
 

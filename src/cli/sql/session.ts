@@ -115,7 +115,7 @@ export class SqlSession {
 
   /** Asks one statement and writes its rows. Errors: all of a query's, the signal's reason. */
   async run(sql: string, signal: AbortSignal): Promise<void> {
-    const question: Question = { sql, parameters: mentioned(this.parameters, sql), asOf: this.asOf };
+    const question: Question = { sql, parameters: mentioned(this.parameters, sql), asOf: this.asOf, isWatched: this.notes.isTTY === true };
     const mode = this.modeNow;
     this.#requireFitting(mode);
     const progress = new QueryProgress(this.notes, this.out.isTerminal);

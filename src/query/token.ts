@@ -4,10 +4,11 @@
  *
  * | form          | what follows                                                                        |
  * |---------------|-------------------------------------------------------------------------------------|
- * | `t1.<text>`   | base64url of raw-deflated JSON                                                      |
+ * | `t2.<text>`   | base64url of brotli of JSON, the partitions' numbers as columns of differences      |
+ * | `t1.<text>`   | base64url of raw-deflated JSON, a list a partition: read, no longer written         |
  * | `h1.<uuid>`   | a handle to such a text above 4 KiB, kept by the service that gave it out (bounded) |
  */
-import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import { brotliCompressSync, brotliDecompressSync, inflateRawSync } from 'node:zlib';
 import { type ColumnKind, columnKinds, type ColumnPair } from '../columns/index.js';
 import {
   type ClusterId,
@@ -43,7 +44,8 @@ export interface SnapshotToken {
   readonly topics: readonly TokenTopic[];
 }
 
-const inlinePrefix = 't1.';
+const inlinePrefix = 't2.';
+const olderPrefix = 't1.';
 const handlePrefix = 'h1.';
 /** Above, a token does not fit into a header with certainty. */
 const inlineBytesMax = 4 * KiB;
@@ -83,10 +85,10 @@ export class Tokens {
         i: topic.topicId,
         f: topic.maxFieldId,
         x: topic.extraPairs.map((pair) => [pair.name, columnKinds.indexOf(pair.kind)] as const),
-        p: topic.partitions.map((p) => [p.partition, p.logStartOffset, p.endOffset, p.leaderEpoch]),
+        p: columnsOf(topic.partitions),
       })),
     };
-    const text = inlinePrefix + deflateRawSync(JSON.stringify(wire)).toString('base64url');
+    const text = inlinePrefix + brotliCompressSync(JSON.stringify(wire)).toString('base64url');
     if (text.length <= inlineBytesMax) return text;
     const oldest = this.#handles.keys().next();
     if (this.#handles.size >= handlesMax && oldest.done !== true) this.#handles.delete(oldest.value);
@@ -102,7 +104,8 @@ export class Tokens {
       if (kept !== undefined) return this.decode(kept);
       throw new LakeError('token-gone', 'the snapshot token is a handle that is no longer kept', { hint: 'Ask again without as_of.' });
     }
-    if (!text.startsWith(inlinePrefix)) {
+    const isOlder = text.startsWith(olderPrefix);
+    if (!isOlder && !text.startsWith(inlinePrefix)) {
       if (/^\d{4}-\d{2}|^\d{10,}$/.test(text)) {
         throw new LakeError('unsupported', 'as_of a time is not supported yet', { hint: 'Pass the snapshot of an earlier answer.' });
       }
@@ -110,14 +113,44 @@ export class Tokens {
     }
     let wire: Wire;
     try {
-      const bytes = inflateRawSync(Buffer.from(text.slice(inlinePrefix.length), 'base64url'), { maxOutputLength: inflatedBytesMax });
+      const packed = Buffer.from(text.slice(inlinePrefix.length), 'base64url');
+      const limit = { maxOutputLength: inflatedBytesMax };
+      const bytes = isOlder ? inflateRawSync(packed, limit) : brotliDecompressSync(packed, limit);
       wire = JSON.parse(bytes.toString()) as Wire;
     } catch (error) {
       throw invalidToken('damaged', error);
     }
     if (typeof wire !== 'object' || wire === null || typeof wire.c !== 'string' || !Array.isArray(wire.t)) throw invalidToken('damaged');
-    return { clusterId: wire.c as ClusterId, topics: wire.t.map(topicOf) };
+    return { clusterId: wire.c as ClusterId, topics: wire.t.map((topic) => topicOf(isOlder ? topic : { ...topic, p: rowsOf(topic?.p) })) };
   }
+}
+
+/** Partition, log start, records from there to the end, leader epoch: a column each; all but the third as the difference to the one before. */
+function columnsOf(partitions: readonly TokenPartition[]): number[][] {
+  return [
+    differences(partitions.map((p) => p.partition)),
+    differences(partitions.map((p) => p.logStartOffset)),
+    partitions.map((p) => p.endOffset - p.logStartOffset),
+    differences(partitions.map((p) => p.leaderEpoch)),
+  ];
+}
+
+function differences(numbers: readonly number[]): number[] {
+  return numbers.map((number, index) => number - (numbers[index - 1] ?? 0));
+}
+
+/** The other way round. Errors: `token-invalid`. */
+function rowsOf(columns: unknown): number[][] {
+  if (!Array.isArray(columns) || columns.length !== 4 || !columns.every((column) => Array.isArray(column))) throw invalidToken('damaged');
+  const [partitions, starts, records, epochs] = columns as [number[], number[], number[], number[]];
+  if ([starts, records, epochs].some((column) => column.length !== partitions.length)) throw invalidToken('damaged');
+  let [partition, start, epoch] = [0, 0, 0];
+  return partitions.map((step, index) => {
+    partition += step;
+    start += starts[index] ?? 0;
+    epoch += epochs[index] ?? 0;
+    return [partition, start, start + (records[index] ?? 0), epoch];
+  });
 }
 
 function topicOf(wire: Wire['t'][number]): TokenTopic {

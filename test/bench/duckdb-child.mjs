@@ -2,12 +2,13 @@
 import { rmSync } from 'node:fs';
 import { answer } from './load.mjs';
 import { flightsRelation, openDuckDb } from './flights.mjs';
+import { recordsRelation } from './sql-records.mjs';
 
 let connection;
 
 /** Writes the flights into one Parquet file, as a careful user would: zstd, in date order, default row groups. */
 async function prepare({ path, records, threads }) {
-  connection = await openDuckDb();
+  connection ??= await openDuckDb();
   await connection.run(`SET threads = ${threads}`);
   const quoted = `'${path.replaceAll("'", "''")}'`;
   await connection.run(`
@@ -15,6 +16,17 @@ async function prepare({ path, records, threads }) {
           FROM ${flightsRelation(records)}) TO ${quoted} (FORMAT parquet, COMPRESSION zstd)`);
   await connection.run(`CREATE VIEW flights AS SELECT * FROM read_parquet(${quoted})`);
   return { threads };
+}
+
+/** Records of `sql-records.mjs` as one Parquet file in order of time, typed, zstd, and a view of it. */
+async function prepareRecords({ name, path, threads, memoryBytes, ...records }) {
+  connection ??= await openDuckDb();
+  await connection.run(`SET threads = ${threads}`);
+  await connection.run(`SET memory_limit = '${memoryBytes}B'`);
+  const quoted = `'${path.replaceAll("'", "''")}'`;
+  const sorted = `SELECT * REPLACE (_key::BLOB AS _key) FROM ${recordsRelation(records)}`;
+  await connection.run(`COPY (${sorted}) TO ${quoted} (FORMAT parquet, COMPRESSION zstd)`);
+  await connection.run(`CREATE OR REPLACE VIEW ${name} AS SELECT * FROM read_parquet(${quoted})`);
 }
 
 async function ask({ sql }) {
@@ -54,4 +66,4 @@ async function bareCopy({ files, folder }) {
   return { cpuSeconds: (user + system) / 1e6, columns: columns.length };
 }
 
-answer({ prepare, ask, bareCopy });
+answer({ prepare, prepareRecords, ask, bareCopy });

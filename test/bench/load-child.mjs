@@ -4,6 +4,7 @@ import { createTopics, deleteTopics, openLogReader, openProducer, partitionOfKey
 import { batchLastOffset, RecordBatchWriter, walkBatches } from '../../dist/wire/index.js';
 import { answer } from './load.mjs';
 import { flightRows } from './flights.mjs';
+import { recordRows } from './sql-records.mjs';
 
 const clientId = 'thermocline-bench';
 /** As this client seals by default, and about what librdkafka fills under load. */
@@ -93,6 +94,21 @@ async function prepareFlights({ name, records, partitions, compression = 'lz4' }
         places.set(origins[i], place);
       }
       batches.append(place.partition, timestampsMs[i], place.key, Buffer.from(values[i]));
+    }
+  }
+  prepared.set(name, batches.finish());
+  return summed(batches.all);
+}
+
+/** Keyed records of `sql-records.mjs`, lz4; no batch holds more than `batchRecords`. */
+async function prepareRecords({ name, partitions, batchRecords = Number.MAX_SAFE_INTEGER, ...records }) {
+  const batches = new Batches(partitions, 'lz4');
+  let count = 0;
+  for await (const { timestampsMs, keys, values } of recordRows(records)) {
+    for (let i = 0; i < values.length; i++) {
+      const key = Buffer.from(keys[i]);
+      batches.append(partitionOfKey(key, partitions), timestampsMs[i], key, Buffer.from(values[i]));
+      if (++count % batchRecords === 0) batches.finish();
     }
   }
   prepared.set(name, batches.finish());
@@ -316,4 +332,16 @@ async function consume({ bootstrap, topic, to = 'end' }) {
   }
 }
 
-answer({ prepareFixed, prepareFlights, prepareLegs, prepareMade, create, remove, produce, produceSteadily, consume, offsets });
+answer({
+  prepareFixed,
+  prepareFlights,
+  prepareLegs,
+  prepareMade,
+  prepareRecords,
+  create,
+  remove,
+  produce,
+  produceSteadily,
+  consume,
+  offsets,
+});

@@ -16,6 +16,12 @@ import * as restore from './restore.mjs';
 import * as s3Requests from './s3-requests.mjs';
 import { root } from './service.mjs';
 import * as smallQueries from './small-queries.mjs';
+import * as sqlExport from './sql-export.mjs';
+import * as sqlKeys from './sql-keys.mjs';
+import * as sqlProduce from './sql-produce.mjs';
+import * as sqlRanges from './sql-ranges.mjs';
+import * as sqlTail from './sql-tail.mjs';
+import * as sqlWindow from './sql-window.mjs';
 import * as start from './start.mjs';
 import * as tier from './tier.mjs';
 
@@ -30,6 +36,12 @@ const benches = {
   memory,
   start,
   restore,
+  'sql-ranges': sqlRanges,
+  'sql-window': sqlWindow,
+  'sql-tail': sqlTail,
+  'sql-keys': sqlKeys,
+  'sql-produce': sqlProduce,
+  'sql-export': sqlExport,
 };
 /** Whatever hangs, it ends: all benches together. */
 const deadlineMinutes = { quick: 8, full: 45 };
@@ -42,6 +54,7 @@ Runs on an otherwise idle machine say the most.
 
   --only NAME     one bench, or several with commas between
   --quick         one round with less data: does it work, not how fast is it
+  --gib N         GiB of 1 KiB records, in the benches of SQL (or THERMOCLINE_BENCH_GIB)
   --rounds N      rounds of which the median is taken (default 3)
   --out FOLDER    where the JSON files go (default .cache/bench)
   --work FOLDER   where data is put meanwhile (default: the system's folder for temporary files)
@@ -61,6 +74,7 @@ function options() {
       options: {
         only: { type: 'string', multiple: true, default: [] },
         quick: { type: 'boolean', default: false },
+        gib: { type: 'string', default: process.env.THERMOCLINE_BENCH_GIB },
         rounds: { type: 'string' },
         out: { type: 'string', default: join(root, '.cache/bench') },
         work: { type: 'string', default: tmpdir() },
@@ -72,7 +86,9 @@ function options() {
     if (unknown !== undefined) throw new Error(`there is no bench ${unknown}; there are ${Object.keys(benches).join(', ')}`);
     const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
     if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds is a whole number above 0');
-    return { ...values, rounds, names: names.length > 0 ? names : Object.keys(benches) };
+    const gib = values.gib === undefined ? undefined : Number(values.gib);
+    if (gib !== undefined && !(gib > 0)) throw new Error('--gib is a number above 0');
+    return { ...values, gib, rounds, names: names.length > 0 ? names : Object.keys(benches) };
   } catch (error) {
     process.stderr.write(`${error.message}\n\n${help}`);
     process.exit(2);
@@ -106,7 +122,7 @@ function machine(work) {
 const say = (text = '') => process.stdout.write(`${text}\n`);
 
 async function main() {
-  const { help: isHelp, names, quick, rounds, out, work: workParent } = options();
+  const { help: isHelp, names, quick, rounds, gib, out, work: workParent } = options();
   if (isHelp) {
     say(help);
     return 0;
@@ -136,7 +152,7 @@ async function main() {
     say(`\n━━ ${name}: ${benches[name].about}`);
     const note = (text) => process.stderr.write(`   ${name}: ${text}\n`);
     try {
-      const { tables, notes, skipped, figures } = await benches[name].run({ work, quick, rounds, note });
+      const { tables, notes, skipped, figures } = await benches[name].run({ work, quick, rounds, gib, note });
       const seconds = Math.round((performance.now() - startedMs) / 1000);
       say(`\n${tables.join('\n\n')}\n`);
       for (const line of [...notes, ...skipped.map((one) => `left out: ${one}`)]) say(`  ${line}`);

@@ -17,6 +17,7 @@ import * as s3Requests from './s3-requests.mjs';
 import { root } from './service.mjs';
 import * as smallQueries from './small-queries.mjs';
 import * as sqlExport from './sql-export.mjs';
+import * as sqlInstead from './sql-instead.mjs';
 import * as sqlKeys from './sql-keys.mjs';
 import * as sqlProduce from './sql-produce.mjs';
 import * as sqlRanges from './sql-ranges.mjs';
@@ -42,6 +43,7 @@ const benches = {
   'sql-keys': sqlKeys,
   'sql-produce': sqlProduce,
   'sql-export': sqlExport,
+  'sql-instead': sqlInstead,
 };
 /** Whatever hangs, it ends: all benches together. */
 const deadlineMinutes = { quick: 8, full: 45 };

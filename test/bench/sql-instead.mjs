@@ -1,0 +1,111 @@
+/**
+ * What a user would do instead: a Python script that copies the whole topic by a Kafka client into Parquet and asks DuckDB, from our
+ * broker and from Apache Kafka 4.4; beside the same questions asked of the service, which needs no copy.
+ */
+import { execFile } from 'node:child_process';
+import { existsSync, rmSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { findKafka, startKafka } from './apache-kafka.mjs';
+import { Figures, shown, table } from './figures.mjs';
+import { treeCpuSeconds } from './processes.mjs';
+import { recordsFirstMs } from './sql-records.mjs';
+import { mustBeSame, openLake, recordsFor, threads, within } from './sql-lake.mjs';
+
+export const about = 'a script that copies the topic into Parquet and asks DuckDB, beside asking the log';
+
+const partitions = 4;
+const program = promisify(execFile);
+const script = fileURLToPath(new URL('sql-instead.py', import.meta.url));
+const installMs = 120_000;
+const scriptMs = 240_000;
+
+/** A Python with what the script needs, made once; or why there is none. */
+async function findPython() {
+  const folder = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'thermocline/bench-python');
+  const python = join(folder, 'bin/python');
+  try {
+    if (!existsSync(python)) await program('python3', ['-m', 'venv', folder], { timeout: installMs });
+    const wanted = ['confluent-kafka', 'pyarrow', 'duckdb'];
+    await program(python, ['-m', 'pip', 'install', '-q', '--disable-pip-version-check', ...wanted], { timeout: installMs });
+    return { python };
+  } catch (error) {
+    return { missing: `no Python with confluent-kafka, pyarrow and duckdb could be made: ${String(error.message).split('\n')[0]}` };
+  }
+}
+
+export async function run({ work, quick, rounds, note, gib }) {
+  const found = await findPython();
+  if (found.missing !== undefined) return { tables: [], notes: [], skipped: [found.missing], figures: {} };
+  const records = recordsFor(gib, quick ? 20_000 : 500_000);
+  const range = within(recordsFirstMs + records * 400, recordsFirstMs + records * 500);
+  const select = 'SELECT service, count(*) AS n, sum(bytes_out) AS bytes FROM records';
+  const questions = [`${select} GROUP BY service ORDER BY service`, `${select}${range} GROUP BY service ORDER BY service`];
+  const figures = new Figures();
+  const skipped = [];
+  const lake = await openLake(work);
+  let kafka;
+  try {
+    note('filling');
+    await lake.prepareRecords('records', partitions, { to: records }, false);
+    await lake.fill('records', partitions, 0.85);
+    const sources = { 'script, from this broker': { bootstrap: lake.service.kafka, pid: lake.service.pid } };
+    const peer = findKafka();
+    if (peer.missing !== undefined) skipped.push(`Apache Kafka: ${peer.missing}`);
+    else {
+      kafka = await startKafka(peer, join(work, 'kafka'));
+      const bootstrap = kafka.kafka;
+      await lake.load.ask('create', { bootstrap, topic: 'records', partitions });
+      await lake.load.ask('produce', { bootstrap, topic: 'records', name: 'records', acks: -1 });
+      sources['script, from Apache Kafka'] = { bootstrap, pid: kafka.pid };
+    }
+    for (let round = 0; round < rounds; round++) {
+      note(`round ${round + 1} of ${rounds}`);
+      const before = treeCpuSeconds(lake.service.pid);
+      const ours = [];
+      let ms = 0;
+      for (const sql of questions) {
+        const answer = await lake.ask(sql);
+        ours.push(answer.rows);
+        ms += answer.ms;
+      }
+      figures.add('asking the log', { seconds: ms / 1000, cpuSeconds: treeCpuSeconds(lake.service.pid) - before });
+      for (const [name, { bootstrap, pid }] of Object.entries(sources)) {
+        const path = join(work, 'copy.parquet');
+        const served = treeCpuSeconds(pid);
+        const args = [script, bootstrap, 'records', path, JSON.stringify(questions), String(threads)];
+        const done = JSON.parse((await program(found.python, args, { timeout: scriptMs, maxBuffer: 2 ** 26 })).stdout);
+        if (done.count !== records) throw new Error(`${name}: ${done.count} of ${records} records came`);
+        for (const [at, rows] of done.answers.entries()) mustBeSame(`${name}, question ${at}`, ours[at], rows);
+        const { seconds, copySeconds } = done;
+        figures.add(name, { seconds, copySeconds, cpuSeconds: done.cpuSeconds + treeCpuSeconds(pid) - served });
+        rmSync(path);
+      }
+    }
+  } finally {
+    await lake.stop();
+    await kafka?.stop();
+  }
+  const spreads = figures.spreads();
+  const own = spreads['asking the log'];
+  const ratio = (row, figure) => (row[figure].median / own[figure].median).toFixed(1);
+  const rows = Object.entries(spreads).map(([name, row]) => [
+    name,
+    shown(row.seconds),
+    ratio(row, 'seconds'),
+    shown(row.copySeconds),
+    shown(row.cpuSeconds),
+    ratio(row, 'cpuSeconds'),
+  ]);
+  const columns = ['how', 's', '÷ ours', 'copying s', 'CPU s', '÷ ours'];
+  return {
+    tables: [table(`${records.toLocaleString('en-US')} records of 1 KiB, two aggregates; median (min–max)`, columns, rows)],
+    notes: [
+      'CPU: the script and the broker it reads, or the service; the first round of ours is the first question ever asked. Same rows.',
+    ],
+    skipped,
+    figures: { spreads, records, threads },
+  };
+}

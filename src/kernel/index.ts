@@ -16,5 +16,6 @@ export * from './ids.js';
 export * from './invariant.js';
 export * from './near.js';
 export * from './random.js';
+export * from './sum.js';
 export * from './text-table.js';
 export * from './units.js';

@@ -3,6 +3,7 @@
  * the bucket. Nothing is read for it but footers of cold files, some at most, and the tail as any query stages it.
  */
 import { quoteText } from '../columns/index.js';
+import { sum } from '../kernel/index.js';
 import { type ColdFile, filesOfPartition } from '../lake/index.js';
 import type { ColdReads } from './cold/cold-reads.js';
 import type { ColdNeed } from './cold/need.js';
@@ -120,7 +121,7 @@ function coldRow(one: ExplainedTopic, pinned: PinnedPartition, cold: ColdReads):
     'cold',
     pinned.partition,
     sums.files,
-    [...reasons.values()].reduce((sum, count) => sum + count, 0),
+    sum([...reasons.values()]),
     reasons.size === 0 ? null : [...reasons].map(([reason, count]) => `${reason} ${count}`).join(', '),
     hasGroups ? sums.groups : null,
     columnsText(one.used),

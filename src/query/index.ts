@@ -16,7 +16,7 @@ export { type AnswerFormat, answerFormats } from './formats/format.js';
 export { keyOrders, type KeyRequest } from './key-lookup.js';
 export type { ControlPort } from './pin.js';
 export type { QueryRequest, RecordPlace, RecordsRequest, RequestLimits, ServiceLimits } from './query-limits.js';
-export type { QueryStats } from './query-run.js';
+export type { QueryStats } from './query-stats.js';
 export type { QueryRecord, RecordHeader } from './records.js';
 export {
   openQueryService,

@@ -30,6 +30,9 @@ export interface KeyBounds {
   readonly list?: readonly string[];
 }
 
+/** What a plan can find rows in, by the topic's name; a topic it says nothing of is read whole. */
+export type Scans = ReadonlyMap<string, readonly ScanRange[]>;
+
 /** A scan that nothing is known of. */
 export const fullScan: ScanRange = { partitions: everything, offsets: everything, timestampsMs: everything };
 

@@ -1,12 +1,9 @@
 /** What a plan may put within reach: refused before a cold file is read, with what it would have been and how to ask for less. */
-import { LakeError } from '../kernel/index.js';
+import { LakeError, sum } from '../kernel/index.js';
 import { type ColdSelection, selectChunks } from './lease.js';
-import type { PinnedPartition, PinnedTopic } from './pin.js';
-import { fullScan, type ScanRange } from './ranges.js';
-import type { TailLease } from './tail.js';
-
-type Scans = ReadonlyMap<string, readonly ScanRange[]>;
-type Tails = ReadonlyMap<string, readonly { readonly partition: PinnedPartition; readonly lease: TailLease }[]>;
+import type { PinnedTopic } from './pin.js';
+import { fullScan, type ScanRange, type Scans } from './ranges.js';
+import type { StagedTails } from './staged-tails.js';
 
 /** Of a topic: a query has to say from when, or from which offset on. */
 export const timeBoundKey = 'query.require.time.bound';
@@ -33,10 +30,10 @@ export interface TopicReach {
 }
 
 /** Bytes of the cold files and of the staged hot chunks in which the scans can find rows. Errors: `query-too-large`. */
-export function requireScanBytes(reach: readonly TopicReach[], tails: Tails, maxBytes: number): void {
+export function requireScanBytes(reach: readonly TopicReach[], tails: StagedTails, maxBytes: number): void {
   const sizes = reach.map(({ topic, ranges, cold: { files } }) => {
     const cold = sum(files.map(({ file }) => file.bytes));
-    const hot = sum((tails.get(topic.state.name) ?? []).map(({ partition, lease }) => selectChunks(partition, lease.chunks, ranges).bytes));
+    const hot = sum(tails.of(topic).map(({ partition, lease }) => selectChunks(partition, lease.chunks, ranges).bytes));
     return { topic: topic.state.name, cold, hot };
   });
   const coldBytes = sum(sizes.map(({ cold }) => cold));
@@ -52,8 +49,4 @@ export function requireScanBytes(reach: readonly TopicReach[], tails: Tails, max
       facts: { scanBytes, coldBytes, hotBytes, maxBytes, topic: largest.topic },
     },
   );
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

@@ -27,10 +27,13 @@ import {
   requireSql,
   type ServiceLimits,
 } from './query-limits.js';
+import { type Ended, endedBy, type ListedQuery, type QueryCounts, QueryList } from './query-list.js';
 import { QueryQueue } from './query-queue.js';
-import { QueryRun, type QueryStats, type RunPorts } from './query-run.js';
-import type { QueryProgress, WatchedQuery } from './progress.js';
+import { QueryRun } from './query-run.js';
+import { newRunRecord, type QueryStats } from './query-stats.js';
+import type { WatchedQuery } from './progress.js';
 import { type RecordsPlan, recordsPlan } from './records-plan.js';
+import type { RunPorts } from './run-context.js';
 import type { RecordsScan } from './scan-head.js';
 import { StatementCache } from './statement-cache.js';
 import type { QuerySummary } from './system-tables.js';
@@ -41,12 +44,8 @@ import { viewPrelude } from './views.js';
 
 /** Queries that wait for an engine, and how long, where nothing else is said; others are refused with `overloaded`. */
 const queueDefaults = { waiting: 32, waitMs: 10_000 };
-/** Ended queries that `system.queries` still shows. */
-const endedKept = 100;
 /** Engines and a column worker are started so long after the service: until then the other roles start as well. */
 const warmUpDelayMs = 100;
-/** How much of a query's text the list keeps. */
-const listedSqlChars = 2000;
 
 export interface QueryServiceOptions {
   readonly store: ObjectStore;
@@ -84,18 +83,9 @@ export interface RecordsAnswer {
   stats(): Readonly<QueryStats>;
 }
 
-export interface QueryMetrics {
+export interface QueryMetrics extends QueryCounts {
   readonly running: number;
   readonly waiting: number;
-  readonly done: number;
-  readonly failed: number;
-  readonly cancelled: number;
-  readonly rows: number;
-  /** Failed, cancelled and refused ones by their error's code. */
-  readonly errors: Readonly<Record<string, number>>;
-  /** Rows of the tail and bytes of cold files within reach of the queries that have ended. */
-  readonly hotRows: number;
-  readonly coldBytes: number;
   readonly tailCacheBytes: number;
   readonly tailChunks: number;
   /** Of them, those whose typed columns are computed. */
@@ -129,26 +119,6 @@ interface EngineAnswer extends Omit<QueryAnswer, 'rows'> {
   readonly parts: AsyncIterable<string | Uint8Array>;
 }
 
-interface Listed {
-  readonly id: string;
-  readonly sql: string;
-  readonly startedMs: number;
-  readonly startedMonotonicMs: number;
-  state: QuerySummary['state'];
-  endedMonotonicMs?: number;
-  rows: number;
-  percent: number;
-  /** Once it has its turn. */
-  run?: QueryRun;
-  error?: string;
-  readonly abort: AbortController;
-}
-
-interface Ended {
-  readonly state: QuerySummary['state'];
-  readonly error?: LakeError;
-}
-
 export class QueryService {
   readonly #options: QueryServiceOptions;
   readonly #pool: EnginePool;
@@ -162,19 +132,16 @@ export class QueryService {
   readonly #keyFilters: FilterStore;
   readonly #filterBuilds: FilterBuilds;
   readonly #keyed: KeyedFiles;
-  /** Running and ended ones, oldest first. */
-  readonly #listed: Listed[] = [];
-  readonly #counts = { done: 0, failed: 0, cancelled: 0, rows: 0, hotRows: 0, coldBytes: 0 };
-  readonly #errors = new Map<string, number>();
+  readonly #queries: QueryList;
   /** Engines on their way back; as many as there are turns. */
   readonly #givenBack = new Set<Promise<void>>();
   readonly #closed = new AbortController();
   #warmingUp: Promise<void> = Promise.resolve();
-  #serial = 0;
   #isClosed = false;
 
   private constructor(options: QueryServiceOptions, pool: EnginePool, tails: TailCache, cold: LocalCache, keyFilters: FilterStore) {
     this.#options = options;
+    this.#queries = new QueryList(options.clock);
     this.#pool = pool;
     this.#tails = tails;
     this.#cold = cold;
@@ -303,9 +270,8 @@ export class QueryService {
       limits: checkedLimits(this.#options.limits, request.limits),
       token: request.asOf === undefined ? undefined : this.#tokens.decode(request.asOf),
     }));
-    const listed = this.#list(request.sql);
-    onTaken?.({ id: listed.id, progress: () => this.#progressOf(listed) });
-    const startedMs = clock.monotonicMs();
+    const listed = this.#queries.add(request.sql);
+    onTaken?.({ id: listed.id, progress: () => this.#queries.progressOf(listed) });
     const timer = new AbortController();
     clock.sleep(limits.timeoutMs, timer.signal).then(
       () => listed.abort.abort(timeoutError(limits.timeoutMs)),
@@ -319,7 +285,6 @@ export class QueryService {
 
     let freeTurn: (() => void) | undefined;
     let session: EngineSession | undefined;
-    let run: QueryRun | undefined;
     let hasEnded = false;
     // Whoever stops reading without a word still gives the engine back when the time is up.
     const onAbort = (): void => end(endedBy(asLakeError(combined.reason)));
@@ -329,27 +294,23 @@ export class QueryService {
       timer.abort();
       // Node keeps a composed signal, and all that its listeners reach, until nobody listens.
       combined.removeEventListener('abort', onAbort);
-      if (run !== undefined) {
-        run.stats.elapsed_ms = Math.round(clock.monotonicMs() - startedMs);
-        this.#counts.hotRows += run.stats.hot_rows;
-        this.#counts.coldBytes += run.stats.cold_bytes;
-      }
-      this.#unlist(listed, how);
+      this.#queries.end(listed, how);
       this.#giveBack(session, freeTurn);
     };
     try {
       combined.throwIfAborted();
       freeTurn = await this.#turns.enter(combined);
       session = await this.#pool.claim(combined);
-      run = new QueryRun(this.#runPorts(), session, ranges, shape, combined);
-      listed.run = run;
+      const record = newRunRecord();
+      listed.record = record;
       session.onProgress((percent) => {
         listed.percent = percent;
       });
-      const started = await run.start(request, token, limits, tried);
+      const context = { ports: this.#runPorts(), session, recordsRanges: ranges, signal: combined, record };
+      const started = await new QueryRun(context, shape).start(request, token, limits, tried);
       combined.addEventListener('abort', onAbort, { once: true });
       if (combined.aborted) throw combined.reason;
-      const { stats } = run;
+      const { stats } = record;
       return {
         columns: started.columns,
         token: this.#tokens.encode(started.token),
@@ -366,7 +327,7 @@ export class QueryService {
 
   async *#parts(
     session: EngineSession,
-    listed: Listed,
+    listed: ListedQuery,
     stats: QueryStats,
     end: (how: Ended) => void,
     asLakeError: (error: unknown) => LakeError,
@@ -397,13 +358,9 @@ export class QueryService {
     try {
       return check();
     } catch (error) {
-      this.#countError(toLakeError(error));
+      this.#queries.countError(toLakeError(error));
       throw error;
     }
-  }
-
-  #countError({ code }: LakeError): void {
-    this.#errors.set(code, (this.#errors.get(code) ?? 0) + 1);
   }
 
   /** Behind the answer, which is complete without it; the next query's turn comes when the engine is free. */
@@ -437,69 +394,18 @@ export class QueryService {
     };
   }
 
-  #list(sql: string): Listed {
-    const { clock } = this.#options;
-    const listed: Listed = {
-      id: String(++this.#serial),
-      sql: sql.slice(0, listedSqlChars),
-      startedMs: clock.nowMs(),
-      startedMonotonicMs: clock.monotonicMs(),
-      state: 'running',
-      rows: 0,
-      percent: -1,
-      abort: new AbortController(),
-    };
-    this.#listed.push(listed);
-    return listed;
-  }
-
-  #unlist(listed: Listed, how: Ended): void {
-    listed.state = how.state;
-    listed.endedMonotonicMs = this.#options.clock.monotonicMs();
-    if (how.error !== undefined) {
-      listed.error = `${how.error.code}: ${how.error.message}`;
-      this.#countError(how.error);
-    }
-    if (how.state !== 'running') this.#counts[how.state]++;
-    this.#counts.rows += listed.rows;
-    const ended = this.#listed.filter((query) => query.state !== 'running');
-    const [oldest] = ended;
-    if (ended.length > endedKept && oldest !== undefined) this.#listed.splice(this.#listed.indexOf(oldest), 1);
-  }
-
-  #progressOf({ run, rows, percent, startedMonotonicMs, endedMonotonicMs }: Listed): QueryProgress {
-    const { hot_bytes = 0, cold_bytes = 0, cold_files = 0 } = run?.stats ?? {};
-    return {
-      phase: run?.phase ?? 'queued',
-      rows,
-      bytes: hot_bytes + cold_bytes,
-      files: cold_files,
-      percent,
-      elapsedMs: (endedMonotonicMs ?? this.#options.clock.monotonicMs()) - startedMonotonicMs,
-    };
-  }
-
   /** Running queries and the last ones that ended, oldest first. */
   list(): readonly QuerySummary[] {
-    return this.#listed.map((query) => ({
-      id: query.id,
-      sql: query.sql,
-      state: query.state,
-      startedMs: query.startedMs,
-      ...this.#progressOf(query),
-      ...(query.error === undefined ? {} : { error: query.error }),
-    }));
+    return this.#queries.summaries();
   }
 
   get running(): number {
-    return this.#listed.filter((query) => query.state === 'running').length;
+    return this.#queries.running;
   }
 
   /** Ends a running query; false where there is none of that id. */
   cancel(id: string): boolean {
-    const found = this.#listed.find((query) => query.id === id && query.state === 'running');
-    found?.abort.abort(new LakeError('cancelled', `query ${id} was cancelled`));
-    return found !== undefined;
+    return this.#queries.cancel(id);
   }
 
   /** Process ids of the engines now alive (for tests that kill them). */
@@ -511,8 +417,7 @@ export class QueryService {
     return {
       running: this.#turns.running,
       waiting: this.#turns.waiting,
-      ...this.#counts,
-      errors: Object.fromEntries(this.#errors),
+      ...this.#queries.counts,
       tailCacheBytes: this.#tails.bytes,
       tailChunks: this.#tails.chunks,
       tailEncodedChunks: this.#tails.encodedChunks,
@@ -526,8 +431,7 @@ export class QueryService {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#closed.abort();
-    for (const query of this.#listed)
-      if (query.state === 'running') query.abort.abort(new LakeError('cancelled', 'the query service is closing'));
+    this.#queries.cancelAll(new LakeError('cancelled', 'the query service is closing'));
     this.#tables.close();
     await this.#warmingUp;
     await this.#filterBuilds.close();
@@ -545,10 +449,6 @@ export function openQueryService(options: QueryServiceOptions): Promise<QuerySer
 
 async function* rowChunks(texts: AsyncIterable<string>): AsyncGenerator<readonly (readonly unknown[])[]> {
   for await (const text of texts) yield JSON.parse(text) as unknown[][];
-}
-
-function endedBy(error: LakeError): Ended {
-  return { state: error.code === 'cancelled' ? 'cancelled' : 'failed', error };
 }
 
 function timeoutError(timeoutMs: number): LakeError {

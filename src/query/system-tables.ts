@@ -1,5 +1,5 @@
 /** `system.tables`, `system.topics`, `system.columns`, `system.partitions`, `system.cold_files`, `system.holes`, `system.views`, `system.queries`: the service about itself, as small tables of one query. */
-import { LakeError, nearestName } from '../kernel/index.js';
+import { LakeError, nearestName, sum } from '../kernel/index.js';
 import type { BrokerState } from '../control/index.js';
 import { quoteText } from '../columns/index.js';
 import { logStartOf, type TableSnapshot } from '../lake/index.js';
@@ -237,8 +237,4 @@ function tableOf<S>(name: string, table: { readonly columns: SystemTable['column
     );
   }
   return statements;
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

@@ -3,7 +3,7 @@
  * costs one held request, and takes turns where more is there than fits an answer.
  */
 import type { FetchPartition } from '../client/index.js';
-import { backoffMs, KiB } from '../kernel/index.js';
+import { backoffMs, KiB, sum } from '../kernel/index.js';
 import { Wakeup, withDeadline } from './deadline.js';
 import type { TierPorts } from './ports.js';
 import type { TopicTier } from './topic-tier.js';
@@ -73,7 +73,7 @@ export class Follower {
         return fetch === undefined ? 0 : fetch.owner.accept(fetch.partition, fetch.generation, answer);
       }),
     );
-    return taken.reduce((sum, bytes) => sum + bytes, 0);
+    return sum(taken);
   }
 
   /** Over its bound what cannot be cut is let go, else the fullest topic is cut early; until space is free nothing is fetched. */

@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FetchedPartition, LogReader } from '../../src/client/index.js';
 import type { BrokerState, ControlMethod, ControlResult } from '../../src/control/index.js';
-import { type Clock, isLakeError, LakeError, MiB, systemClock, systemRandom } from '../../src/kernel/index.js';
+import { type Clock, isLakeError, LakeError, MiB, sum, systemClock, systemRandom } from '../../src/kernel/index.js';
 import { blobMark } from '../../src/query/blob-mark.js';
 import { openQueryService, type QueryService } from '../../src/query/index.js';
 import { silentLogger } from '../../src/telemetry/index.js';
@@ -345,8 +345,4 @@ function fieldsOf(value: string | null): Readonly<Record<string, unknown>> {
   } catch {
     return {};
   }
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

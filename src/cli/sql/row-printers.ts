@@ -1,4 +1,5 @@
 /** The output modes that are made for reading: a table, a line a value, a table in Markdown. */
+import { sum } from '../../kernel/index.js';
 import { displayWidth, fitted, padded } from './display-width.js';
 import type { AnswerColumn } from './json-rows.js';
 
@@ -84,7 +85,7 @@ function tableWidths(names: readonly string[], rows: readonly (readonly string[]
   );
   if (options.width === undefined) return widths;
   const room = Math.max(columnWidthMin, options.width - 1);
-  const total = (): number => widths.reduce((sum, width) => sum + width, 0) + gap.length * (widths.length - 1);
+  const total = (): number => sum(widths) + gap.length * (widths.length - 1);
   while (total() > room) {
     const largest = Math.max(...widths);
     if (largest > columnWidthMin) {

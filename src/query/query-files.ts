@@ -1,0 +1,128 @@
+/** Puts the files of a query within reach of its engine, or explains which those would be. */
+import { type ColdSelection, Lease, selectChunks, selectCold } from './lease.js';
+import type { ColdNeed } from './cold/need.js';
+import { type ExplainedTopic, explainedFiles, explainSql } from './explain.js';
+import { latestDefinition, type NamedRelations } from './named-relations.js';
+import type { PinnedTopic } from './pin.js';
+import { columnsOf, type QueryPlan, type QueryPlanner } from './query-planner.js';
+import { fullScan, type ScanRange } from './ranges.js';
+import type { RunContext } from './run-context.js';
+import type { TopicReach } from './scan-bounds.js';
+import { type StagedTails, valueFormatOf } from './staged-tails.js';
+import { type LeasedFile, recordsNeed, recordsView, topicNeed, topicView } from './views.js';
+
+export class QueryFiles {
+  readonly #run: RunContext;
+  readonly #tails: StagedTails;
+  readonly #planner: QueryPlanner;
+
+  constructor(run: RunContext, tails: StagedTails, planner: QueryPlanner) {
+    this.#run = run;
+    this.#tails = tails;
+    this.#planner = planner;
+  }
+
+  reachOf(pinned: readonly PinnedTopic[], plan: QueryPlan): Promise<TopicReach[]> {
+    return Promise.all(
+      pinned.map(async (topic) => {
+        const ranges = this.#planner.rangesOf(topic, plan);
+        return { topic, ranges, cold: await this.#run.ports.keyed.narrow(selectCold(topic, ranges), ranges) };
+      }),
+    );
+  }
+
+  /** Puts the files within reach of the engine; answers the SQL of the views over them. */
+  async lease(reach: readonly TopicReach[], plan: QueryPlan, relations: NamedRelations): Promise<string[]> {
+    this.#run.record.phase = 'reading';
+    const lease = new Lease(this.#run.session.lease, this.#run.session.leasePath);
+    const hitsBefore = this.#run.ports.cold.hits;
+    const views: string[] = [];
+    for (const { topic, ranges, cold: selected } of reach) {
+      this.#run.record.stats.pruned_files += selected.prunedFiles;
+      this.#run.record.stats.boundary[topic.state.name] = Object.fromEntries(
+        topic.partitions.map((partition) => [partition.partition, partition.boundary]),
+      );
+      const usedColumns = plan.used.get(topic.state.name);
+      const pinnedOnes = columnsOf(plan, topic);
+      const need: ColdNeed = this.#run.recordsRanges === undefined ? topicNeed(ranges, pinnedOnes, usedColumns) : recordsNeed(ranges);
+      const cold = await this.#leaseCold(lease, selected, need);
+      const source = {
+        ...(usedColumns === undefined ? {} : { used: usedColumns }),
+        columns: pinnedOnes,
+        cold,
+        tail: await this.#leaseChunks(lease, topic, ranges),
+        isTyped: valueFormatOf(topic.state) === 'auto' || valueFormatOf(topic.state) === 'json',
+      };
+      if (this.#run.recordsRanges !== undefined) views.push(recordsView({ ...source, name: topic.state.name }));
+      else views.push(...relations.of(topic).map((name) => topicView({ ...source, name })));
+      if (relations.readsLatest(topic)) views.push(latestDefinition(topic.state.name).create);
+    }
+    this.#run.record.stats.cache_hits += this.#run.ports.cold.hits - hitsBefore;
+    return views;
+  }
+
+  async explained(pinned: readonly PinnedTopic[], plan: QueryPlan): Promise<string> {
+    const explaining = pinned.map(async (topic): Promise<ExplainedTopic> => {
+      const { name } = topic.state;
+      const ranges = this.#planner.rangesOf(topic, plan);
+      const within = selectCold(topic, ranges).files.map(({ file }) => file);
+      return {
+        lacking: await this.#run.ports.keyed.lacking(within, ranges),
+        topic,
+        scanned: plan.scans.get(name) ?? [fullScan],
+        ranges,
+        need: topicNeed(ranges, columnsOf(plan, topic), plan.used.get(name)),
+        used: plan.used.get(name),
+        chunksOf: (partition) => this.#tails.chunksOf(topic, partition),
+      };
+    });
+    const topics = await Promise.all(explaining);
+    const count = { requests: 0, bytes: 0 };
+    this.#run.record.phase = 'reading';
+    await Promise.all(explainedFiles(topics).map((file) => this.#run.ports.cold.learn(file, count, this.#run.signal)));
+    this.#run.record.stats.requests = count.requests;
+    this.#run.record.stats.read_bytes = count.bytes;
+    return explainSql(topics, this.#run.ports.cold);
+  }
+
+  async #leaseCold(lease: Lease, selected: ColdSelection, need: ColdNeed): Promise<LeasedFile[]> {
+    const { stats } = this.#run.record;
+    const count = { requests: 0, bytes: 0 };
+    const files = await Promise.all(
+      selected.files.map(async ({ file, bounds }): Promise<readonly LeasedFile[]> => {
+        const leased = await lease.addCold(this.#run.ports.cold, file, need, count, this.#run.signal);
+        if (leased === null) {
+          stats.pruned_files++;
+          return [];
+        }
+        stats.cold_files++;
+        stats.cold_rows += file.rows;
+        stats.cold_bytes += leased.bytes;
+        return [{ path: leased.path, partition: file.partition, ...(bounds === undefined ? {} : { bounds }) }];
+      }),
+    );
+    stats.read_bytes += count.bytes;
+    stats.requests += count.requests;
+    return files.flat();
+  }
+
+  async #leaseChunks(lease: Lease, topic: PinnedTopic, ranges: readonly ScanRange[]): Promise<LeasedFile[]> {
+    const files: LeasedFile[] = [];
+    for (const { partition, lease: tail } of this.#tails.of(topic)) {
+      const selected = selectChunks(partition, tail.chunks, ranges);
+      this.#run.record.stats.hot_rows += selected.rows;
+      this.#run.record.stats.hot_bytes += selected.bytes;
+      for (const { chunk, path, bounds } of selected.chunks) {
+        const leased = await lease.addChunk(path, this.#run.signal);
+        const { typedColumns } = chunk;
+        files.push({
+          path: leased,
+          partition: partition.partition,
+          ...(bounds === undefined ? {} : { bounds }),
+          ...(typedColumns === undefined ? {} : { typedColumns }),
+        });
+      }
+    }
+    return files;
+  }
+}

@@ -1,0 +1,47 @@
+/** What a run counts, and how far it is: written by its steps, read by whoever watches it. */
+import type { QueryPhase } from './progress.js';
+
+export interface QueryStats {
+  hot_rows: number;
+  hot_bytes: number;
+  cold_files: number;
+  cold_rows: number;
+  /** Of what is within reach of the query: of cold files that are read in parts, the parts. */
+  cold_bytes: number;
+  /** Fetched from the bucket for this query, and in how many requests. */
+  read_bytes: number;
+  requests: number;
+  cache_hits: number;
+  pruned_files: number;
+  rows: number;
+  /** Per topic and partition: the first offset read from the hot log. */
+  boundary: Record<string, Record<string, number>>;
+  plan_ms: number;
+  elapsed_ms: number;
+}
+
+export interface RunRecord {
+  phase: QueryPhase;
+  readonly stats: QueryStats;
+}
+
+export function newRunRecord(): RunRecord {
+  return {
+    phase: 'planning',
+    stats: {
+      hot_rows: 0,
+      hot_bytes: 0,
+      cold_files: 0,
+      cold_rows: 0,
+      cold_bytes: 0,
+      read_bytes: 0,
+      requests: 0,
+      cache_hits: 0,
+      pruned_files: 0,
+      rows: 0,
+      boundary: {},
+      plan_ms: 0,
+      elapsed_ms: 0,
+    },
+  };
+}

@@ -1,0 +1,35 @@
+/** What the steps of a query share: the service's parts, and what belongs to this query alone. */
+import type { LogReader } from '../client/index.js';
+import type { ColdReads } from './cold/cold-reads.js';
+import type { EngineSession } from './engine.js';
+import type { KeyedFiles } from './keys/keyed-files.js';
+import type { ControlPort } from './pin.js';
+import type { ServiceLimits } from './query-limits.js';
+import type { RunRecord } from './query-stats.js';
+import type { RecordsScan } from './scan-head.js';
+import type { StatementCache } from './statement-cache.js';
+import type { QuerySummary } from './system-tables.js';
+import type { Tables } from './tables.js';
+import type { TailCache } from './tail.js';
+
+export interface RunPorts {
+  readonly control: ControlPort;
+  readonly reader: LogReader;
+  readonly tables: Tables;
+  readonly tails: TailCache;
+  readonly cold: ColdReads;
+  readonly keyed: KeyedFiles;
+  readonly statements: StatementCache;
+  readonly limits: ServiceLimits;
+  readonly queries: () => readonly QuerySummary[];
+  readonly nowMs: () => number;
+}
+
+export interface RunContext {
+  readonly ports: RunPorts;
+  readonly session: EngineSession;
+  /** For the records route, whose question is ours: what it can find rows in. */
+  readonly recordsRanges: readonly RecordsScan[] | undefined;
+  readonly signal: AbortSignal;
+  readonly record: RunRecord;
+}

@@ -15,15 +15,15 @@ export function keyRoute(query: QueryService): (c: Context) => Promise<Response>
       once: true,
     });
     const answer = await query.keyRecords(request, gone.signal);
-    const { lines, token } = answer;
+    const { lines, headerToken } = answer;
     if (request.isHistory) {
       const body = bodyOf(withLateError(lines), () => gone.abort(new LakeError('cancelled', 'the client stopped reading')));
-      return new Response(body, { headers: { 'content-type': 'application/x-ndjson', [snapshotHeader]: token } });
+      return new Response(body, { headers: { 'content-type': 'application/x-ndjson', [snapshotHeader]: headerToken } });
     }
     let line = '';
     for await (const text of lines) line += text;
-    requireValue(request, line, token);
-    return new Response(line, { headers: { 'content-type': 'application/json', [snapshotHeader]: token } });
+    requireValue(request, line, headerToken);
+    return new Response(line, { headers: { 'content-type': 'application/json', [snapshotHeader]: headerToken } });
   };
 }
 

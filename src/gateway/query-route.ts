@@ -188,7 +188,7 @@ export function queryRoute(query: QueryService, clock: Clock): (c: Context) => P
     return new Response(bytesBody(chunksOf(format, answer, hasTrailer ? outgoing : undefined), onStopped), {
       headers: {
         'content-type': mediaTypes[format],
-        [snapshotHeader]: answer.token,
+        [snapshotHeader]: answer.headerToken,
         [queryIdHeader]: answer.id,
         ...(hasTrailer ? { 'transfer-encoding': 'chunked', 'trailer': statsTrailer } : {}),
       },
@@ -215,7 +215,7 @@ async function watchedResponse(
     headers: {
       'content-type': mediaTypes.ndjson,
       [queryIdHeader]: watched.id,
-      ...(answer === undefined ? {} : { [snapshotHeader]: answer.token }),
+      ...(answer === undefined ? {} : { [snapshotHeader]: answer.headerToken }),
     },
   });
 }

@@ -8,7 +8,7 @@ import type { RecordPlace, RecordsAnswer, RecordsRequest } from '../query/index.
 
 /** Records of a page where no limit is given. */
 export const pageRecords = 1000;
-/** A cursor is little more than a token, which has at most 4 KiB. */
+/** A cursor is little more than a token as a header carries it, which has at most 4 KiB. */
 const cursorCharsMax = 16 * 1024;
 
 interface CursorFields {
@@ -78,7 +78,7 @@ export async function* pageLines(request: RecordsRequest, limit: number, answer:
     lastLine = text.slice(text.lastIndexOf('\n', text.length - 2) + 1);
     yield text;
   }
-  const next = count < limit || lastLine === undefined ? {} : { next: cursorOf(request, limit, placeOf(lastLine), answer.token) };
+  const next = count < limit || lastLine === undefined ? {} : { next: cursorOf(request, limit, placeOf(lastLine), answer.headerToken) };
   yield `${JSON.stringify({ _end: { records: count, ...next, snapshot: answer.token } })}\n`;
 }
 

@@ -106,7 +106,7 @@ export function readRecordsRoute(query: QueryService): (c: Context) => Promise<R
     return new Response(
       bodyOf(withLateError(lines), () => gone.abort(new LakeError('cancelled', 'the client stopped reading'))),
       {
-        headers: { 'content-type': 'application/x-ndjson', [snapshotHeader]: answer.token },
+        headers: { 'content-type': 'application/x-ndjson', [snapshotHeader]: answer.headerToken },
       },
     );
   };

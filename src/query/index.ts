@@ -5,7 +5,7 @@
  * makes cold files. Engines and a column worker start shortly after the service, or with the first query.
  *
  * Owns: query engines (child processes that DuckDB runs in), leases, the tail's chunk files, the cold cache, key filters of cold files: all under one
- * folder that may be deleted at any time.
+ * folder that may be deleted at any time; with it go the handles of long tokens, which lie there too.
  * Invariants: an answer holds every record acknowledged before the query began, once; pruning never changes an answer; a query
  * reaches the files of its lease and nothing else, and cannot write; what is running, waiting, staged, cached or sent
  * ahead of its reader is bounded; an engine's death ends its own query only; a chunk gives the same rows in either form.

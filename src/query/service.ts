@@ -9,6 +9,7 @@ import type { SavedView } from '../control/index.js';
 import { type Clock, isLakeError, LakeError, type Random, toLakeError } from '../kernel/index.js';
 import { LocalCache, type ObjectStore } from '../objects/index.js';
 import type { Logger } from '../telemetry/index.js';
+import { asOfText, tokenNamed, type TokenTexts, tokenTexts } from './as-of.js';
 import { ColdReads } from './cold/cold-reads.js';
 import { EnginePool, type EngineSession } from './engine.js';
 import type { AnswerColumn, AnswerShape } from './engine-protocol.js';
@@ -39,7 +40,8 @@ import { StatementCache } from './statement-cache.js';
 import type { QuerySummary } from './system-tables.js';
 import { Tables } from './tables.js';
 import { TailCache } from './tail.js';
-import { Tokens } from './token.js';
+import { encodeToken } from './token.js';
+import { TokenHandles } from './token-handles.js';
 import { viewPrelude } from './views.js';
 
 /** Queries that wait for an engine, and how long, where nothing else is said; others are refused with `overloaded`. */
@@ -62,24 +64,24 @@ export interface QueryServiceOptions {
   readonly tailEncodeBytesMin?: number;
   /** Cold files up to this are fetched whole; default 1 MiB. */
   readonly coldWholeBytesMax?: number;
+  /** Where long tokens are kept for as long as there is room; left out, every answer carries its token itself, however long. */
+  readonly tokenDir?: string;
   /** False where no log is hot: then nothing is made ready for one. */
   readonly hasTail?: boolean;
 }
 
-export interface QueryAnswer {
+/** With the token the same question can be asked again. */
+export interface QueryAnswer extends TokenTexts {
   readonly columns: readonly AnswerColumn[];
   /** Chunks of rows, ready for JSON. To be read to its end or left by `return`; a late error is thrown here. */
   readonly rows: AsyncIterable<readonly (readonly unknown[])[]>;
-  /** With it the same question can be asked again. */
-  readonly token: string;
   /** Final once the rows have ended. */
   stats(): Readonly<QueryStats>;
 }
 
-export interface RecordsAnswer {
+export interface RecordsAnswer extends TokenTexts {
   /** NDJSON: whole lines, each a `QueryRecord`, many in one text. To be read to its end or left by `return`, as rows are. */
   readonly lines: AsyncIterable<string>;
-  readonly token: string;
   stats(): Readonly<QueryStats>;
 }
 
@@ -100,7 +102,7 @@ export interface WrittenRequest extends QueryRequest {
   readonly format: AnswerFormat;
 }
 
-export interface WrittenAnswer {
+export interface WrittenAnswer extends TokenTexts {
   readonly id: string;
   /** Empty for `parquet`, whose file says it. */
   readonly columns: readonly AnswerColumn[];
@@ -109,7 +111,6 @@ export interface WrittenAnswer {
    * its end or left by `return`, as rows are.
    */
   readonly pieces: AsyncIterable<Uint8Array>;
-  readonly token: string;
   stats(): Readonly<QueryStats>;
 }
 
@@ -126,7 +127,7 @@ export class QueryService {
   readonly #cold: LocalCache;
   readonly #coldReads: ColdReads;
   readonly #tables: Tables;
-  readonly #tokens: Tokens;
+  readonly #handles: TokenHandles | undefined;
   readonly #statements = new StatementCache();
   readonly #turns: QueryQueue;
   readonly #keyFilters: FilterStore;
@@ -139,7 +140,14 @@ export class QueryService {
   #warmingUp: Promise<void> = Promise.resolve();
   #isClosed = false;
 
-  private constructor(options: QueryServiceOptions, pool: EnginePool, tails: TailCache, cold: LocalCache, keyFilters: FilterStore) {
+  private constructor(
+    options: QueryServiceOptions,
+    pool: EnginePool,
+    tails: TailCache,
+    cold: LocalCache,
+    keyFilters: FilterStore,
+    handles: TokenHandles | undefined,
+  ) {
     this.#options = options;
     this.#queries = new QueryList(options.clock);
     this.#pool = pool;
@@ -152,7 +160,7 @@ export class QueryService {
       options.logger,
       options.limits.snapshotUsableMs,
     );
-    this.#tokens = new Tokens(options.random);
+    this.#handles = handles;
     const { concurrency: running, queueMax = queueDefaults.waiting, queueWaitMs = queueDefaults.waitMs } = options.limits;
     this.#turns = new QueryQueue({ running, waiting: queueMax, waitMs: queueWaitMs }, options.clock);
     this.#keyFilters = keyFilters;
@@ -190,7 +198,8 @@ export class QueryService {
     });
     const cold = await LocalCache.open({ store, dir: join(cacheDir, 'cold'), maxBytes: limits.cacheBytes });
     const keyFilters = await FilterStore.open(join(cacheDir, 'key-filters'));
-    const service = new QueryService(options, pool, tails, cold, keyFilters);
+    const handles = options.tokenDir === undefined ? undefined : await TokenHandles.open(options.tokenDir, clock);
+    const service = new QueryService(options, pool, tails, cold, keyFilters, handles);
     service.#warmingUp = service.#warmUp();
     return service;
   }
@@ -214,8 +223,8 @@ export class QueryService {
    */
   async query(request: QueryRequest, signal: AbortSignal): Promise<QueryAnswer> {
     this.#admit(() => requireSql(request.sql));
-    const { parts, columns, token, stats } = await this.#start(request, undefined, 'rows', signal);
-    return { columns, token, stats, rows: rowChunks(parts as AsyncIterable<string>) };
+    const { parts, id: _, ...answer } = await this.#start(request, undefined, 'rows', signal);
+    return { ...answer, rows: rowChunks(parts as AsyncIterable<string>) };
   }
 
   /** As `query`, with the answer written by the engine. `onTaken` is called before it waits for anything. */
@@ -253,8 +262,8 @@ export class QueryService {
 
   async #records({ sql, ranges }: RecordsPlan, asOf: string | undefined, signal: AbortSignal): Promise<RecordsAnswer> {
     const question: QueryRequest = { sql, ...(asOf === undefined ? {} : { asOf }) };
-    const { parts, token, stats } = await this.#start(question, ranges, 'records', signal);
-    return { lines: parts as AsyncIterable<string>, token, stats };
+    const { parts, token, headerToken, stats } = await this.#start(question, ranges, 'records', signal);
+    return { lines: parts as AsyncIterable<string>, token, headerToken, stats };
   }
 
   async #start(
@@ -266,9 +275,9 @@ export class QueryService {
   ): Promise<EngineAnswer> {
     if (this.#isClosed) throw new LakeError('cancelled', 'the query service is closing');
     const { clock } = this.#options;
-    const { limits, token } = this.#admit(() => ({
+    const { limits, asOf } = this.#admit(() => ({
       limits: checkedLimits(this.#options.limits, request.limits),
-      token: request.asOf === undefined ? undefined : this.#tokens.decode(request.asOf),
+      asOf: request.asOf === undefined ? undefined : asOfText(request.asOf),
     }));
     const listed = this.#queries.add(request.sql);
     onTaken?.({ id: listed.id, progress: () => this.#queries.progressOf(listed) });
@@ -306,14 +315,16 @@ export class QueryService {
       session.onProgress((percent) => {
         listed.percent = percent;
       });
+      const token = asOf === undefined ? undefined : await tokenNamed(asOf, this.#handles);
       const context = { ports: this.#runPorts(), session, recordsRanges: ranges, signal: combined, record };
       const started = await new QueryRun(context, shape).start(request, token, limits, tried);
       combined.addEventListener('abort', onAbort, { once: true });
+      const texts = await tokenTexts(encodeToken(started.token), this.#handles);
       if (combined.aborted) throw combined.reason;
       const { stats } = record;
       return {
         columns: started.columns,
-        token: this.#tokens.encode(started.token),
+        ...texts,
         id: listed.id,
         parts: this.#parts(session, listed, stats, end, asLakeError),
         stats: () => stats,

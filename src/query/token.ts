@@ -6,21 +6,12 @@
  * |---------------|-------------------------------------------------------------------------------------|
  * | `t2.<text>`   | base64url of brotli of JSON, the partitions' numbers as columns of differences      |
  * | `t1.<text>`   | base64url of raw-deflated JSON, a list a partition: read, no longer written         |
- * | `h1.<uuid>`   | a handle to such a text above 4 KiB, kept by the service that gave it out (bounded) |
+ * | `h2.<hex>`    | a handle to such a text where it is too long for its place: see `token-handles.ts`   |
+ * | `h1.<uuid>`   | an older handle, which did not outlive its service                                  |
  */
 import { brotliCompressSync, brotliDecompressSync, inflateRawSync } from 'node:zlib';
 import { type ColumnKind, columnKinds, type ColumnPair } from '../columns/index.js';
-import {
-  type ClusterId,
-  KiB,
-  LakeError,
-  type LeaderEpoch,
-  MiB,
-  type Offset,
-  type PartitionId,
-  type Random,
-  type TopicId,
-} from '../kernel/index.js';
+import { type ClusterId, LakeError, type LeaderEpoch, MiB, type Offset, type PartitionId, type TopicId } from '../kernel/index.js';
 
 export interface TokenPartition {
   readonly partition: PartitionId;
@@ -46,11 +37,6 @@ export interface SnapshotToken {
 
 const inlinePrefix = 't2.';
 const olderPrefix = 't1.';
-const handlePrefix = 'h1.';
-/** Above, a token does not fit into a header with certainty. */
-const inlineBytesMax = 4 * KiB;
-/** 1,000 handles of some 10 KiB each. */
-const handlesMax = 1000;
 const inflatedBytesMax = 16 * MiB;
 
 interface Wire {
@@ -70,59 +56,34 @@ function invalidToken(reason: string, cause?: unknown): LakeError {
   });
 }
 
-export class Tokens {
-  readonly #random: Random;
-  readonly #handles = new Map<string, string>();
+export function encodeToken(token: SnapshotToken): string {
+  const wire: Wire = {
+    c: token.clusterId,
+    t: token.topics.map((topic) => ({
+      i: topic.topicId,
+      f: topic.maxFieldId,
+      x: topic.extraPairs.map((pair) => [pair.name, columnKinds.indexOf(pair.kind)] as const),
+      p: columnsOf(topic.partitions),
+    })),
+  };
+  return inlinePrefix + brotliCompressSync(JSON.stringify(wire)).toString('base64url');
+}
 
-  constructor(random: Random) {
-    this.#random = random;
+/** Of a token that is no handle. Errors: `token-invalid`. */
+export function decodeToken(text: string): SnapshotToken {
+  const isOlder = text.startsWith(olderPrefix);
+  if (!isOlder && !text.startsWith(inlinePrefix)) throw invalidToken('unknown form');
+  let wire: Wire;
+  try {
+    const packed = Buffer.from(text.slice(inlinePrefix.length), 'base64url');
+    const limit = { maxOutputLength: inflatedBytesMax };
+    const bytes = isOlder ? inflateRawSync(packed, limit) : brotliDecompressSync(packed, limit);
+    wire = JSON.parse(bytes.toString()) as Wire;
+  } catch (error) {
+    throw invalidToken('damaged', error);
   }
-
-  encode(token: SnapshotToken): string {
-    const wire: Wire = {
-      c: token.clusterId,
-      t: token.topics.map((topic) => ({
-        i: topic.topicId,
-        f: topic.maxFieldId,
-        x: topic.extraPairs.map((pair) => [pair.name, columnKinds.indexOf(pair.kind)] as const),
-        p: columnsOf(topic.partitions),
-      })),
-    };
-    const text = inlinePrefix + brotliCompressSync(JSON.stringify(wire)).toString('base64url');
-    if (text.length <= inlineBytesMax) return text;
-    const oldest = this.#handles.keys().next();
-    if (this.#handles.size >= handlesMax && oldest.done !== true) this.#handles.delete(oldest.value);
-    const handle = handlePrefix + this.#random.uuid();
-    this.#handles.set(handle, text);
-    return handle;
-  }
-
-  /** Errors: `token-invalid`, `token-gone` (a handle no longer kept), `unsupported` (a time). */
-  decode(text: string): SnapshotToken {
-    if (text.startsWith(handlePrefix)) {
-      const kept = this.#handles.get(text);
-      if (kept !== undefined) return this.decode(kept);
-      throw new LakeError('token-gone', 'the snapshot token is a handle that is no longer kept', { hint: 'Ask again without as_of.' });
-    }
-    const isOlder = text.startsWith(olderPrefix);
-    if (!isOlder && !text.startsWith(inlinePrefix)) {
-      if (/^\d{4}-\d{2}|^\d{10,}$/.test(text)) {
-        throw new LakeError('unsupported', 'as_of a time is not supported yet', { hint: 'Pass the snapshot of an earlier answer.' });
-      }
-      throw invalidToken('unknown form');
-    }
-    let wire: Wire;
-    try {
-      const packed = Buffer.from(text.slice(inlinePrefix.length), 'base64url');
-      const limit = { maxOutputLength: inflatedBytesMax };
-      const bytes = isOlder ? inflateRawSync(packed, limit) : brotliDecompressSync(packed, limit);
-      wire = JSON.parse(bytes.toString()) as Wire;
-    } catch (error) {
-      throw invalidToken('damaged', error);
-    }
-    if (typeof wire !== 'object' || wire === null || typeof wire.c !== 'string' || !Array.isArray(wire.t)) throw invalidToken('damaged');
-    return { clusterId: wire.c as ClusterId, topics: wire.t.map((topic) => topicOf(isOlder ? topic : { ...topic, p: rowsOf(topic?.p) })) };
-  }
+  if (typeof wire !== 'object' || wire === null || typeof wire.c !== 'string' || !Array.isArray(wire.t)) throw invalidToken('damaged');
+  return { clusterId: wire.c as ClusterId, topics: wire.t.map((topic) => topicOf(isOlder ? topic : { ...topic, p: rowsOf(topic?.p) })) };
 }
 
 /** Partition, log start, records from there to the end, leader epoch: a column each; all but the third as the difference to the one before. */

@@ -49,6 +49,7 @@ export async function startGatewayRole(config: ServerConfig, logger: Logger): Pr
     control: link,
     workers,
     cacheDir: places.queryDir,
+    tokenDir: join(places.queryDir, 'tokens'),
     clock: systemClock,
     random: systemRandom,
     logger,

@@ -100,7 +100,8 @@ export class QueryWorld implements AsyncDisposable {
   readonly directory: string;
   readonly store: ObjectStore;
   readonly workers: ColumnWorkers;
-  readonly service: QueryService;
+  service: QueryService;
+  readonly #reopen: () => Promise<QueryService>;
   readonly #topics: Map<string, Topic>;
   readonly views: SavedView[];
   /** What the query side asked for. */
@@ -112,6 +113,7 @@ export class QueryWorld implements AsyncDisposable {
     store: ObjectStore;
     workers: ColumnWorkers;
     service: QueryService;
+    reopen: () => Promise<QueryService>;
     topics: Map<string, Topic>;
     views: SavedView[];
     fetches: { partition: number; offset: number }[];
@@ -121,6 +123,7 @@ export class QueryWorld implements AsyncDisposable {
     this.store = parts.store;
     this.workers = parts.workers;
     this.service = parts.service;
+    this.#reopen = parts.reopen;
     this.#topics = parts.topics;
     this.views = parts.views;
     this.fetches = parts.fetches;
@@ -135,29 +138,38 @@ export class QueryWorld implements AsyncDisposable {
     const fetches: { partition: number; offset: number }[] = [];
     const views: SavedView[] = [];
     const control = controlOf(topics, views);
-    const service = await openQueryService({
-      store,
-      reader: readerOf(topics, fetches),
-      control,
-      workers,
-      cacheDir: join(directory, 'cache'),
-      clock: systemClock,
-      random: systemRandom,
-      logger: silentLogger,
-      limits: {
-        tailMaxBytes: 64 * MiB,
-        memoryBytes: 256 * MiB,
-        timeoutMs: 30_000,
-        concurrency: 1,
-        cacheBytes: 256 * MiB,
-        parquetBytesMax: 256 * MiB,
-        snapshotUsableMs: 1_800_000,
-        ...options.limits,
-      },
-      ...(options.coldWholeBytesMax === undefined ? {} : { coldWholeBytesMax: options.coldWholeBytesMax }),
-      ...(options.tailEncodeBytesMin === undefined ? {} : { tailEncodeBytesMin: options.tailEncodeBytesMin }),
-    });
-    return new QueryWorld({ directory, store, workers, service, topics, views, fetches, control });
+    const reopen = (): Promise<QueryService> =>
+      openQueryService({
+        store,
+        reader: readerOf(topics, fetches),
+        control,
+        workers,
+        cacheDir: join(directory, 'cache'),
+        tokenDir: join(directory, 'tokens'),
+        clock: systemClock,
+        random: systemRandom,
+        logger: silentLogger,
+        limits: {
+          tailMaxBytes: 64 * MiB,
+          memoryBytes: 256 * MiB,
+          timeoutMs: 30_000,
+          concurrency: 1,
+          cacheBytes: 256 * MiB,
+          parquetBytesMax: 256 * MiB,
+          snapshotUsableMs: 1_800_000,
+          ...options.limits,
+        },
+        ...(options.coldWholeBytesMax === undefined ? {} : { coldWholeBytesMax: options.coldWholeBytesMax }),
+        ...(options.tailEncodeBytesMin === undefined ? {} : { tailEncodeBytesMin: options.tailEncodeBytesMin }),
+      });
+    const service = await reopen();
+    return new QueryWorld({ directory, store, workers, service, reopen, topics, views, fetches, control });
+  }
+
+  /** A restart of the query side: what it keeps of earlier times is what is on its disk. */
+  async reopen(): Promise<void> {
+    await this.service.close();
+    this.service = await this.#reopen();
   }
 
   createTopic(name: string, partitions = 1, config: Record<string, string> = {}): void {
@@ -284,7 +296,7 @@ export class QueryWorld implements AsyncDisposable {
     const answer = await this.service.query(typeof sql === 'string' ? { sql } : sql, signal);
     const rows: (readonly unknown[])[] = [];
     for await (const chunk of answer.rows) rows.push(...chunk);
-    return { columns: answer.columns, rows, token: answer.token, stats: answer.stats() };
+    return { columns: answer.columns, rows, token: answer.token, headerToken: answer.headerToken, stats: answer.stats() };
   }
 
   /** Resolves when every chunk of the tail has its typed columns. For worlds that encode all of them. */
@@ -308,6 +320,7 @@ export interface Answered {
   readonly columns: readonly { readonly name: string; readonly type: string }[];
   readonly rows: readonly (readonly unknown[])[];
   readonly token: string;
+  readonly headerToken: string;
   readonly stats: Readonly<QueryStats>;
 }
 

@@ -66,18 +66,19 @@ function world(answer: Partial<QueryAnswer> & { error?: LakeError } = {}): World
           yield [[null, 3]];
         })(),
         token: 't1.token',
+        headerToken: 't1.token',
         stats: () => ({ hot_rows: 3 }) as unknown as ReturnType<QueryAnswer['stats']>,
         ...answer,
       };
     },
-    records: async () => ({ lines: answer.rows, token: 't1.token' }),
+    records: async () => ({ lines: answer.rows, token: 't1.token', headerToken: 't1.token' }),
   };
   const service = {
     ...query,
     answer: async (request: WrittenRequest): Promise<WrittenAnswer> => {
       const { format, ...rest } = request;
       const answered = await query.query(rest);
-      const { rows, columns, token } = answered;
+      const { rows, columns, token, headerToken } = answered;
       const pieces = (async function* () {
         let separator = '';
         for await (const chunk of rows) {
@@ -92,7 +93,7 @@ function world(answer: Partial<QueryAnswer> & { error?: LakeError } = {}): World
           separator = ',';
         }
       })();
-      return { id: '7', columns, token, stats: () => answered.stats(), pieces };
+      return { id: '7', columns, token, headerToken, stats: () => answered.stats(), pieces };
     },
   } as unknown as QueryService;
   const control = {

@@ -21,7 +21,7 @@ async function get(path: string): Promise<{ status: number; type: string; snapsh
       const stream = async function* () {
         yield* lines;
       };
-      return { lines: stream(), token: 'TOKEN', stats: () => ({}) };
+      return { lines: stream(), token: 'TOKEN', headerToken: 'TOKEN', stats: () => ({}) };
     },
   } as unknown as QueryService;
   const app = gatewayApp({

@@ -38,6 +38,7 @@ function world() {
     id: '9',
     columns: [],
     token: 't1.token',
+    headerToken: 't1.token',
     stats: () => ({}),
     pieces: {
       [Symbol.asyncIterator]: () => ({

@@ -64,6 +64,13 @@ export class Ledger {
     return this.#partitions[partition]!.numbers[offset]!;
   }
 
+  /** Where a partition holds records of a key, below an end. */
+  offsetsOf(key: string, partition: number, end: number): number[] {
+    const offsets: number[] = [];
+    for (let offset = 0; offset < end; offset++) if (keyOf(this.plan, this.numberAt(partition, offset)) === key) offsets.push(offset);
+    return offsets;
+  }
+
   /** Waits until what an answer has shown is acknowledged as well: acknowledgements are on their way. */
   async until(extents: readonly Extent[]): Promise<void> {
     await eventually(

@@ -121,11 +121,22 @@ function keyFilter(topic: string, keys: number, random: Seeded): Question {
   };
 }
 
-function byRegion(topic: string): Question {
+const regionColumns = 'region, count(*) AS records, sum(amount) AS amount, min(n) AS first, max(n) AS last';
+
+const viewOf = (topic: string): string => `regions_of_${topic}`;
+
+/** Name and SELECT of the views that questions use. */
+export function savedViews(topics: readonly string[]): (readonly [name: string, sql: string])[] {
+  return topics.map((topic) => [viewOf(topic), `SELECT ${regionColumns} FROM ${topic} WHERE region IS NOT NULL GROUP BY region`]);
+}
+
+function byRegion(topic: string, isSaved: boolean): Question {
   return {
-    kind: 'group by',
+    kind: isSaved ? 'saved view' : 'group by',
     topics: [topic],
-    sql: `SELECT region, count(*), sum(amount), min(n), max(n) FROM ${topic} WHERE region IS NOT NULL GROUP BY region ORDER BY region`,
+    sql: isSaved
+      ? `SELECT * FROM ${viewOf(topic)} ORDER BY region`
+      : `SELECT ${regionColumns} FROM ${topic} WHERE region IS NOT NULL GROUP BY region ORDER BY region`,
     expected: ([view]) => {
       const groups = new Map<string, number[]>();
       for (const { n } of view!.rows()) {
@@ -190,6 +201,24 @@ function windowed(topic: string): Question {
   return lastByKey('window', topic, `(${numbered}) WHERE place = 1 AND _value IS NOT NULL`);
 }
 
+function latest(topic: string): Question {
+  return lastByKey('latest', topic, `latest(${topic})`);
+}
+
+function latestOfKey(topic: string, keys: number, random: Seeded): Question {
+  const key = `k${random.whole(0, keys + 2)}`;
+  return {
+    kind: 'latest of a key',
+    topics: [topic],
+    sql: `SELECT _partition_id, _offset, text(_value) FROM latest(${topic}) WHERE _key = '${key}'`,
+    expected: ([view]) => {
+      const row = view!.lastByKey().get(key);
+      const value = row === undefined ? null : view!.content(row.n).value;
+      return row === undefined || value === null ? [] : [[row.partition, row.offset, value]];
+    },
+  };
+}
+
 function ends(topic: string): Question {
   return {
     kind: 'min max count',
@@ -234,7 +263,10 @@ export function drawQuestion(about: Drawn, random: Seeded): Question {
     () => lastRows(topic, random.whole(0, partitions), random),
     () => newest(topic, random),
     () => keyFilter(topic, keys, random),
-    () => byRegion(topic),
+    () => byRegion(topic, false),
+    () => byRegion(topic, true),
+    () => latest(topic),
+    () => latestOfKey(topic, keys, random),
     () => join(topic, other),
     () => windowed(topic),
     () => ends(topic),

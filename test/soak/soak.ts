@@ -16,8 +16,8 @@ import { Disturber } from './disturb.js';
 import { Excuses } from './excuses.js';
 import { Ledger } from './ledger.js';
 import { Producers } from './producers.js';
-import { drawQuestion, totals } from './questions.js';
-import { exportAll, readRecords } from './reads.js';
+import { drawQuestion, savedViews, totals } from './questions.js';
+import { compareFormats, exportAll, readKey, readRecords } from './reads.js';
 import { rowOf, type Sample, sample, type Trend, trends } from './watch.js';
 
 const settings = {
@@ -108,7 +108,8 @@ class Soak {
       leases: inData('query/leases'),
       tail: inData('query/tail'),
       'cold cache': inData('query/cold'),
-      spool: inData('spool'),
+      'key filters': inData('query/key-filters'),
+      spool: inData('tier'),
       tmp: temporary,
     };
     const kafkaStarts = async (topic: string): Promise<number[]> => (await lake.ends(topic)).map(([start]) => start);
@@ -137,6 +138,8 @@ class Soak {
     };
     try {
       await eventually('the first records', () => ledgers.every((ledger) => ledger.records >= warmUpRecords) || undefined);
+      // A view is tried when it is saved: its columns must be there.
+      for (const [name, sql] of savedViews(plans.map((plan) => plan.name))) await this.#lake.saveView(name, sql);
       const loops = [
         ...Array.from({ length: askers }, () => this.#again('asking', 60, this.#random.apart(), (draw) => this.#ask(draw))),
         this.#again('reading', 700, this.#random.apart(), (draw) => this.#read(draw)),
@@ -206,7 +209,9 @@ class Soak {
       ['records route', () => readRecords(this.#lake, ledger, draw)],
       ['records route', () => readRecords(this.#lake, ledger, draw)],
       ['export', () => exportAll(this.#lake, ledger)],
-      ['export', () => exportAll(this.#lake, ledger)],
+      ['key route', () => readKey(this.#lake, ledger, draw)],
+      ['key route', () => readKey(this.#lake, ledger, draw)],
+      ['formats', () => compareFormats(this.#lake, ledger, draw)],
     ] as const);
     const wrong = await this.#asker.excused(work);
     if (wrong === undefined) this.#asker.count(kind);

@@ -185,6 +185,10 @@ export class Lake implements AsyncDisposable {
     return (await this.ask(sql)).rows;
   }
 
+  async saveView(name: string, sql: string): Promise<void> {
+    await this.http(`/v1/views/${name}`, { method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ sql }) });
+  }
+
   async flush(topic: string): Promise<void> {
     await this.http(`/v1/tier/flush?topic=${topic}`, { method: 'POST' });
   }

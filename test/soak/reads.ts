@@ -107,7 +107,7 @@ async function firstWrong(path: string, ledger: Ledger, key: string, records: re
 export async function compareFormats(lake: Lake, ledger: Ledger, random: Seeded): Promise<string | undefined> {
   const sql = `SELECT _partition_id, _offset, n, amount, region FROM ${ledger.plan.name} ORDER BY ALL LIMIT ${random.pick([1, 500, 20_000])}`;
   const { rows, snapshot } = await lake.ask(sql);
-  const due = rows.map((row) => row.map((cell) => (cell === null ? null : String(cell))));
+  const due = rows.map((row) => row.map((cell) => (cell === null ? null : String(cell as string | number))));
   const format = random.pick(['csv', 'arrow', 'parquet'] as const);
   const response = await lake.http('/v1/query', {
     method: 'POST',

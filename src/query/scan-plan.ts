@@ -1,9 +1,10 @@
 /**
  * Reads the bounds of each scan out of DuckDB's own optimized plan (`json_serialize_plan`). Only constants compared with
- * `_partition_id`, `_offset`, `_timestamp` and `_key` are understood; whatever else is met widens the range and never narrows it.
+ * `_partition_id`, `_offset`, `_timestamp` (also truncated) and `_key` are understood; whatever else is met widens the range and never narrows it.
  */
 import { keyBoundsOf } from './key-filters.js';
 import { headOf, type ScanHead } from './scan-head.js';
+import { timesOf } from './time-filters.js';
 import { everything, fullScan, hull, type Interval, intersect, type ScanRange } from './ranges.js';
 
 /** Any JSON value, as a plan or a syntax tree is made of. */
@@ -123,26 +124,10 @@ function boundsOf(filter: JsonObject, typeId: string): ColumnBounds {
       return parts.length === 0 ? unbounded : { interval: parts.map((part) => part.interval).reduce(hull) };
     }
     case 'EXPRESSION_FILTER':
-      return typeId === 'TIMESTAMP WITH TIME ZONE' && isJsonObject(filter['expr']) ? { interval: daysOf(filter['expr']) } : unbounded;
+      return typeId === 'TIMESTAMP WITH TIME ZONE' && isJsonObject(filter['expr']) ? { interval: timesOf(filter['expr']) } : unbounded;
     default:
       return unbounded;
   }
-}
-
-const dayMicros = 86_400_000_000;
-/** Days from 1970 within which microseconds are exact; in 2243. */
-const exactDaysMax = 100_000;
-
-/** `_timestamp::DATE` compared with a date: engines run in UTC. */
-function daysOf(comparisonNode: JsonObject): Interval {
-  const { left, right } = comparisonNode as { left?: JsonValue; right?: JsonValue };
-  if (!isJsonObject(left) || !isJsonObject(right) || left['type'] !== 'OPERATOR_CAST' || left['try_cast'] !== false) return everything;
-  const { child, return_type: castTo } = left;
-  const isTimestamp = isJsonObject(child) && child['type'] === 'BOUND_REF' && isJsonObject(castTo) && castTo['id'] === 'DATE';
-  const day = constantOf(right['value'], 'DATE');
-  if (!isTimestamp || day === undefined || Math.abs(day) > exactDaysMax) return everything;
-  const days = comparison(comparisonNode['type'], day);
-  return { min: days.min * dayMicros, max: (days.max + 1) * dayMicros - 1 };
 }
 
 function children(filter: JsonObject, typeId: string): ColumnBounds[] {
@@ -151,7 +136,7 @@ function children(filter: JsonObject, typeId: string): ColumnBounds[] {
   return (list as readonly JsonValue[]).map((child) => (isJsonObject(child) ? boundsOf(child, typeId) : unbounded));
 }
 
-function constantOf(value: JsonValue | undefined, typeId: string): number | undefined {
+export function constantOf(value: JsonValue | undefined, typeId: string): number | undefined {
   if (!isJsonObject(value) || value['is_null'] !== false) return undefined;
   const type = value['type'];
   if (!isJsonObject(type) || type['id'] !== typeId) return undefined;
@@ -159,7 +144,7 @@ function constantOf(value: JsonValue | undefined, typeId: string): number | unde
 }
 
 /** Beyond 2^53 JSON has rounded the constant: such a bound opens to the next one that is surely outside. */
-function comparison(operator: JsonValue | undefined, constant: number | undefined): Interval {
+export function comparison(operator: JsonValue | undefined, constant: number | undefined): Interval {
   if (constant === undefined) return everything;
   const isExact = Number.isSafeInteger(constant);
   const min = isExact ? constant : constant > 0 ? Number.MAX_SAFE_INTEGER : Number.NEGATIVE_INFINITY;

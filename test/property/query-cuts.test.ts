@@ -105,6 +105,7 @@ const questions: readonly string[] = [
   'SELECT * FROM TOPIC ORDER BY _partition_id, _offset',
   'SELECT count(*), count(_key), count(_value), min(_offset), max(_timestamp) FROM TOPIC',
   "SELECT _partition_id, _offset FROM TOPIC WHERE _timestamp >= '2001-01-02' AND _timestamp < '2001-01-04' ORDER BY ALL",
+  "SELECT _partition_id, _offset FROM TOPIC WHERE date_trunc('hour', _timestamp) > '2001-01-02 05:00' AND _timestamp::DATE <= '2001-01-03' ORDER BY ALL",
   "SELECT _partition_id, _offset FROM TOPIC WHERE _timestamp > '9000-01-01' OR _timestamp < '1970-01-01' ORDER BY ALL",
   'SELECT _offset, text(_key), text(_value) FROM TOPIC WHERE _partition_id = 1 ORDER BY _offset',
   'SELECT _partition_id, _offset FROM TOPIC WHERE _offset BETWEEN 3 AND 9 ORDER BY ALL',

@@ -1,8 +1,9 @@
-/** What the broker answers on the control socket: its state, flushes, boundary moves, eviction, dropped topics, what the bucket keeps of it. */
+/** What the broker answers on the control socket: its state, flushes, boundary moves, eviction, dropped topics, what the bucket keeps of it, what its topics were at a time. */
 import { formatHostPort } from '../config/index.js';
 import type { BoundaryMove, ControlHandlers, PartitionState, TopicState } from '../control/index.js';
 import { LakeError, type PartitionId, type TopicId } from '../kernel/index.js';
 import type { PartitionLog } from '../log/index.js';
+import { appendTimeHandlers } from './append-times.js';
 import { clusterStateHandler } from './cluster-state.js';
 import type { BrokerCore } from './core.js';
 import type { Topic } from './topics.js';
@@ -12,6 +13,7 @@ export function brokerControlHandlers(core: BrokerCore): ControlHandlers {
   return {
     ...clusterStateHandler(core),
     ...viewHandlers(core),
+    ...appendTimeHandlers(core),
 
     'broker.describe': async ({ topic }) => ({
       clusterId: core.clusterId,

@@ -83,6 +83,25 @@ export interface BoundaryMove {
   readonly leaderEpoch: LeaderEpoch;
 }
 
+/** What a topic was at a time. */
+export interface TopicAsOf {
+  readonly topicId: TopicId;
+  /** From when on that is known. */
+  readonly sinceMs: TimestampMs;
+  /** Left out where it is not known. */
+  readonly cut?: {
+    /** At most the time asked for: the records below the ends are exactly those that had been appended then. */
+    readonly atMs: TimestampMs;
+    readonly partitions: readonly { readonly partition: PartitionId; readonly endOffset: Offset }[];
+  };
+}
+
+/** What had been appended to a topic at a time; the index is the partition. */
+export interface AppendCut {
+  readonly atMs: TimestampMs;
+  readonly endOffsets: readonly Offset[];
+}
+
 /** What the bucket keeps of the broker, so that it alone restores the service: positions of one partition, … */
 export interface NotedPartition {
   readonly logStartOffset: Offset;
@@ -169,6 +188,28 @@ export interface ControlMethods {
       readonly partitions: readonly { readonly partition: PartitionId; readonly upTo: Offset | 'end' }[];
     };
     result: { readonly partitions: readonly FlushedPartition[] };
+  };
+
+  /**
+   * What topics were at a time, by the broker's clock when it appended; one time for all of them, where all know of it. What is told is
+   * flushed. Errors: `as-of-future`, `topic-unknown`.
+   */
+  'broker.as-of': {
+    params: { readonly topicIds: readonly TopicId[]; readonly atMs: TimestampMs };
+    result: { readonly topics: readonly TopicAsOf[] };
+  };
+
+  /**
+   * What had been appended at times from one on, in even steps and at most some 64, as long as it lies below the given ends (0 for a
+   * partition that is not named).
+   */
+  'broker.append-cuts': {
+    params: {
+      readonly topicId: TopicId;
+      readonly afterMs: TimestampMs;
+      readonly ends: readonly { readonly partition: PartitionId; readonly endOffset: Offset }[];
+    };
+    result: { readonly cuts: readonly AppendCut[] };
   };
 
   /** A commit is durable (or was found so at start): the broker notes it, fsynced, and may evict. Never goes back. */

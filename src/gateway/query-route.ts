@@ -90,21 +90,28 @@ async function readRequest(c: Context): Promise<Asked> {
       throw new LakeError('request-invalid', `"${name}" is not a field of a query`, { hint: `The fields are ${[...known].join(', ')}.` });
     }
   }
-  if (fields.as_of !== undefined && fields.as_of !== null && typeof fields.as_of !== 'string') {
-    throw new LakeError('request-invalid', '"as_of" is not a token', { hint: 'Pass the snapshot of an earlier answer.' });
-  }
   if (fields.format !== undefined && typeof fields.format !== 'string') throw new LakeError('request-invalid', '"format" is not a text');
   const format = formatOf(fields.format ?? c.req.query('format'), c.req.header('accept'));
   return {
     request: {
       sql: fields.sql,
       ...(fields.params === undefined ? {} : { params: fields.params as QueryRequest['params'] }),
-      ...(typeof fields.as_of === 'string' ? { asOf: fields.as_of } : {}),
+      ...asOfOf(fields.as_of),
       ...(fields.limits === undefined ? {} : { limits: fields.limits as QueryRequest['limits'] }),
     } as QueryRequest,
     format,
     isWatched: isWatched(fields.progress, format),
   };
+}
+
+/** Times may be numbers, epoch milliseconds. Errors: `request-invalid`. */
+function asOfOf(asOf: unknown): Pick<QueryRequest, 'asOf'> {
+  if (asOf === undefined || asOf === null) return {};
+  if (typeof asOf === 'string') return { asOf };
+  if (typeof asOf === 'number' && Number.isSafeInteger(asOf)) return { asOf: String(asOf) };
+  throw new LakeError('request-invalid', '"as_of" is neither a token nor a time', {
+    hint: 'Pass the snapshot of an earlier answer, or a time as 2001-03-04T05:06:07Z or epoch milliseconds.',
+  });
 }
 
 /** Only lines leave room for it. Errors: `request-invalid`, `unsupported`. */

@@ -1,5 +1,5 @@
 /** `GET` and `POST /v1/topics/{topic}/records`: records by offset and time over both tiers, and producing without a Kafka client. */
-import { LakeError } from '../kernel/index.js';
+import { LakeError, parseTimeText } from '../kernel/index.js';
 import type { QueryService, RecordsRequest } from '../query/index.js';
 import type { Context } from 'hono';
 import { compactJson, jsonElements, jsonMembers } from './json-source.js';
@@ -43,10 +43,8 @@ export function whole(c: Context, name: string): number | undefined {
 /** ISO 8601 (with a zone; without one it is UTC) or epoch milliseconds. */
 export function timeOf(name: string, text: string | undefined): number | undefined {
   if (text === undefined || text === '') return undefined;
-  if (/^-?\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text);
-  const hasZone = /(?:[zZ]|[+-]\d{2}:?\d{2})$/.test(text);
-  const ms = Date.parse(hasZone || !text.includes('T') ? text : `${text}Z`);
-  if (Number.isNaN(ms) || !/^\d{4}-\d{2}/.test(text)) {
+  const ms = parseTimeText(text);
+  if (ms === undefined) {
     throw new LakeError('request-invalid', `${name}=${text} is not a time`, {
       hint: `Give ${name} as 2001-03-04T05:06:07Z or as epoch milliseconds.`,
     });

@@ -18,4 +18,5 @@ export * from './near.js';
 export * from './random.js';
 export * from './sum.js';
 export * from './text-table.js';
+export * from './time-text.js';
 export * from './units.js';

@@ -3,6 +3,7 @@
  * truth. The table's metadata is the only source of this; see `topic-table.ts`.
  */
 import type { ColumnMetrics, TypedColumn } from '../columns/index.js';
+import type { AppendCut } from '../control/index.js';
 import type { LeaderEpoch, Offset, PartitionId, TimestampMs, TopicId, TopicName } from '../kernel/index.js';
 import type { Hole } from './holes.js';
 
@@ -51,6 +52,8 @@ export interface TableSnapshot {
   readonly partitions: readonly PartitionCold[];
   /** How the boundaries have moved over wall time, ascending, the thinner the older. */
   readonly samples: readonly BoundarySample[];
+  /** What had been appended at times past, as far as it is in the table, ascending, the thinner the older. */
+  readonly appended: readonly AppendCut[];
   /** By partition, then base offset. */
   readonly files: readonly ColdFile[];
   /** What recoveries left, by partition, then offset. */
@@ -102,6 +105,8 @@ export interface TableChange {
   /** Unique per attempt at a change, kept through its retries. */
   readonly commitId: string;
   readonly moves: readonly RangeMove[];
+  /** What had been appended at times since those that the table knows of; what is not in the table after the commit is left out. */
+  readonly appended?: readonly AppendCut[];
   readonly rewrites?: readonly FileRewrite[];
   /** Files that lie wholly below a new log start leave the table in the same commit. */
   readonly logStarts?: readonly LogStartMove[];

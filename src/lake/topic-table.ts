@@ -18,6 +18,7 @@ import {
 import { type Clock, isLakeError, LakeError, Mutex, type Random, type TopicId, type TopicName } from '../kernel/index.js';
 import type { ObjectStore } from '../objects/index.js';
 import { dataPrefix, tablePrefix } from './bucket-layout.js';
+import { addAppended, appendedProperty, formatAppended, parseAppended } from './append-cuts.js';
 import { findGarbage, type GarbageObject, type GarbageRules } from './garbage.js';
 import { coldFileOf, dataFileOf, orderedFiles } from './cold-files.js';
 import { formatHoles, holesProperty, parseHoles } from './holes.js';
@@ -155,6 +156,7 @@ class IcebergTopicTable implements TopicTable {
         columns: [],
         partitions: [],
         samples: [],
+        appended: [],
         files: [],
         holes: [],
       };
@@ -172,6 +174,7 @@ class IcebergTopicTable implements TopicTable {
       columns: parseColumns(metadata.properties[columnsProperty]),
       partitions,
       samples: parseSamples(metadata.properties[samplesProperty]),
+      appended: parseAppended(metadata.properties[appendedProperty]),
       files: orderedFiles(entries.map(coldFileOf), partitions),
       holes: parseHoles(metadata.properties[holesProperty]),
     };
@@ -253,12 +256,14 @@ class IcebergTopicTable implements TopicTable {
     // Without a move the boundaries are those of the sample before.
     const earlier = parseSamples(metadata.properties[samplesProperty]);
     const samples = change.moves.length === 0 ? earlier : addSample(earlier, effect.partitions, change.nowMs);
+    const appended = addAppended(snapshot.appended, change.appended ?? [], effect.partitions, change.nowMs);
     metadata = addSchemaFields(metadata, added.map(fieldOf));
     const holes = formatHoles(snapshot.holes, change.moves, change.nowMs);
     metadata = withProperties(metadata, {
       ...(holes === undefined ? {} : { [holesProperty]: holes }),
       [partitionsProperty]: formatPartitions(effect.partitions),
       [samplesProperty]: formatSamples(samples),
+      ...(appended.length === 0 ? {} : { [appendedProperty]: formatAppended(appended) }),
       [columnsProperty]: formatColumns([...snapshot.columns, ...added]),
     });
     const isMoved = this.#isMoved(current);

@@ -3,6 +3,7 @@
  * exports `openHotLog` beside them.
  */
 import type { LeaderEpoch, Offset, PartitionId, TimestampMs, TopicId, TopicName } from '../kernel/index.js';
+import type { Spans } from './append-spans.js';
 
 /** What the log needs to know of a topic's configuration. Bytes and ms; −1 is "no bound". */
 export interface LogConfig {
@@ -94,6 +95,12 @@ export interface PartitionLog {
 
   /** The local record with the largest timestamp, the first of several. */
   maxTimestamp(): Promise<{ readonly offset: Offset; readonly timestampMs: TimestampMs; readonly leaderEpoch: LeaderEpoch } | null>;
+
+  /** When what was appended, as far as it is known; see `cutAt`. Errors: `log-offline`, the system's. */
+  appendSpans(): Promise<Spans>;
+
+  /** The latest time of which all appends are known: from here on none counts as earlier than `nowMs`. */
+  settledAppendMs(nowMs: TimestampMs): TimestampMs;
 
   /** Last offset of each leader epoch: the epoch that an offset was written in, −1 if unknown. */
   epochForOffset(offset: Offset): LeaderEpoch;

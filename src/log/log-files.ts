@@ -1,6 +1,6 @@
 /**
  * The only place that knows what files and folders of the hot log are called. All names are Apache Kafka's, but for
- * `boundary-checkpoint` and the lock, so that Kafka's own tools read a partition's folder.
+ * `append-times`, `boundary-checkpoint` and the lock, so that Kafka's own tools read a partition's folder.
  *
  * | name                                | holds                                                        |
  * |-------------------------------------|--------------------------------------------------------------|
@@ -10,6 +10,7 @@
  * | `<offset>.snapshot`                 | producer state of everything below that offset               |
  * | `leader-epoch-checkpoint`           | epochs and where they begin                                  |
  * | `partition.metadata`                | the topic's id                                               |
+ * | `append-times`                      | when records were appended (ours)                            |
  * | `<anything>.<id>-creating`/`-delete`| folders of partitions that do not exist yet · any more       |
  * | `*.deleted`, `*.tmp`                | files of no meaning, removed at start                        |
  */
@@ -26,6 +27,7 @@ export const suffixes = {
 
 export const leaderEpochFile = 'leader-epoch-checkpoint';
 export const partitionMetadataFile = 'partition.metadata';
+export const appendTimesFile = 'append-times';
 export const recoveryPointFile = 'recovery-point-offset-checkpoint';
 export const logStartFile = 'log-start-offset-checkpoint';
 export const boundaryFile = 'boundary-checkpoint';

@@ -20,6 +20,7 @@ import {
   zeroTopicId,
 } from '../kernel/index.js';
 import { type Logger, silentLogger } from '../telemetry/index.js';
+import { spansFrom, encodeSpans } from './append-times.js';
 import { encodeEpochs, encodePartitionMetadata, type EpochStart } from './checkpoint-text.js';
 import { type DirectoryLock, lockDirectory } from './directory-lock.js';
 import { fsyncDirectorySync } from './durable-file.js';
@@ -27,6 +28,7 @@ import { DurableOffsets } from './durable-offsets.js';
 import { type Flusher, FlushPool } from './flush-pool.js';
 import type { EvictResult, HotLog, HotLogOptions, LogConfig, PartitionLog, PartitionStart } from './hot-log.js';
 import {
+  appendTimesFile,
   boundaryFile,
   cleanShutdownFile,
   isPassingDirectory,
@@ -176,6 +178,7 @@ class HotLogDirectory implements HotLog {
       producerIdExpirationMs: this.#options.producerIdExpirationMs,
       nowMs: this.#clock.nowMs(),
       ports: this.#ports,
+      appendTimes: { disk: this.#disk, replaceFile: (path, bytes) => this.#ports.pool.replaceFile(path, bytes) },
       logger: this.#ports.logger,
     });
     const held = recovered.unflushed;
@@ -248,6 +251,7 @@ class HotLogDirectory implements HotLog {
     await this.#ports.pool.makeFolder(join(dir, partitionDirectory(topic, partition)), making, [
       [partitionMetadataFile, Buffer.from(encodePartitionMetadata(topicId))],
       [leaderEpochFile, Buffer.from(encodeEpochs([start]))],
+      [appendTimesFile, encodeSpans(spansFrom(this.#clock.nowMs(), start.startOffset))],
       [offsetFile(start.startOffset, suffixes.log), Buffer.alloc(0)],
     ]);
   }

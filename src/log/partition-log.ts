@@ -17,6 +17,8 @@ import {
 } from '../kernel/index.js';
 import type { Logger } from '../telemetry/index.js';
 import { batchBytes, batchLastOffsetDelta, batchMaxTimestamp, patchBatch } from '../wire/index.js';
+import type { Spans } from './append-spans.js';
+import type { AppendTimes } from './append-times.js';
 import { ReadPlaces, readBatches } from './batch-reads.js';
 import { encodeEpochs } from './checkpoint-text.js';
 import type { DurableOffsets } from './durable-offsets.js';
@@ -55,6 +57,7 @@ export class HotPartition implements PartitionLog {
   readonly #segments: SegmentList;
   readonly #epochs: LeaderEpochs;
   readonly #producers: ProducerStates;
+  readonly #appendTimes: AppendTimes | undefined;
   readonly #flusher: GroupFlush;
   readonly #places = new ReadPlaces();
   readonly #listeners = new Set<() => void>();
@@ -93,6 +96,7 @@ export class HotPartition implements PartitionLog {
     this.#segments = recovered.segments;
     this.#epochs = recovered.epochs;
     this.#producers = recovered.producers;
+    this.#appendTimes = recovered.appendTimes;
     this.#config = config;
     this.#boundary = recovered.boundary;
     this.#logStartOffset = recovered.logStartOffset;
@@ -200,6 +204,7 @@ export class HotPartition implements PartitionLog {
     segment.note(position, batch.length, lastOffset, maxTimestampMs, nowMs);
     this.#producers.note(batch, 0, lastOffset, nowMs);
     this.#logEndOffset = lastOffset + 1;
+    this.#appendTimes?.note(nowMs, this.#logEndOffset);
     this.#changed();
     return { baseOffset, lastOffset, isDuplicate: false, logStartOffset: this.#logStartOffset };
   }
@@ -278,7 +283,10 @@ export class HotPartition implements PartitionLog {
   /** For what a start can do without: snapshots and indexes are made anew from the batches. */
   #inBackground(work: () => Promise<void>): void {
     this.#background = this.#background.then(work).catch((error: unknown) => {
-      this.#ports.logger.warn('an index or snapshot was not saved', { directory: this.#directory, error: toLakeError(error).message });
+      this.#ports.logger.warn('an index, a snapshot or append times were not saved', {
+        directory: this.#directory,
+        error: toLakeError(error).message,
+      });
     });
   }
 
@@ -354,6 +362,15 @@ export class HotPartition implements PartitionLog {
     return found === null ? null : { ...found, leaderEpoch: this.epochForOffset(found.offset) };
   }
 
+  async appendSpans(): Promise<Spans> {
+    this.#assertOnline();
+    return this.#reading(this.#appendTimes?.spans() ?? Promise.resolve([]));
+  }
+
+  settledAppendMs(nowMs: TimestampMs): TimestampMs {
+    return this.#appendTimes?.settledMs(nowMs) ?? nowMs - 1;
+  }
+
   epochForOffset(offset: Offset): LeaderEpoch {
     return this.#epochs.epochFor(offset);
   }
@@ -408,6 +425,7 @@ export class HotPartition implements PartitionLog {
   /** Rolls by age, forgets silent producers, and drops what retention allows. */
   async upkeep(nowMs: TimestampMs): Promise<EvictResult> {
     this.#producers.expire(nowMs);
+    this.#inBackground(async () => this.#appendTimes?.maintain(nowMs, this.#logStartOffset));
     const config = this.#config;
     if (this.#segments.active.isOlderThan(config.segmentMs, nowMs)) this.roll(nowMs);
     const deleted = await this.#dropDeleted(nowMs);
@@ -510,6 +528,7 @@ export class HotPartition implements PartitionLog {
     }
     // What came behind the last flush would count as flushed after the next start, and a power cut could take it then.
     this.#closing = new LakeError('log-offline', `${this.key} is closed`, { hint: 'Wait for the broker to start again.' });
+    this.#appendTimes?.close();
     const isClean = await this.#saveAll().then(
       () => true,
       () => false,

@@ -17,11 +17,12 @@ import { join } from 'node:path';
 import { type Disk, isLakeError, LakeError, MiB, type Offset, type TopicId, toLakeError, zeroTopicId } from '../kernel/index.js';
 import type { Logger } from '../telemetry/index.js';
 import { batchBaseOffset, batchHeaderBytes, batchLastOffset, batchLeaderEpoch } from '../wire/index.js';
+import { AppendTimes, type AppendTimesPorts } from './append-times.js';
 import { farWindowBytes, walkSegment } from './batch-walk.js';
 import { decodeEpochs, decodePartitionMetadata, encodeEpochs } from './checkpoint-text.js';
 import { readFileIfThereSync, replaceFileSync } from './durable-file.js';
 import { LeaderEpochs } from './leader-epochs.js';
-import { leaderEpochFile, offsetFile, offsetOfFile, partitionMetadataFile, suffixes } from './log-files.js';
+import { appendTimesFile, leaderEpochFile, offsetFile, offsetOfFile, partitionMetadataFile, suffixes } from './log-files.js';
 import { decodeProducerSnapshot } from './producer-snapshot.js';
 import { ProducerStates } from './producer-states.js';
 import { SegmentFile } from './segment-file.js';
@@ -42,6 +43,7 @@ export interface RecoveryRequest {
   readonly producerIdExpirationMs: number;
   readonly nowMs: number;
   readonly ports: SegmentPorts;
+  readonly appendTimes: AppendTimesPorts;
   readonly logger: Logger;
 }
 
@@ -52,6 +54,8 @@ export interface RecoveredPartition {
   readonly boundary: Offset;
   readonly epochs: LeaderEpochs;
   readonly producers: ProducerStates;
+  /** Of a partition that is not damaged. */
+  readonly appendTimes: AppendTimes | undefined;
   /** Segments that may hold bytes no flush has covered. */
   readonly unflushed: readonly Segment[];
   /** Why the partition cannot be used. */
@@ -91,6 +95,7 @@ export async function recoverPartition(request: RecoveryRequest): Promise<Recove
       boundary: request.boundary,
       epochs: new LeaderEpochs(),
       producers,
+      appendTimes: undefined,
       unflushed: [],
       damage,
     };
@@ -101,7 +106,7 @@ async function recover(
   request: RecoveryRequest,
   segments: Segment[],
   producers: ProducerStates,
-): Promise<Pick<RecoveredPartition, 'segments' | 'logStartOffset' | 'boundary' | 'epochs' | 'unflushed'>> {
+): Promise<Pick<RecoveredPartition, 'segments' | 'logStartOffset' | 'boundary' | 'epochs' | 'appendTimes' | 'unflushed'>> {
   const { directory, boundary, recoveryPoint, ports } = request;
   const { logStartOffset } = request;
   const floor = Math.max(boundary, logStartOffset);
@@ -123,7 +128,10 @@ async function recover(
   if (list.unbrokenFrom > floor) throw damage(directory, `segments between ${floor} and ${list.unbrokenFrom} are missing`, floor);
   const epochs = await recoverEpochs(request, list);
   await recoverProducers(request, list, producers);
-  return { segments: list, logStartOffset, boundary, epochs, unflushed };
+  const { nextOffset: endOffset, lastAppendMs: lastWriteMs } = list.active;
+  const log = { endOffset, lastWriteMs, nowMs: request.nowMs };
+  const appendTimes = AppendTimes.open(join(directory, appendTimesFile), log, request.appendTimes);
+  return { segments: list, logStartOffset, boundary, epochs, appendTimes, unflushed };
 }
 
 function segmentOptions(request: RecoveryRequest): { nowMs: number; indexIntervalBytes: number } {

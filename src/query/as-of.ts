@@ -1,23 +1,23 @@
 /** What `as_of` names: the snapshot of an earlier answer, in it or behind a handle, or a time. */
-import { LakeError } from '../kernel/index.js';
+import { LakeError, parseTimeText, type TimestampMs } from '../kernel/index.js';
 import { decodeToken, type SnapshotToken } from './token.js';
 import { bodyTokenBytesMax, headerTokenBytesMax, isHandle, type TokenHandles } from './token-handles.js';
 
-export type AsOf = { readonly kind: 'token'; readonly token: SnapshotToken } | { readonly kind: 'handle'; readonly handle: string };
+export type AsOf = { readonly kind: 'token'; readonly token: SnapshotToken } | { readonly kind: 'time'; readonly atMs: TimestampMs };
 
-/** Reads nothing. Errors: `token-invalid`, `unsupported` (a time). */
-export function asOfText(text: string): AsOf {
+export type AsOfText = AsOf | { readonly kind: 'handle'; readonly handle: string };
+
+/** Reads nothing. Errors: `token-invalid`. */
+export function asOfText(text: string): AsOfText {
   if (isHandle(text)) return { kind: 'handle', handle: text };
-  if (/^\d{4}-\d{2}|^\d{10,}$/.test(text)) {
-    throw new LakeError('unsupported', 'as_of a time is not supported yet', { hint: 'Pass the snapshot of an earlier answer.' });
-  }
-  return { kind: 'token', token: decodeToken(text) };
+  const atMs = parseTimeText(text);
+  return atMs === undefined ? { kind: 'token', token: decodeToken(text) } : { kind: 'time', atMs };
 }
 
-/** The token that is named. Errors: `token-invalid`, `token-gone`. */
-export async function tokenNamed(asOf: AsOf, handles: TokenHandles | undefined): Promise<SnapshotToken> {
-  if (asOf.kind === 'token') return asOf.token;
-  if (handles !== undefined) return decodeToken(await handles.textOf(asOf.handle));
+/** What is named, with the token where it was a handle. Errors: `token-invalid`, `token-gone`. */
+export async function asOfNamed(asOf: AsOfText, handles: TokenHandles | undefined): Promise<AsOf> {
+  if (asOf.kind !== 'handle') return asOf;
+  if (handles !== undefined) return { kind: 'token', token: decodeToken(await handles.textOf(asOf.handle)) };
   throw new LakeError('token-gone', 'the snapshot token is a handle of a running service', {
     hint: 'Ask that service; answers in json and ndjson carry the token itself.',
   });

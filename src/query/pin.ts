@@ -1,6 +1,7 @@
 /**
  * A pin: the exact rows one question is asked of. Per topic a table snapshot and per partition [log start, end), where the end is
- * the last stable offset, flushed; a record acknowledged before the query began lies below it. An `as_of` token narrows it.
+ * the last stable offset, flushed; a record acknowledged before the query began lies below it. An `as_of` narrows it, to the bounds of
+ * a token or to what had been appended at a time.
  */
 import type { ColumnPair, TypedColumn } from '../columns/index.js';
 import type {
@@ -14,6 +15,7 @@ import type {
 } from '../control/index.js';
 import { type ClusterId, LakeError, type LeaderEpoch, nearestName, type Offset, type PartitionId } from '../kernel/index.js';
 import { boundaryOf, logStartOf, type TableSnapshot } from '../lake/index.js';
+import type { Moment, TopicMoment } from './moment.js';
 import type { Tables } from './tables.js';
 import type { SnapshotToken, TokenTopic } from './token.js';
 
@@ -58,18 +60,21 @@ export function findTopic(broker: BrokerState, name: string, position?: number):
   });
 }
 
-/** Errors: those of broker and table, `token-invalid`, `token-gone`. */
+/** The bounds that `as_of` sets. */
+export type PinBounds = { readonly kind: 'token'; readonly token: SnapshotToken } | { readonly kind: 'time'; readonly moment: Moment };
+
+/** Errors: those of broker and table, `token-invalid`, `token-gone`, `as-of-gone`. */
 export async function pinTopic(
   ports: { readonly control: ControlPort; readonly tables: Tables },
   broker: BrokerState,
   topic: TopicState,
-  token: SnapshotToken | undefined,
+  bounds: PinBounds | undefined,
   signal: AbortSignal,
 ): Promise<PinnedTopic> {
-  const asOf = token === undefined ? undefined : topicOfToken(token, topic);
+  const asOf = bounds?.kind === 'token' ? topicOfToken(bounds.token, topic) : undefined;
   const [snapshot, ends] = await Promise.all([
     ports.tables.snapshot(broker.clusterId, topic, signal),
-    asOf === undefined ? stableEnds(ports.control, topic, signal) : new Map<PartitionId, End>(),
+    bounds === undefined ? stableEnds(ports.control, topic, signal) : new Map<PartitionId, End>(),
   ]);
   const partitions = [...topic.partitions, ...onlyInTable(topic, snapshot)].map((state): PinnedPartition => {
     const boundary = boundaryOf(snapshot.partitions, state.partition);
@@ -84,6 +89,7 @@ export async function pinTopic(
       tailBytesEstimate: estimateBytes(state, boundary, endOffset),
     };
   });
+  if (bounds?.kind === 'time') return { state: topic, snapshot, partitions: partitionsAt(topic, partitions, bounds.moment.get(topic.id)) };
   if (asOf === undefined) return { state: topic, snapshot, partitions };
   return { state: topic, snapshot, partitions: narrowed(topic, partitions, asOf, snapshot.holes), asOf };
 }
@@ -176,14 +182,37 @@ function narrowed(
       if (hole.partition === bound.partition && bound.leaderEpoch < hole.leaderEpoch && from < to)
         lost.push(`${topic.name}-${bound.partition} [${from}, ${to})`);
     }
-    const share = now.endOffset <= now.boundary ? 0 : Math.max(0, bound.endOffset - now.boundary) / (now.endOffset - now.boundary);
-    return [{ ...now, startOffset: bound.logStartOffset, endOffset: bound.endOffset, tailBytesEstimate: now.tailBytesEstimate * share }];
+    return [{ ...endingAt(now, bound.endOffset), startOffset: bound.logStartOffset }];
   });
   if (lost.length === 0) return kept;
   throw new LakeError('token-gone', `rows of the snapshot are no longer kept: ${lost.join(', ')}`, {
     hint: 'Ask again without as_of.',
     facts: { topic: topic.name },
   });
+}
+
+function endingAt(now: PinnedPartition, endOffset: Offset): PinnedPartition {
+  const share = now.endOffset <= now.boundary ? 0 : Math.max(0, endOffset - now.boundary) / (now.endOffset - now.boundary);
+  return { ...now, endOffset, tailBytesEstimate: now.tailBytesEstimate * share };
+}
+
+/**
+ * What had been appended at a time, from the log start of now on: what retention has removed since is not asked for. Errors: `as-of-gone`
+ * where nothing is left of what a partition held.
+ */
+function partitionsAt(topic: TopicState, partitions: readonly PinnedPartition[], at: TopicMoment | undefined): PinnedPartition[] {
+  const then = partitions.map((now) => endingAt(now, at?.ends.get(now.partition) ?? 0));
+  const gone = then.filter(({ endOffset, startOffset }) => endOffset > 0 && endOffset < startOffset);
+  if (gone.length > 0) {
+    const lost = gone.map(
+      ({ partition, endOffset, startOffset }) => `${topic.name}-${partition} ended at ${endOffset}, now begins at ${startOffset}`,
+    );
+    throw new LakeError('as-of-gone', `what was in the log then is no longer kept: ${lost.join(', ')}`, {
+      hint: 'Ask as of a later time; retention has removed what was before.',
+      facts: { topic: topic.name },
+    });
+  }
+  return then.filter(({ endOffset, startOffset }) => endOffset > startOffset);
 }
 
 /** The columns a query sees: those of the table and of its tail, or, as of a token, the token's. */

@@ -41,7 +41,7 @@ export interface QueryRequest {
   readonly sql: string;
   /** By position or by name. */
   readonly params?: readonly GivenParameter[] | Readonly<Record<string, GivenParameter>>;
-  /** A token of an earlier answer. */
+  /** A token of an earlier answer, or a time: ISO 8601 (UTC without a zone) or epoch ms. */
   readonly asOf?: string;
   readonly limits?: RequestLimits;
 }
@@ -59,7 +59,7 @@ export interface RecordsRequest {
   readonly order?: 'offset' | 'time' | undefined;
   /** Only what follows this record in the order asked for. */
   readonly after?: RecordPlace | undefined;
-  /** A token of an earlier answer. */
+  /** A token of an earlier answer, or a time: ISO 8601 (UTC without a zone) or epoch ms. */
   readonly asOf?: string | undefined;
 }
 

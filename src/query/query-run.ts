@@ -2,13 +2,15 @@
 import { setMaxListeners } from 'node:events';
 import { availableParallelism } from 'node:os';
 import type { BrokerState, SavedView, TopicState } from '../control/index.js';
-import { LakeError, MiB } from '../kernel/index.js';
+import { LakeError, MiB, type TimestampMs } from '../kernel/index.js';
 import type { TableSnapshot } from '../lake/index.js';
+import type { AsOf } from './as-of.js';
 import type { AnswerColumn, AnswerShape, ParsedStatement } from './engine-protocol.js';
 import { frontOf, type NamedTable } from './front.js';
+import { earliestMs, momentOf } from './moment.js';
 import { NamedRelations } from './named-relations.js';
 import { boundParameters } from './parameters.js';
-import { findTopic, mergedColumns, type PinnedTopic, pinTopic, tokenOf } from './pin.js';
+import { findTopic, mergedColumns, type PinBounds, type PinnedTopic, pinTopic, tokenOf } from './pin.js';
 import { QueryFiles } from './query-files.js';
 import type { CheckedLimits, QueryRequest } from './query-limits.js';
 import { columnsOf, QueryPlanner, withoutRows } from './query-planner.js';
@@ -45,7 +47,7 @@ export class QueryRun {
    * Resolves when the engine has begun to answer. Where a view is to be tried, it counts as saved, and no file is read. Errors: all of
    * a query's, see the room's card.
    */
-  async start(request: QueryRequest, token: SnapshotToken | undefined, limits: CheckedLimits, tried?: SavedView): Promise<StartedQuery> {
+  async start(request: QueryRequest, asOf: AsOf | undefined, limits: CheckedLimits, tried?: SavedView): Promise<StartedQuery> {
     const { ports, session, signal, record, recordsRanges } = this.#run;
     const startedMs = ports.nowMs();
     const front = frontOf(request.sql);
@@ -60,13 +62,14 @@ export class QueryRun {
     try {
       const [parsed, known] = await Promise.all([this.#parse(front.sql), ports.control.call('broker.describe', {}, { signal })]);
       const broker = tried === undefined ? known : withTried(known, tried);
-      requireSameCluster(token, broker);
+      if (asOf?.kind === 'token') requireSameCluster(asOf.token, broker);
       for (const prefix of ports.tables.keepOnly(broker.topics)) await ports.cold.forgetBelow(prefix);
       const parameters = boundParameters(parsed.parameters, request.params);
       const { statement, views } = await expandViews(parsed, broker, (sql) => this.#parse(sql), tried);
       const relations = new NamedRelations(statement.tables);
       const { topics, systemNames } = resolveTables(broker, statement.tables);
-      const pinned = await Promise.all(topics.map((topic) => pinTopic(ports, broker, topic, token, signal)));
+      const bounds = asOf?.kind === 'time' ? await this.#atTime(broker, topics, asOf.atMs) : asOf;
+      const pinned = await Promise.all(topics.map((topic) => pinTopic(ports, broker, topic, bounds, signal)));
       await this.#dropCommitted(broker, pinned);
       const prelude = await this.#systemTables(broker, systemNames);
       const plan = await planner.plan(pinned, { statement, relations, parameters, prelude, views });
@@ -108,6 +111,13 @@ export class QueryRun {
       // From here on the lease has links of its own.
       tails.release();
     }
+  }
+
+  async #atTime(broker: BrokerState, topics: readonly TopicState[], atMs: TimestampMs): Promise<PinBounds> {
+    const { ports, signal, record } = this.#run;
+    const moment = await momentOf(ports, broker, topics, atMs, signal);
+    record.stats.as_of_ms = earliestMs(moment) ?? atMs;
+    return { kind: 'time', moment };
   }
 
   async #parse(sql: string): Promise<ParsedStatement> {
@@ -158,8 +168,8 @@ function topicNamed(table: NamedTable | undefined, pinned: readonly PinnedTopic[
   return pinned.find((topic) => topic.state.name.toLowerCase() === table.name.toLowerCase());
 }
 
-function requireSameCluster(token: SnapshotToken | undefined, broker: BrokerState): void {
-  if (token === undefined || token.clusterId === broker.clusterId) return;
+function requireSameCluster(token: SnapshotToken, broker: BrokerState): void {
+  if (token.clusterId === broker.clusterId) return;
   throw new LakeError('token-invalid', `the snapshot token is of cluster ${token.clusterId}, not ${broker.clusterId}`, {
     hint: 'Ask the service that gave the token.',
   });

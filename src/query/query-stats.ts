@@ -16,6 +16,11 @@ export interface QueryStats {
   rows: number;
   /** Per topic and partition: the first offset read from the hot log. */
   boundary: Record<string, Record<string, number>>;
+  /**
+   * Of a query as of a time: the time that the topics are as of, at most the one asked for; what had been appended up to then is in the
+   * answer and nothing later. Of several topics, each exactly as it was at some time from this to the one asked for.
+   */
+  as_of_ms?: number;
   plan_ms: number;
   elapsed_ms: number;
 }

@@ -9,7 +9,7 @@ import type { SavedView } from '../control/index.js';
 import { type Clock, isLakeError, LakeError, type Random, toLakeError } from '../kernel/index.js';
 import { LocalCache, type ObjectStore } from '../objects/index.js';
 import type { Logger } from '../telemetry/index.js';
-import { asOfText, tokenNamed, type TokenTexts, tokenTexts } from './as-of.js';
+import { asOfText, asOfNamed, type TokenTexts, tokenTexts } from './as-of.js';
 import { ColdReads } from './cold/cold-reads.js';
 import { EnginePool, type EngineSession } from './engine.js';
 import type { AnswerColumn, AnswerShape } from './engine-protocol.js';
@@ -315,9 +315,9 @@ export class QueryService {
       session.onProgress((percent) => {
         listed.percent = percent;
       });
-      const token = asOf === undefined ? undefined : await tokenNamed(asOf, this.#handles);
+      const named = asOf === undefined ? undefined : await asOfNamed(asOf, this.#handles);
       const context = { ports: this.#runPorts(), session, recordsRanges: ranges, signal: combined, record };
-      const started = await new QueryRun(context, shape).start(request, token, limits, tried);
+      const started = await new QueryRun(context, shape).start(request, named, limits, tried);
       combined.addEventListener('abort', onAbort, { once: true });
       const texts = await tokenTexts(encodeToken(started.token), this.#handles);
       if (combined.aborted) throw combined.reason;

@@ -147,6 +147,7 @@ function emptySnapshot(topic: TopicState): TableSnapshot {
     columns: [],
     partitions: [],
     samples: [],
+    appended: [],
     files: [],
     holes: [],
   };

@@ -51,7 +51,7 @@ interface Wire {
 
 function invalidToken(reason: string, cause?: unknown): LakeError {
   return new LakeError('token-invalid', `the snapshot token cannot be read: ${reason}`, {
-    hint: 'Pass the snapshot of an earlier answer as it was given.',
+    hint: 'Pass the snapshot of an earlier answer as it was given, or a time as 2001-03-04T05:06:07Z or epoch milliseconds.',
     ...(cause === undefined ? {} : { cause }),
   });
 }

@@ -9,7 +9,7 @@ import { join, resolve } from 'node:path';
 import type { LogReader } from '../client/index.js';
 import { openColumnWorkers } from '../columns/index.js';
 import { parseHostPort, placesOf, type ServerConfig } from '../config/index.js';
-import type { BrokerState, ControlMethod, ControlResult } from '../control/index.js';
+import type { BrokerState, ControlMethod, ControlParams, ControlResult } from '../control/index.js';
 import { gatewayApp, ownHeader } from '../gateway/index.js';
 import { LakeError, systemClock, systemRandom, type TimestampMs } from '../kernel/index.js';
 import { openObjectStore, parseBucketUrl } from '../objects/index.js';
@@ -50,7 +50,7 @@ export async function openBucketQuery(options: BucketQueryOptions): Promise<Buck
   const removeFolder = (): void => rmSync(folder, { recursive: true, force: true });
   process.once('exit', removeFolder);
   const state = new BucketState(store, config);
-  const control: ControlPort = { call: async (method) => answered(method, state) };
+  const control: ControlPort = { call: async (method, params) => answered(method, params, state) };
   const workers = openColumnWorkers({ count: 1, tempDir: join(folder, 'workers') });
   const query = await openQueryService({
     store,
@@ -100,13 +100,15 @@ export async function openBucketQuery(options: BucketQueryOptions): Promise<Buck
   };
 }
 
-async function answered<M extends ControlMethod>(method: M, state: BucketState): Promise<ControlResult<M>> {
+async function answered<M extends ControlMethod>(method: M, params: ControlParams<M>, state: BucketState): Promise<ControlResult<M>> {
   switch (method) {
     case 'broker.describe':
       return (await state.describe()) satisfies BrokerState as ControlResult<M>;
     case 'broker.flush':
       // Nothing is hot, so no partition's end moves.
       return { partitions: [] } as unknown as ControlResult<M>;
+    case 'broker.as-of':
+      return asOfTables(params as ControlParams<'broker.as-of'>) as ControlResult<M>;
     case 'tier.status':
       throw new LakeError('cold-unavailable', 'no tier daemon runs: system.cold_files tells of the cold side', {
         hint: 'Ask SELECT * FROM system.cold_files.',
@@ -114,6 +116,16 @@ async function answered<M extends ControlMethod>(method: M, state: BucketState):
     default:
       throw needsService(method);
   }
+}
+
+/** No broker remembers anything: the tables say all that is known of a time. Errors: `as-of-future`. */
+function asOfTables({ topicIds, atMs }: ControlParams<'broker.as-of'>): ControlResult<'broker.as-of'> {
+  if (atMs > systemClock.nowMs())
+    throw new LakeError('as-of-future', 'the time of as_of has not come yet', {
+      hint: 'Leave as_of out to ask as of now.',
+      facts: { atMs },
+    });
+  return { topics: topicIds.map((topicId) => ({ topicId, sinceMs: Number.MAX_SAFE_INTEGER })) };
 }
 
 function needsService(what: string): LakeError {

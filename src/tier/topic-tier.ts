@@ -20,6 +20,7 @@ import {
 import { boundaryOf, logStartOf, type TableChange, type TableSnapshot, type TopicTable } from '../lake/index.js';
 import type { Logger } from '../telemetry/index.js';
 import { kafkaErrors } from '../wire/index.js';
+import { appendedSince } from './append-cuts.js';
 import { boundaryMoves, BoundaryReports, loadedId } from './boundary-reports.js';
 import { describePartitions, isFlushed } from './broker-questions.js';
 import { ColumnPlan } from './column-plan.js';
@@ -454,8 +455,10 @@ export class TopicTier {
     const pending = this.#pending;
     if (pending === undefined || clock.monotonicMs() < this.#commitAtMs) return;
     try {
+      const { change } = pending;
+      const appended = await appendedSince(this.#ports, this, this.table.snapshot, change.moves, this.#logger, this.signal);
       const snapshot = await withDeadline(`commit to ${this.name}`, settings.bucketTimeoutMs, clock, this.signal, (signal) =>
-        this.table.commit(pending.change, signal),
+        this.table.commit({ ...change, appended }, signal),
       );
       this.#settle(pending, snapshot);
     } catch (error) {

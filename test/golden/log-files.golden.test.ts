@@ -109,6 +109,7 @@ it('writes the folder of a partition', async () => {
     ...names.filter((name) => name !== 'snapshot').map((name) => `00000000000000000000.${name}`),
     ...names.map((name) => `00000000000000000002.${name}`),
     '00000000000000000004.snapshot',
+    'append-times',
     'leader-epoch-checkpoint',
     'partition.metadata',
   ]);
@@ -120,6 +121,10 @@ it('writes the folder of a partition', async () => {
   expect(await hex('00000000000000000002.timeindex')).toBe('00000000000003eb00000001');
   expect(await hex('00000000000000000002.snapshot')).toBe(
     '00014b2465c20000000100000000000000070000000000010000000000000001000000000000018bcfe56800ffffffffffffffffffffffff',
+  );
+  // Begun at the moment, and all four appended in the next.
+  expect(await hex('append-times')).toBe(
+    '4154494d00000001a220a7ba0000018bcfe568000000018bcfe568000000000000000000ce603ab20000018bcfe568010000018bcfe568010000000000000004',
   );
   expect((await readFile(join(dir, '.kafka_cleanshutdown'))).toString()).toBe('{"version":0,"brokerEpoch":-1}');
 });

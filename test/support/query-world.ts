@@ -1,8 +1,11 @@
 // A broker, a bucket and a query service in one process, for tests of the query side: the log lies in memory as record batches, the
 // table and its files are real, and any part of the log can be made cold at any offset.
-import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { rmSync, writeFileSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { appendTimeHandlers } from '../../src/broker/append-times.js';
+import type { BrokerCore } from '../../src/broker/core.js';
 import { assignColumns, type ColumnWorkers, type TypedColumn } from '../../src/columns/index.js';
 import type { FetchedPartition, FetchOptions, FetchPartition, ListedOffset, LogReader } from '../../src/client/index.js';
 import type {
@@ -20,13 +23,15 @@ import {
   LakeError,
   MiB,
   systemClock,
+  systemDisk,
   systemRandom,
   topicId,
   type TopicId,
   topicName,
   type TopicName,
 } from '../../src/kernel/index.js';
-import { dataFileKey, openTopicTable, type TopicTable } from '../../src/lake/index.js';
+import { AppendTimes } from '../../src/log/append-times.js';
+import { dataFileKey, filesOfPartition, type NewColdFile, openTopicTable, type TopicTable } from '../../src/lake/index.js';
 import { type ObjectStore, openObjectStore } from '../../src/objects/index.js';
 import { openQueryService, type QueryRequest, type QueryService, type QueryStats, type ServiceLimits } from '../../src/query/index.js';
 import { silentLogger } from '../../src/telemetry/index.js';
@@ -53,8 +58,28 @@ class Partition {
   localStartOffset = 0;
   boundary = 0;
   leaderEpoch = 0;
+  /** What the broker's log remembers of when it appended. */
+  times: AppendTimes;
+  readonly #timesPath: string;
 
-  append(records: readonly TestRecord[]): void {
+  constructor(timesPath: string, nowMs: number) {
+    this.#timesPath = timesPath;
+    this.times = this.#openTimes(nowMs, nowMs);
+  }
+
+  #openTimes(lastWriteMs: number, nowMs: number): AppendTimes {
+    const ports = { disk: systemDisk, replaceFile: async (path: string, bytes: Uint8Array) => writeFileSync(path, bytes) };
+    return AppendTimes.open(this.#timesPath, { endOffset: this.endOffset, lastWriteMs, nowMs }, ports);
+  }
+
+  /** A restart of the broker: a clean one, one after a kill, or of one that was recovered from the bucket and remembers nothing. */
+  restart(how: 'clean' | 'killed' | 'recovered', nowMs: number): void {
+    if (how === 'clean') this.times.close();
+    if (how === 'recovered') rmSync(this.#timesPath);
+    this.times = this.#openTimes(nowMs, nowMs);
+  }
+
+  append(records: readonly TestRecord[], nowMs: number): void {
     const writer = new RecordBatchWriter();
     for (const record of records) {
       const bytes = (value: Buffer | string | null | undefined): Buffer | null =>
@@ -69,6 +94,7 @@ class Partition {
       timestampsMs: records.map((record) => record.timestampMs),
     });
     this.endOffset += records.length;
+    this.times.note(nowMs, this.endOffset);
   }
 
   get hotBytes(): number {
@@ -107,6 +133,8 @@ export class QueryWorld implements AsyncDisposable {
   /** What the query side asked for. */
   readonly fetches: { partition: number; offset: number }[];
   readonly control: ReturnType<typeof controlOf>;
+  /** The broker's time; the system's unless set. */
+  readonly clock: { nowIs: number | undefined; readonly nowMs: () => number };
 
   private constructor(parts: {
     directory: string;
@@ -118,6 +146,7 @@ export class QueryWorld implements AsyncDisposable {
     views: SavedView[];
     fetches: { partition: number; offset: number }[];
     control: ReturnType<typeof controlOf>;
+    clock: QueryWorld['clock'];
   }) {
     this.directory = parts.directory;
     this.store = parts.store;
@@ -128,6 +157,7 @@ export class QueryWorld implements AsyncDisposable {
     this.views = parts.views;
     this.fetches = parts.fetches;
     this.control = parts.control;
+    this.clock = parts.clock;
   }
 
   static async open(options: WorldOptions): Promise<QueryWorld> {
@@ -137,7 +167,9 @@ export class QueryWorld implements AsyncDisposable {
     const topics = new Map<string, Topic>();
     const fetches: { partition: number; offset: number }[] = [];
     const views: SavedView[] = [];
-    const control = controlOf(topics, views);
+    const clock: QueryWorld['clock'] = { nowIs: undefined, nowMs: () => clock.nowIs ?? systemClock.nowMs() };
+    const control = controlOf(topics, views, clock);
+    await mkdir(join(directory, 'append-times'));
     const reopen = (): Promise<QueryService> =>
       openQueryService({
         store,
@@ -163,7 +195,7 @@ export class QueryWorld implements AsyncDisposable {
         ...(options.tailEncodeBytesMin === undefined ? {} : { tailEncodeBytesMin: options.tailEncodeBytesMin }),
       });
     const service = await reopen();
-    return new QueryWorld({ directory, store, workers, service, reopen, topics, views, fetches, control });
+    return new QueryWorld({ directory, store, workers, service, reopen, topics, views, fetches, control, clock });
   }
 
   /** A restart of the query side: what it keeps of earlier times is what is on its disk. */
@@ -182,7 +214,10 @@ export class QueryWorld implements AsyncDisposable {
     this.#topics.set(name, {
       name: topicName(name),
       id,
-      partitions: Array.from({ length: partitions }, () => new Partition()),
+      partitions: Array.from(
+        { length: partitions },
+        (_, at) => new Partition(join(this.directory, 'append-times', `${id}-${at}`), this.clock.nowMs()),
+      ),
       table,
       config,
       columns: [],
@@ -194,7 +229,7 @@ export class QueryWorld implements AsyncDisposable {
   }
 
   append(name: string, partition: number, records: readonly TestRecord[]): void {
-    this.partition(name, partition).append(records);
+    this.partition(name, partition).append(records, this.clock.nowMs());
   }
 
   partition(name: string, partition: number): Partition {
@@ -216,69 +251,84 @@ export class QueryWorld implements AsyncDisposable {
     while (log.boundary < to) {
       const from = log.boundary;
       const end = Math.min(to, from + fileRows);
-      const spool = join(this.directory, `spool-${systemRandom.uuid()}`);
-      const { writeFile } = await import('node:fs/promises');
-      const batches = log.batches.filter((batch) => batch.lastOffset >= from && batch.baseOffset < end);
-      const bytes = Buffer.concat(batches.map((batch) => batch.bytes));
-      await writeFile(spool, bytes);
-      const staged = await this.workers.run({
-        kind: 'stage',
-        spools: [{ path: spool, bytes: bytes.length }],
-        partition,
-        baseOffset: from,
-        endOffset: end,
-        abortedTransactions: [],
-        valueFormat: 'auto',
-        outPath: `${spool}.staged`,
-      });
-      topic.columns = assignColumns(topic.columns, staged.pairs);
-      const out = `${spool}.parquet`;
-      const encoded = await this.workers.run({
-        kind: 'encode',
-        staged: [staged],
-        typedColumns: topic.columns,
-        valueFormat: 'auto',
-        outPath: out,
-      });
-      const key = dataFileKey(topic.table.prefix, {
-        partition,
-        baseOffset: from,
-        lastOffset: end - 1,
-        unique: systemRandom.uuid(),
-      });
-      await this.store.put(key, { path: out }, { ifAbsent: true });
+      const file = await this.#storedFile(topic, partition, from, end);
+      const ends = topic.partitions.map((own, at) => ({ partition: at, endOffset: at === partition ? end : own.boundary }));
+      const afterMs = (topic.table.snapshot?.appended.at(-1)?.atMs ?? -1) + 1;
       await topic.table.commit({
         commitId: systemRandom.uuid(),
         columns: topic.columns,
-        nowMs: systemClock.nowMs(),
-        moves: [
-          {
-            partition,
-            from,
-            to: end,
-            leaderEpoch: log.leaderEpoch,
-            files: [
-              {
-                key,
-                partition,
-                baseOffset: from,
-                lastOffset: end - 1,
-                rows: encoded.rows,
-                bytes: (await stat(out)).size,
-                minTimestampMs: staged.minTimestampMs ?? 0,
-                maxTimestampMs: staged.maxTimestampMs ?? 0,
-                fieldIds: topic.columns.map((column) => column.fieldId),
-                digest: encoded.digest,
-                rawBytes: staged.rawBytes,
-                metrics: encoded.metrics,
-                splitOffsets: encoded.splitOffsets,
-              },
-            ],
-          },
-        ],
+        nowMs: this.clock.nowMs(),
+        moves: [{ partition, from, to: end, leaderEpoch: log.leaderEpoch, files: [file] }],
+        appended: (await this.control.call('broker.append-cuts', { topicId: topic.id, afterMs, ends })).cuts,
       });
       log.boundary = end;
     }
+  }
+
+  /** Puts one file in the place of the first ones of a partition. False where there are not two. */
+  async compact(name: string, partition: number, count = 2): Promise<boolean> {
+    const topic = this.topic(name);
+    const files = filesOfPartition(await topic.table.load(), partition).slice(0, count);
+    const [first, last] = [files[0], files.at(-1)];
+    if (first === undefined || last === undefined || first === last) return false;
+    await topic.table.commit({
+      commitId: systemRandom.uuid(),
+      columns: topic.columns,
+      nowMs: this.clock.nowMs(),
+      moves: [],
+      rewrites: [
+        {
+          partition,
+          inputs: files.map(({ key }) => key),
+          outputs: [await this.#storedFile(topic, partition, first.baseOffset, last.lastOffset + 1)],
+        },
+      ],
+    });
+    return true;
+  }
+
+  async #storedFile(topic: Topic, partition: number, from: number, end: number): Promise<NewColdFile> {
+    const spool = join(this.directory, `spool-${systemRandom.uuid()}`);
+    const { writeFile } = await import('node:fs/promises');
+    const batches = topic.partitions[partition]!.batches.filter((batch) => batch.lastOffset >= from && batch.baseOffset < end);
+    const bytes = Buffer.concat(batches.map((batch) => batch.bytes));
+    await writeFile(spool, bytes);
+    const staged = await this.workers.run({
+      kind: 'stage',
+      spools: [{ path: spool, bytes: bytes.length }],
+      partition,
+      baseOffset: from,
+      endOffset: end,
+      abortedTransactions: [],
+      valueFormat: 'auto',
+      outPath: `${spool}.staged`,
+    });
+    topic.columns = assignColumns(topic.columns, staged.pairs);
+    const out = `${spool}.parquet`;
+    const encoded = await this.workers.run({
+      kind: 'encode',
+      staged: [staged],
+      typedColumns: topic.columns,
+      valueFormat: 'auto',
+      outPath: out,
+    });
+    const key = dataFileKey(topic.table.prefix, { partition, baseOffset: from, lastOffset: end - 1, unique: systemRandom.uuid() });
+    await this.store.put(key, { path: out }, { ifAbsent: true });
+    return {
+      key,
+      partition,
+      baseOffset: from,
+      lastOffset: end - 1,
+      rows: encoded.rows,
+      bytes: (await stat(out)).size,
+      minTimestampMs: staged.minTimestampMs ?? 0,
+      maxTimestampMs: staged.maxTimestampMs ?? 0,
+      fieldIds: topic.columns.map((column) => column.fieldId),
+      digest: encoded.digest,
+      rawBytes: staged.rawBytes,
+      metrics: encoded.metrics,
+      splitOffsets: encoded.splitOffsets,
+    };
   }
 
   /** Raises the table's log start, as the daemon does; the broker's is the partition's own `logStartOffset`. */
@@ -378,7 +428,23 @@ function readerOf(topics: ReadonlyMap<string, Topic>, fetches: { partition: numb
   };
 }
 
-function controlOf(topics: ReadonlyMap<string, Topic>, views: readonly SavedView[]) {
+/** The broker's own answers to questions of times, on the model's logs. */
+function timesOf(topics: ReadonlyMap<string, Topic>, clock: QueryWorld['clock']): ReturnType<typeof appendTimeHandlers> {
+  const logOf = (log: Partition, partition: number) => ({
+    partition,
+    flushedOffset: log.endOffset,
+    appendSpans: () => log.times.spans(),
+    settledAppendMs: (nowMs: number) => log.times.settledMs(nowMs),
+  });
+  const byId = (id: TopicId) => {
+    const topic = [...topics.values()].find((candidate) => candidate.id === id);
+    return topic === undefined ? undefined : { partitions: new Map(topic.partitions.map((log, at) => [at, logOf(log, at)])) };
+  };
+  return appendTimeHandlers({ clock, topics: { byId } } as unknown as BrokerCore);
+}
+
+function controlOf(topics: ReadonlyMap<string, Topic>, views: readonly SavedView[], clock: QueryWorld['clock']) {
+  const times = timesOf(topics, clock);
   const describe = (): BrokerState => ({
     clusterId: cluster,
     nodeId: 1,
@@ -430,6 +496,8 @@ function controlOf(topics: ReadonlyMap<string, Topic>, views: readonly SavedView
         });
         return { partitions: flushed } as unknown as ControlResult<M>;
       }
+      if (method === 'broker.as-of') return times['broker.as-of'](params as never, {} as never) as Promise<ControlResult<M>>;
+      if (method === 'broker.append-cuts') return times['broker.append-cuts'](params as never, {} as never) as Promise<ControlResult<M>>;
       throw new LakeError('unsupported', method);
     },
   };

@@ -196,7 +196,11 @@ describe('POST /v1/query', () => {
   it('hands over parameters, token and limits', async () => {
     const { asked, request } = world();
     await request('/v1/query', post({ sql: 'x', params: [1], as_of: 'token', limits: { max_rows: 5 } }));
-    expect(asked).toEqual([{ sql: 'x', params: [1], asOf: 'token', limits: { max_rows: 5 } }]);
+    await request('/v1/query', post({ sql: 'x', as_of: 1_764_151_200_000 }));
+    expect(asked).toEqual([
+      { sql: 'x', params: [1], asOf: 'token', limits: { max_rows: 5 } },
+      { sql: 'x', asOf: '1764151200000' },
+    ]);
   });
 
   it('answers refusals as problem documents', async () => {
@@ -205,7 +209,8 @@ describe('POST /v1/query', () => {
       [post({ sgl: 'x' }), 400, 'request-invalid'],
       [post({ sql: 'x', more: 1 }), 400, 'request-invalid'],
       [post({ sql: 'x', format: 'avro' }), 400, 'unsupported'],
-      [post({ sql: 'x', as_of: 5 }), 400, 'request-invalid'],
+      [post({ sql: 'x', as_of: 5.5 }), 400, 'request-invalid'],
+      [post({ sql: 'x', as_of: ['t'] }), 400, 'request-invalid'],
     ];
     for (const [init, status, code] of cases) {
       const response = await world().request('/v1/query', init);

@@ -17,6 +17,7 @@ const snapshot: TableSnapshot = {
     { partition: 2, boundary: 10, logStartOffset: 0, leaderEpoch: 0 },
   ],
   samples: [],
+  appended: [],
   files: [
     coldFile(table, 0, 0, 9, { minMs: 100, maxMs: 200 }),
     coldFile(table, 0, 10, 19, { minMs: 150, maxMs: 300 }),

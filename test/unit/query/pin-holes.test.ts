@@ -39,6 +39,7 @@ const snapshot: TableSnapshot = {
   partitions: [{ partition: 0, boundary: 1000, logStartOffset: 0, leaderEpoch: 5 }],
   files: [],
   samples: [],
+  appended: [],
   holes: [{ partition: 0, from: 30, to: 1000, leaderEpoch: 5, atMs: 1 }],
 };
 
@@ -49,7 +50,7 @@ async function ask(logStartOffset: number, endOffset: number, leaderEpoch: numbe
   };
   const ports = { control: { call: () => Promise.reject(new Error('nothing is asked')) }, tables: { snapshot: async () => snapshot } };
   try {
-    const { partitions } = await pinTopic(ports as never, broker, topic, token, AbortSignal.timeout(1000));
+    const { partitions } = await pinTopic(ports as never, broker, topic, { kind: 'token', token }, AbortSignal.timeout(1000));
     return partitions.map(({ startOffset, endOffset: end }) => `${startOffset}…${end}`).join();
   } catch (error) {
     if (!(error instanceof LakeError)) throw error;

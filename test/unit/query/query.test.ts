@@ -200,7 +200,9 @@ describe('query service', () => {
     });
     await expect(world.ask({ sql: 'SELECT * FROM flights', asOf: token })).rejects.toMatchObject({ code: 'token-invalid' });
     await expect(world.ask({ sql: 'SELECT * FROM flights', asOf: 't1.nonsense' })).rejects.toMatchObject({ code: 'token-invalid' });
-    await expect(world.ask({ sql: 'SELECT * FROM flights', asOf: '2001-01-01T00:00:00Z' })).rejects.toMatchObject({ code: 'unsupported' });
+    await expect(world.ask({ sql: 'SELECT * FROM flights', asOf: '2001-01-01T00:00:00Z' })).rejects.toMatchObject({
+      code: 'as-of-unknown',
+    });
   });
 
   it('names the nearest topic, and the place of a mistake', async () => {

@@ -7,7 +7,7 @@ import { LakeError, type TimestampMs } from '../kernel/index.js';
 import { parseDataFilePath } from './bucket-layout.js';
 import { byPartitionAndOffset } from './plan-files.js';
 import type { ColdFile, NewColdFile, PartitionCold } from './table-snapshot.js';
-import { keyFieldId, timestampFieldId, timestampRawFieldId } from './table-schema.js';
+import { keyFieldId, offsetFieldId, timestampFieldId, timestampRawFieldId } from './table-schema.js';
 
 export function dataFileOf(file: NewColdFile): NewDataFile {
   const bounds = (which: 'lower' | 'upper'): ReadonlyMap<number, Buffer> =>
@@ -41,6 +41,7 @@ export function coldFileOf(entry: Pick<DataFileEntry, 'key' | 'file'>): ColdFile
   }
   const { file } = entry;
   const times = timestampBounds(file.lowerBounds, file.upperBounds);
+  const rowOffsets = times.isExact ? rowOffsetsOf(file) : undefined;
   const keys = keyBounds(file);
   return {
     key: entry.key,
@@ -51,6 +52,7 @@ export function coldFileOf(entry: Pick<DataFileEntry, 'key' | 'file'>): ColdFile
     bytes: file.fileSizeBytes,
     minTimestampMs: times.min,
     maxTimestampMs: times.max,
+    ...(rowOffsets === undefined ? {} : { minRowOffset: rowOffsets.min, maxRowOffset: rowOffsets.max }),
     ...(keys === undefined ? {} : { keys }),
     fieldIds: [...(file.valueCounts ?? [])]
       .filter(([fieldId, values]) => (file.nullValueCounts?.get(fieldId) ?? 0) < values)
@@ -61,18 +63,36 @@ export function coldFileOf(entry: Pick<DataFileEntry, 'key' | 'file'>): ColdFile
 type Bounds = ReadonlyMap<number, Buffer> | null;
 
 /** Of `_timestamp` (µs, clamped to what fits) and of `_timestamp_raw` (ms, only where it was clamped); unbounded if unknown. */
-function timestampBounds(lower: Bounds, upper: Bounds): { readonly min: TimestampMs; readonly max: TimestampMs } {
+function timestampBounds(
+  lower: Bounds,
+  upper: Bounds,
+): { readonly min: TimestampMs; readonly max: TimestampMs; readonly isExact: boolean } {
+  let isExact = true;
   const read = (bounds: Bounds, fieldId: number, perMs: number): number | undefined => {
-    const bytes = bounds?.get(fieldId);
-    return bytes === undefined || bytes.length !== 8 ? undefined : Number(bytes.readBigInt64LE(0)) / perMs;
+    const value = longOf(bounds, fieldId);
+    // Beyond 2^53 the number is a rounded one.
+    if (value !== undefined && !(Number.isSafeInteger(value) && value % perMs === 0)) isExact = false;
+    return value === undefined ? undefined : value / perMs;
   };
   const min = read(lower, timestampFieldId, 1000);
   const max = read(upper, timestampFieldId, 1000);
-  if (min === undefined || max === undefined) return { min: Number.MIN_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER };
-  return {
-    min: Math.min(Math.floor(min), read(lower, timestampRawFieldId, 1) ?? Number.POSITIVE_INFINITY),
-    max: Math.max(Math.ceil(max), read(upper, timestampRawFieldId, 1) ?? Number.NEGATIVE_INFINITY),
-  };
+  if (min === undefined || max === undefined) return { min: Number.MIN_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER, isExact: false };
+  const earliest = Math.min(Math.floor(min), read(lower, timestampRawFieldId, 1) ?? Number.POSITIVE_INFINITY);
+  const latest = Math.max(Math.ceil(max), read(upper, timestampRawFieldId, 1) ?? Number.NEGATIVE_INFINITY);
+  return { min: earliest, max: latest, isExact };
+}
+
+function longOf(bounds: Bounds, fieldId: number): number | undefined {
+  const bytes = bounds?.get(fieldId);
+  return bytes === undefined || bytes.length !== 8 ? undefined : Number(bytes.readBigInt64LE(0));
+}
+
+/** Smallest and largest `_offset` of the rows; `undefined` where a row has no offset or no time, as far as is known. */
+function rowOffsetsOf({ recordCount, valueCounts, nullValueCounts, lowerBounds, upperBounds }: DataFileEntry['file']) {
+  const isWhole = (fieldId: number): boolean => valueCounts?.get(fieldId) === recordCount && nullValueCounts?.get(fieldId) === 0;
+  if (!isWhole(offsetFieldId) || !isWhole(timestampFieldId)) return undefined;
+  const [min, max] = [longOf(lowerBounds, offsetFieldId), longOf(upperBounds, offsetFieldId)];
+  return min === undefined || max === undefined || recordCount === 0 ? undefined : { min, max };
 }
 
 function keyBounds({ valueCounts, nullValueCounts, lowerBounds, upperBounds }: DataFileEntry['file']): ColdFile['keys'] {

@@ -33,6 +33,7 @@ function baseFieldId(name: (typeof baseColumns)[number]['name']): number {
   return column.fieldId;
 }
 
+export const offsetFieldId: number = baseFieldId('_offset');
 export const timestampFieldId: number = baseFieldId('_timestamp');
 export const keyFieldId: number = baseFieldId('_key');
 export const timestampRawFieldId: number = baseFieldId('_timestamp_raw');

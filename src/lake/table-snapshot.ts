@@ -18,6 +18,12 @@ export interface ColdFile {
   readonly bytes: number;
   readonly minTimestampMs: TimestampMs;
   readonly maxTimestampMs: TimestampMs;
+  /**
+   * Smallest and largest offset that has a row: both, or neither. Where they are known, every row has an offset and a time, and the
+   * bounds of timestamps are those of rows.
+   */
+  readonly minRowOffset?: Offset;
+  readonly maxRowOffset?: Offset;
   /** Bytes that no key is below or above, in hexadecimal digits; `null` where every key is null; left out where nothing is known. */
   readonly keys?: { readonly min: string; readonly max: string } | null;
   /** Field ids that the file has at least one non-null value for; others are null throughout. */

@@ -25,6 +25,8 @@ export interface ExplainedTopic {
   readonly need: ColdNeed;
   /** Object keys of files without the keys asked for, by their filters. */
   readonly lacking: ReadonlySet<string>;
+  /** And of files that need not be read for what the table knows of them. */
+  readonly answered: ReadonlySet<string>;
   readonly used: ReadonlySet<string> | undefined;
   readonly chunksOf: (partition: number) => readonly TailChunk[];
 }
@@ -76,7 +78,7 @@ function coldFiles({ topic }: ExplainedTopic, { partition }: PinnedPartition): r
 }
 
 /** Why a file is left out; undefined where it is not. */
-function reasonOf({ scanned, ranges, lacking }: ExplainedTopic, pinned: PinnedPartition, file: ColdFile): string | undefined {
+function reasonOf({ scanned, ranges, lacking, answered }: ExplainedTopic, pinned: PinnedPartition, file: ColdFile): string | undefined {
   if (file.lastOffset < pinned.startOffset) return 'log start';
   if (file.baseOffset >= pinned.endOffset) return 'as of';
   const only = (of: readonly ScanRange[], keep: readonly ('offsets' | 'timestampsMs')[]): boolean =>
@@ -93,6 +95,7 @@ function reasonOf({ scanned, ranges, lacking }: ExplainedTopic, pinned: PinnedPa
   if (!only(scanned, ['offsets'])) return 'offset';
   if (!only(scanned, ['offsets', 'timestampsMs'])) return 'time';
   if (!touches(scanned, file) || lacking.has(file.key)) return 'key';
+  if (answered.has(file.key)) return 'answered from metadata';
   return touches(ranges, file) ? undefined : 'limit';
 }
 

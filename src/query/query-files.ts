@@ -1,4 +1,5 @@
 /** Puts the files of a query within reach of its engine, or explains which those would be. */
+import { answeredFiles, noneAnswered } from './answered-files.js';
 import { type ColdSelection, Lease, selectChunks, selectCold } from './lease.js';
 import type { ColdNeed } from './cold/need.js';
 import { type ExplainedTopic, explainedFiles, explainSql } from './explain.js';
@@ -26,7 +27,8 @@ export class QueryFiles {
     return Promise.all(
       pinned.map(async (topic) => {
         const ranges = this.#planner.rangesOf(topic, plan);
-        return { topic, ranges, cold: await this.#run.ports.keyed.narrow(selectCold(topic, ranges), ranges) };
+        const { cold, answered } = withoutAnswered(topic, plan, selectCold(topic, ranges));
+        return { topic, ranges, cold: await this.#run.ports.keyed.narrow(cold, ranges), answered };
       }),
     );
   }
@@ -37,8 +39,9 @@ export class QueryFiles {
     const lease = new Lease(this.#run.session.lease, this.#run.session.leasePath);
     const hitsBefore = this.#run.ports.cold.hits;
     const views: string[] = [];
-    for (const { topic, ranges, cold: selected } of reach) {
+    for (const { topic, ranges, cold: selected, answered } of reach) {
       this.#run.record.stats.pruned_files += selected.prunedFiles;
+      this.#run.record.stats.metadata_files += answered.keys.size;
       this.#run.record.stats.boundary[topic.state.name] = Object.fromEntries(
         topic.partitions.map((partition) => [partition.partition, partition.boundary]),
       );
@@ -51,6 +54,7 @@ export class QueryFiles {
         columns: pinnedOnes,
         cold,
         tail: await this.#leaseChunks(lease, topic, ranges),
+        answered,
         isTyped: valueFormatOf(topic.state) === 'auto' || valueFormatOf(topic.state) === 'json',
       };
       if (this.#run.recordsRanges !== undefined) views.push(recordsView({ ...source, name: topic.state.name }));
@@ -65,9 +69,11 @@ export class QueryFiles {
     const explaining = pinned.map(async (topic): Promise<ExplainedTopic> => {
       const { name } = topic.state;
       const ranges = this.#planner.rangesOf(topic, plan);
-      const within = selectCold(topic, ranges).files.map(({ file }) => file);
+      const { cold, answered } = withoutAnswered(topic, plan, selectCold(topic, ranges));
+      const within = cold.files.map(({ file }) => file);
       return {
         lacking: await this.#run.ports.keyed.lacking(within, ranges),
+        answered: answered.keys,
         topic,
         scanned: plan.scans.get(name) ?? [fullScan],
         ranges,
@@ -125,4 +131,16 @@ export class QueryFiles {
     }
     return files;
   }
+}
+
+function withoutAnswered(
+  { state }: PinnedTopic,
+  { scans, summaries }: QueryPlan,
+  selected: ColdSelection,
+): Pick<TopicReach, 'cold' | 'answered'> {
+  const summary = summaries.get(state.name);
+  const ranges = scans.get(state.name);
+  // Where no row is wanted there is no range, whatever the plan has scanned.
+  if (summary === undefined || ranges?.length !== summary.inner.length) return { cold: selected, answered: noneAnswered };
+  return answeredFiles(selected, ranges, summary);
 }

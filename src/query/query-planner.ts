@@ -16,6 +16,7 @@ import { type PinnedColumns, type PinnedTopic, pinnedColumns } from './pin.js';
 import { fullScan, type ScanRange, type Scans } from './ranges.js';
 import type { RunContext } from './run-context.js';
 import type { ScanHead } from './scan-head.js';
+import type { ScanSummary } from './scan-summary.js';
 import type { TableScans } from './scan-plan.js';
 import type { StagedTails } from './staged-tails.js';
 import { scansKey } from './statement-cache.js';
@@ -39,8 +40,11 @@ export interface QueryPlan {
   readonly scans: Scans;
   readonly used: ReadonlyMap<string, ReadonlySet<string>>;
   readonly heads: ReadonlyMap<string, ScanHead>;
+  readonly summaries: ReadonlyMap<string, ScanSummary>;
   readonly columns: ReadonlyMap<string, PinnedColumns>;
 }
+
+const nothingKnown = { scans: new Map(), used: new Map(), heads: new Map(), summaries: new Map() };
 
 export class QueryPlanner {
   readonly #run: RunContext;
@@ -61,7 +65,7 @@ export class QueryPlanner {
       await this.#tails.lease(pinned, scans, budget);
       const head = ranges[0]?.head;
       const heads = head === undefined ? [] : pinned.map((topic) => [topic.state.name, head] as const);
-      return { scans, used: new Map(), heads: new Map(heads), columns: new Map() };
+      return { scans, used: new Map(), heads: new Map(heads), summaries: new Map(), columns: new Map() };
     }
     const estimate = sum(pinned.flatMap((topic) => topic.partitions.map((partition) => partition.tailBytesEstimate)));
     if (estimate <= exactTailBytes) {
@@ -80,12 +84,14 @@ export class QueryPlanner {
     this.#tails.refuseLarge(pinned, scans);
     await this.#tails.lease(pinned, scans, budget);
     const columns = this.#columns(pinned, known);
-    if (analysis.error === undefined && sameColumns(first, columns))
-      return { scans: analysis.scans, used: analysis.used, heads: analysis.heads, columns };
+    if (analysis.error === undefined && sameColumns(first, columns)) {
+      const { error: _, ...same } = analysis;
+      return { ...same, columns };
+    }
     const second = await this.#analyze(pinned, columns, question);
     if (second.error !== undefined) throw withColumnAdvice(second.error, this.#columnKnowledge(pinned, true));
     // What was staged for the first plan must be enough for the second: where they differ, the first one's ranges hold.
-    return { scans: scans ?? second.scans, used: second.used, heads: new Map(), columns };
+    return { scans: scans ?? second.scans, used: second.used, heads: new Map(), summaries: new Map(), columns };
   }
 
   async #analyze(
@@ -103,7 +109,7 @@ export class QueryPlanner {
     let known = key === undefined ? undefined : this.#run.ports.statements.scans(key);
     if (known === undefined) {
       const answer = await this.#run.session.ask({ type: 'analyze', sql, tables, views, prelude, parameters }, 'analyzed');
-      if (answer.error !== undefined) return { scans: new Map(), used: new Map(), heads: new Map(), error: errorFromPlain(answer.error) };
+      if (answer.error !== undefined) return { ...nothingKnown, error: errorFromPlain(answer.error) };
       known = answer.scans;
       if (key !== undefined) this.#run.ports.statements.keepScans(key, known);
     }
@@ -111,6 +117,7 @@ export class QueryPlanner {
     const scans = new Map<string, readonly ScanRange[]>();
     const used = new Map<string, ReadonlySet<string>>();
     const heads = new Map<string, ScanHead>();
+    const summaries = new Map<string, ScanSummary>();
     for (const topic of pinned) {
       const named = relations.of(topic);
       // Fewer scans than the text has: something was optimized away, which says nothing about files.
@@ -121,10 +128,12 @@ export class QueryPlanner {
         read.flatMap(({ ranges }) => ranges),
       );
       used.set(topic.state.name, new Set(read.flatMap((scan) => scan.columns)));
-      const [{ head } = { head: undefined }] = read;
-      if (head !== undefined && named.length === 1 && !relations.readsLatest(topic)) heads.set(topic.state.name, head);
+      const [{ head, summary } = { head: undefined, summary: undefined }] = read;
+      if (named.length > 1 || relations.readsLatest(topic)) continue;
+      if (head !== undefined) heads.set(topic.state.name, head);
+      if (summary !== undefined) summaries.set(topic.state.name, summary);
     }
-    return { scans, used, heads };
+    return { scans, used, heads, summaries };
   }
 
   #columns(pinned: readonly PinnedTopic[], known: (topic: PinnedTopic) => readonly ColumnPair[]): Map<string, PinnedColumns> {

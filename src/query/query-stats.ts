@@ -13,6 +13,8 @@ export interface QueryStats {
   requests: number;
   cache_hits: number;
   pruned_files: number;
+  /** Cold files that were not opened: the table's metadata says what was asked of them. */
+  metadata_files: number;
   rows: number;
   /** Per topic and partition: the first offset read from the hot log. */
   boundary: Record<string, Record<string, number>>;
@@ -43,6 +45,7 @@ export function newRunRecord(): RunRecord {
       requests: 0,
       cache_hits: 0,
       pruned_files: 0,
+      metadata_files: 0,
       rows: 0,
       boundary: {},
       plan_ms: 0,

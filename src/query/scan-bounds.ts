@@ -1,5 +1,6 @@
 /** What a plan may put within reach: refused before a cold file is read, with what it would have been and how to ask for less. */
 import { LakeError, sum } from '../kernel/index.js';
+import type { AnsweredFiles } from './answered-files.js';
 import { type ColdSelection, selectChunks } from './lease.js';
 import type { PinnedTopic } from './pin.js';
 import { fullScan, type ScanRange, type Scans } from './ranges.js';
@@ -27,6 +28,8 @@ export interface TopicReach {
   readonly topic: PinnedTopic;
   readonly ranges: readonly ScanRange[];
   readonly cold: ColdSelection;
+  /** Of its cold files, those that the table's metadata answers for; not among `cold`. */
+  readonly answered: AnsweredFiles;
 }
 
 /** Bytes of the cold files and of the staged hot chunks in which the scans can find rows. Errors: `query-too-large`. */

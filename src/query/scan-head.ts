@@ -3,7 +3,7 @@
  * files can hold them follows from what is known of each without opening it: bounds and number of rows.
  */
 import type { ScanRange } from './ranges.js';
-import { isJsonObject, type JsonObject, type JsonValue } from './scan-plan.js';
+import { isJsonObject, type JsonObject, type JsonValue, tableOf } from './scan-plan.js';
 
 export interface ScanHead {
   /** Rows that count, those passed over by OFFSET included. */
@@ -46,18 +46,18 @@ export function headOf(plan: JsonValue): { readonly table: string; readonly head
     }
     child = onlyChild(child);
   }
-  if (!isJsonObject(child) || child['type'] !== 'LOGICAL_GET' || child['name'] !== 'seq_scan' || !countsWhole(child)) return undefined;
-  const source = child['function_data'];
-  if (!isJsonObject(source) || source['schema'] !== 'main' || typeof source['table'] !== 'string') return undefined;
-  if (column === undefined) return { table: source['table'], head: { rows } };
+  if (!isJsonObject(child) || !countsWhole(child)) return undefined;
+  const table = tableOf(child);
+  if (table === undefined) return undefined;
+  if (column === undefined) return { table, head: { rows } };
   const name = columnName(child, column);
   if (name !== '_offset' && name !== '_timestamp') return undefined;
   const isDescending = isJsonObject(first) && first['type'] === 'DESCENDING';
   if (!isDescending && !(isJsonObject(first) && first['type'] === 'ASCENDING')) return undefined;
-  return { table: source['table'], head: { rows, order: { column: name, isDescending } } };
+  return { table, head: { rows, order: { column: name, isDescending } } };
 }
 
-function onlyChild(node: JsonObject): JsonValue | undefined {
+export function onlyChild(node: JsonObject): JsonValue | undefined {
   const list = node['children'];
   return Array.isArray(list) && list.length === 1 ? (list as readonly JsonValue[])[0] : undefined;
 }
@@ -74,7 +74,7 @@ function limitOf(node: JsonObject): number | undefined {
   return countOf(limit['constant_integer'], offset['constant_integer']);
 }
 
-function referenceOf(expression: JsonValue | undefined): number | undefined {
+export function referenceOf(expression: JsonValue | undefined): number | undefined {
   return isJsonObject(expression) && expression['type'] === 'BOUND_REF' && typeof expression['index'] === 'number'
     ? expression['index']
     : undefined;
@@ -96,7 +96,7 @@ function countsWhole(scan: JsonObject): boolean {
   });
 }
 
-function columnName(scan: JsonObject, reference: number): string | undefined {
+export function columnName(scan: JsonObject, reference: number): string | undefined {
   const { projection_ids: projected, column_indexes: indexes, names } = scan;
   if (!Array.isArray(projected) || !Array.isArray(indexes) || !Array.isArray(names)) return undefined;
   const at = projected.length === 0 ? reference : (projected as readonly JsonValue[])[reference];

@@ -4,6 +4,7 @@
  */
 import { keyBoundsOf } from './key-filters.js';
 import { headOf, type ScanHead } from './scan-head.js';
+import { innerRangeOf, type ScanSummary, summarizedScans } from './scan-summary.js';
 import { timesOf } from './time-filters.js';
 import { everything, fullScan, hull, type Interval, intersect, type ScanRange } from './ranges.js';
 
@@ -31,6 +32,15 @@ export interface TableScans {
   readonly columns: readonly string[];
   /** Where the plan asks for its first rows only. */
   readonly head?: ScanHead;
+  /** Where every one of the scans is only counted and looked at for its extremes. */
+  readonly summary?: ScanSummary;
+}
+
+interface FoundScans {
+  readonly ranges: ScanRange[];
+  readonly columns: string[];
+  head?: ScanHead;
+  summary?: ScanSummary;
 }
 
 /**
@@ -38,20 +48,35 @@ export interface TableScans {
  * nothing about files: treat it as a full scan.
  */
 export function scansOf(plan: JsonValue): ReadonlyMap<string, TableScans> {
-  const scans = new Map<string, { readonly ranges: ScanRange[]; readonly columns: string[]; head?: ScanHead }>();
+  const scans = new Map<string, FoundScans>();
+  const summarized = summarizedScans(plan);
   visit(plan, (node) => {
-    if (node['type'] !== 'LOGICAL_GET' || node['name'] !== 'seq_scan') return;
-    const source = node['function_data'];
-    if (!isJsonObject(source) || source['schema'] !== 'main' || typeof source['table'] !== 'string') return;
-    const found = scans.get(source['table']) ?? { ranges: [], columns: [] };
+    const table = tableOf(node);
+    if (table === undefined) return;
+    const found = scans.get(table) ?? { ranges: [], columns: [] };
+    const isFirst = found.ranges.length === 0;
+    const asked = summarized.get(node);
+    const { summary } = found;
+    if (asked !== undefined && (isFirst || summary !== undefined)) {
+      const inner = [...(summary?.inner ?? []), innerRangeOf(node)];
+      found.summary = { counts: asked.counts || summary?.counts === true, inner };
+    } else delete found.summary;
     found.ranges.push(rangeOf(node));
     found.columns.push(...columnsOf(node));
-    scans.set(source['table'], found);
+    scans.set(table, found);
   });
   const asked = headOf(plan);
   const one = asked === undefined ? undefined : scans.get(asked.table);
   if (asked !== undefined && one?.ranges.length === 1) one.head = asked.head;
   return scans;
+}
+
+/** The table that a node scans; `undefined` where it is none of ours, or no scan. */
+export function tableOf(node: JsonObject): string | undefined {
+  if (node['type'] !== 'LOGICAL_GET' || node['name'] !== 'seq_scan') return undefined;
+  const source = node['function_data'];
+  if (!isJsonObject(source) || source['schema'] !== 'main') return undefined;
+  return typeof source['table'] === 'string' ? source['table'] : undefined;
 }
 
 function visit(value: JsonValue | undefined, onObject: (node: JsonObject) => void): void {

@@ -22,6 +22,7 @@ import {
   untypedSelect,
 } from '../columns/index.js';
 import type { Offset, PartitionId } from '../kernel/index.js';
+import { type AnsweredFiles, countedBranches } from './answered-files.js';
 import type { ColdNeed } from './cold/need.js';
 import { latestSchema } from './latest.js';
 import type { PinnedColumns } from './pin.js';
@@ -42,6 +43,8 @@ export interface ViewSource {
   readonly columns: PinnedColumns;
   readonly cold: readonly LeasedFile[];
   readonly tail: readonly LeasedFile[];
+  /** In the place of cold files that need not be read. */
+  readonly answered?: AnsweredFiles;
   /** `lake.value.format` lets values contribute columns. */
   readonly isTyped: boolean;
   /** Columns a query can look at, where that is known: others are null, which costs nothing. */
@@ -99,6 +102,7 @@ export function topicView(source: ViewSource): string {
           ? rawBranch(files, pairs, nameOf, source.isTyped, base)
           : typedBranch(files, typedColumns, pairs, nameOf, base);
       }),
+    ...(source.answered === undefined ? [] : answeredBranches(source.answered, pairs, nameOf, base)),
   ];
   if (branches.length === 0) branches.push(emptyBranch(pairs, nameOf, base));
   const used = new Set(columns.map((column) => column.name));
@@ -212,6 +216,20 @@ function rawBranch(
   const outputs = pairs.map((pair): TypedOutput => ({ ...pair, as: nameOf(pair) }));
   const source = { from, value: '_value', keep: [...base] };
   return isTyped ? typedSelect(outputs, source) : untypedSelect(outputs, source);
+}
+
+/** All but partition, offset and time is null: nothing looks at it. */
+function answeredBranches(
+  answered: AnsweredFiles,
+  pairs: readonly ColumnPair[],
+  nameOf: (pair: ColumnPair) => string,
+  base: readonly BaseName[],
+): string[] {
+  const typed = pairs.map((pair) => `NULL::${sqlTypeOf(pair.kind)} AS ${nameOf(pair)}`);
+  return countedBranches(answered, ({ partition, offset, timestamp }) => {
+    const known: Partial<Record<BaseName, string>> = { _partition_id: partition, _offset: offset, _timestamp: timestamp };
+    return [...base.map((name) => `${known[name] ?? `NULL::${baseType(name)}`} AS ${name}`), ...typed].join(', ');
+  });
 }
 
 function emptyBranch(pairs: readonly ColumnPair[], nameOf: (pair: ColumnPair) => string, base: readonly BaseName[]): string {

@@ -251,14 +251,14 @@ export class QueryWorld implements AsyncDisposable {
     while (log.boundary < to) {
       const from = log.boundary;
       const end = Math.min(to, from + fileRows);
-      const file = await this.#storedFile(topic, partition, from, end);
+      const files = await this.#storedFiles(topic, partition, from, end);
       const ends = topic.partitions.map((own, at) => ({ partition: at, endOffset: at === partition ? end : own.boundary }));
       const afterMs = (topic.table.snapshot?.appended.at(-1)?.atMs ?? -1) + 1;
       await topic.table.commit({
         commitId: systemRandom.uuid(),
         columns: topic.columns,
         nowMs: this.clock.nowMs(),
-        moves: [{ partition, from, to: end, leaderEpoch: log.leaderEpoch, files: [file] }],
+        moves: [{ partition, from, to: end, leaderEpoch: log.leaderEpoch, files }],
         appended: (await this.control.call('broker.append-cuts', { topicId: topic.id, afterMs, ends })).cuts,
       });
       log.boundary = end;
@@ -280,14 +280,15 @@ export class QueryWorld implements AsyncDisposable {
         {
           partition,
           inputs: files.map(({ key }) => key),
-          outputs: [await this.#storedFile(topic, partition, first.baseOffset, last.lastOffset + 1)],
+          outputs: await this.#storedFiles(topic, partition, first.baseOffset, last.lastOffset + 1),
         },
       ],
     });
     return true;
   }
 
-  async #storedFile(topic: Topic, partition: number, from: number, end: number): Promise<NewColdFile> {
+  /** None where the range has no row. */
+  async #storedFiles(topic: Topic, partition: number, from: number, end: number): Promise<NewColdFile[]> {
     const spool = join(this.directory, `spool-${systemRandom.uuid()}`);
     const { writeFile } = await import('node:fs/promises');
     const batches = topic.partitions[partition]!.batches.filter((batch) => batch.lastOffset >= from && batch.baseOffset < end);
@@ -303,6 +304,7 @@ export class QueryWorld implements AsyncDisposable {
       valueFormat: 'auto',
       outPath: `${spool}.staged`,
     });
+    if (staged.rows === 0) return [];
     topic.columns = assignColumns(topic.columns, staged.pairs);
     const out = `${spool}.parquet`;
     const encoded = await this.workers.run({
@@ -314,7 +316,7 @@ export class QueryWorld implements AsyncDisposable {
     });
     const key = dataFileKey(topic.table.prefix, { partition, baseOffset: from, lastOffset: end - 1, unique: systemRandom.uuid() });
     await this.store.put(key, { path: out }, { ifAbsent: true });
-    return {
+    const file: NewColdFile = {
       key,
       partition,
       baseOffset: from,
@@ -329,6 +331,7 @@ export class QueryWorld implements AsyncDisposable {
       metrics: encoded.metrics,
       splitOffsets: encoded.splitOffsets,
     };
+    return [file];
   }
 
   /** Raises the table's log start, as the daemon does; the broker's is the partition's own `logStartOffset`. */

@@ -46,6 +46,7 @@ export function statsLine(rows: number, stats: Stats = {}): string {
     ...part('hot_rows', (n) => `${n} hot rows`),
     ...part('cold_files', (n) => `${n} cold files`),
     ...part('cold_bytes', formatBytes),
+    ...(stats['metadata_files'] === 0 ? [] : part('metadata_files', (n) => `${n} files answered from metadata`)),
     ...part('pruned_files', (n) => `${n} files pruned`),
     ...part('elapsed_ms', (n) => `${n} ms`),
   ].join(' · ');

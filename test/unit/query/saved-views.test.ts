@@ -53,10 +53,10 @@ describe('a saved view', () => {
     save(view('recent', "SELECT * FROM flights WHERE _timestamp >= '2001-01-01T00:00:00Z'"));
     const { rows, stats } = await world.ask('SELECT count(*) FROM recent WHERE _offset < 10 AND _partition_id = 1');
     expect(rows).toEqual([[10]]);
-    expect(stats).toMatchObject({ cold_files: 1, pruned_files: 5 });
+    expect(stats).toMatchObject({ cold_files: 0, metadata_files: 1, pruned_files: 5 });
     const bound = await world.ask({ sql: 'SELECT count(*) FROM recent WHERE _offset < $1', params: [10] });
     expect(bound.rows).toEqual([[20]]);
-    expect(bound.stats).toMatchObject({ cold_files: 2, pruned_files: 4 });
+    expect(bound.stats).toMatchObject({ cold_files: 0, metadata_files: 2, pruned_files: 4 });
   });
 
   it('is covered by the token', async () => {

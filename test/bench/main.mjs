@@ -16,6 +16,7 @@ import * as restore from './restore.mjs';
 import * as s3Requests from './s3-requests.mjs';
 import { root } from './service.mjs';
 import * as smallQueries from './small-queries.mjs';
+import * as sqlEmptyCache from './sql-empty-cache.mjs';
 import * as sqlExport from './sql-export.mjs';
 import * as sqlInstead from './sql-instead.mjs';
 import * as sqlKeys from './sql-keys.mjs';
@@ -38,6 +39,7 @@ const benches = {
   start,
   restore,
   'sql-ranges': sqlRanges,
+  'sql-empty-cache': sqlEmptyCache,
   'sql-window': sqlWindow,
   'sql-tail': sqlTail,
   'sql-keys': sqlKeys,

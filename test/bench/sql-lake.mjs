@@ -1,6 +1,8 @@
 // What the SQL benches share: a service with topics of which part lies cold, the peer with the same rows in one Parquet file, and questions asked of both.
 import { availableParallelism } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { openChild } from './load.mjs';
 import { startService } from './service.mjs';
 
@@ -10,6 +12,8 @@ export const threads = availableParallelism();
 /** Nothing is compacted while a bench counts files. */
 const noUpkeep = { 'tier.upkeep.interval.ms': 86_400_000 };
 const recordBytes = 1024;
+/** Until spare engines have started. */
+const enginesReadyMs = 1500;
 
 /** Records of 1 KiB for the size wanted with `--gib`, else the bench's own number. */
 export const recordsFor = (gib, usual) => (gib === undefined ? usual : Math.round((gib * 2 ** 30) / recordBytes));
@@ -21,8 +25,8 @@ export async function openLake(work, options = {}) {
   const close = () => Promise.all([load.close(), peer.close()]);
   try {
     const set = { ...noUpkeep, 'query.memory.bytes': memoryBytes, ...options.set };
-    const service = await startService({ dataDir: join(work, 'data'), ...options, set });
-    return new Lake(work, service, load, peer);
+    const start = () => startService({ dataDir: join(work, 'data'), ...options, set });
+    return new Lake(work, await start(), start, load, peer);
   } catch (error) {
     await close();
     throw error;
@@ -31,10 +35,12 @@ export async function openLake(work, options = {}) {
 
 class Lake {
   #work;
+  #start;
 
-  constructor(work, service, load, peer) {
+  constructor(work, service, start, load, peer) {
     this.#work = work;
     this.service = service;
+    this.#start = start;
     this.load = load;
     this.peer = peer;
   }
@@ -95,6 +101,15 @@ class Lake {
     const theirs = await this.peer.ask('ask', { sql: peerSql });
     mustBeSame(name, ours.rows, theirs.rows);
     return { ours, theirs };
+  }
+
+  /** Starts the service anew with nothing cached of the bucket; its engines are ready, and it knows of no table yet. */
+  async restartEmpty() {
+    await this.service.stop();
+    rmSync(join(this.#work, 'data/query'), { recursive: true, force: true });
+    this.service = await this.#start();
+    await this.ask('SELECT 1');
+    await sleep(enginesReadyMs);
   }
 
   async stop() {

@@ -43,6 +43,8 @@ export interface PinnedTopic {
   readonly partitions: readonly PinnedPartition[];
   /** Only the columns of an earlier answer. */
   readonly asOf?: TokenTopic;
+  /** As of a time: the columns are those of now. */
+  readonly isPast?: boolean;
 }
 
 /** Topics a query may name, by lower-case name: SQL does not tell case apart, and no two topics differ only in it. */
@@ -89,7 +91,8 @@ export async function pinTopic(
       tailBytesEstimate: estimateBytes(state, boundary, endOffset),
     };
   });
-  if (bounds?.kind === 'time') return { state: topic, snapshot, partitions: partitionsAt(topic, partitions, bounds.moment.get(topic.id)) };
+  if (bounds?.kind === 'time')
+    return { state: topic, snapshot, isPast: true, partitions: partitionsAt(topic, partitions, bounds.moment.get(topic.id)) };
   if (asOf === undefined) return { state: topic, snapshot, partitions };
   return { state: topic, snapshot, partitions: narrowed(topic, partitions, asOf, snapshot.holes), asOf };
 }

@@ -71,7 +71,10 @@ export class QueryPlanner {
     if (estimate <= exactTailBytes) {
       this.#tails.refuseLarge(pinned, undefined);
       await this.#tails.lease(pinned, undefined, budget);
-      const columns = this.#columns(pinned, () => []);
+      // As of a time, what is known to have come later is null, as it is once it is in the table.
+      const later = (topic: PinnedTopic): readonly ColumnPair[] =>
+        topic.isPast === true ? this.#run.ports.tails.knownPairs(topic.state.id) : [];
+      const columns = this.#columns(pinned, later);
       const { error, ...analysis } = await this.#analyze(pinned, columns, question);
       if (error !== undefined) throw withColumnAdvice(error, this.#columnKnowledge(pinned, false));
       return { ...analysis, columns };

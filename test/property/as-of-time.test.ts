@@ -127,6 +127,7 @@ it('holds exactly what had been appended at the time the answer says, and repeat
       }
       for (const { atMs } of log.slice(0, 4)) await askTime(atMs);
       await askTime(clock.nowIs);
+      await askTime(createdMs - 1);
       for (const { token, rows } of answers) {
         const again = await ask(token);
         expect([again.rows, again.token, again.asOfMs]).toEqual([rows, token, undefined]);

@@ -211,8 +211,12 @@ export class AppendTimes {
     }
   }
 
-  /** The latest time of which all is known: nothing that comes counts as earlier than the present moment. */
+  /**
+   * The latest time of which all is known: nothing that comes counts as earlier than the present moment. A span ends there, so that what is
+   * said of the time now can be said as finely later.
+   */
   settledMs(nowMs: TimestampMs): TimestampMs {
+    this.#settle();
     this.#floorMs = this.#timeOf(nowMs);
     return this.#floorMs - 1;
   }

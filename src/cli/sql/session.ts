@@ -48,6 +48,7 @@ export function statsLine(rows: number, stats: Stats = {}): string {
     ...part('cold_bytes', formatBytes),
     ...(stats['metadata_files'] === 0 ? [] : part('metadata_files', (n) => `${n} files answered from metadata`)),
     ...part('pruned_files', (n) => `${n} files pruned`),
+    ...part('as_of_ms', (n) => `as of ${new Date(n).toISOString()}`),
     ...part('elapsed_ms', (n) => `${n} ms`),
   ].join(' · ');
 }

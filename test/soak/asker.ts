@@ -111,6 +111,34 @@ export class Asker {
     }
   }
 
+  /** Asks as of a time, and holds the answer against what was sent and acknowledged then. */
+  async then(question: Question, atMs: number): Promise<void> {
+    const asked = `${question.sql} as of ${new Date(atMs).toISOString()}`;
+    try {
+      const [topic] = question.topics;
+      const ledger = this.#ledgers.get(topic!)!;
+      const answer = await this.excused(() => this.#ask(question, new Date(atMs).toISOString()));
+      const { as_of_ms: foundMs } = answer.stats;
+      if (foundMs === undefined || foundMs > atMs) this.find(`as of a time: ${asked}: it is as of ${foundMs}`);
+      const extents = this.#extentsIn(
+        topic!,
+        answer.rows,
+        ledger.acked().map(() => 0),
+      );
+      const { acked, sent } = ledger.between(foundMs ?? atMs, foundMs ?? atMs);
+      for (const [partition, { end }] of extents.entries()) {
+        if (end < acked[partition]! || end > sent[partition]!)
+          this.find(`as of a time: ${asked}: ${topic}-${partition} ends at ${end}, not within [${acked[partition]}, ${sent[partition]}]`);
+      }
+      await ledger.until(extents);
+      if (!this.#check(question, answer, [extents])) return;
+      this.count('as of a time');
+      this.#keep({ question, answer, extents: [extents], heldAt: performance.now() });
+    } catch (error) {
+      this.find(`as of a time: ${String(error)}: ${asked}`);
+    }
+  }
+
   #ask(question: Question, asOf?: string): Promise<Answer> {
     return this.#lake.ask(question.sql, {
       ...(question.params === undefined ? {} : { params: question.params }),

@@ -15,6 +15,14 @@ export interface Row {
   readonly n: number;
 }
 
+interface Moment {
+  readonly ms: number;
+  readonly acked: readonly number[];
+  readonly sent: readonly number[];
+}
+
+const historyMax = 4000;
+
 interface PartitionLedger {
   /** Offset → number of the record; a hole is not acknowledged yet. */
   readonly numbers: (number | undefined)[];
@@ -26,6 +34,8 @@ interface PartitionLedger {
 export class Ledger {
   readonly plan: TopicPlan;
   readonly contradictions: string[] = [];
+  /** What was acknowledged and sent when, oldest first; thinned when there is much of it. */
+  #history: Moment[] = [];
   readonly #partitions: PartitionLedger[];
 
   constructor(plan: TopicPlan) {
@@ -54,6 +64,19 @@ export class Ledger {
   /** By partition: what no answer that has ended by now can go beyond. */
   sent(): number[] {
     return this.#partitions.map(({ sent }) => sent);
+  }
+
+  /** To be called often: as of a time can only be asked about as exactly as this. */
+  noteMoment(): void {
+    this.#history.push({ ms: Date.now(), acked: this.acked(), sent: this.sent() });
+    if (this.#history.length > historyMax) this.#history = this.#history.filter((_moment, at) => at % 2 === 0);
+  }
+
+  /** By partition: what lay in the log at the latest before one time, and at most by another. */
+  between(fromMs: number, untilMs: number): { readonly acked: readonly number[]; readonly sent: readonly number[] } {
+    const acked = this.#history.findLast(({ ms }) => ms <= fromMs)?.acked ?? this.acked().map(() => 0);
+    const sent = this.#history.find(({ ms }) => ms > untilMs)?.sent ?? this.sent();
+    return { acked, sent };
   }
 
   get records(): number {

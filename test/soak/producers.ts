@@ -37,6 +37,7 @@ export class Producers {
       due += (recordsPerSecond * tickMs) / 1000;
       for (; next < due && this.#outstanding < outstandingMax; next++) this.#send(ledger, next);
       due = Math.min(due, next + recordsPerSecond);
+      ledger.noteMoment();
       await sleep(tickMs);
     }
   }

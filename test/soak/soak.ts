@@ -49,6 +49,8 @@ const warmUpRecords = 200;
 const sampleEveryMs = 2500;
 const tableEverySamples = 12;
 const askers = 3;
+/** A broker remembers what was appended when to the second. */
+const asOfBehindMs = 1500;
 /** Queries end by `query.timeout.ms` at the latest; the tries of one that the soak disturbs take less. */
 const loopEndWithinMs = 60_000;
 /** Children that may be more at the end than when all had warmed up: a spare on its way. */
@@ -96,6 +98,7 @@ class Soak {
   /** What each loop is at. */
   readonly #underWay = new Map<number, string>();
   #loops = 0;
+  #firstAskedMs = 0;
   readonly #starts: LogStarts;
   #asker: Asker;
 
@@ -140,6 +143,7 @@ class Soak {
       await eventually('the first records', () => ledgers.every((ledger) => ledger.records >= warmUpRecords) || undefined);
       // A view is tried when it is saved: its columns must be there.
       for (const [name, sql] of savedViews(plans.map((plan) => plan.name))) await this.#lake.saveView(name, sql);
+      this.#firstAskedMs = Date.now();
       const loops = [
         ...Array.from({ length: askers }, () => this.#again('asking', 60, this.#random.apart(), (draw) => this.#ask(draw))),
         this.#again('reading', 700, this.#random.apart(), (draw) => this.#read(draw)),
@@ -195,12 +199,20 @@ class Soak {
 
   async #ask(draw: Seeded): Promise<void> {
     if (draw.float() < 0.3) return this.#asker.again(draw.float());
+    if (draw.float() < 0.08) return this.#askThen(draw);
     const topic = draw.pick(plans);
     if (topic.name === losing && draw.float() < 0.5) return this.#asker.fresh(totals(losing));
     const firstMs = this.#ledgers.get(topic.name)!.plan.firstMs;
     const other = draw.pick(['customers', 'orders'].filter((name) => name !== topic.name));
     const about = { topic: topic.name, keys: topic.keys, partitions: topic.partitions, other, firstMs, nowMs: Date.now() };
     return this.#asker.fresh(drawQuestion(about, draw));
+  }
+
+  /** Of a topic that keeps its records, as of a time since there were some. */
+  async #askThen(draw: Seeded): Promise<void> {
+    const topic = draw.pick(['orders', 'customers']);
+    const sinceMs = this.#firstAskedMs;
+    await this.#asker.then(totals(topic), draw.whole(sinceMs, Math.max(sinceMs + 1, Date.now() - asOfBehindMs)));
   }
 
   async #read(draw: Seeded): Promise<void> {

@@ -2,7 +2,7 @@
 import { setMaxListeners } from 'node:events';
 import { availableParallelism } from 'node:os';
 import type { BrokerState, SavedView, TopicState } from '../control/index.js';
-import { LakeError, MiB, type TimestampMs } from '../kernel/index.js';
+import { isLakeError, LakeError, MiB, type TimestampMs } from '../kernel/index.js';
 import type { TableSnapshot } from '../lake/index.js';
 import type { AsOf } from './as-of.js';
 import type { AnswerColumn, AnswerShape, ParsedStatement } from './engine-protocol.js';
@@ -17,6 +17,7 @@ import { columnsOf, QueryPlanner, withoutRows } from './query-planner.js';
 import type { RunContext } from './run-context.js';
 import { expandViews } from './saved-views.js';
 import { requireScanBytes, requireTimeBounds } from './scan-bounds.js';
+import { newRunRecord } from './query-stats.js';
 import { StagedTails } from './staged-tails.js';
 import type { TableReference } from './statement.js';
 import { describedTopic, needsSnapshots, requireSystemTable, systemSetup } from './system-tables.js';
@@ -24,6 +25,8 @@ import type { SnapshotToken } from './token.js';
 
 /** A single scan of less is done before several threads have started. */
 const threadsBytesMin = 2 * MiB;
+/** Pins of one query that deletions overtake, one after the other, before it is given up. */
+const pinsMax = 5;
 /** Messages of rows an engine may be ahead of its reader. */
 const rowsCredits = 4;
 
@@ -48,6 +51,18 @@ export class QueryRun {
    * a query's, see the room's card.
    */
   async start(request: QueryRequest, asOf: AsOf | undefined, limits: CheckedLimits, tried?: SavedView): Promise<StartedQuery> {
+    for (let pins = 1; ; pins++) {
+      try {
+        return await this.#start(request, asOf, limits, tried);
+      } catch (error) {
+        // Records were deleted between the pin and the read of the tail. Who asks for what is there now is answered from the new log start.
+        if (asOf !== undefined || pins >= pinsMax || !isLakeError(error) || error.code !== 'token-gone') throw error;
+        Object.assign(this.#run.record, newRunRecord());
+      }
+    }
+  }
+
+  async #start(request: QueryRequest, asOf: AsOf | undefined, limits: CheckedLimits, tried?: SavedView): Promise<StartedQuery> {
     const { ports, session, signal, record, recordsRanges } = this.#run;
     const startedMs = ports.nowMs();
     const front = frontOf(request.sql);

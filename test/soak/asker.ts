@@ -86,7 +86,8 @@ export class Asker {
       const extents = await this.#extents(question, answer, lower);
       if (extents === undefined) return;
       for (const [at, topic] of question.topics.entries()) {
-        const upper = await this.#starts.upper(topic);
+        // The table may say that rows are gone before the broker has heard of it.
+        const upper = await this.#startsAt(topic, extents[at]!);
         for (const [partition, { start, end }] of extents[at]!.entries()) {
           const bounds = {
             acked: acked[at]![partition]!,
@@ -144,6 +145,15 @@ export class Asker {
       ...(question.params === undefined ? {} : { params: question.params }),
       ...(asOf === undefined ? {} : { as_of: asOf }),
     });
+  }
+
+  /** Where the topic starts when everyone knows of what an answer has shown to be gone, or has had time enough to. */
+  async #startsAt(topic: string, extents: readonly Extent[]): Promise<readonly number[]> {
+    for (let tries = 1; ; tries++) {
+      const upper = await this.#starts.upper(topic);
+      if (tries >= triesMax || extents.every(({ start }, partition) => start <= upper[partition]!)) return upper;
+      await sleep(pauseMs);
+    }
   }
 
   #check(question: Question, answer: Answer, extents: readonly (readonly Extent[])[]): boolean {

@@ -35,7 +35,7 @@ import { dataFileKey, filesOfPartition, type NewColdFile, openTopicTable, type T
 import { type ObjectStore, openObjectStore } from '../../src/objects/index.js';
 import { openQueryService, type QueryRequest, type QueryService, type QueryStats, type ServiceLimits } from '../../src/query/index.js';
 import { silentLogger } from '../../src/telemetry/index.js';
-import { RecordBatchWriter, type RecordHeader } from '../../src/wire/index.js';
+import { RecordBatchWriter, type RecordHeader, kafkaErrors } from '../../src/wire/index.js';
 
 export interface TestRecord {
   readonly timestampMs: number;
@@ -394,7 +394,8 @@ function readerOf(topics: ReadonlyMap<string, Topic>, fetches: { partition: numb
         if (log === undefined) throw new LakeError('topic-unknown', 'no such topic');
         const parts: Buffer[] = [];
         let bytes = 0;
-        for (const batch of log.batches) {
+        const isOutOfRange = wanted.offset < log.logStartOffset;
+        for (const batch of isOutOfRange ? [] : log.batches) {
           if (batch.lastOffset < wanted.offset) continue;
           if (bytes > 0 && bytes + batch.bytes.length > wanted.maxBytes) {
             // As Kafka does, an answer may end in a piece of a batch.
@@ -407,7 +408,7 @@ function readerOf(topics: ReadonlyMap<string, Topic>, fetches: { partition: numb
         return {
           topicId: wanted.topicId,
           partition: wanted.partition,
-          errorCode: 0,
+          errorCode: isOutOfRange ? kafkaErrors.OFFSET_OUT_OF_RANGE : 0,
           records: Buffer.concat(parts),
           highWatermark: log.endOffset,
           lastStableOffset: log.endOffset,

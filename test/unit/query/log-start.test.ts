@@ -85,6 +85,23 @@ describe('the log start, for SQL and records', () => {
     }
   });
 
+  it('may move while a query stages what it was told is there: then it answers from the new one', async () => {
+    await topic('overtaken', 20);
+    let deletions = 2;
+    const push = world.fetches.push.bind(world.fetches);
+    Object.assign(world.fetches, {
+      push: (...fetched: Parameters<typeof push>) => {
+        if (deletions-- > 0) world.partition('overtaken', 0).logStartOffset += 30;
+        return push(...fetched);
+      },
+    });
+    try {
+      expect(await offsets('overtaken')).toEqual([60, 60, 40, 40]);
+    } finally {
+      delete (world.fetches as { push?: unknown }).push;
+    }
+  });
+
   it('that has moved past a token ends it, and the error names what is lost', async () => {
     await topic('told', 60);
     const { token } = await world.ask('SELECT count(*) FROM told');

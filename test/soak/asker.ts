@@ -113,7 +113,7 @@ export class Asker {
   }
 
   /** Asks as of a time, and holds the answer against what was sent and acknowledged then. */
-  async then(question: Question, atMs: number): Promise<void> {
+  async asOfTime(question: Question, atMs: number): Promise<void> {
     const asked = `${question.sql} as of ${new Date(atMs).toISOString()}`;
     try {
       const [topic] = question.topics;
@@ -197,9 +197,13 @@ export class Asker {
   /** Whether rows of a token are rightly no longer kept: its error names ranges that end where the log starts. */
   async #isGone(topic: string, error: unknown, extents?: readonly Extent[]): Promise<boolean> {
     if (!(error instanceof Refusal) || error.problem.code !== 'token-gone') return false;
-    const upper = await this.#starts.upper(topic);
     const ranges = [...error.problem.detail.matchAll(/(\w+)-(\d+) \[(\d+), (\d+)\)/g)];
     if (ranges.length === 0) this.find(`token-gone names no range: ${error.problem.detail}`);
+    const named = (await this.#starts.lower(topic)).map((_start, at) => {
+      const start = Number(ranges.find(([, , partition]) => Number(partition) === at)?.[4] ?? 0);
+      return { start, end: start };
+    });
+    const upper = await this.#startsAt(topic, named);
     for (const [text, , partition, from, to] of ranges) {
       const extent = extents?.[Number(partition)];
       if (Number(to) > upper[Number(partition)]! || Number(from) >= Number(to) || (extent !== undefined && Number(from) !== extent.start))

@@ -27,13 +27,14 @@ export {
   maxFieldNameBytes,
   maxTypedColumns,
   pairKey,
+  pairsToAdd,
   type PresentedColumn,
   presentColumns,
   type SqlType,
   sqlTypeOf,
 } from './naming.js';
 export * from './schema.js';
-export { type TypedOutput, typedSelect, type TypedSource, untypedSelect } from './typed-sql.js';
+export { onlyKindsOf, type TypedOutput, typedSelect, type TypedSource, untypedSelect } from './typed-sql.js';
 export { findTimestamp, type FoundTime, type RangedFile, type TimeLookup, type TimeQuestion } from './time-lookup.js';
 export { footerLength } from './parquet-footer.js';
 export {

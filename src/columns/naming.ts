@@ -86,11 +86,10 @@ function nameFields(names: readonly string[], taken: Set<string>): Map<string, s
 }
 
 /**
- * The columns that are there, and after them the new ones among `pairs`, with the next field ids. The order of `pairs` does
- * not matter. Names: the first kind of a field has the field's name, further ones `<name>__<kind>`; what clashes gets `__2`,
- * `__3`. At `maxTypedColumns` the rest, in code-point order, is left out.
+ * Those among `pairs` that these columns lack and a table may still take, in code-point order: at `maxTypedColumns` the rest is left
+ * out. The order of `pairs` does not matter.
  */
-export function assignColumns(existing: readonly TypedColumn[], pairs: readonly ColumnPair[]): TypedColumn[] {
+export function pairsToAdd(existing: readonly ColumnPair[], pairs: readonly ColumnPair[]): ColumnPair[] {
   const known = new Set(existing.map(pairKey));
   const fresh: ColumnPair[] = [];
   for (const pair of pairs) {
@@ -100,7 +99,15 @@ export function assignColumns(existing: readonly TypedColumn[], pairs: readonly 
   }
   fresh.sort(comparePairs);
   fresh.length = Math.max(0, Math.min(fresh.length, maxTypedColumns - existing.length));
+  return fresh;
+}
 
+/**
+ * The columns that are there, and after them the new ones among `pairs`, with the next field ids. Names: the first kind of a field has
+ * the field's name, further ones `<name>__<kind>`; what clashes gets `__2`, `__3`.
+ */
+export function assignColumns(existing: readonly TypedColumn[], pairs: readonly ColumnPair[]): TypedColumn[] {
+  const fresh = pairsToAdd(existing, pairs);
   const taken = new Set([...reservedNames, ...existing.map((column) => foldCase(column.columnName))]);
   const named = new Set(existing.map((column) => column.name));
   const firsts = [...new Set(fresh.map((pair) => pair.name))].filter((name) => !named.has(name));

@@ -67,6 +67,8 @@ export interface RunQuery {
   readonly prelude: readonly string[];
   /** More than one only where there is work for several. */
   readonly threads: number;
+  /** Rows have many columns that are computed: DuckDB must not read them a second time after it has chosen rows. */
+  readonly isWide: boolean;
   /** Views over the leased files. */
   readonly setup: readonly string[];
   /** The answer is the query's columns, a row each. */

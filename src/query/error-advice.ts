@@ -2,6 +2,7 @@
  * What an error of DuckDB means for whoever asked, and what to do about it: in the engine by the error's kind and its candidates, and
  * in the service by where it points to in the text.
  */
+import { maxTypedColumns } from '../columns/index.js';
 import { LakeError, nearestName } from '../kernel/index.js';
 
 /** An error as DuckDB writes it with `errors_as_json`. */
@@ -134,6 +135,8 @@ export interface ColumnKnowledge {
   readonly laterNames: readonly string[];
   /** Only a part of the hot log was looked at. */
   readonly isPartial: boolean;
+  /** The topic has as many columns as it may have, and its values may have more fields. */
+  readonly isCapped: boolean;
 }
 
 /** A column that is not found may be one that came later, or one that is only in a part of the log. */
@@ -142,12 +145,15 @@ export function withColumnAdvice(error: LakeError, topics: readonly ColumnKnowle
   if (typeof missingColumn !== 'string') return error;
   const later = topics.find(({ laterNames }) => laterNames.some((name) => name.toLowerCase() === missingColumn.toLowerCase()));
   const partial = topics.find(({ isPartial }) => isPartial);
+  const capped = topics.find(({ isCapped }) => isCapped);
   const advice =
     later !== undefined
       ? `The column came into ${later.topic} after the snapshot that as_of names: ask without as_of.`
-      : partial !== undefined
-        ? `${error.hint ?? ''} Columns that are only in hot records of ${partial.topic} outside of the question's range are not known to it: widen the range.`.trim()
-        : error.hint;
+      : capped !== undefined
+        ? `${error.hint ?? ''} ${capped.topic} has more fields than the ${maxTypedColumns} that become columns; read one that did not from the value: text(_value)->>'$."${missingColumn.replaceAll("'", "''")}"'.`.trim()
+        : partial !== undefined
+          ? `${error.hint ?? ''} Columns that are only in hot records of ${partial.topic} outside of the question's range are not known to it: widen the range.`.trim()
+          : error.hint;
   return new LakeError(error.code, error.message, {
     facts: error.facts,
     ...(advice === undefined ? {} : { hint: advice }),

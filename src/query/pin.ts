@@ -3,7 +3,7 @@
  * the last stable offset, flushed; a record acknowledged before the query began lies below it. An `as_of` narrows it, to the bounds of
  * a token or to what had been appended at a time.
  */
-import type { ColumnPair, TypedColumn } from '../columns/index.js';
+import { type ColumnPair, maxTypedColumns, pairKey, pairsToAdd, type TypedColumn } from '../columns/index.js';
 import type {
   BrokerState,
   ControlMethod,
@@ -222,32 +222,29 @@ function partitionsAt(topic: TopicState, partitions: readonly PinnedPartition[],
 export interface PinnedColumns {
   /** In the table. */
   readonly table: readonly TypedColumn[];
-  /** Only in the tail. */
+  /** Only in the tail, as far as the table could take them: above its limit neither tier shows more. */
   readonly extra: readonly ColumnPair[];
+  /** The table has all the columns it may have, so that cold files may hold fields without one. */
+  readonly isTableFull: boolean;
 }
 
 export function pinnedColumns(topic: PinnedTopic, tailPairs: readonly ColumnPair[]): PinnedColumns {
   const { columns } = topic.snapshot;
   const { asOf } = topic;
   if (asOf === undefined) return mergedColumns(columns, tailPairs);
-  const extraNames = new Set(asOf.extraPairs.map(pairText));
-  const table = columns.filter((column) => column.fieldId <= asOf.maxFieldId || extraNames.has(pairText(column)));
-  const known = new Set(table.map(pairText));
-  return { table, extra: asOf.extraPairs.filter((pair) => !known.has(pairText(pair))) };
+  const extraNames = new Set(asOf.extraPairs.map(pairKey));
+  const table = columns.filter((column) => column.fieldId <= asOf.maxFieldId || extraNames.has(pairKey(column)));
+  const known = new Set(table.map(pairKey));
+  return { table, extra: asOf.extraPairs.filter((pair) => !known.has(pairKey(pair))), isTableFull: isFull(columns) };
 }
 
 /** Those of a table, and beside them what only a tail has. */
 export function mergedColumns(table: readonly TypedColumn[], tailPairs: readonly ColumnPair[]): PinnedColumns {
-  const known = new Set(table.map(pairText));
-  return { table, extra: distinct(tailPairs.filter((pair) => !known.has(pairText(pair)))) };
+  return { table, extra: pairsToAdd(table, tailPairs), isTableFull: isFull(table) };
 }
 
-function pairText(pair: ColumnPair): string {
-  return `${pair.kind}:${pair.name}`;
-}
-
-function distinct(pairs: readonly ColumnPair[]): ColumnPair[] {
-  return [...new Map(pairs.map((pair) => [pairText(pair), { name: pair.name, kind: pair.kind }])).values()];
+function isFull(table: readonly TypedColumn[]): boolean {
+  return table.length >= maxTypedColumns;
 }
 
 /** The token of what a query was asked of. */

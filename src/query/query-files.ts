@@ -12,7 +12,12 @@ import type { TopicReach } from './scan-bounds.js';
 import { type StagedTails, valueFormatOf } from './staged-tails.js';
 import { type LeasedFile, recordsNeed, recordsView, topicNeed, topicView } from './views.js';
 
+/** From so many computed columns on, what DuckDB's planner takes grows faster than they do. */
+const wideColumnsMin = 64;
+
 export class QueryFiles {
+  /** A topic's columns are computed from values, and many of them are looked at. */
+  isWide = false;
   readonly #run: RunContext;
   readonly #tails: StagedTails;
   readonly #planner: QueryPlanner;
@@ -57,6 +62,9 @@ export class QueryFiles {
         answered,
         isTyped: valueFormatOf(topic.state) === 'auto' || valueFormatOf(topic.state) === 'json',
       };
+      if (source.tail.some(({ typedColumns }) => typedColumns === undefined)) {
+        this.isWide ||= (usedColumns?.size ?? pinnedOnes.table.length + pinnedOnes.extra.length) > wideColumnsMin;
+      }
       if (this.#run.recordsRanges !== undefined) views.push(recordsView({ ...source, name: topic.state.name }));
       else views.push(...relations.of(topic).map((name) => topicView({ ...source, name })));
       if (relations.readsLatest(topic)) views.push(latestDefinition(topic.state.name).create);
@@ -120,12 +128,13 @@ export class QueryFiles {
       this.#run.record.stats.hot_bytes += selected.bytes;
       for (const { chunk, path, bounds } of selected.chunks) {
         const leased = await lease.addChunk(path, this.#run.signal);
-        const { typedColumns } = chunk;
+        const { typedColumns, staged } = chunk;
         files.push({
           path: leased,
           partition: partition.partition,
           ...(bounds === undefined ? {} : { bounds }),
-          ...(typedColumns === undefined ? {} : { typedColumns }),
+          ...(staged === undefined ? {} : { staged }),
+          ...(typedColumns === undefined ? {} : { typedColumns, lacksColumns: chunk.pairs.length > typedColumns.length }),
         });
       }
     }

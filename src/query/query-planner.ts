@@ -5,7 +5,7 @@
  * small; only of a large one no more is staged than the analysis says is needed, and then columns seen nowhere else but in the
  * rest of it are unknown to the query.
  */
-import { type ColumnPair, pairKey } from '../columns/index.js';
+import { type ColumnPair, maxTypedColumns, pairKey } from '../columns/index.js';
 import { errorFromPlain, type LakeError, MiB, sum } from '../kernel/index.js';
 import type { Definition, ParsedStatement } from './engine-protocol.js';
 import { type ColumnKnowledge, withColumnAdvice } from './error-advice.js';
@@ -76,7 +76,7 @@ export class QueryPlanner {
         topic.isPast === true ? this.#run.ports.tails.knownPairs(topic.state.id) : [];
       const columns = this.#columns(pinned, later);
       const { error, ...analysis } = await this.#analyze(pinned, columns, question);
-      if (error !== undefined) throw withColumnAdvice(error, this.#columnKnowledge(pinned, false));
+      if (error !== undefined) throw withColumnAdvice(error, this.#columnKnowledge(pinned, columns, false));
       return { ...analysis, columns };
     }
     const known = (topic: PinnedTopic): readonly ColumnPair[] => this.#run.ports.tails.knownPairs(topic.state.id);
@@ -92,7 +92,7 @@ export class QueryPlanner {
       return { ...same, columns };
     }
     const second = await this.#analyze(pinned, columns, question);
-    if (second.error !== undefined) throw withColumnAdvice(second.error, this.#columnKnowledge(pinned, true));
+    if (second.error !== undefined) throw withColumnAdvice(second.error, this.#columnKnowledge(pinned, columns, true));
     // What was staged for the first plan must be enough for the second: where they differ, the first one's ranges hold.
     return { scans: scans ?? second.scans, used: second.used, heads: new Map(), summaries: new Map(), columns };
   }
@@ -152,13 +152,15 @@ export class QueryPlanner {
     );
   }
 
-  #columnKnowledge(pinned: readonly PinnedTopic[], isPartial: boolean): ColumnKnowledge[] {
+  #columnKnowledge(pinned: readonly PinnedTopic[], columns: ReadonlyMap<string, PinnedColumns>, isPartial: boolean): ColumnKnowledge[] {
     return pinned.map((topic) => {
       const { asOf: _, ...now } = topic;
       const later = topic.asOf === undefined ? [] : this.#run.ports.tails.knownPairs(topic.state.id);
       const { table, extra } = pinnedColumns(now, later);
       const laterNames = topic.asOf === undefined ? [] : [...table, ...extra].map((column) => column.name);
-      return { topic: topic.state.name, laterNames, isPartial };
+      const seen = columns.get(topic.state.name) ?? { table: [], extra: [] };
+      const isCapped = seen.table.length + seen.extra.length >= maxTypedColumns;
+      return { topic: topic.state.name, laterNames, isPartial, isCapped };
     });
   }
 
@@ -175,7 +177,7 @@ export function withoutRows(pinned: readonly PinnedTopic[], plan: QueryPlan): Qu
 }
 
 export function columnsOf({ columns }: Pick<QueryPlan, 'columns'>, topic: PinnedTopic): PinnedColumns {
-  return columns.get(topic.state.name) ?? { table: [], extra: [] };
+  return columns.get(topic.state.name) ?? { table: [], extra: [], isTableFull: false };
 }
 
 function sameColumns(a: ReadonlyMap<string, PinnedColumns>, b: ReadonlyMap<string, PinnedColumns>): boolean {

@@ -109,7 +109,9 @@ export class QueryRun {
           type: 'run',
           sql: explained ?? instead?.sql ?? parsed.sql,
           prelude,
-          threads: this.#threadsFor(statement),
+          // Each thread has vectors of its own for all of the columns.
+          threads: files.isWide ? 1 : this.#threadsFor(statement),
+          isWide: files.isWide,
           setup: [...made, ...(isExplained ? [] : views.map(({ create }) => create)), ...(instead?.setup ?? [])],
           isDescribed: isDescribed && instead === undefined,
           parameters: isExplained ? [] : parameters,

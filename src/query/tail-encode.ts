@@ -6,11 +6,9 @@ import { chmod, stat } from 'node:fs/promises';
 import { assignColumns, type ColumnWorkers, type TypedColumn, type ValueFormat } from '../columns/index.js';
 import type { TailChunk } from './tail.js';
 
-/** The columns that a raw chunk can be given; `undefined` where it is encoded already, empty, or has more fields than a table holds. */
-export function chunkColumns(chunk: TailChunk): readonly TypedColumn[] | undefined {
-  if (chunk.staged === undefined) return undefined;
-  const columns = assignColumns([], chunk.pairs);
-  return columns.length === chunk.pairs.length ? columns : undefined;
+/** The columns that a raw chunk can be given, at most as many as a table; `undefined` where it is encoded already, or empty. */
+function chunkColumns(chunk: TailChunk): readonly TypedColumn[] | undefined {
+  return chunk.staged === undefined ? undefined : assignColumns([], chunk.pairs);
 }
 
 /** The same chunk with its encoded file at `path`. Errors: those of the column workers, `cancelled`. */

@@ -25,7 +25,7 @@ import {
 } from '../kernel/index.js';
 import type { Logger } from '../telemetry/index.js';
 import { batchLastOffset, kafkaErrors, walkBatches } from '../wire/index.js';
-import { chunkColumns, encodeChunk, sealedBytes } from './tail-encode.js';
+import { encodeChunk, sealedBytes } from './tail-encode.js';
 
 /** Raw bytes of a chunk at most: bounds what a stage job holds, and how much is staged anew to extend it. */
 const chunkBytesMax = 64 * MiB;
@@ -369,7 +369,7 @@ export class TailCache {
     if (this.#closed.signal.aborted) return undefined;
     for (const entry of [...this.#entries.values()].reverse()) {
       const chunks = entry.chunks.filter(
-        (chunk) => chunk.bytes >= this.#encodeBytesMin && !this.#unencodable.has(chunk) && chunkColumns(chunk) !== undefined,
+        (chunk) => chunk.bytes >= this.#encodeBytesMin && !this.#unencodable.has(chunk) && chunk.staged !== undefined,
       );
       if (chunks.length > 0) return { entry, chunk: chunks.reduce((largest, chunk) => (chunk.bytes > largest.bytes ? chunk : largest)) };
     }

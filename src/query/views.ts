@@ -18,6 +18,7 @@ import {
   type TypedOutput,
   typedSelect,
   duckType,
+  onlyKindsOf,
   tableColumns,
   untypedSelect,
 } from '../columns/index.js';
@@ -36,6 +37,10 @@ export interface LeasedFile {
   readonly bounds?: { readonly from: Offset; readonly end: Offset };
   /** Of an encoded chunk of the tail: its own columns. */
   readonly typedColumns?: readonly TypedColumn[];
+  /** Of a raw chunk: what its values hold. */
+  readonly staged?: { readonly pairs: readonly ColumnPair[]; readonly isFinite: boolean };
+  /** Its values may have fields for which such a chunk has no column. */
+  readonly lacksColumns?: boolean;
 }
 
 export interface ViewSource {
@@ -93,14 +98,16 @@ export function topicView(source: ViewSource): string {
   // Each column more costs, even where its values are not read. One is needed to count rows by.
   const base = viewBase.filter((name) => source.used === undefined || source.used.has(name) || name === '_offset');
   const branches = [
-    ...grouped(source.cold).map((files) => typedBranch(files, source.columns.table, pairs, nameOf, base)),
+    ...grouped(source.cold).map((files) =>
+      typedBranch(files, source.columns.table, pairs, nameOf, base, source.isTyped && source.columns.isTableFull),
+    ),
     ...alike(source.tail, pairs)
       .flatMap(grouped)
       .map((files) => {
-        const { typedColumns } = files[0] as LeasedFile;
+        const { typedColumns, lacksColumns = false } = files[0] as LeasedFile;
         return typedColumns === undefined
           ? rawBranch(files, pairs, nameOf, source.isTyped, base)
-          : typedBranch(files, typedColumns, pairs, nameOf, base);
+          : typedBranch(files, typedColumns, pairs, nameOf, base, lacksColumns);
       }),
     ...(source.answered === undefined ? [] : answeredBranches(source.answered, pairs, nameOf, base)),
   ];
@@ -123,7 +130,9 @@ export function topicNeed(ranges: readonly ScanRange[], columns: PinnedColumns, 
   const pairs = presented(columns)
     .filter((column) => isUsed(column.name))
     .flatMap((column) => column.kinds.map((kind): ColumnPair => ({ name: column.fieldName, kind })));
-  const ids = [...baseIds(viewBase.filter(isUsed)), ...pairs.flatMap((pair) => typed.get(pairKey(pair)) ?? [])];
+  const isFromValue = columns.isTableFull && pairs.some((pair) => !typed.has(pairKey(pair)));
+  const base = viewBase.filter((name) => isUsed(name) || (isFromValue && name === '_value'));
+  const ids = [...baseIds(base), ...pairs.flatMap((pair) => typed.get(pairKey(pair)) ?? [])];
   return { ranges, columns: new Set(ids) };
 }
 
@@ -159,7 +168,8 @@ function alike(files: readonly LeasedFile[], pairs: readonly ColumnPair[]): (rea
   const groups = new Map<string, LeasedFile[]>();
   for (const file of files) {
     const ids = new Map(file.typedColumns?.map((column) => [pairKey(column), column.fieldId]));
-    const key = file.typedColumns === undefined ? 'raw' : pairs.map((pair) => ids.get(pairKey(pair)) ?? '').join();
+    const at = pairs.map((pair) => ids.get(pairKey(pair)) ?? '').join();
+    const key = file.typedColumns === undefined ? 'raw' : `${file.lacksColumns === true ? 'some ' : ''}${at}`;
     const group = groups.get(key);
     if (group === undefined) groups.set(key, [file]);
     else group.push(file);
@@ -185,22 +195,35 @@ function boundsClause(files: readonly LeasedFile[]): string {
   return terms.length === 0 ? '' : ` WHERE ${[...new Set(terms)].join(' OR ')}`;
 }
 
-/** Files that hold typed columns: a column that none of them has is null. */
+/**
+ * Files that hold typed columns. A column that none of them has is null, or, where such files leave out columns, computed from the
+ * values.
+ */
 function typedBranch(
   files: readonly LeasedFile[],
   tableColumnList: readonly TypedColumn[],
   pairs: readonly ColumnPair[],
   nameOf: (pair: ColumnPair) => string,
   base: readonly BaseName[],
+  leavesOut = false,
 ): string {
   const columnOf = new Map(tableColumnList.map((column) => [pairKey(column), column]));
   const stored = pairs.flatMap((pair) => columnOf.get(pairKey(pair)) ?? []);
   const pairOfField = new Map(stored.map((column) => [column.fieldId, nameOf(column)]));
   const typedFields = tableColumns(stored).slice(baseColumns.length);
-  const schema = readSchemaMap([...baseOf(files, base), ...typedFields], (column) => pairOfField.get(column.fieldId) ?? column.name);
+  const computed = leavesOut ? pairs.filter((pair) => !columnOf.has(pairKey(pair))) : [];
+  const read = baseOf(files, base, computed.length > 0 ? ['_value'] : []);
+  const schema = readSchemaMap([...read, ...typedFields], (column) => pairOfField.get(column.fieldId) ?? column.name);
+  const rows = `FROM read_parquet(${fileList(files)}, schema = ${schema})${boundsClause(files)}`;
+  if (computed.length > 0) {
+    const outputs = computed.map((pair): TypedOutput => ({ ...pair, as: nameOf(pair) }));
+    const keep = [...base, ...stored.map(nameOf)];
+    const all = typedSelect(outputs, { from: `(SELECT * ${rows})`, value: '_value', keep });
+    return `SELECT ${[...base, ...pairs.map(nameOf)].join(', ')} FROM (${all})`;
+  }
   const typed = pairs.map((pair) => (columnOf.has(pairKey(pair)) ? nameOf(pair) : `NULL::${sqlTypeOf(pair.kind)} AS ${nameOf(pair)}`));
   const items = [...base, ...typed];
-  return `SELECT ${items.join(', ')} FROM read_parquet(${fileList(files)}, schema = ${schema})${boundsClause(files)}`;
+  return `SELECT ${items.join(', ')} ${rows}`;
 }
 
 /** Files of raw columns: typed ones are computed from the values. */
@@ -211,11 +234,20 @@ function rawBranch(
   isTyped: boolean,
   base: readonly BaseName[],
 ): string {
-  const schema = readSchemaMap(baseOf(files, base, pairs.length > 0 ? ['_value'] : []));
+  const held = files.flatMap((file) => file.staged?.pairs ?? []);
+  const keys = new Set(held.map(pairKey));
+  const present = isTyped ? pairs.filter((pair) => keys.has(pairKey(pair))) : [];
+  const schema = readSchemaMap(baseOf(files, base, present.length > 0 ? ['_value'] : []));
   const from = `(SELECT * FROM read_parquet(${fileList(files)}, schema = ${schema})${boundsClause(files)})`;
-  const outputs = pairs.map((pair): TypedOutput => ({ ...pair, as: nameOf(pair) }));
+  const outputs = (of: readonly ColumnPair[]): TypedOutput[] => of.map((pair) => ({ ...pair, as: nameOf(pair) }));
   const source = { from, value: '_value', keep: [...base] };
-  return isTyped ? typedSelect(outputs, source) : untypedSelect(outputs, source);
+  if (present.length === 0) return untypedSelect(outputs(pairs), source);
+  // The fewer kinds a field may be of, the less there is to plan and to run.
+  const onlyKinds = files.every((file) => file.staged?.isFinite === true) ? onlyKindsOf(held) : undefined;
+  const rows = typedSelect(outputs(present), source, onlyKinds);
+  if (present.length === pairs.length) return rows;
+  const typed = pairs.map((pair) => (keys.has(pairKey(pair)) ? nameOf(pair) : `NULL::${sqlTypeOf(pair.kind)} AS ${nameOf(pair)}`));
+  return `SELECT ${[...base, ...typed].join(', ')} FROM (${rows})`;
 }
 
 /** All but partition, offset and time is null: nothing looks at it. */

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { appendTimeHandlers } from '../../src/broker/append-times.js';
 import type { BrokerCore } from '../../src/broker/core.js';
-import { assignColumns, type ColumnWorkers, type TypedColumn } from '../../src/columns/index.js';
+import { assignColumns, type ColumnPair, type ColumnWorkers, type TypedColumn } from '../../src/columns/index.js';
 import type { FetchedPartition, FetchOptions, FetchPartition, ListedOffset, LogReader } from '../../src/client/index.js';
 import type {
   BrokerState,
@@ -332,6 +332,12 @@ export class QueryWorld implements AsyncDisposable {
       splitOffsets: encoded.splitOffsets,
     };
     return [file];
+  }
+
+  /** Columns that the next cold file finds there, as of other partitions cut before. */
+  fillColumns(name: string, pairs: readonly ColumnPair[]): void {
+    const topic = this.topic(name);
+    topic.columns = assignColumns(topic.columns, pairs);
   }
 
   /** Raises the table's log start, as the daemon does; the broker's is the partition's own `logStartOffset`. */

@@ -144,6 +144,7 @@ export class FilterBuilds {
       await session.ask(
         {
           type: 'run',
+          isWide: false,
           sql: branches.join(' UNION ALL '),
           prelude: [],
           threads: 1,

@@ -34,6 +34,7 @@ async function pool(): Promise<{ engines: EnginePool; directory: string }> {
 
 const runOf = (sql: string, setup: string[]): RunQuery => ({
   type: 'run',
+  isWide: false,
   sql,
   setup,
   prelude: [],

@@ -400,6 +400,7 @@ describe('an engine whose gate has failed', () => {
           // What the service sends as set-up runs without the walk: an attacker's statement in its place.
           const run = {
             type: 'run',
+            isWide: false,
             sql: 'SELECT 1',
             prelude: [],
             threads: 1,

@@ -48,6 +48,8 @@ import { viewPrelude } from './views.js';
 const queueDefaults = { waiting: 32, waitMs: 10_000 };
 /** Engines and a column worker are started so long after the service: until then the other roles start as well. */
 const warmUpDelayMs = 100;
+/** Tables that are loaded before anyone has asked of them. */
+const warmTablesMax = 100;
 
 export interface QueryServiceOptions {
   readonly store: ObjectStore;
@@ -210,7 +212,12 @@ export class QueryService {
     try {
       await this.#options.clock.sleep(warmUpDelayMs, signal);
       this.#pool.start();
-      if (this.#options.hasTail !== false) await this.#tails.warmUp(signal);
+      if (this.#options.hasTail === false) return;
+      await this.#tails.warmUp(signal);
+      // One after the other: a query's own goes between.
+      const { clusterId, topics } = await this.#options.control.call('broker.describe', {}, { signal });
+      for (const topic of topics.filter(({ isInternal }) => !isInternal).slice(0, warmTablesMax))
+        await this.#tables.snapshot(clusterId, topic, signal);
     } catch (error) {
       if (!signal.aborted) this.#options.logger.warn('the first query will be slower', { error: (error as Error).message });
     }

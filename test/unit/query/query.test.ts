@@ -375,6 +375,19 @@ describe('the start of the query service', () => {
     await expect.poll(() => world.service.pids.length, { timeout: 10_000 }).toBe(2);
     await expect.poll(() => jobs, { timeout: 10_000 }).toEqual(['stage']);
   });
+
+  it('loads the tables of topics before anyone asks', async () => {
+    await using world = await QueryWorld.open({ workers: inlineColumnWorkers });
+    world.createTopic('known');
+    world.append('known', 0, [{ timestampMs: 1, value: '{"n":1}' }]);
+    await world.makeCold('known', 0, 1);
+    const lists = vi.spyOn(world.store, 'list');
+    await world.reopen();
+    await expect.poll(() => lists.mock.calls.length, { timeout: 10_000 }).toBeGreaterThan(0);
+    // It is one load that both wait for, or that is done.
+    expect((await world.ask('SELECT n FROM known')).rows).toEqual([[1]]);
+    expect(lists.mock.calls).toHaveLength(1);
+  });
 });
 
 describe('numbers of the query service', () => {

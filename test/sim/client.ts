@@ -10,6 +10,7 @@ import {
   produceApi,
 } from '../../src/wire/index.js';
 import type { Seeded } from '../support/seed.js';
+import { AppendBounds } from './append-bounds.js';
 import { fetchFrom } from './kafka-port.js';
 import { idHeader, type PartitionModel, rowsOf } from './model.js';
 import { Violation } from './scheduler.js';
@@ -31,6 +32,7 @@ const mayRefuseProduce: ReadonlySet<number> = new Set([kafkaErrors.UNKNOWN_TOPIC
 
 export class Clients {
   readonly topics = new Map<string, ClientTopic>();
+  readonly appended = new AppendBounds();
   readonly #world: World;
   readonly #sql: SqlClient | undefined;
   /** Requests under way. */
@@ -161,6 +163,7 @@ export class Clients {
 
   async produce(topic: ClientTopic, partition: number, acks: 0 | 1 | -1, random: Seeded): Promise<void> {
     const known = this.partition(topic, partition);
+    const sentMs = this.#world.scheduler.wallMs;
     const records: NewRecord[] = [];
     const ids: number[] = [];
     for (let count = random.whole(1, 9); count > 0; count--) {
@@ -191,6 +194,7 @@ export class Clients {
     this.acknowledged += records.length;
     this.#world.scheduler.trace('client', `${known.where}: ${records.length} records at ${answered.baseOffset}, acks=${acks}`);
     known.acknowledge(answered.baseOffset, ids, acks === -1);
+    this.appended.note(topic, partition, ids, sentMs, this.#world.scheduler.wallMs);
   }
 
   /**

@@ -401,6 +401,9 @@ export async function settle(world: World, clients: Clients): Promise<void> {
   await within(world, clients.askInSql(), settleMsMax, 'queries are answered when all is cold');
   await until(world, () => world.droppedTopics().length === 0, settleMsMax, 'deleted topics are forgotten');
   if (stream(world.scheduler.seed ^ 0xa6e).float() < leftoversLookedFor) await requireNoLeftovers(world);
+  const random = stream(world.scheduler.seed ^ 0xa50f);
+  for (const topic of clients.topics.values())
+    await clients.appended.hold(world, topic, (partition) => clients.partition(topic, partition), random, settleMsMax);
 }
 
 /** Nothing that nobody needs outlives its age. */

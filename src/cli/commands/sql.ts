@@ -139,7 +139,7 @@ export function register(program: Command): void {
     )
     .option('-f, --file <file>', 'run the statements of a file, up to the first error (-: of stdin)')
     .option('-o, --output <file>', 'write the rows to a file, which gets its name when it is whole')
-    .option('--as-of <token>', 'answer as of the snapshot of an earlier answer, or of a time')
+    .option('--as-of <token|time>', 'answer as of the snapshot of an earlier answer, or as of a time (ISO 8601 or epoch ms)')
     .option(
       '--param <name[:TYPE]=value>',
       'the value of $name, may be repeated; with a type (TIMESTAMP, BIGINT[] …) exactly that',

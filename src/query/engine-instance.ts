@@ -5,6 +5,7 @@
 import { DuckDBInstance, type DuckDBConnection, type DuckDBResult, type DuckDBType, type DuckDBValue } from '@duckdb/node-api';
 import { LakeError } from '../kernel/index.js';
 import { queryError } from './engine-errors.js';
+import { mayReadJson, parseExact, safeReading, writeExact } from './json-reading.js';
 import type { AnalyzeQuery, OpenInstance, RunQuery } from './engine-protocol.js';
 import { isJsonObject, type JsonObject, type JsonValue, scansOf, type TableScans } from './scan-plan.js';
 import { viewError } from './saved-views.js';
@@ -72,8 +73,30 @@ export class EngineInstance {
   }
 
   /** Errors: `query-invalid`, `query-forbidden`, `unsupported`. */
-  async parse(sql: string): Promise<Statement> {
-    return checkStatement(sql, await this.#json(`SELECT json_serialize_sql(${sqlText(sql)})`));
+  async parse(sql: string): Promise<Statement & { readonly runSql?: string }> {
+    const statement = checkStatement(sql, await this.#json(`SELECT json_serialize_sql(${sqlText(sql)})`));
+    const runSql = mayReadJson(sql) ? await this.#withSafeReading(statement.sql) : undefined;
+    return runSql === undefined ? statement : { ...statement, runSql };
+  }
+
+  /** The text in which a value that is no JSON is NULL to what reads JSON; `undefined` where that is the text itself. */
+  async #withSafeReading(sql: string): Promise<string | undefined> {
+    const tree = parseExact(await this.#value(`SELECT json_serialize_sql(${sqlText(sql)})`));
+    const safe = isJsonObject(tree) ? safeReading(tree) : undefined;
+    if (safe === undefined) return undefined;
+    for (const { item, name } of safe.unnamed) {
+      const statements = parseExact(await this.#value("SELECT json_serialize_sql('SELECT 1')"));
+      const text = await this.#written(writeExact(withItem(statements ?? null, item)));
+      if (text === undefined) return undefined;
+      name(text.slice('SELECT '.length));
+    }
+    return this.#written(writeExact(safe.tree));
+  }
+
+  /** `undefined` where DuckDB cannot read its own tree, as it is with 1e400. */
+  async #written(tree: string): Promise<string | undefined> {
+    const text = await this.#value(`SELECT coalesce(TRY(json_deserialize_sql(${sqlText(tree)})), '')`);
+    return text === '' ? undefined : text;
   }
 
   /** Plans the query on empty tables of the right columns. A query that cannot be bound has an `error`. */
@@ -227,6 +250,11 @@ export class EngineInstance {
     return percentage >= 0 && percentage <= 100 ? percentage : -1;
   }
 
+  /** What it runs is not the text that was asked. */
+  get runsRewritten(): boolean {
+    return this.#run?.isRewritten === true;
+  }
+
   interrupt(): void {
     this.#connection.interrupt();
   }
@@ -248,6 +276,15 @@ export class EngineInstance {
     if (!isJsonObject(value)) throw new LakeError('internal', 'DuckDB did not answer with a JSON object');
     return value;
   }
+}
+
+/** A serialized SELECT with another item in the place of its own. */
+function withItem(value: JsonValue, item: JsonObject): JsonValue {
+  if (Array.isArray(value)) return (value as readonly JsonValue[]).map((one) => withItem(one, item));
+  if (!isJsonObject(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, child]) => [key, key === 'select_list' ? [item] : withItem(child ?? null, item)]),
+  );
 }
 
 /** DuckDB writes constants that JSON has no word for as `NaN` and `Infinity`; nothing here looks at them. */

@@ -44,7 +44,10 @@ function send(message: FromEngine): void {
 }
 
 function plain(error: unknown): PlainError {
-  return errorToPlain(isLakeError(error) ? error : queryError(error instanceof Error ? error.message : String(error), error));
+  if (isLakeError(error)) return errorToPlain(error);
+  const text = error instanceof Error ? error.message : String(error);
+  // A place in a text that nobody has seen.
+  return errorToPlain(queryError(instance?.runsRewritten === true ? text.replace('"position":', '"rewritten_position":') : text, error));
 }
 
 function opened(): EngineInstance {

@@ -63,6 +63,8 @@ export interface RunQuery {
   readonly type: 'run';
   /** As `parsed` gave it. */
   readonly sql: string;
+  /** It is not the text that was asked: what is wrong with it has no place to point to. */
+  readonly isRewritten?: boolean;
   /** As for the analysis, and executed here where there was none. */
   readonly prelude: readonly string[];
   /** More than one only where there is work for several. */
@@ -87,6 +89,8 @@ export interface RunQuery {
 export interface ParsedStatement {
   /** The text to run: as given, but for the name of the schema `system`. */
   readonly sql: string;
+  /** To run instead, where it reads JSON: errors of it have no place in the text. */
+  readonly runSql?: string;
   readonly tables: readonly TableReference[];
   readonly parameters: readonly string[];
   /** Calls nothing that depends on the time, on chance or on the session: the same columns give the same plan. */

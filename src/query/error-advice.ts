@@ -43,6 +43,7 @@ const advices: readonly Advice[] = [
     pattern: /^Cannot compare values of type TIMESTAMP/,
     hint: "Compare a time with TIMESTAMPTZ '2026-01-31T12:00:00Z', or with epoch_ms(_timestamp) where you have milliseconds.",
   },
+  { pattern: /^Malformed JSON/, hint: 'TRY_CAST(column AS JSON) gives NULL where a value is no JSON.' },
   { pattern: /^Cannot compare values/, hint: 'Cast one side: TRY_CAST(column AS type) gives NULL where a value does not fit.' },
   { pattern: /Could not convert|^Failed to cast|out of range/i, hint: 'TRY_CAST(… AS type) gives NULL where a value does not fit.' },
   { pattern: /argument types '(?:~~|!~~|LIKE|ILIKE).*BLOB/i, hint: 'The column is bytes: write text(column).' },

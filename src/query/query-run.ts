@@ -107,7 +107,8 @@ export class QueryRun {
       const answer = await session.ask(
         {
           type: 'run',
-          sql: explained ?? instead?.sql ?? parsed.sql,
+          sql: explained ?? instead?.sql ?? parsed.runSql ?? parsed.sql,
+          isRewritten: parsed.runSql !== undefined,
           prelude,
           // Each thread has vectors of its own for all of the columns.
           threads: files.isWide ? 1 : this.#threadsFor(statement),

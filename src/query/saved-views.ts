@@ -65,7 +65,8 @@ export async function expandViews(
     if (parsed.parameters.length > 0) throw unusable(view, 'it has parameters');
     for (const inner of parsed.tables) await visit(inner, [...path, view]);
     if (made.has(lower)) return;
-    made.set(lower, definitionOf(view.name, parsed.sql));
+    // Of a view that is tried, what is wrong must point to a place in its own text.
+    made.set(lower, definitionOf(view.name, view === tried ? parsed.sql : (parsed.runSql ?? parsed.sql)));
     texts.push(parsed);
   };
   for (const table of statement.tables) await visit(table, []);

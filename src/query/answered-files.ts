@@ -32,11 +32,15 @@ export interface AnsweredFiles {
 
 export const noneAnswered: AnsweredFiles = { keys: new Set(), rows: [], counts: false };
 
-/** What is left to be read, and what is answered. `ranges` are those of the plan's scans, in the order of the summary's. */
+/**
+ * What is left to be read, and what is answered. `ranges` are those of the plan's scans, in the order of the summary's. Without
+ * `byPartition` nothing looks at the partition, and rows of all may stand for one.
+ */
 export function answeredFiles(
   selected: ColdSelection,
   ranges: readonly ScanRange[],
   summary: ScanSummary,
+  byPartition: boolean,
 ): { readonly cold: ColdSelection; readonly answered: AnsweredFiles } {
   const keys = new Set<string>();
   /** Of files that every scan counts, by partition. */
@@ -53,8 +57,9 @@ export function answeredFiles(
     };
     const isCounted = summary.inner.map((inner) => letsThrough(inner, extent));
     if (isCounted.every(Boolean)) {
-      const others = together.get(partition);
-      together.set(partition, others === undefined ? rows : joined(others, rows));
+      const group = byPartition ? partition : 0;
+      const others = together.get(group);
+      together.set(group, others === undefined ? rows : joined(others, rows));
     } else {
       // Extremes of several such files together could be let through where no row of theirs is.
       const isTold = isCounted.every((counted, scan) => counted || !touches(ranges.slice(scan, scan + 1), file));

@@ -159,7 +159,8 @@ export class EngineInstance {
     // Written anew: the text may end in a semicolon with a comment behind it.
     const sql = await this.#value(`SELECT json_deserialize_sql(json_serialize_sql(${sqlText(message.sql)}))`);
     const rows = message.isDescribed ? `FROM (DESCRIBE ${sql}\n)` : sql;
-    const copy = `COPY (${rows}\n) TO ${sqlText(path)} (FORMAT parquet, COMPRESSION zstd)`;
+    const fieldIds = message.fieldIds === undefined ? '' : `, FIELD_IDS ${message.fieldIds}`;
+    const copy = `COPY (${rows}\n) TO ${sqlText(path)} (FORMAT parquet, COMPRESSION zstd${fieldIds})`;
     const { values, types } = await this.#bind(message.parameters);
     return (await this.#connection.run(copy, values, types)).rowsChanged;
   }

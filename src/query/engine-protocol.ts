@@ -78,6 +78,8 @@ export interface RunQuery {
   readonly parameters: readonly (readonly [string, ParameterValue])[];
   /** How the rows are written: in a format of an answer as `bytes`, else as messages of `rows`. */
   readonly shape: AnswerShape;
+  /** Of `parquet`: what COPY takes as FIELD_IDS; none where left out. */
+  readonly fieldIds?: string;
   /** Of a format that is one file: larger ones end the query with `query-too-large`. */
   readonly fileBytesMax: number;
   readonly credits: number;

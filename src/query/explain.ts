@@ -27,6 +27,8 @@ export interface ExplainedTopic {
   readonly lacking: ReadonlySet<string>;
   /** And of files that need not be read for what the table knows of them. */
   readonly answered: ReadonlySet<string>;
+  /** And of files of which kept rows are read. */
+  readonly remembered: ReadonlySet<string>;
   readonly used: ReadonlySet<string> | undefined;
   readonly chunksOf: (partition: number) => readonly TailChunk[];
 }
@@ -78,7 +80,11 @@ function coldFiles({ topic }: ExplainedTopic, { partition }: PinnedPartition): r
 }
 
 /** Why a file is left out; undefined where it is not. */
-function reasonOf({ scanned, ranges, lacking, answered }: ExplainedTopic, pinned: PinnedPartition, file: ColdFile): string | undefined {
+function reasonOf(
+  { scanned, ranges, lacking, answered, remembered }: ExplainedTopic,
+  pinned: PinnedPartition,
+  file: ColdFile,
+): string | undefined {
   if (file.lastOffset < pinned.startOffset) return 'log start';
   if (file.baseOffset >= pinned.endOffset) return 'as of';
   const only = (of: readonly ScanRange[], keep: readonly ('offsets' | 'timestampsMs')[]): boolean =>
@@ -95,6 +101,7 @@ function reasonOf({ scanned, ranges, lacking, answered }: ExplainedTopic, pinned
   if (!only(scanned, ['offsets'])) return 'offset';
   if (!only(scanned, ['offsets', 'timestampsMs'])) return 'time';
   if (!touches(scanned, file) || lacking.has(file.key)) return 'key';
+  if (remembered.has(file.key)) return 'last rows kept';
   if (answered.has(file.key)) return 'answered from metadata';
   return touches(ranges, file) ? undefined : 'limit';
 }

@@ -26,6 +26,11 @@ export class NamedRelations {
     return this.timesNamed(latestSource(state.name)) > 0;
   }
 
+  /** And its log not at all. */
+  readsLatestOnly(topic: PinnedTopic): boolean {
+    return this.readsLatest(topic) && this.of(topic).length === 1;
+  }
+
   timesNamed(relation: string): number {
     return this.#counts.get(relation.toLowerCase()) ?? 0;
   }

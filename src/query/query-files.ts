@@ -7,6 +7,7 @@ import { latestDefinition, type NamedRelations } from './named-relations.js';
 import type { PinnedTopic } from './pin.js';
 import { columnsOf, type QueryPlan, type QueryPlanner } from './query-planner.js';
 import { fullScan, type ScanRange } from './ranges.js';
+import type { RememberedFile } from './keys/remembered-files.js';
 import type { RunContext } from './run-context.js';
 import type { TopicReach } from './scan-bounds.js';
 import { type StagedTails, valueFormatOf } from './staged-tails.js';
@@ -14,6 +15,7 @@ import { type LeasedFile, recordsNeed, recordsView, topicNeed, topicView } from 
 
 /** From so many computed columns on, what DuckDB's planner takes grows faster than they do. */
 const wideColumnsMin = 64;
+const noneUnread = { remembered: new Set<string>(), keyless: new Set<string>() };
 
 export class QueryFiles {
   /** A topic's columns are computed from values, and many of them are looked at. */
@@ -28,12 +30,16 @@ export class QueryFiles {
     this.#planner = planner;
   }
 
-  reachOf(pinned: readonly PinnedTopic[], plan: QueryPlan): Promise<TopicReach[]> {
+  reachOf(pinned: readonly PinnedTopic[], plan: QueryPlan, relations: NamedRelations): Promise<TopicReach[]> {
     return Promise.all(
       pinned.map(async (topic) => {
         const ranges = this.#planner.rangesOf(topic, plan);
         const { cold, answered } = withoutAnswered(topic, plan, selectCold(topic, ranges));
-        return { topic, ranges, cold: await this.#run.ports.keyed.narrow(cold, ranges), answered };
+        const narrowed = await this.#run.ports.keyed.narrow(cold, ranges);
+        const left = relations.readsLatestOnly(topic)
+          ? await this.#run.ports.remembered.split(narrowed, ranges, topic.snapshot.columns)
+          : { cold: narrowed, remembered: [] };
+        return { topic, ranges, answered, ...left };
       }),
     );
   }
@@ -44,7 +50,7 @@ export class QueryFiles {
     const lease = new Lease(this.#run.session.lease, this.#run.session.leasePath);
     const hitsBefore = this.#run.ports.cold.hits;
     const views: string[] = [];
-    for (const { topic, ranges, cold: selected, answered } of reach) {
+    for (const { topic, ranges, cold: selected, answered, remembered } of reach) {
       this.#run.record.stats.pruned_files += selected.prunedFiles;
       this.#run.record.stats.metadata_files += answered.keys.size;
       this.#run.record.stats.boundary[topic.state.name] = Object.fromEntries(
@@ -53,11 +59,11 @@ export class QueryFiles {
       const usedColumns = plan.used.get(topic.state.name);
       const pinnedOnes = columnsOf(plan, topic);
       const need: ColdNeed = this.#run.recordsRanges === undefined ? topicNeed(ranges, pinnedOnes, usedColumns) : recordsNeed(ranges);
-      const cold = await this.#leaseCold(lease, selected, need);
+      const [read, kept] = await Promise.all([this.#leaseCold(lease, selected, need), this.#leaseRemembered(lease, remembered, need)]);
       const source = {
         ...(usedColumns === undefined ? {} : { used: usedColumns }),
         columns: pinnedOnes,
-        cold,
+        cold: [...read, ...kept],
         tail: await this.#leaseChunks(lease, topic, ranges),
         answered,
         isTyped: valueFormatOf(topic.state) === 'auto' || valueFormatOf(topic.state) === 'json',
@@ -73,15 +79,17 @@ export class QueryFiles {
     return views;
   }
 
-  async explained(pinned: readonly PinnedTopic[], plan: QueryPlan): Promise<string> {
+  async explained(pinned: readonly PinnedTopic[], plan: QueryPlan, relations: NamedRelations): Promise<string> {
     const explaining = pinned.map(async (topic): Promise<ExplainedTopic> => {
       const { name } = topic.state;
       const ranges = this.#planner.rangesOf(topic, plan);
       const { cold, answered } = withoutAnswered(topic, plan, selectCold(topic, ranges));
       const within = cold.files.map(({ file }) => file);
+      const { remembered, keyless } = relations.readsLatestOnly(topic) ? await this.#run.ports.remembered.unread(cold) : noneUnread;
       return {
-        lacking: await this.#run.ports.keyed.lacking(within, ranges),
+        lacking: new Set([...(await this.#run.ports.keyed.lacking(within, ranges)), ...keyless]),
         answered: answered.keys,
+        remembered,
         topic,
         scanned: plan.scans.get(name) ?? [fullScan],
         ranges,
@@ -120,6 +128,28 @@ export class QueryFiles {
     return files.flat();
   }
 
+  async #leaseRemembered(lease: Lease, remembered: readonly RememberedFile[], need: ColdNeed): Promise<LeasedFile[]> {
+    const { stats } = this.#run.record;
+    const gone: ColdSelection['files'][number][] = [];
+    const kept = await Promise.all(
+      remembered.map(async ({ file, path, bytes }): Promise<readonly LeasedFile[]> => {
+        try {
+          const leased = await lease.addChunk(path, this.#run.signal);
+          stats.remembered_files++;
+          stats.cold_bytes += bytes;
+          return [{ path: leased, partition: file.partition }];
+        } catch {
+          // Another query's may have taken its place meanwhile.
+          this.#run.signal.throwIfAborted();
+          await this.#run.ports.remembered.forget(file);
+          gone.push({ file });
+          return [];
+        }
+      }),
+    );
+    return [...kept.flat(), ...(await this.#leaseCold(lease, { files: gone, prunedFiles: 0 }, need))];
+  }
+
   async #leaseChunks(lease: Lease, topic: PinnedTopic, ranges: readonly ScanRange[]): Promise<LeasedFile[]> {
     const files: LeasedFile[] = [];
     for (const { partition, lease: tail } of this.#tails.of(topic)) {
@@ -144,12 +174,12 @@ export class QueryFiles {
 
 function withoutAnswered(
   { state }: PinnedTopic,
-  { scans, summaries }: QueryPlan,
+  { scans, summaries, used }: QueryPlan,
   selected: ColdSelection,
 ): Pick<TopicReach, 'cold' | 'answered'> {
   const summary = summaries.get(state.name);
   const ranges = scans.get(state.name);
   // Where no row is wanted there is no range, whatever the plan has scanned.
   if (summary === undefined || ranges?.length !== summary.inner.length) return { cold: selected, answered: noneAnswered };
-  return answeredFiles(selected, ranges, summary);
+  return answeredFiles(selected, ranges, summary, used.get(state.name)?.has('_partition_id') ?? true);
 }

@@ -16,6 +16,8 @@ export class QueryQueue {
   readonly #limits: QueueLimits;
   readonly #clock: Clock;
   readonly #turns: Semaphore;
+  /** Of turns that are given up for a query. */
+  readonly #givers = new Set<() => void>();
 
   constructor(limits: QueueLimits, clock: Clock) {
     this.#limits = limits;
@@ -33,6 +35,14 @@ export class QueryQueue {
 
   /** Resolves to what frees the turn, to be called once. Errors: `overloaded`, and the reason of the signal. */
   async enter(signal: AbortSignal): Promise<() => void> {
+    if (this.#turns.held >= this.#limits.running) {
+      for (const giveWay of this.#givers) giveWay();
+      this.#givers.clear();
+    }
+    return this.#enter(signal);
+  }
+
+  async #enter(signal: AbortSignal): Promise<() => void> {
     const { running, waiting, waitMs } = this.#limits;
     if (this.#turns.held < running) return this.#turns.acquire(signal);
     if (this.#turns.queued >= waiting) throw this.#overloaded(`${waiting} wait already`);
@@ -47,6 +57,20 @@ export class QueryQueue {
     } finally {
       timer.abort();
     }
+  }
+
+  /**
+   * A turn of work that can wait: `giveWay` is called once, when a query has to wait, or where one does already. Errors: as `enter`.
+   */
+  async enterBehind(giveWay: (() => void) | undefined, signal: AbortSignal): Promise<() => void> {
+    const leave = await this.#enter(signal);
+    if (giveWay === undefined) return leave;
+    if (this.#turns.queued > 0) giveWay();
+    else this.#givers.add(giveWay);
+    return () => {
+      this.#givers.delete(giveWay);
+      leave();
+    };
   }
 
   #overloaded(why: string): LakeError {

@@ -92,7 +92,7 @@ export class QueryRun {
       const isExplained = front.kind === 'explain';
       // Columns can be told without a row.
       const isRowless = isDescribed || tried !== undefined;
-      const reach = isExplained ? [] : await files.reachOf(pinned, isRowless ? withoutRows(pinned, plan) : plan);
+      const reach = isExplained ? [] : await files.reachOf(pinned, isRowless ? withoutRows(pinned, plan) : plan, relations);
       if (!isRowless && !isExplained) {
         if (recordsRanges === undefined) requireTimeBounds(pinned, plan.scans);
         requireScanBytes(reach, tails, limits.maxScanBytes);
@@ -102,7 +102,7 @@ export class QueryRun {
       const instead =
         described === undefined ? undefined : describedTopic({ snapshot: described.snapshot, columns: columnsOf(plan, described) });
       record.stats.plan_ms = ports.nowMs() - startedMs;
-      const explained = isExplained ? await files.explained(pinned, plan) : undefined;
+      const explained = isExplained ? await files.explained(pinned, plan, relations) : undefined;
       record.phase = 'running';
       const answer = await session.ask(
         {

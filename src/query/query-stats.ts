@@ -15,6 +15,8 @@ export interface QueryStats {
   pruned_files: number;
   /** Cold files that were not opened: the table's metadata says what was asked of them. */
   metadata_files: number;
+  /** Cold files of which the last row of each key was kept, and read in their place. */
+  remembered_files: number;
   rows: number;
   /** Per topic and partition: the first offset read from the hot log. */
   boundary: Record<string, Record<string, number>>;
@@ -46,6 +48,7 @@ export function newRunRecord(): RunRecord {
       cache_hits: 0,
       pruned_files: 0,
       metadata_files: 0,
+      remembered_files: 0,
       rows: 0,
       boundary: {},
       plan_ms: 0,

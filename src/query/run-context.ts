@@ -3,6 +3,7 @@ import type { LogReader } from '../client/index.js';
 import type { ColdReads } from './cold/cold-reads.js';
 import type { EngineSession } from './engine.js';
 import type { KeyedFiles } from './keys/keyed-files.js';
+import type { RememberedFiles } from './keys/remembered-files.js';
 import type { ControlPort } from './pin.js';
 import type { ServiceLimits } from './query-limits.js';
 import type { RunRecord } from './query-stats.js';
@@ -19,6 +20,7 @@ export interface RunPorts {
   readonly tails: TailCache;
   readonly cold: ColdReads;
   readonly keyed: KeyedFiles;
+  readonly remembered: RememberedFiles;
   readonly statements: StatementCache;
   readonly limits: ServiceLimits;
   readonly queries: () => readonly QuerySummary[];

@@ -1,6 +1,7 @@
 /** What a plan may put within reach: refused before a cold file is read, with what it would have been and how to ask for less. */
 import { LakeError, sum } from '../kernel/index.js';
 import type { AnsweredFiles } from './answered-files.js';
+import type { RememberedFile } from './keys/remembered-files.js';
 import { type ColdSelection, selectChunks } from './lease.js';
 import type { PinnedTopic } from './pin.js';
 import { fullScan, type ScanRange, type Scans } from './ranges.js';
@@ -30,12 +31,14 @@ export interface TopicReach {
   readonly cold: ColdSelection;
   /** Of its cold files, those that the table's metadata answers for; not among `cold`. */
   readonly answered: AnsweredFiles;
+  /** And those of which only kept rows are read. */
+  readonly remembered: readonly RememberedFile[];
 }
 
 /** Bytes of the cold files and of the staged hot chunks in which the scans can find rows. Errors: `query-too-large`. */
 export function requireScanBytes(reach: readonly TopicReach[], tails: StagedTails, maxBytes: number): void {
-  const sizes = reach.map(({ topic, ranges, cold: { files } }) => {
-    const cold = sum(files.map(({ file }) => file.bytes));
+  const sizes = reach.map(({ topic, ranges, cold: { files }, remembered }) => {
+    const cold = sum(files.map(({ file }) => file.bytes)) + sum(remembered.map(({ bytes }) => bytes));
     const hot = sum(tails.of(topic).map(({ partition, lease }) => selectChunks(partition, lease.chunks, ranges).bytes));
     return { topic: topic.state.name, cold, hot };
   });

@@ -16,9 +16,7 @@ import type { AnswerColumn, AnswerShape } from './engine-protocol.js';
 import type { AnswerFormat } from './formats/format.js';
 import { locatedIn } from './error-advice.js';
 import { type KeyRequest, keyPlan } from './key-lookup.js';
-import { FilterBuilds } from './keys/filter-builds.js';
-import { FilterStore } from './keys/filter-store.js';
-import { KeyedFiles } from './keys/keyed-files.js';
+import { ColdNotes } from './keys/cold-notes.js';
 import type { ControlPort } from './pin.js';
 import {
   checkedLimits,
@@ -46,6 +44,10 @@ import { viewPrelude } from './views.js';
 
 /** Queries that wait for an engine, and how long, where nothing else is said; others are refused with `overloaded`. */
 const queueDefaults = { waiting: 32, waitMs: 10_000 };
+/** Last rows of keys may take such a part of what the cache of cold files may. */
+const lastRowsShare = 4;
+/** A smaller cold file is read in no time, and compacted soon. */
+const lastRowsFileBytesMin = 256 * 1024;
 /** Engines and a column worker are started so long after the service: until then the other roles start as well. */
 const warmUpDelayMs = 100;
 /** Tables that are loaded before anyone has asked of them. */
@@ -66,6 +68,8 @@ export interface QueryServiceOptions {
   readonly tailEncodeBytesMin?: number;
   /** Cold files up to this are fetched whole; default 1 MiB. */
   readonly coldWholeBytesMax?: number;
+  /** Of smaller cold files the last row of each key is not kept; default 256 KiB. */
+  readonly lastRowsFileBytesMin?: number;
   /** Where long tokens are kept for as long as there is room; left out, every answer carries its token itself, however long. */
   readonly tokenDir?: string;
   /** False where no log is hot: then nothing is made ready for one. */
@@ -97,6 +101,9 @@ export interface QueryMetrics extends QueryCounts {
   readonly coldCacheBytes: number;
   readonly keyFilterFiles: number;
   readonly keyFilterBytes: number;
+  /** Cold files of which it is known what the last row of each key is, and the disk that takes. */
+  readonly lastRowsFiles: number;
+  readonly lastRowsBytes: number;
 }
 
 /** What is asked, and how the answer is to be written. */
@@ -132,9 +139,7 @@ export class QueryService {
   readonly #handles: TokenHandles | undefined;
   readonly #statements = new StatementCache();
   readonly #turns: QueryQueue;
-  readonly #keyFilters: FilterStore;
-  readonly #filterBuilds: FilterBuilds;
-  readonly #keyed: KeyedFiles;
+  readonly #notes: ColdNotes;
   readonly #queries: QueryList;
   /** Engines on their way back; as many as there are turns. */
   readonly #givenBack = new Set<Promise<void>>();
@@ -146,16 +151,18 @@ export class QueryService {
     options: QueryServiceOptions,
     pool: EnginePool,
     tails: TailCache,
-    cold: LocalCache,
-    keyFilters: FilterStore,
+    cold: { readonly cache: LocalCache; readonly reads: ColdReads; readonly notes: ColdNotes },
+    turns: QueryQueue,
     handles: TokenHandles | undefined,
   ) {
     this.#options = options;
     this.#queries = new QueryList(options.clock);
     this.#pool = pool;
     this.#tails = tails;
-    this.#cold = cold;
-    this.#coldReads = new ColdReads(cold, options.store, options.coldWholeBytesMax);
+    this.#cold = cold.cache;
+    this.#coldReads = cold.reads;
+    this.#notes = cold.notes;
+    this.#turns = turns;
     this.#tables = new Tables(
       options.store,
       { clock: options.clock, random: options.random },
@@ -163,19 +170,6 @@ export class QueryService {
       options.limits.snapshotUsableMs,
     );
     this.#handles = handles;
-    const { concurrency: running, queueMax = queueDefaults.waiting, queueWaitMs = queueDefaults.waitMs } = options.limits;
-    this.#turns = new QueryQueue({ running, waiting: queueMax, waitMs: queueWaitMs }, options.clock);
-    this.#keyFilters = keyFilters;
-    this.#filterBuilds = new FilterBuilds({
-      store: keyFilters,
-      cold: this.#coldReads,
-      enter: (signal) => this.#turns.enter(signal),
-      claim: (signal) => pool.claim(signal),
-      timeoutMs: options.limits.timeoutMs,
-      clock: options.clock,
-      logger: options.logger,
-    });
-    this.#keyed = new KeyedFiles(keyFilters, this.#filterBuilds);
   }
 
   static async open(options: QueryServiceOptions): Promise<QueryService> {
@@ -198,10 +192,23 @@ export class QueryService {
       logger,
       ...(options.tailEncodeBytesMin === undefined ? {} : { encodeBytesMin: options.tailEncodeBytesMin }),
     });
-    const cold = await LocalCache.open({ store, dir: join(cacheDir, 'cold'), maxBytes: limits.cacheBytes });
-    const keyFilters = await FilterStore.open(join(cacheDir, 'key-filters'));
+    const cache = await LocalCache.open({ store, dir: join(cacheDir, 'cold'), maxBytes: limits.cacheBytes });
+    const reads = new ColdReads(cache, store, options.coldWholeBytesMax);
+    const { concurrency: running, queueMax = queueDefaults.waiting, queueWaitMs = queueDefaults.waitMs } = limits;
+    const turns = new QueryQueue({ running, waiting: queueMax, waitMs: queueWaitMs }, clock);
+    const sizes = {
+      lastRowsBytesMax: Math.floor(limits.cacheBytes / lastRowsShare),
+      fileBytesMin: options.lastRowsFileBytesMin ?? lastRowsFileBytesMin,
+    };
+    const notes = await ColdNotes.open(cacheDir, sizes, reads, {
+      enter: (giveWay, signal) => turns.enterBehind(giveWay, signal),
+      claim: (signal) => pool.claim(signal),
+      timeoutMs: limits.timeoutMs,
+      clock,
+      logger,
+    });
     const handles = options.tokenDir === undefined ? undefined : await TokenHandles.open(options.tokenDir, clock);
-    const service = new QueryService(options, pool, tails, cold, keyFilters, handles);
+    const service = new QueryService(options, pool, tails, { cache, reads, notes }, turns, handles);
     service.#warmingUp = service.#warmUp();
     return service;
   }
@@ -405,7 +412,8 @@ export class QueryService {
       tables: this.#tables,
       tails: this.#tails,
       cold: this.#coldReads,
-      keyed: this.#keyed,
+      keyed: this.#notes.keyed,
+      remembered: this.#notes.remembered,
       statements: this.#statements,
       queries: () => this.list(),
       nowMs: () => Math.round(clock.monotonicMs()),
@@ -431,6 +439,11 @@ export class QueryService {
     return this.#pool.pids;
   }
 
+  /** Resolves when nothing is built behind the queries (for tests). */
+  settled(): Promise<void> {
+    return this.#notes.settled();
+  }
+
   metricsSnapshot(): QueryMetrics {
     return {
       running: this.#turns.running,
@@ -440,8 +453,7 @@ export class QueryService {
       tailChunks: this.#tails.chunks,
       tailEncodedChunks: this.#tails.encodedChunks,
       coldCacheBytes: this.#cold.stats.bytes,
-      keyFilterFiles: this.#keyFilters.files,
-      keyFilterBytes: this.#keyFilters.bytes,
+      ...this.#notes.sizes,
     };
   }
 
@@ -452,7 +464,7 @@ export class QueryService {
     this.#queries.cancelAll(new LakeError('cancelled', 'the query service is closing'));
     this.#tables.close();
     await this.#warmingUp;
-    await this.#filterBuilds.close();
+    await this.#notes.close();
     await this.#pool.close();
     await Promise.all(this.#givenBack);
     await this.#tails.close();

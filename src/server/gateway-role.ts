@@ -122,7 +122,8 @@ function recordSink(producer: Producer): RecordSink {
 }
 
 function querySamples(query: QueryService): MetricSample[] {
-  const { running, done, errors, hotRows, coldBytes, tailCacheBytes, coldCacheBytes, keyFilterBytes } = query.metricsSnapshot();
+  const { running, done, errors, hotRows, coldBytes, tailCacheBytes, coldCacheBytes, keyFilterBytes, lastRowsBytes } =
+    query.metricsSnapshot();
   return [
     { name: 'queries_running', value: running },
     { name: 'queries_total', value: done },
@@ -131,5 +132,6 @@ function querySamples(query: QueryService): MetricSample[] {
     { name: 'query_cold_bytes_total', value: coldBytes },
     { name: 'query_cache_bytes', value: tailCacheBytes + coldCacheBytes },
     { name: 'query_key_filter_bytes', value: keyFilterBytes },
+    { name: 'query_last_rows_bytes', value: lastRowsBytes },
   ];
 }

@@ -88,6 +88,7 @@ export const metricSpecs = {
   query_cold_bytes_total: counter('Bytes of cold files that queries opened.'),
   query_cache_bytes: gauge('Disk that staged tails and downloaded files take.'),
   query_key_filter_bytes: gauge('Disk that the key filters of cold files take.'),
+  query_last_rows_bytes: gauge('Disk that the last rows of the keys of cold files take.'),
 } as const satisfies Record<string, MetricSpec>;
 
 export type MetricName = keyof typeof metricSpecs;

@@ -1,4 +1,5 @@
-// latest(topic) equals a model, for any cut between hot and cold, any files, a log start inside a file, and as of a token.
+// latest(topic) equals a model, for any cut between hot and cold, any files, a log start inside a file, compaction, and as of a token;
+// from the files and from what is kept of their last rows.
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { inlineColumnWorkers } from '../support/column-workers.js';
@@ -19,16 +20,17 @@ interface Stored extends Event {
 }
 
 const event: fc.Arbitrary<Event> = fc.record({
-  key: fc.constantFrom(...keys),
+  key: fc.oneof(fc.constantFrom(...keys), fc.constantFrom('a', 'b')),
   timestampMs: fc.integer({ min: 0, max: 4 }).map((ms) => t0 + ms),
   isTombstone: fc.nat(4).map((n) => n === 0),
 });
 const percent = fc.integer({ min: 0, max: 100 });
 const round = fc.record({
-  appended: fc.array(fc.array(event, { maxLength: 8 }), { minLength: partitions, maxLength: partitions }),
+  appended: fc.array(fc.array(event, { maxLength: 12 }), { minLength: partitions, maxLength: partitions }),
   cuts: fc.array(percent, { minLength: partitions, maxLength: partitions }),
   starts: fc.array(fc.integer({ min: 0, max: 60 }), { minLength: partitions, maxLength: partitions }),
-  fileRows: fc.integer({ min: 1, max: 6 }),
+  fileRows: fc.oneof(fc.integer({ min: 1, max: 6 }), fc.integer({ min: 12, max: 20 })),
+  isCompacted: fc.boolean(),
 });
 
 /** [key, partition, offset] of what is last, by key. */
@@ -53,8 +55,9 @@ function model(log: readonly Stored[]): unknown[][] {
 describe('latest', () => {
   let world: QueryWorld;
   let serial = 0;
+  let remembered = 0;
   beforeAll(async () => {
-    world = await QueryWorld.open({ workers: inlineColumnWorkers, tailEncodeBytesMin: 1 });
+    world = await QueryWorld.open({ workers: inlineColumnWorkers, tailEncodeBytesMin: 1, lastRowsFileBytesMin: 0 });
   });
   afterAll(async () => {
     await world[Symbol.asyncDispose]();
@@ -65,11 +68,23 @@ describe('latest', () => {
       fc.asyncProperty(fc.array(round, { minLength: 1, maxLength: 3 }), async (rounds) => {
         const name = `latest${serial++}`;
         world.createTopic(name, partitions);
-        const sql = `SELECT text(_key) AS k, _partition_id, _offset, epoch_ms(_timestamp) - ${t0} AS t, _value IS NULL AS no FROM latest(${name}) ORDER BY k`;
+        const sql = `SELECT text(_key) AS k, _partition_id, _offset, epoch_ms(_timestamp) - ${t0} AS t, _value IS NULL AS no, text(_value) AS v, COLUMNS('^at$') FROM latest(${name}) ORDER BY k`;
         const log: Stored[] = [];
         const starts = [0, 0];
         const earlier: { token: string; rows: unknown[][]; starts: readonly number[] }[] = [];
-        for (const { appended, cuts, fileRows, starts: startPercents } of rounds) {
+        // A file whose last rows are worth keeping.
+        const early = Array.from(
+          { length: 12 },
+          (_, at): Event => ({ key: at % 2 === 0 ? 'a' : 'b', timestampMs: t0, isTombstone: false }),
+        );
+        world.append(
+          name,
+          0,
+          early.map(({ key, timestampMs }, at) => ({ timestampMs, key, value: JSON.stringify({ at }) })),
+        );
+        log.push(...early.map((one, offset) => ({ ...one, partition: 0, offset })));
+        await world.makeCold(name, 0, early.length);
+        for (const { appended, cuts, fileRows, starts: startPercents, isCompacted } of rounds) {
           for (const [partition, events] of appended.entries()) {
             const base = world.partition(name, partition).endOffset;
             if (events.length === 0) continue;
@@ -87,6 +102,7 @@ describe('latest', () => {
           for (const [partition, cut] of cuts.entries()) {
             const { endOffset } = world.partition(name, partition);
             await world.makeCold(name, partition, Math.round((cut * endOffset) / 100), fileRows);
+            if (isCompacted) await world.compact(name, partition, 3);
           }
           for (const [partition, at] of startPercents.entries()) {
             const state = world.partition(name, partition);
@@ -97,6 +113,11 @@ describe('latest', () => {
           const expected = model(kept);
           const { rows, token } = await world.ask(sql);
           expect(rows.map((row) => row.slice(0, 4))).toEqual(expected);
+          // Once more, with what was built behind the first.
+          await world.service.settled();
+          const shorter = await world.ask(sql);
+          expect(shorter.rows).toEqual(rows);
+          remembered += shorter.stats.remembered_files;
           for (const key of ['a', 'b', '']) {
             const one = await world.ask(sql.replace('ORDER BY', `WHERE _key = '${key}' ORDER BY`));
             expect(one.rows.map((row) => row.slice(0, 4))).toEqual(expected.filter((row) => row[0] === key));
@@ -112,5 +133,6 @@ describe('latest', () => {
       }),
       { numRuns: 12 },
     );
+    expect(remembered).toBeGreaterThan(4);
   }, 120_000);
 });

@@ -34,7 +34,7 @@ import { AppendTimes } from '../../src/log/append-times.js';
 import { dataFileKey, filesOfPartition, type NewColdFile, openTopicTable, type TopicTable } from '../../src/lake/index.js';
 import { type ObjectStore, openObjectStore } from '../../src/objects/index.js';
 import { openQueryService, type QueryRequest, type QueryService, type QueryStats, type ServiceLimits } from '../../src/query/index.js';
-import { silentLogger } from '../../src/telemetry/index.js';
+import { type Logger, silentLogger } from '../../src/telemetry/index.js';
 import { RecordBatchWriter, type RecordHeader, kafkaErrors } from '../../src/wire/index.js';
 
 export interface TestRecord {
@@ -118,6 +118,8 @@ export interface WorldOptions {
   readonly workers: (directory: string) => Promise<ColumnWorkers> | ColumnWorkers;
   readonly tailEncodeBytesMin?: number;
   readonly coldWholeBytesMax?: number;
+  readonly lastRowsFileBytesMin?: number;
+  readonly logger?: Logger;
   /** Default: a directory beside the caches. */
   readonly store?: ObjectStore;
 }
@@ -180,7 +182,7 @@ export class QueryWorld implements AsyncDisposable {
         tokenDir: join(directory, 'tokens'),
         clock: systemClock,
         random: systemRandom,
-        logger: silentLogger,
+        logger: options.logger ?? silentLogger,
         limits: {
           tailMaxBytes: 64 * MiB,
           memoryBytes: 256 * MiB,
@@ -191,6 +193,7 @@ export class QueryWorld implements AsyncDisposable {
           snapshotUsableMs: 1_800_000,
           ...options.limits,
         },
+        ...(options.lastRowsFileBytesMin === undefined ? {} : { lastRowsFileBytesMin: options.lastRowsFileBytesMin }),
         ...(options.coldWholeBytesMax === undefined ? {} : { coldWholeBytesMax: options.coldWholeBytesMax }),
         ...(options.tailEncodeBytesMin === undefined ? {} : { tailEncodeBytesMin: options.tailEncodeBytesMin }),
       });

@@ -2,6 +2,7 @@
 import type { ColdFile } from '../../lake/index.js';
 import type { ColdSelection } from '../lease.js';
 import { type ScanRange, touches } from '../ranges.js';
+import type { BuildsBehind } from './builds-behind.js';
 import type { FilterBuilds } from './filter-builds.js';
 import type { FilterStore } from './filter-store.js';
 import { hashOfKey, type KeyFilter, type KeyHash } from './key-filter.js';
@@ -13,10 +14,12 @@ const loadsAtOnce = 16;
 
 export class KeyedFiles {
   readonly #store: FilterStore;
-  readonly #builds: FilterBuilds;
+  readonly #filters: FilterBuilds;
+  readonly #builds: BuildsBehind;
 
-  constructor(store: FilterStore, builds: FilterBuilds) {
+  constructor(store: FilterStore, filters: FilterBuilds, builds: BuildsBehind) {
     this.#store = store;
+    this.#filters = filters;
     this.#builds = builds;
   }
 
@@ -26,7 +29,7 @@ export class KeyedFiles {
       selected.files.map(({ file }) => file),
       ranges,
     );
-    this.#builds.want(missing);
+    this.#builds.want(this.#filters, missing);
     if (lacking.size === 0) return selected;
     const files = selected.files.filter(({ file }) => !lacking.has(file.key));
     return { files, prunedFiles: selected.prunedFiles + lacking.size };

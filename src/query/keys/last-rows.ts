@@ -1,0 +1,164 @@
+/**
+ * The last row of each key of a cold file, a tombstone included, as a small Parquet file on the local disk: all that `latest(topic)`
+ * needs of a file whose every row counts. It is kept only where it has far fewer rows; an empty note says that it would not.
+ */
+import { readFile } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
+import {
+  baseColumns,
+  type Column,
+  fieldIdsClause,
+  plainNameOf,
+  quoteName,
+  quoteText,
+  readSchemaMap,
+  tableColumns,
+} from '../../columns/index.js';
+import type { TypedColumn } from '../../columns/index.js';
+import { MiB } from '../../kernel/index.js';
+import type { ColdFile } from '../../lake/index.js';
+import type { ColdReads } from '../cold/cold-reads.js';
+import type { EngineSession } from '../engine.js';
+import { Lease } from '../lease.js';
+import { fullScan } from '../ranges.js';
+import type { BuildKind, WantedFile } from './builds-behind.js';
+import { idOf, NoteFolder } from './note-folder.js';
+
+/** It is sent as a whole, and held while it is. */
+const lastRowsBytesMax = 32 * MiB;
+/** A key has at least so many rows on average, or the file is as good. */
+const rowsPerKeyMin = 2;
+/** What SQL shows of a row beside its typed columns. */
+const baseNames: ReadonlySet<string> = new Set(['_partition_id', '_offset', '_timestamp', '_key', '_value', '_headers']);
+const credits = 4;
+
+export interface KeptRows {
+  readonly path: string;
+  readonly bytes: number;
+}
+
+export class LastRows implements BuildKind {
+  readonly failure = 'the last rows of the keys of cold files could not be kept; latest(topic) reads whole files';
+  readonly filesPerRun = 1;
+  readonly rowsPerRun = Number.POSITIVE_INFINITY;
+  readonly #folder: NoteFolder;
+  readonly #cold: ColdReads;
+  readonly #fileBytesMin: number;
+  /** Of notes that this service has read once and found as they were written. */
+  readonly #checked = new Set<string>();
+
+  private constructor(folder: NoteFolder, cold: ColdReads, fileBytesMin: number) {
+    this.#folder = folder;
+    this.#cold = cold;
+    this.#fileBytesMin = fileBytesMin;
+    folder.onDrop = (id) => this.#checked.delete(id);
+  }
+
+  /** Of cold files smaller than `fileBytesMin` nothing is kept. Takes over what an earlier service left. */
+  static async open(directory: string, bytesMax: number, cold: ColdReads, fileBytesMin: number): Promise<LastRows> {
+    return new LastRows(await NoteFolder.open(directory, 'last', bytesMax), cold, fileBytesMin);
+  }
+
+  get files(): number {
+    return this.#folder.files;
+  }
+
+  get bytes(): number {
+    return this.#folder.bytes;
+  }
+
+  get hasRoom(): boolean {
+    return this.#folder.hasRoom;
+  }
+
+  has(file: ColdFile): boolean {
+    return this.#folder.has(file);
+  }
+
+  /** To be called once a question, before `of`. */
+  beginLook(): void {
+    this.#folder.beginLook();
+  }
+
+  /** What is kept of a file, read and checked; `missing` where it may be worth while to build it. */
+  async of(file: ColdFile): Promise<KeptRows | 'missing' | undefined> {
+    const note = this.#folder.use(file);
+    if (note === undefined) return file.bytes < this.#fileBytesMin ? undefined : 'missing';
+    if (note.bytes === 0) return undefined;
+    const id = idOf(file);
+    if (!this.#checked.has(id)) {
+      const bytes = await readFile(note.path).catch(() => undefined);
+      if (bytes === undefined || tagOf(bytes) !== note.tag) {
+        await this.#folder.drop(file);
+        return 'missing';
+      }
+      if (this.#folder.has(file)) this.#checked.add(id);
+    }
+    return { path: note.path, bytes: note.bytes };
+  }
+
+  /** It was gone when it was to be used. */
+  async forget(file: ColdFile): Promise<void> {
+    await this.#folder.drop(file);
+  }
+
+  async build(session: EngineSession, wanted: readonly WantedFile[], signal: AbortSignal): Promise<void> {
+    for (const { file, columns } of wanted) {
+      const lease = new Lease(session.lease, session.leasePath);
+      const read = columnsOf(file, columns);
+      const need = { ranges: [fullScan], columns: new Set(read.map(({ fieldId }) => fieldId)) };
+      const leased = await lease.addCold(this.#cold, file, need, { requests: 0, bytes: 0 }, signal);
+      const bytes = leased === null ? undefined : await lastRowsOf(session, leased.path, read, file);
+      if (bytes === undefined) await this.#folder.keep(file, Buffer.alloc(0));
+      else await this.#folder.keep(file, bytes, tagOf(bytes));
+    }
+  }
+}
+
+function tagOf(bytes: Uint8Array): string {
+  return crc32(bytes).toString(16).padStart(8, '0');
+}
+
+/** Of the typed columns those that the file has a value of. */
+function columnsOf(file: ColdFile, typed: readonly TypedColumn[]): Column[] {
+  const has = new Set(file.fieldIds);
+  const base = baseColumns.filter(({ name }) => baseNames.has(name));
+  return [...base, ...tableColumns(typed.filter(({ fieldId }) => has.has(fieldId))).slice(baseColumns.length)];
+}
+
+/** `undefined` where the file has too many keys. */
+async function lastRowsOf(session: EngineSession, path: string, columns: readonly Column[], file: ColdFile): Promise<Buffer | undefined> {
+  const named = columns.map((column): Column => ({ ...column, name: plainNameOf(column) }));
+  const source = `read_parquet([${quoteText(path)}], schema = ${readSchemaMap(named)})`;
+  // A cold file is of one partition, so an offset is one row. Of too many keys nothing is read but key and offset.
+  const keysMax = Math.floor(file.rows / rowsPerKeyMin);
+  await session.ask(
+    {
+      type: 'run',
+      sql:
+        `WITH ends AS MATERIALIZED (SELECT max(_offset) AS o FROM ${source} WHERE _key IS NOT NULL GROUP BY _key) ` +
+        `SELECT ${named.map(({ name }) => quoteName(name)).join(', ')} FROM ${source} ` +
+        `WHERE (SELECT count(*) FROM ends) <= ${keysMax} AND _offset IN (SELECT o FROM ends)`,
+      prelude: [],
+      threads: 1,
+      isWide: false,
+      setup: [],
+      isDescribed: false,
+      parameters: [],
+      shape: 'parquet',
+      fieldIds: fieldIdsClause(named),
+      fileBytesMax: lastRowsBytesMax,
+      credits,
+      maxRows: Number.MAX_SAFE_INTEGER,
+    },
+    'columns',
+  );
+  const pieces: Uint8Array[] = [];
+  for (;;) {
+    const message = await session.next();
+    if (message.type === 'end') return message.rows === 0 ? undefined : Buffer.concat(pieces);
+    if (message.type !== 'bytes') continue;
+    pieces.push(message.bytes);
+    session.tell({ type: 'credit', credits: 1 });
+  }
+}

@@ -16,6 +16,7 @@ import { openObjectStore, parseBucketUrl } from '../objects/index.js';
 import { type ControlPort, openQueryService } from '../query/index.js';
 import type { Logger } from '../telemetry/index.js';
 import { BucketState } from './bucket-state.js';
+import { queryLimitsOf } from './query-limits.js';
 import { closeAll, storeOptions } from './role.js';
 
 export interface BucketQueryOptions {
@@ -62,15 +63,7 @@ export async function openBucketQuery(options: BucketQueryOptions): Promise<Buck
     random: systemRandom,
     logger,
     hasTail: false,
-    limits: {
-      tailMaxBytes: config.get('query.tail.max.bytes'),
-      memoryBytes: config.get('query.memory.bytes'),
-      timeoutMs: config.get('query.timeout.ms'),
-      concurrency,
-      cacheBytes: config.get('query.cache.bytes'),
-      parquetBytesMax: config.get('query.parquet.bytes'),
-      snapshotUsableMs: config.get('tier.sweep.grace.ms') / 2,
-    },
+    limits: queryLimitsOf(config, concurrency),
   });
   const app = gatewayApp({
     listen: parseHostPort('http.listen', '127.0.0.1:0'),

@@ -12,6 +12,7 @@ import { openQueryService, type QueryService } from '../query/index.js';
 import type { Logger, MetricSample } from '../telemetry/index.js';
 import { connectToBroker } from './broker-connection.js';
 import { httpTokenOf, warnOfOpenGateway } from './http-token.js';
+import { queryLimitsOf } from './query-limits.js';
 import { closeAll, type RunningRole, storeOptions } from './role.js';
 
 /** Column workers of the query side: one may encode a chunk of the tail behind the queries while the other stages for one. */
@@ -53,21 +54,7 @@ export async function startGatewayRole(config: ServerConfig, logger: Logger): Pr
     clock: systemClock,
     random: systemRandom,
     logger,
-    limits: {
-      tailMaxBytes: config.get('query.tail.max.bytes'),
-      memoryBytes: config.get('query.memory.bytes'),
-      timeoutMs: config.get('query.timeout.ms'),
-      concurrency: config.get('query.concurrency'),
-      cacheBytes: config.get('query.cache.bytes'),
-      parquetBytesMax: config.get('query.parquet.bytes'),
-      // The other half is for the load itself.
-      snapshotUsableMs: config.get('tier.sweep.grace.ms') / 2,
-      spillBytes: config.get('query.spill.max.bytes'),
-      queueMax: config.get('query.queue.max'),
-      queueWaitMs: config.get('query.queue.wait.ms'),
-      ...(config.get('query.scan.max.bytes') < 0 ? {} : { scanMaxBytes: config.get('query.scan.max.bytes') }),
-      ...(config.get('query.rows.max') < 0 ? {} : { maxRows: config.get('query.rows.max') }),
-    },
+    limits: queryLimitsOf(config),
   });
   const closeConnections = (): Promise<void> =>
     closeAll(

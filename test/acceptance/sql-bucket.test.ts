@@ -107,6 +107,17 @@ describe('SQL over a bucket without a service', () => {
     expect(readdirSync(join(folder.path, 'tmp'))).toEqual([]);
   });
 
+  it('keeps to the limits of queries', async () => {
+    for (const limit of ['query.scan.max.bytes=1', 'query.rows.max=1']) {
+      const refused = await run(`file://${bucket}`, ['--set', limit, 'SELECT n FROM orders']);
+      expect([limit, refused.code === 0, refused.stderr.includes(limit.slice(0, -2)) || /more than 1 rows/.test(refused.stderr)]).toEqual([
+        limit,
+        false,
+        true,
+      ]);
+    }
+  });
+
   it('reads from S3 with rights to read only', async () => {
     const s3 = await readOnlyS3(bucket);
     try {

@@ -13,9 +13,13 @@ interface Window {
 /** A process that was just killed may be handed to a query before anyone has noticed. */
 const noticedWithinMs = 250;
 
+/** An answer in a format that has no place for a late error: the connection ended before it did. */
+export class BrokenOff extends Error {}
+
 /** The code of a problem, or what else it is. */
 export function codeOf(error: unknown): string {
   if (error instanceof Refusal) return error.problem.code;
+  if (error instanceof BrokenOff) return 'broken off';
   if (isLakeError(error)) return error.code;
   if (error instanceof TypeError || (error instanceof Error && /terminated|aborted|socket|ECONNRE/.test(error.message)))
     return 'connection';
@@ -40,8 +44,9 @@ export class Excuses {
     const code = codeOf(error);
     const met = new Set(this.#windows.filter(({ toMs }) => toMs >= startedMs).map(({ kind }) => kind));
     const isExcused =
-      (met.has('gateway kill') && (code === 'connection' || (error instanceof Refusal && error.problem.retriable === true))) ||
-      (met.has('engine kill') && code === 'worker-died') ||
+      (met.has('gateway kill') &&
+        (code === 'connection' || code === 'broken off' || (error instanceof Refusal && error.problem.retriable === true))) ||
+      (met.has('engine kill') && (code === 'worker-died' || code === 'broken off')) ||
       (met.has('overload') && code === 'overloaded');
     if (!isExcused) return undefined;
     this.counts.set(code, (this.counts.get(code) ?? 0) + 1);

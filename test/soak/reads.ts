@@ -6,6 +6,7 @@ import { compressors } from 'hyparquet-compressors';
 import { type Lake, Refusal } from '../support/lake.js';
 import type { Seeded } from '../support/seed.js';
 import { type Content, contentOf } from './content.js';
+import { BrokenOff } from './excuses.js';
 import type { Ledger } from './ledger.js';
 
 interface RouteRecord {
@@ -114,7 +115,10 @@ export async function compareFormats(lake: Lake, ledger: Ledger, random: Seeded)
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ sql, format, as_of: snapshot }),
   });
-  const found = await cellsOf(format, Buffer.from(await response.arrayBuffer()));
+  const whole = response.arrayBuffer().catch((cause: unknown) => {
+    throw new BrokenOff('an answer ended before its end', { cause });
+  });
+  const found = await cellsOf(format, Buffer.from(await whole));
   if (JSON.stringify(found) === JSON.stringify(due)) return undefined;
   const differs = due.findIndex((row, at) => JSON.stringify(found[at]) !== JSON.stringify(row));
   return `${sql} as ${format}: ${found.length} rows, due ${due.length}; row ${differs} is ${JSON.stringify(found[differs])}, due ${JSON.stringify(due[differs])}`;

@@ -1,9 +1,8 @@
 /** The command's sub-commands by name, and the program that knows some of them or all. */
-import { readFileSync } from 'node:fs';
-import { packageRoot } from '../kernel/index.js';
+import { packageVersion } from '../kernel/index.js';
 import { Command } from 'commander';
 
-const version = (JSON.parse(readFileSync(`${packageRoot}package.json`, 'utf8')) as { version: string }).version;
+const version = packageVersion();
 
 /** Adds one sub-command (or a family of them) to the program. */
 export type Register = (program: Command) => void;

@@ -2,7 +2,7 @@
 import type { HostPort } from '../config/index.js';
 import { formatHostPort } from '../config/index.js';
 import type { ControlPeer } from '../control/index.js';
-import { isLakeError, LakeError } from '../kernel/index.js';
+import { isLakeError, LakeError, packageVersion } from '../kernel/index.js';
 import type { QueryService } from '../query/index.js';
 import type { Logger, MetricSample } from '../telemetry/index.js';
 import { type ServerType, serve } from '@hono/node-server';
@@ -12,6 +12,8 @@ import { catalogErrorResponse, catalogRoutes } from './catalog-routes.js';
 import { catalogPath, guard } from './guard.js';
 import { livezRoute, metricsRoute, readyzRoute } from './health-route.js';
 import { keyRoute } from './key-route.js';
+import { openapiDocument } from './openapi.js';
+import { openapiPath, openapiRoute } from './openapi-route.js';
 import { problemResponse } from './problem.js';
 import { cancelQueryRoute, queriesRoute } from './queries-route.js';
 import { queryRoute } from './query-route.js';
@@ -53,7 +55,7 @@ export function gatewayApp(options: GatewayOptions): Hono {
   app.notFound((c) =>
     problemResponse(
       new LakeError('route-unknown', `there is no ${c.req.method} ${c.req.path}`, {
-        hint: 'The routes are listed in docs/guides/http.md.',
+        hint: `The routes are listed at ${openapiPath}.`,
       }),
     ),
   );
@@ -85,6 +87,7 @@ export function gatewayApp(options: GatewayOptions): Hono {
   app.post('/v1/tier/flush', flushRoute(control));
   app.post('/v1/tier/evict', evictRoute(control));
   app.post('/v1/tier/scrub', scrubRoute(control));
+  app.get(openapiPath, openapiRoute(openapiDocument(packageVersion())));
   app.route(catalogPath, catalogRoutes(new TableCatalog(control, options.catalog)));
   return app;
 }

@@ -16,7 +16,7 @@ import { type ErrorKind, LakeError, MiB, toLakeError } from '../kernel/index.js'
 import { type Context, Hono } from 'hono';
 import { challenge } from './bearer.js';
 import { textOf } from './stream.js';
-import type { SnapshotMode, TableCatalog } from './table-catalog.js';
+import { type SnapshotMode, snapshotModes, type TableCatalog } from './table-catalog.js';
 
 /** A scan's report has a filter and the names of the columns read. */
 const reportBytesMax = MiB;
@@ -142,7 +142,7 @@ function tableRoute(catalog: TableCatalog): (c: Context) => Promise<Response> {
 }
 
 function isSnapshotMode(text: string): text is SnapshotMode {
-  return text === 'all' || text === 'refs';
+  return snapshotModes.some((mode) => mode === text);
 }
 
 function streamOf(parts: readonly Uint8Array[]): ReadableStream<Uint8Array> {

@@ -2,6 +2,7 @@
 import type { ControlPeer } from '../control/index.js';
 import { type MetricSample, processSamples, renderMetrics } from '../telemetry/index.js';
 import type { Context } from 'hono';
+import { flag, json, list, object, type Operation, text } from './operation.js';
 
 type Control = Pick<ControlPeer, 'call'>;
 const probeTimeoutMs = 2000;
@@ -45,3 +46,34 @@ export function metricsRoute(control: Control, own: () => readonly MetricSample[
     return new Response(await renderMetrics(samples), { headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } });
   };
 }
+
+const readiness = json(object({ ready: flag(), reasons: list(text()) }));
+
+export const healthOperations: readonly Operation[] = [
+  {
+    id: 'livez',
+    tag: 'service',
+    method: 'get',
+    path: '/livez',
+    summary: 'Whether the process answers',
+    answers: { 200: { description: 'it does', content: { 'text/plain': { schema: text() } } } },
+    isPublic: true,
+  },
+  {
+    id: 'readyz',
+    tag: 'service',
+    method: 'get',
+    path: '/readyz',
+    summary: 'Whether all roles answer and every partition is online',
+    answers: { 200: { description: 'they do', content: readiness }, 503: { description: 'not, with the reasons', content: readiness } },
+    isPublic: true,
+  },
+  {
+    id: 'metrics',
+    tag: 'service',
+    method: 'get',
+    path: '/metrics',
+    summary: 'Numbers of all roles, for Prometheus',
+    answers: { 200: { description: 'in the text format', content: { 'text/plain': { schema: text() } } } },
+  },
+];

@@ -2,6 +2,8 @@
 import { LakeError } from '../kernel/index.js';
 import { type KeyRequest, keyOrders, type QueryRecord, type QueryService } from '../query/index.js';
 import type { Context } from 'hono';
+import { asOf, count, flag, inPath, json, lines, type Operation, query as inQuery, shared, text, topicInPath } from './operation.js';
+import { queryProblems, snapshotHeaders } from './query-operations.js';
 import { snapshotHeader } from './query-route.js';
 import { whole, withLateError } from './records-route.js';
 import { bodyOf } from './stream.js';
@@ -59,6 +61,8 @@ function flagOf(c: Context, name: string): boolean {
   throw invalid(`${name}=${text} is neither true nor false`, `Give ${name}=true, or leave it out.`);
 }
 
+const keyEncodings = ['utf8', 'base64'] as const;
+
 /** From the path as it was sent: what is decoded for routing leaves text that is not UTF-8 as it is. */
 function keyOf(c: Context): Buffer {
   const { pathname } = new URL(c.req.url);
@@ -72,8 +76,8 @@ function keyOf(c: Context): Buffer {
     });
   }
   const encoding = c.req.query('encoding');
-  if (encoding === undefined || encoding === 'utf8') return Buffer.from(text);
-  if (encoding !== 'base64') throw invalid(`encoding=${encoding} is not known`, 'Leave it out for text, or give encoding=base64.');
+  if (encoding === undefined || encoding === keyEncodings[0]) return Buffer.from(text);
+  if (encoding !== keyEncodings[1]) throw invalid(`encoding=${encoding} is not known`, 'Leave it out for text, or give encoding=base64.');
   const bytes = Buffer.from(text, 'base64');
   const sent = text
     .replaceAll('-', '+')
@@ -87,3 +91,44 @@ function keyOf(c: Context): Buffer {
 function invalid(message: string, hint: string): LakeError {
   return new LakeError('request-invalid', message, { hint });
 }
+
+const lookup = {
+  tag: 'records',
+  method: 'get',
+  answers: {
+    200: {
+      description: 'the record; with `history` all of them, one a line, tombstones too',
+      headers: snapshotHeaders,
+      content: { ...json(shared('Record')), ...lines({ oneOf: [shared('Record'), shared('ErrorLine')] }) },
+    },
+  },
+  problems: ['key-unknown', 'key-deleted', ...queryProblems],
+} as const;
+const lookupParameters = [
+  inQuery('history', 'all records of the key', flag()),
+  inQuery(
+    'order',
+    'of a history: by partition and offset, by time, or by time with the newest first',
+    text(undefined, { enum: keyOrders }),
+  ),
+  inQuery('limit', 'of a history: at most so many, in that order', count()),
+  asOf,
+  inQuery('encoding', 'of the key in the path', text(undefined, { enum: keyEncodings, default: keyEncodings[0] })),
+];
+
+export const keyOperations: readonly Operation[] = [
+  {
+    ...lookup,
+    id: 'lookupKey',
+    path: '/v1/topics/{topic}/keys/{key}',
+    summary: 'The last record of a key, or all of them',
+    parameters: [topicInPath, inPath('key', 'URL-encoded', 'ORD'), ...lookupParameters],
+  },
+  {
+    ...lookup,
+    id: 'lookupEmptyKey',
+    path: '/v1/topics/{topic}/keys/',
+    summary: 'The same of the empty key',
+    parameters: [topicInPath, ...lookupParameters],
+  },
+];

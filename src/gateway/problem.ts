@@ -1,5 +1,6 @@
 /** The gateway's one mapping of errors: RFC 9457 problem+json with our stable `code` and `hint`. */
 import { challenge } from './bearer.js';
+import { object, flag, type Schema, text } from './operation.js';
 import { errorCatalogue, type ErrorFacts, LakeError, toLakeError } from '../kernel/index.js';
 
 export interface Problem {
@@ -43,3 +44,19 @@ export function problemResponse(error: unknown): Response {
   }
   return new Response(`${JSON.stringify(problem)}\n`, { status: problem.status, headers });
 }
+
+/** RFC 9457. */
+export const problemSchema: Schema = object(
+  {
+    type: text('`urn:thermocline:error:` and the code'),
+    title: text('what the code means'),
+    status: { type: 'integer', minimum: 400, maximum: 599 },
+    detail: text('what happened'),
+    code: text('stable', { enum: Object.keys(errorCatalogue).sort() }),
+    retriable: flag('whether a later try may succeed'),
+  } satisfies Record<keyof Omit<Problem, 'hint' | 'facts'>, Schema>,
+  {
+    hint: text('what to do'),
+    facts: { type: 'object', description: 'ids, names and numbers; of SQL that points to a place `line`, `column` (from 1) and `near`' },
+  },
+);

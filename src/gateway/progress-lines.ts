@@ -3,13 +3,22 @@
  * answer begins when the first is due: what fails before has its own status, what fails later is a line `_error`.
  */
 import type { Clock } from '../kernel/index.js';
-import type { WatchedQuery, WrittenAnswer } from '../query/index.js';
+import type { QueryPhase, WatchedQuery, WrittenAnswer } from '../query/index.js';
 
 /** Between two lines. */
 const progressMs = 500;
 
+export interface ProgressDocument {
+  readonly phase: QueryPhase;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly files: number;
+  readonly percent: number;
+  readonly elapsed_ms: number;
+}
+
 /** How far a query is, as the gateway's documents say it. */
-export function progressOf(query: WatchedQuery): Readonly<Record<string, string | number>> {
+export function progressOf(query: WatchedQuery): ProgressDocument {
   const { phase, rows, bytes, files, percent, elapsedMs } = query.progress();
   return { phase, rows, bytes, files, percent: Math.round(percent * 10) / 10, elapsed_ms: Math.round(elapsedMs) };
 }

@@ -17,11 +17,11 @@ import { bytesBody, textOf } from './stream.js';
 
 export const snapshotHeader = 'X-Thermocline-Snapshot';
 /** The id under which the query is listed and can be ended. */
-const queryIdHeader = 'X-Thermocline-Query-Id';
+export const queryIdHeader = 'X-Thermocline-Query-Id';
 /** A query's text and parameters; results are streamed and have no such bound. */
 const maxBodyBytes = 1024 * 1024;
 
-const mediaTypes: Readonly<Record<AnswerFormat, string>> = {
+export const mediaTypes: Readonly<Record<AnswerFormat, string>> = {
   json: 'application/json',
   ndjson: 'application/x-ndjson',
   csv: 'text/csv; charset=utf-8',
@@ -30,7 +30,7 @@ const mediaTypes: Readonly<Record<AnswerFormat, string>> = {
   table: 'text/plain; charset=utf-8',
 };
 /** Of the streams that have no place for them. */
-const statsTrailer = 'X-Thermocline-Stats';
+export const statsTrailer = 'X-Thermocline-Stats';
 
 /** What the request names; else what its `Accept` names first among ours; else `json`. */
 function formatOf(text: string | undefined, accept: string | undefined): AnswerFormat {
@@ -52,7 +52,9 @@ function acceptedFormat(accept: string): AnswerFormat | undefined {
   return undefined;
 }
 
-const known = new Set(['sql', 'params', 'as_of', 'format', 'limits', 'progress']);
+/** Of a query's body. */
+export const queryFields = ['sql', 'params', 'as_of', 'format', 'limits', 'progress'] as const;
+const known: ReadonlySet<string> = new Set(queryFields);
 
 interface Asked {
   readonly request: QueryRequest;

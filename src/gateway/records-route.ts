@@ -69,12 +69,15 @@ function requireAlone(c: Context): void {
   }
 }
 
+/** Of the records, other than by partition and offset. */
+export const recordOrder = 'time';
+
 export function readRecordsRoute(query: QueryService): (c: Context) => Promise<Response> {
   return async (c) => {
     const order = c.req.query('order');
-    if (order !== undefined && order !== 'time') {
+    if (order !== undefined && order !== recordOrder) {
       throw new LakeError('request-invalid', `order=${order} is not known`, {
-        hint: 'Leave it out for partition and offset, or use order=time.',
+        hint: `Leave it out for partition and offset, or use order=${recordOrder}.`,
       });
     }
     const cursor = c.req.query('cursor');
@@ -89,7 +92,7 @@ export function readRecordsRoute(query: QueryService): (c: Context) => Promise<R
       partition: whole(c, 'partition'),
       offset: whole(c, 'offset'),
       limit,
-      order: order === 'time' ? 'time' : 'offset',
+      order: order === recordOrder ? 'time' : 'offset',
       asOf: c.req.query('as_of'),
     };
     const request = cursor === undefined ? asked : requestOfCursor(cursor, topic, limit);
@@ -110,7 +113,8 @@ export function readRecordsRoute(query: QueryService): (c: Context) => Promise<R
   };
 }
 
-const recordFields = new Set(['key', 'key_base64', 'value', 'value_base64', 'headers', 'timestamp', 'partition']);
+export const recordFieldNames = ['key', 'key_base64', 'value', 'value_base64', 'headers', 'timestamp', 'partition'] as const;
+const recordFields: ReadonlySet<string> = new Set(recordFieldNames);
 
 function refuse(at: number, message: string): LakeError {
   return new LakeError('request-invalid', `record ${at}: ${message}`, {

@@ -2,6 +2,7 @@
 import type { ControlPeer, ScrubbedFile } from '../control/index.js';
 import { dayMs } from '../kernel/index.js';
 import type { Context } from 'hono';
+import { count, lines, object, type Operation, shared, text, topicInQuery } from './operation.js';
 import { problemOf } from './problem.js';
 import { describeTopic } from './topics-route.js';
 
@@ -38,3 +39,28 @@ export function scrubRoute(control: Pick<ControlPeer, 'call'>): (c: Context) => 
     return new Response(readable, { headers: { 'content-type': 'application/x-ndjson' } });
   };
 }
+
+const scrubLine = {
+  oneOf: [
+    object(
+      { topic: text(), partition: count(), key: text('of the object'), rows: count(), bytes: count() },
+      { problem: text('what is wrong with the file'), hint: text('what to do about it') },
+    ),
+    object({ _end: object({ files: count(), bytes: count(), findings: count('damaged files'), holes: count() }) }),
+    object({ _error: shared('Problem') }),
+  ],
+};
+
+export const scrubOperations: readonly Operation[] = [
+  {
+    id: 'scrub',
+    tag: 'tier',
+    method: 'post',
+    path: '/v1/tier/scrub',
+    summary: 'Read every cold file again',
+    description: 'May take long; closing the connection ends it.',
+    parameters: [topicInQuery],
+    answers: { 200: { description: 'a line a file as it is done, then `_end` or `_error`', content: lines(scrubLine) } },
+    problems: ['topic-unknown', 'cold-unavailable'],
+  },
+];

@@ -21,7 +21,8 @@ export interface CatalogOptions {
 const loadsMax = 8;
 const loadsQueuedMax = 64;
 
-export type SnapshotMode = 'all' | 'refs';
+export const snapshotModes = ['all', 'refs'] as const;
+export type SnapshotMode = (typeof snapshotModes)[number];
 
 /** A table as one moment has it. */
 export interface LoadedTable {

@@ -1,6 +1,7 @@
 /** `POST /v1/tier/flush` and `/v1/tier/evict`: what the daemon and the broker do by themselves, now. */
 import type { ControlPeer } from '../control/index.js';
 import type { Context } from 'hono';
+import { count, json, list, object, type Operation, text, topicInQuery } from './operation.js';
 import { describeTopic } from './topics-route.js';
 
 type Control = Pick<ControlPeer, 'call'>;
@@ -47,3 +48,57 @@ export function evictRoute(control: Control): (c: Context) => Promise<Response> 
     });
   };
 }
+
+export const tierOperations: readonly Operation[] = [
+  {
+    id: 'flush',
+    tag: 'tier',
+    method: 'post',
+    path: '/v1/tier/flush',
+    summary: 'Cut and commit everything acknowledged so far',
+    parameters: [topicInQuery],
+    answers: {
+      200: {
+        description: 'the boundaries: the first offset of each partition that is served hot',
+        content: json(
+          object({
+            topics: list(
+              object({
+                topic: text(),
+                id: text(),
+                partitions: list(object({ partition: count(), boundary: count(), log_start_offset: count() })),
+              }),
+            ),
+          }),
+        ),
+      },
+    },
+    problems: ['topic-unknown', 'cold-unavailable', 'timeout'],
+  },
+  {
+    id: 'evict',
+    tag: 'tier',
+    method: 'post',
+    path: '/v1/tier/evict',
+    summary: 'Roll the active segment and drop local copies of what is committed',
+    parameters: [topicInQuery],
+    answers: {
+      200: {
+        description: 'what was dropped, and where the partitions are',
+        content: json(
+          object({
+            evicted_segments: count(),
+            evicted_bytes: count(),
+            topics: list(
+              object({
+                topic: text(),
+                partitions: list(object({ partition: count(), local_start_offset: count(), boundary: count(), high_watermark: count() })),
+              }),
+            ),
+          }),
+        ),
+      },
+    },
+    problems: ['topic-unknown'],
+  },
+];

@@ -14,8 +14,9 @@ type Control = Pick<ControlPeer, 'call'>;
 type Handler = (c: Context) => Promise<Response>;
 
 /** More than a view's text and description may have. */
-const maxBodyBytes = 256 * 1024;
-const fieldsOfView: ReadonlySet<string> = new Set(['sql', 'description']);
+export const viewBodyBytesMax = 256 * 1024;
+export const viewFields = ['sql', 'description'] as const;
+const fieldsOfView: ReadonlySet<string> = new Set(viewFields);
 
 function plainView({ name, sql, description, savedMs }: SavedView): Record<string, unknown> {
   return { name, sql, ...(description === undefined ? {} : { description }), saved: new Date(savedMs).toISOString() };
@@ -65,7 +66,7 @@ export function viewRoute(control: Control, query: QueryService): Handler {
 export function putViewRoute(control: Control, query: QueryService): Handler {
   return async (c) => {
     const name = c.req.param('name')!;
-    const fields = fieldsOf(await textOf(c.req.raw, maxBodyBytes, 'Split the view into views that build on each other.'));
+    const fields = fieldsOf(await textOf(c.req.raw, viewBodyBytesMax, 'Split the view into views that build on each other.'));
     const columns = await query.columnsOfView({ name, ...fields, savedMs: 0 }, c.req.raw.signal);
     const { view, isNew } = await control.call('broker.put-view', { name, ...fields }, { signal: c.req.raw.signal });
     return c.json({ ...plainView(view), columns }, isNew ? 201 : 200);

@@ -1,8 +1,7 @@
 /** What every role has in common: how it is started, introduces itself, fails and is taken apart. */
-import { readFileSync } from 'node:fs';
 import type { ServerConfig } from '../config/index.js';
 import type { Hello, Role } from '../control/index.js';
-import { packageRoot, systemClock, systemRandom } from '../kernel/index.js';
+import { packageVersion, systemClock, systemRandom } from '../kernel/index.js';
 import type { OpenStoreOptions } from '../objects/index.js';
 import type { Logger } from '../telemetry/index.js';
 
@@ -20,8 +19,7 @@ export type StartRole = (config: ServerConfig, logger: Logger) => Promise<Runnin
 
 /** How this process introduces itself on the control socket. */
 export function helloOf(role: Role): Hello {
-  const { version } = JSON.parse(readFileSync(`${packageRoot}package.json`, 'utf8')) as { version: string };
-  return { role, pid: process.pid, version };
+  return { role, pid: process.pid, version: packageVersion() };
 }
 
 /** A promise that only ever rejects, and is no error while nobody looks at it. */

@@ -66,8 +66,9 @@ describe('a gateway with a token', () => {
     expect((await request('/nothing', { authorization: `Bearer ${token}` })).status).toBe(404);
   });
 
-  it('says to all whether it lives and is ready', async () => {
+  it('says to all whether it lives and is ready, and what its routes are', async () => {
     const request = appWith(true);
+    expect((await request('/openapi.json')).status).toBe(200);
     expect((await request('/livez')).status).toBe(200);
     expect((await request('/readyz')).status).toBe(503);
   });

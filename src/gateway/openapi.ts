@@ -1,0 +1,125 @@
+/** The OpenAPI 3.1 document of the gateway, put together from what each route says of itself. */
+import { type ErrorCode, errorCatalogue, LakeError } from '../kernel/index.js';
+import { catalogOperations, catalogSchemas } from './catalog-operations.js';
+import { healthOperations } from './health-route.js';
+import { keyOperations } from './key-route.js';
+import { docsOperations } from './openapi-route.js';
+import { type Answer, type Content, type Operation, type Schema, shared, type Tag } from './operation.js';
+import { problemSchema } from './problem.js';
+import { queriesOperations } from './queries-route.js';
+import { queryOperations, querySchemas } from './query-operations.js';
+import { recordsOperations, recordsSchemas } from './records-operations.js';
+import { scrubOperations } from './scrub-route.js';
+import { tierOperations } from './tier-route.js';
+import { topicsOperations, topicsSchemas } from './topics-operations.js';
+import { viewOperations, viewSchemas } from './view-operations.js';
+
+/** In the order in which they are shown. */
+export const operations: readonly Operation[] = [
+  ...queryOperations,
+  ...queriesOperations,
+  ...topicsOperations,
+  ...recordsOperations,
+  ...keyOperations,
+  ...viewOperations,
+  ...tierOperations,
+  ...scrubOperations,
+  ...catalogOperations,
+  ...healthOperations,
+  ...docsOperations,
+];
+
+const tags: Readonly<Record<Tag, string>> = {
+  query: 'SQL over both tiers, and what is being asked',
+  topics: 'topics and where their records lie',
+  records: 'records by place, time and key, and producing without a Kafka client',
+  views: 'SELECTs saved under a name',
+  tier: 'what the tier daemon does by itself, now',
+  catalog: 'a read-only Iceberg REST catalog',
+  service: 'health, metrics and this description',
+};
+
+/** What any route may answer. */
+const everywhere: readonly ErrorCode[] = ['request-invalid', 'request-forbidden', 'internal'];
+
+function contentDocument({ schema, line, example }: Content): Record<string, unknown> {
+  // OpenAPI 3.2 has `itemSchema` for it.
+  return { schema, ...(line === undefined ? {} : { 'x-itemSchema': line }), ...(example === undefined ? {} : { example }) };
+}
+
+function contentsDocument(contents: Readonly<Record<string, Content>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(contents).map(([type, content]) => [type, contentDocument(content)]));
+}
+
+function answerDocument({ description, content, headers }: Answer): Record<string, unknown> {
+  return {
+    description,
+    ...(headers === undefined ? {} : { headers }),
+    ...(content === undefined ? {} : { content: contentsDocument(content) }),
+  };
+}
+
+/** An answer for each status that the codes have, which says which codes. */
+function problemAnswers(codes: readonly ErrorCode[]): Record<string, unknown> {
+  const descriptions: Record<string, string[]> = {};
+  for (const code of new Set(codes))
+    (descriptions[new LakeError(code, '').httpStatus] ??= []).push(`\`${code}\`: ${errorCatalogue[code].sentence}`);
+  const content = { 'application/problem+json': { schema: shared('Problem') } };
+  return Object.fromEntries(
+    Object.entries(descriptions).map(([status, sentences]) => [status, { description: sentences.join('\n\n'), content }]),
+  );
+}
+
+function operationDocument(operation: Operation): Record<string, unknown> {
+  const { id, tag, summary, description, parameters, body, answers, problems = [], isPublic } = operation;
+  const codes: readonly ErrorCode[] = [...everywhere, ...(isPublic === true ? [] : ['unauthenticated' as const]), ...problems];
+  const good = Object.fromEntries(Object.entries(answers).map(([status, answer]) => [status, answerDocument(answer)]));
+  return {
+    operationId: id,
+    tags: [tag],
+    summary,
+    ...(description === undefined ? {} : { description }),
+    ...(isPublic === true ? { security: [] } : {}),
+    ...(parameters === undefined
+      ? {}
+      : { parameters: parameters.map((parameter) => (parameter.in === 'path' ? { ...parameter, required: true } : parameter)) }),
+    ...(body === undefined ? {} : { requestBody: { required: true, content: contentsDocument(body) } }),
+    // A route of the catalog has its own form of a refusal, under `default`.
+    responses: tag === 'catalog' ? good : { ...good, ...problemAnswers(codes) },
+  };
+}
+
+const schemas: Readonly<Record<string, Schema>> = {
+  Problem: problemSchema,
+  ...querySchemas,
+  ...recordsSchemas,
+  ...topicsSchemas,
+  ...viewSchemas,
+  ...catalogSchemas,
+};
+
+/** `version` is the package's. */
+export function openapiDocument(version: string): Readonly<Record<string, unknown>> {
+  const paths: Record<string, Record<string, unknown>> = {};
+  for (const operation of operations) (paths[operation.path] ??= {})[operation.method] = operationDocument(operation);
+  return {
+    openapi: '3.1.1',
+    info: {
+      title: 'Thermocline',
+      version,
+      summary: 'One log over hot segments and cold Parquet: SQL, records and topics over HTTP.',
+      description:
+        'Errors are problem documents (RFC 9457) with a stable `code` and a `hint`. A call that changes something needs `content-type: application/json` or the header `x-thermocline: 1`.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    servers: [{ url: '/', description: 'the gateway that serves this document' }],
+    // Without `http.token` nothing need be shown.
+    security: [{ token: [] }, {}],
+    tags: Object.entries(tags).map(([name, description]) => ({ name, description })),
+    paths,
+    components: {
+      securitySchemes: { token: { type: 'http', scheme: 'bearer', description: 'the value of `http.token`, where it is set' } },
+      schemas,
+    },
+  };
+}

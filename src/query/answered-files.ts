@@ -6,8 +6,8 @@ import { timestampMaxMs, timestampMinMs } from '../columns/index.js';
 import type { Offset, PartitionId, TimestampMs } from '../kernel/index.js';
 import type { ColdFile } from '../lake/index.js';
 import type { ColdSelection } from './lease.js';
-import { type ScanRange, touches } from './ranges.js';
-import { letsThrough, type ScanSummary } from './scan-summary.js';
+import { includesPartition, type ScanRange, touches } from './ranges.js';
+import type { ScanSummary } from './scan-summary.js';
 
 /** Files that only some of a statement's scans count stand in its text one by one; of more than these the rest is read. */
 const aloneMax = 1000;
@@ -23,14 +23,13 @@ export interface CountedRows {
 }
 
 export interface AnsweredFiles {
-  /** Object keys. */
-  readonly keys: ReadonlySet<string>;
+  readonly files: readonly ColdFile[];
   readonly rows: readonly CountedRows[];
   /** False where the smallest and largest are enough. */
   readonly counts: boolean;
 }
 
-export const noneAnswered: AnsweredFiles = { keys: new Set(), rows: [], counts: false };
+export const noneAnswered: AnsweredFiles = { files: [], rows: [], counts: false };
 
 /**
  * What is left to be read, and what is answered. `ranges` are those of the plan's scans, in the order of the summary's. Without
@@ -39,62 +38,77 @@ export const noneAnswered: AnsweredFiles = { keys: new Set(), rows: [], counts: 
 export function answeredFiles(
   selected: ColdSelection,
   ranges: readonly ScanRange[],
-  summary: ScanSummary,
+  { inner, counts }: ScanSummary,
   byPartition: boolean,
 ): { readonly cold: ColdSelection; readonly answered: AnsweredFiles } {
-  const keys = new Set<string>();
+  const files: ColdFile[] = [];
+  const left: ColdSelection['files'][number][] = [];
   /** Of files that every scan counts, by partition. */
-  const together = new Map<PartitionId, CountedRows>();
+  const together = new Map<PartitionId, { -readonly [K in keyof CountedRows]: CountedRows[K] }>();
   const alone: CountedRows[] = [];
-  for (const { file, bounds } of selected.files) {
-    const rows = bounds === undefined ? rowsOf(file) : undefined;
-    if (rows === undefined) continue;
-    const { partition, minOffset, maxOffset, minTimestampMs, maxTimestampMs } = rows;
-    const extent = {
-      partition,
-      offsets: { min: minOffset, max: maxOffset },
-      timestampsMs: { min: minTimestampMs, max: maxTimestampMs },
-    };
-    const isCounted = summary.inner.map((inner) => letsThrough(inner, extent));
-    if (isCounted.every(Boolean)) {
-      const group = byPartition ? partition : 0;
-      const others = together.get(group);
-      together.set(group, others === undefined ? rows : joined(others, rows));
-    } else {
-      // Extremes of several such files together could be let through where no row of theirs is.
-      const isTold = isCounted.every((counted, scan) => counted || !touches(ranges.slice(scan, scan + 1), file));
-      if (!isTold || alone.length >= aloneMax) continue;
-      alone.push(rows);
+  // Once for each of a hundred thousand files: nothing is made here that is not kept.
+  for (const one of selected.files) {
+    const { file } = one;
+    if (one.bounds !== undefined || !isKnown(file)) {
+      left.push(one);
+      continue;
     }
-    keys.add(file.key);
+    if (inner.every((range) => isCounted(range, file))) {
+      const group = byPartition ? file.partition : 0;
+      const rows = together.get(group);
+      if (rows === undefined) together.set(group, rowsOf(file));
+      else {
+        rows.rows += file.rows;
+        rows.minOffset = Math.min(rows.minOffset, file.minRowOffset);
+        rows.maxOffset = Math.max(rows.maxOffset, file.maxRowOffset);
+        rows.minTimestampMs = Math.min(rows.minTimestampMs, clamped(file.minTimestampMs));
+        rows.maxTimestampMs = Math.max(rows.maxTimestampMs, clamped(file.maxTimestampMs));
+      }
+      files.push(file);
+    } else if (
+      // Extremes of several such files together could be let through where no row of theirs is.
+      alone.length < aloneMax &&
+      inner.every((range, scan) => isCounted(range, file) || !touches(ranges.slice(scan, scan + 1), file))
+    ) {
+      alone.push(rowsOf(file));
+      files.push(file);
+    } else left.push(one);
   }
-  const cold = { ...selected, files: selected.files.filter(({ file }) => !keys.has(file.key)) };
-  return { cold, answered: { keys, rows: [...together.values(), ...alone], counts: summary.counts } };
+  return { cold: { ...selected, files: left }, answered: { files, rows: [...together.values(), ...alone], counts } };
 }
 
-function rowsOf(file: ColdFile): CountedRows | undefined {
-  const { partition, rows, minRowOffset: minOffset, maxRowOffset: maxOffset } = file;
-  if (minOffset === undefined || maxOffset === undefined || rows === 0) return undefined;
-  const clamped = (ms: number): number => Math.min(Math.max(ms, timestampMinMs), timestampMaxMs);
+/** A file whose rows are known by their extremes. */
+type KnownFile = ColdFile & Required<Pick<ColdFile, 'minRowOffset' | 'maxRowOffset'>>;
+
+function isKnown(file: ColdFile): file is KnownFile {
+  return file.minRowOffset !== undefined && file.maxRowOffset !== undefined && file.rows > 0;
+}
+
+/** Whether the range surely holds every row. */
+function isCounted(range: ScanRange | null, file: KnownFile): boolean {
+  return (
+    range !== null &&
+    includesPartition(range, file.partition) &&
+    file.minRowOffset >= range.offsets.min &&
+    file.maxRowOffset <= range.offsets.max &&
+    clamped(file.minTimestampMs) >= range.timestampsMs.min &&
+    clamped(file.maxTimestampMs) <= range.timestampsMs.max
+  );
+}
+
+function rowsOf({ partition, rows, minRowOffset, maxRowOffset, minTimestampMs, maxTimestampMs }: KnownFile) {
   return {
     partition,
     rows,
-    minOffset,
-    maxOffset,
-    minTimestampMs: clamped(file.minTimestampMs),
-    maxTimestampMs: clamped(file.maxTimestampMs),
+    minOffset: minRowOffset,
+    maxOffset: maxRowOffset,
+    minTimestampMs: clamped(minTimestampMs),
+    maxTimestampMs: clamped(maxTimestampMs),
   };
 }
 
-function joined(a: CountedRows, b: CountedRows): CountedRows {
-  return {
-    partition: a.partition,
-    rows: a.rows + b.rows,
-    minOffset: Math.min(a.minOffset, b.minOffset),
-    maxOffset: Math.max(a.maxOffset, b.maxOffset),
-    minTimestampMs: Math.min(a.minTimestampMs, b.minTimestampMs),
-    maxTimestampMs: Math.max(a.maxTimestampMs, b.maxTimestampMs),
-  };
+function clamped(ms: TimestampMs): TimestampMs {
+  return Math.min(Math.max(ms, timestampMinMs), timestampMaxMs);
 }
 
 /** SELECTs that together give the rows; `item` writes the select list from what a row has of partition, offset and time. */

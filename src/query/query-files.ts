@@ -52,7 +52,7 @@ export class QueryFiles {
     const views: string[] = [];
     for (const { topic, ranges, cold: selected, answered, remembered } of reach) {
       this.#run.record.stats.pruned_files += selected.prunedFiles;
-      this.#run.record.stats.metadata_files += answered.keys.size;
+      this.#run.record.stats.metadata_files += answered.files.length;
       this.#run.record.stats.boundary[topic.state.name] = Object.fromEntries(
         topic.partitions.map((partition) => [partition.partition, partition.boundary]),
       );
@@ -88,7 +88,7 @@ export class QueryFiles {
       const { remembered, keyless } = relations.readsLatestOnly(topic) ? await this.#run.ports.remembered.unread(cold) : noneUnread;
       return {
         lacking: new Set([...(await this.#run.ports.keyed.lacking(within, ranges)), ...keyless]),
-        answered: answered.keys,
+        answered: new Set(answered.files.map(({ key }) => key)),
         remembered,
         topic,
         scanned: plan.scans.get(name) ?? [fullScan],

@@ -2,7 +2,7 @@
  * Scans whose rows are only counted, or looked at for their smallest and largest offset and time: of a cold file that counts whole,
  * the table's metadata says as much as the file does.
  */
-import { includesPartition, type Interval, intersect, type ScanRange } from './ranges.js';
+import { type Interval, intersect, type ScanRange } from './ranges.js';
 import { columnName, onlyChild, referenceOf } from './scan-head.js';
 import { constantOf, isJsonObject, type JsonObject, type JsonValue, tableOf } from './scan-plan.js';
 
@@ -162,21 +162,4 @@ function innerComparison(operator: JsonValue | undefined, constant: number | und
     default:
       return undefined;
   }
-}
-
-/** Whether every row with these bounds is let through; bounds belong to it, times as the column has them. */
-export function letsThrough(
-  inner: ScanRange | null,
-  rows: { readonly partition: number; readonly offsets: Interval; readonly timestampsMs: Interval },
-): boolean {
-  return (
-    inner !== null &&
-    includesPartition(inner, rows.partition) &&
-    isWithin(rows.offsets, inner.offsets) &&
-    isWithin(rows.timestampsMs, inner.timestampsMs)
-  );
-}
-
-function isWithin(part: Interval, whole: Interval): boolean {
-  return part.min >= whole.min && part.max <= whole.max;
 }

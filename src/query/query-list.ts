@@ -37,6 +37,7 @@ export interface QueryCounts {
   readonly rows: number;
   /** Rows of the tail and bytes of cold files within reach of the queries that have ended. */
   readonly hotRows: number;
+  readonly stagedRows: number;
   readonly coldBytes: number;
   /** Failed, cancelled and refused ones by their error's code. */
   readonly errors: Readonly<Record<string, number>>;
@@ -50,7 +51,7 @@ export class QueryList {
   readonly #clock: Clock;
   /** Oldest first. */
   readonly #queries: ListedQuery[] = [];
-  readonly #counts = { done: 0, failed: 0, cancelled: 0, rows: 0, hotRows: 0, coldBytes: 0 };
+  readonly #counts = { done: 0, failed: 0, cancelled: 0, rows: 0, hotRows: 0, stagedRows: 0, coldBytes: 0 };
   readonly #errors = new Map<string, number>();
   #serial = 0;
 
@@ -84,6 +85,7 @@ export class QueryList {
     if (record !== undefined) {
       record.stats.elapsed_ms = Math.round(query.endedMonotonicMs - query.startedMonotonicMs);
       this.#counts.hotRows += record.stats.hot_rows;
+      this.#counts.stagedRows += record.stats.staged_rows;
       this.#counts.coldBytes += record.stats.cold_bytes;
     }
     this.#counts[state]++;

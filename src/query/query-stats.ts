@@ -4,6 +4,8 @@ import type { QueryPhase } from './progress.js';
 export interface QueryStats {
   hot_rows: number;
   hot_bytes: number;
+  /** Of the hot log, rows fetched and staged for this query: the others were there from earlier ones. */
+  staged_rows: number;
   cold_files: number;
   cold_rows: number;
   /** Of what is within reach of the query: of cold files that are read in parts, the parts. */
@@ -40,6 +42,7 @@ export function newRunRecord(): RunRecord {
     stats: {
       hot_rows: 0,
       hot_bytes: 0,
+      staged_rows: 0,
       cold_files: 0,
       cold_rows: 0,
       cold_bytes: 0,

@@ -68,6 +68,7 @@ export class StagedTails {
         const lease = await this.#run.ports.tails.lease(tailPartition(topic, partition), bounds.from, bounds.end, budget, this.#run.signal);
         leases.push({ partition, lease });
         this.#run.record.stats.cache_hits += lease.cacheHits;
+        this.#run.record.stats.staged_rows += lease.stagedRows;
       });
     });
     const failed = (await Promise.allSettled(work)).find((outcome) => outcome.status === 'rejected');

@@ -106,6 +106,8 @@ export interface TailLease {
   readonly chunks: readonly TailChunk[];
   /** Chunks that were there already. */
   readonly cacheHits: number;
+  /** Rows fetched and staged for this lease: those that no chunk held, and with them those of small chunks that became one with them. */
+  readonly stagedRows: number;
   /** Lets the cache drop the files. Link them before. */
   release(): void;
 }
@@ -185,12 +187,13 @@ export class TailCache {
     const entry = this.#entryOf(of);
     entry.holders++;
     try {
-      const cacheHits = await entry.turn.run(() => this.#extend(entry, from, end, budget, signal), signal);
+      const { cacheHits, stagedRows } = await entry.turn.run(() => this.#extend(entry, from, end, budget, signal), signal);
       const chunks = entry.chunks.filter((chunk) => chunk.lastOffset >= from && chunk.baseOffset < end);
       let isReleased = false;
       return {
         chunks,
         cacheHits,
+        stagedRows,
         release: () => {
           if (isReleased) return;
           isReleased = true;
@@ -233,29 +236,39 @@ export class TailCache {
     return entry;
   }
 
-  async #extend(entry: Entry, from: Offset, end: Offset, budget: TailBudget, signal: AbortSignal): Promise<number> {
+  async #extend(
+    entry: Entry,
+    from: Offset,
+    end: Offset,
+    budget: TailBudget,
+    signal: AbortSignal,
+  ): Promise<Pick<TailLease, 'cacheHits' | 'stagedRows'>> {
     let cacheHits = 0;
+    let stagedRows = 0;
     let at = from;
     for (const chunk of entry.chunks.filter((chunk) => chunk.lastOffset >= from && chunk.baseOffset < end)) {
-      if (chunk.baseOffset > at) await this.#stageRange(entry, at, chunk.baseOffset, budget, signal);
+      if (chunk.baseOffset > at) stagedRows += await this.#stageRange(entry, at, chunk.baseOffset, budget, signal);
       budget.take(chunk.fetchedBytes, entry.of);
       cacheHits++;
       at = chunk.lastOffset + 1;
     }
-    if (at < end) await this.#stageRange(entry, mergeFrom(entry.chunks, at, end, from), end, budget, signal);
-    return cacheHits;
+    if (at < end) stagedRows += await this.#stageRange(entry, mergeFrom(entry.chunks, at, end, from), end, budget, signal);
+    return { cacheHits, stagedRows };
   }
 
-  /** Stages [from, end) in chunks; those there already that lie within are replaced. */
-  async #stageRange(entry: Entry, from: Offset, end: Offset, budget: TailBudget, signal: AbortSignal): Promise<void> {
+  /** Stages [from, end) in chunks; those there already that lie within are replaced. Resolves with the rows. */
+  async #stageRange(entry: Entry, from: Offset, end: Offset, budget: TailBudget, signal: AbortSignal): Promise<number> {
+    let rows = 0;
     let at = from;
     while (at < end) {
       const chunk = await this.#stageChunk(entry.of, at, end, budget, signal);
       const replaced = entry.chunks.filter((old) => old.baseOffset >= chunk.baseOffset && old.lastOffset <= chunk.lastOffset);
       entry.chunks = [...entry.chunks.filter((old) => !replaced.includes(old)), chunk].sort((a, b) => a.baseOffset - b.baseOffset);
       entry.replaced.push(...replaced);
+      rows += chunk.rows;
       at = chunk.lastOffset + 1;
     }
+    return rows;
   }
 
   async #stageChunk(of: TailPartition, from: Offset, end: Offset, budget: TailBudget, signal: AbortSignal): Promise<TailChunk> {

@@ -109,13 +109,14 @@ function recordSink(producer: Producer): RecordSink {
 }
 
 function querySamples(query: QueryService): MetricSample[] {
-  const { running, done, errors, hotRows, coldBytes, tailCacheBytes, coldCacheBytes, keyFilterBytes, lastRowsBytes } =
+  const { running, done, errors, hotRows, stagedRows, coldBytes, tailCacheBytes, coldCacheBytes, keyFilterBytes, lastRowsBytes } =
     query.metricsSnapshot();
   return [
     { name: 'queries_running', value: running },
     { name: 'queries_total', value: done },
     ...Object.entries(errors).map(([code, value]): MetricSample => ({ name: 'query_errors_total', value, labels: { code } })),
     { name: 'query_hot_rows_total', value: hotRows },
+    { name: 'query_staged_rows_total', value: stagedRows },
     { name: 'query_cold_bytes_total', value: coldBytes },
     { name: 'query_cache_bytes', value: tailCacheBytes + coldCacheBytes },
     { name: 'query_key_filter_bytes', value: keyFilterBytes },

@@ -85,6 +85,7 @@ export const metricSpecs = {
   query_errors_total: counter('Queries refused or failed.', 'code'),
   queries_running: gauge('Queries under way.'),
   query_hot_rows_total: counter('Rows that queries read from the hot tail.'),
+  query_staged_rows_total: counter('Rows of the hot tail that were fetched and staged for queries; later queries find them staged.'),
   query_cold_bytes_total: counter('Bytes of cold files that queries opened.'),
   query_cache_bytes: gauge('Disk that staged tails and downloaded files take.'),
   query_key_filter_bytes: gauge('Disk that the key filters of cold files take.'),

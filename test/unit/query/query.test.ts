@@ -160,6 +160,32 @@ describe('query service', () => {
     expect(world.service.metricsSnapshot().tailChunks).toBeLessThanOrEqual(before);
   });
 
+  it('pays for the new rows of a growing tail, not for all of them again', async () => {
+    world.createTopic('paid');
+    const grow = (count: number): void =>
+      world.append(
+        'paid',
+        0,
+        Array.from({ length: count }, (_, n) => ({ timestampMs: t0 + n, value: `{"n":${n}}` })),
+      );
+    const before = world.service.metricsSnapshot().stagedRows;
+    const ask = async (): Promise<number> => (await world.ask('SELECT count(*), sum(n) FROM paid')).stats.staged_rows;
+    grow(2000);
+    expect(await ask()).toBe(2000);
+    expect(await ask()).toBe(0);
+    grow(10);
+    expect(await ask()).toBe(10);
+    // Each row is staged again only with as many new ones as its chunk has, so a logarithm of times.
+    let rows = 0;
+    for (let round = 0; round < 32; round++) {
+      grow(10);
+      rows += await ask();
+    }
+    expect(rows).toBeLessThanOrEqual(320 * Math.ceil(Math.log2(33)));
+    expect((await world.ask('SELECT count(*) FROM paid')).rows).toEqual([[2330]]);
+    expect(world.service.metricsSnapshot().stagedRows - before).toBe(2010 + rows);
+  });
+
   it('gives the same rows for a token after the log has grown, cooled and gained columns', async () => {
     world.createTopic('repeat', 2);
     world.append('repeat', 0, [

@@ -37,6 +37,7 @@ const stats = object(
   {
     hot_rows: count(),
     hot_bytes: count(),
+    staged_rows: count('of the hot log, fetched for this query; the others were there from earlier ones'),
     cold_files: count(),
     cold_rows: count(),
     cold_bytes: count('within reach: of a file that is read in parts the parts'),

@@ -74,6 +74,7 @@ const cold = {
 const stats: QueryStats = {
   hot_rows: 1,
   hot_bytes: 2,
+  staged_rows: 1,
   cold_files: 3,
   cold_rows: 4,
   cold_bytes: 5,

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { appendTimeHandlers } from '../../src/broker/append-times.js';
 import type { BrokerCore } from '../../src/broker/core.js';
-import { assignColumns, type ColumnPair, type ColumnWorkers, type TypedColumn } from '../../src/columns/index.js';
+import { assignColumns, type ColumnPair, type ColumnWorkers, type TypedColumn, type ValueFormat } from '../../src/columns/index.js';
 import type { FetchedPartition, FetchOptions, FetchPartition, ListedOffset, LogReader } from '../../src/client/index.js';
 import type {
   BrokerState,
@@ -304,7 +304,7 @@ export class QueryWorld implements AsyncDisposable {
       baseOffset: from,
       endOffset: end,
       abortedTransactions: [],
-      valueFormat: 'auto',
+      valueFormat: formatOf(topic.config),
       outPath: `${spool}.staged`,
     });
     if (staged.rows === 0) return [];
@@ -314,7 +314,7 @@ export class QueryWorld implements AsyncDisposable {
       kind: 'encode',
       staged: [staged],
       typedColumns: topic.columns,
-      valueFormat: 'auto',
+      valueFormat: formatOf(topic.config),
       outPath: out,
     });
     const key = dataFileKey(topic.table.prefix, { partition, baseOffset: from, lastOffset: end - 1, unique: systemRandom.uuid() });
@@ -514,4 +514,8 @@ function controlOf(topics: ReadonlyMap<string, Topic>, views: readonly SavedView
       throw new LakeError('unsupported', method);
     },
   };
+}
+
+function formatOf(config: Readonly<Record<string, string>>): ValueFormat {
+  return (config['lake.value.format'] ?? 'auto') as ValueFormat;
 }

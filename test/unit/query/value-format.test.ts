@@ -1,0 +1,51 @@
+// `lake.value.format` changed on a living topic: cold records keep the columns they were tiered with, hot ones go by the format of now.
+import { expect, it } from 'vitest';
+import { inlineColumnWorkers } from '../../support/column-workers.js';
+import { QueryWorld } from '../../support/query-world.js';
+
+const t0 = Date.parse('2001-01-01T00:00:00Z');
+
+it('never ends a query, whatever it was and becomes, nor one over several topics', async () => {
+  await using world = await QueryWorld.open({ workers: inlineColumnWorkers });
+  const config: Record<string, string> = {};
+  world.createTopic('turns', 1, config);
+  world.createTopic('steady');
+  world.append('steady', 0, [{ timestampMs: t0, value: '{"n":1,"x":"other"}' }]);
+  const rows = async (): Promise<unknown> => (await world.ask('SELECT n, x, _offset FROM turns ORDER BY _offset')).rows;
+  const add = (value: string): void => world.append('turns', 0, [{ timestampMs: t0, value }]);
+
+  add('{"n":1,"x":2}');
+  expect(await rows()).toEqual([[1, 2, 0]]);
+  await world.makeCold('turns', 0, 1);
+  config['lake.value.format'] = 'string';
+  add('{"n":2,"x":"text"}');
+  expect(await rows()).toEqual([
+    [1, 2, 0],
+    [null, null, 1],
+  ]);
+  await world.makeCold('turns', 0, 2);
+  config['lake.value.format'] = 'bytes';
+  add('{"n":3}');
+  config['lake.value.format'] = 'json';
+  add('{"n":4,"x":"text","late":true}');
+  // What was hot all the time goes by the format of now.
+  const now = [
+    [1, '2', 0],
+    [null, null, 1],
+    [3, null, 2],
+    [4, 'text', 3],
+  ];
+  expect(await rows()).toEqual(now);
+  await world.makeCold('turns', 0, 4);
+  expect(await rows()).toEqual(now);
+  config['lake.value.format'] = 'bytes';
+  expect(await rows()).toEqual(now);
+  const described = (await world.ask('DESCRIBE turns')).rows;
+  expect(described.slice(0, 3).map(([name, type, , , kinds]) => [name, type, kinds])).toEqual([
+    ['late', 'BOOLEAN', 'bool'],
+    ['n', 'BIGINT', 'long'],
+    ['x', 'VARCHAR', 'long, text'],
+  ]);
+  const joined = await world.ask('SELECT t._offset, t.x, s.x FROM turns t JOIN steady s ON t.n = s.n');
+  expect(joined.rows).toEqual([[0, '2', 'other']]);
+});

@@ -10,6 +10,7 @@ import { Hono } from 'hono';
 import { bearer } from './bearer.js';
 import { catalogErrorResponse, catalogRoutes } from './catalog-routes.js';
 import { catalogPath, guard } from './guard.js';
+import { docsFileRoute, docsPageRoute, docsPath } from './docs-route.js';
 import { livezRoute, metricsRoute, readyzRoute } from './health-route.js';
 import { keyRoute } from './key-route.js';
 import { openapiDocument } from './openapi.js';
@@ -88,6 +89,8 @@ export function gatewayApp(options: GatewayOptions): Hono {
   app.post('/v1/tier/evict', evictRoute(control));
   app.post('/v1/tier/scrub', scrubRoute(control));
   app.get(openapiPath, openapiRoute(openapiDocument(packageVersion())));
+  app.get(docsPath, docsPageRoute());
+  app.get(`${docsPath}/:file`, docsFileRoute());
   app.route(catalogPath, catalogRoutes(new TableCatalog(control, options.catalog)));
   return app;
 }

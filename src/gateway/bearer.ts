@@ -1,14 +1,15 @@
 /**
  * The gateway's one secret, where it has one: a caller shows it as `Authorization: Bearer …`, as Iceberg catalogs and most HTTP clients
- * can. Whether the service lives and is ready is told to everyone: those who ask that hold no secrets. So is what the routes are, which
- * holds no data.
+ * can. Whether the service lives and is ready is told to everyone: those who ask that hold no secrets. So is what the routes are, and the
+ * page to try them, which hold no data.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { LakeError } from '../kernel/index.js';
 import type { MiddlewareHandler } from 'hono';
+import { docsPaths } from './docs-route.js';
 import { openapiPath } from './openapi-route.js';
 
-const openPaths: ReadonlySet<string> = new Set(['/livez', '/readyz', openapiPath]);
+const openPaths: ReadonlySet<string> = new Set(['/livez', '/readyz', openapiPath, ...docsPaths]);
 
 /** Of one length whatever is hashed, so that comparing tells nothing about it. */
 const digestOf = (text: string): Buffer => createHash('sha256').update(text).digest();

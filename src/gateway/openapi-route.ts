@@ -9,7 +9,7 @@ export function openapiRoute(document: Readonly<Record<string, unknown>>): (c: C
   return (c) => c.body(body, 200, { 'content-type': 'application/json' });
 }
 
-export const docsOperations: readonly Operation[] = [
+export const openapiOperations: readonly Operation[] = [
   {
     id: 'openapi',
     tag: 'service',

@@ -1,9 +1,10 @@
 /** The OpenAPI 3.1 document of the gateway, put together from what each route says of itself. */
 import { type ErrorCode, errorCatalogue, LakeError } from '../kernel/index.js';
 import { catalogOperations, catalogSchemas } from './catalog-operations.js';
+import { docsOperations } from './docs-route.js';
 import { healthOperations } from './health-route.js';
 import { keyOperations } from './key-route.js';
-import { docsOperations } from './openapi-route.js';
+import { openapiOperations } from './openapi-route.js';
 import { type Answer, type Content, type Operation, type Schema, shared, type Tag } from './operation.js';
 import { problemSchema } from './problem.js';
 import { queriesOperations } from './queries-route.js';
@@ -26,6 +27,7 @@ export const operations: readonly Operation[] = [
   ...scrubOperations,
   ...catalogOperations,
   ...healthOperations,
+  ...openapiOperations,
   ...docsOperations,
 ];
 

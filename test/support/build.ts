@@ -8,4 +8,5 @@ export default function build(): void {
   const compile = (...args: string[]): Buffer => execFileSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
   compile('node_modules/typescript/bin/tsc', '-p', 'tsconfig.json');
   compile('node_modules/assemblyscript/bin/asc.js', '--config', 'src/columns/loops/asconfig.json', '--target', 'release');
+  compile('infra/scripts/copy-page.mjs');
 }

@@ -68,7 +68,17 @@ describe('a gateway with a token', () => {
 
   it('says to all whether it lives and is ready, and what its routes are', async () => {
     const request = appWith(true);
-    expect((await request('/openapi.json')).status).toBe(200);
+    for (const path of [
+      '/openapi.json',
+      '/docs',
+      '/docs/page.css',
+      '/docs/page.js',
+      '/docs/parts.js',
+      '/docs/ask.js',
+      '/docs/operations.js',
+    ])
+      expect([path, (await request(path)).status]).toEqual([path, 200]);
+    expect((await request('/docs/other.js')).status).toBe(401);
     expect((await request('/livez')).status).toBe(200);
     expect((await request('/readyz')).status).toBe(503);
   });

@@ -112,7 +112,7 @@ export class QueryFiles {
     const count = { requests: 0, bytes: 0 };
     const files = await Promise.all(
       selected.files.map(async ({ file, bounds }): Promise<readonly LeasedFile[]> => {
-        const leased = await lease.addCold(this.#run.ports.cold, file, need, count, this.#run.signal);
+        const leased = await lease.addCold(this.#run.ports.cold, file, { ...need, isCut: bounds !== undefined }, count, this.#run.signal);
         if (leased === null) {
           stats.pruned_files++;
           return [];

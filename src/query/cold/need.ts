@@ -7,10 +7,12 @@ export interface ColdNeed {
   readonly ranges: readonly ScanRange[];
   /** Field ids of the columns, those of lists at the top; all where it is not known. */
   readonly columns?: ReadonlySet<number>;
+  /** Only some offsets of the file count. */
+  readonly isCut?: boolean;
 }
 
-/** Partition and offset take a few kilobytes a file, and by them rows are told apart and counted. */
-export const alwaysRead: readonly number[] = baseColumns
+/** By them the rows of a file are told apart that is cut. They are small, but each is a request of its own. */
+const placeColumns: readonly number[] = baseColumns
   .filter(({ name }) => name === '_partition_id' || name === '_offset')
   .map(({ fieldId }) => fieldId);
 
@@ -28,5 +30,7 @@ function extentOf({ partition }: ColdFile, group: GroupLayout) {
 export function columnsNeeded(layout: PartLayout, need: ColdNeed): ReadonlySet<number> {
   const has = new Set(layout.columnOfLeaf);
   if (need.columns === undefined) return has;
-  return new Set([...alwaysRead, ...need.columns].filter((column) => has.has(column)));
+  const wanted = [...(need.isCut === true ? placeColumns : []), ...need.columns].filter((column) => has.has(column));
+  // Where no column is needed, rows are counted by one.
+  return new Set(wanted.length > 0 ? wanted : placeColumns.filter((column) => has.has(column)).slice(-1));
 }

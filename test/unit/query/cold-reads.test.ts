@@ -7,6 +7,7 @@ import { fieldIdsClause, quoteText, readSchemaMap, tableColumns, type TypedColum
 import { systemClock } from '../../../src/kernel/index.js';
 import type { ColdFile } from '../../../src/lake/index.js';
 import { type FaultPlan, faultyStore, LocalCache, MemoryStore, type ObjectStore } from '../../../src/objects/index.js';
+import type { ColdNeed } from '../../../src/query/cold/need.js';
 import { ColdReads } from '../../../src/query/cold/cold-reads.js';
 import { rangesToRead } from '../../../src/query/cold/ranges-to-read.js';
 import { everything, fullScan, type ScanRange } from '../../../src/query/ranges.js';
@@ -104,7 +105,7 @@ describe('parts of cold files', () => {
     });
   const use = async (ranges: readonly ScanRange[], ids: readonly number[] | undefined) => {
     const count = { requests: 0, bytes: 0 };
-    const lease = await cold.lease(file, { ranges, ...(ids === undefined ? {} : { columns: new Set(ids) }) }, count, signal);
+    const lease = await cold.lease(file, { ranges, isCut: true, ...(ids === undefined ? {} : { columns: new Set(ids) }) }, count, signal);
     lease?.release();
     return { lease, count };
   };
@@ -120,6 +121,20 @@ describe('parts of cold files', () => {
     expect(count.bytes).toBeLessThan(file.bytes / 3);
     expect(count.requests).toBeLessThanOrEqual(3);
     expect((await stat(lease!.path)).mode & 0o777).toBe(0o444);
+  });
+
+  it('hold no more columns than are asked for, but where rows are told apart by their places or only counted', async () => {
+    const columnsOf = async (need: Partial<ColdNeed>): Promise<unknown[]> => {
+      const lease = await cold.lease(file, { ranges: [range(0, 1)], ...need }, { requests: 0, bytes: 0 }, signal);
+      lease!.release();
+      return files.engine.withConnection(async (connection) => {
+        const sql = `SELECT DISTINCT path_in_schema FROM parquet_metadata(${quoteText(lease!.path)}) ORDER BY 1`;
+        return (await connection.runAndReadAll(sql)).getRowsJson().flat();
+      });
+    };
+    expect(await columnsOf({ columns: new Set() })).toHaveLength(1);
+    expect(await columnsOf({ columns: new Set([100]) })).toEqual(['n']);
+    expect(await columnsOf({ columns: new Set([100]), isCut: true })).toEqual(['_offset', '_partition_id', 'n']);
   });
 
   it('may be any set of row groups and columns', async () => {
@@ -152,7 +167,7 @@ describe('parts of cold files', () => {
     );
     const alone = new ColdReads(await LocalCache.open({ store, dir: join(folder, 'other'), maxBytes: 1 << 30 }), store, 0);
     const fresh = { requests: 0, bytes: 0 };
-    const whole = await alone.lease(file, { ranges: [range(2, 6)], columns: new Set([3, 100, 101]) }, fresh, signal);
+    const whole = await alone.lease(file, { ranges: [range(2, 6)], columns: new Set([3, 100, 101]), isCut: true }, fresh, signal);
     expect(await readFile(lease!.path)).toEqual(await readFile(whole!.path));
     expect(count.bytes).toBeLessThan(fresh.bytes);
     expect(cache.stats.entries).toBe(before);

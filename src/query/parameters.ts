@@ -153,6 +153,8 @@ export function boundParameters(wanted: readonly string[], params: unknown): (re
     const value = values.get(name);
     if (value === undefined)
       throw new LakeError('query-invalid', `no value is given for the parameter $${name}`, { hint: 'Add it to params.' });
+    // Beyond 2^53 JSON has rounded it: a double, whatever it stood for.
+    if (typeof value === 'number' && Math.abs(value) > Number.MAX_SAFE_INTEGER) return [name, { type: 'DOUBLE', value: String(value) }];
     if (value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return [name, value];
     if (Array.isArray(value) || typeof value !== 'object')
       throw invalid(name, 'is neither text, number, boolean nor null', 'Give a list with its type: {"type": "BIGINT[]", "value": [1, 2]}.');

@@ -7,6 +7,8 @@ export const about = 'MB/s of a producer beside four clients that ask aggregates
 const partitions = 4;
 const clients = 4;
 const aim = 0.8;
+/** The prepared records are sent so often. */
+const times = 3;
 const sql = 'SELECT service, count(*) AS n, avg(duration_ms) AS mean FROM asked GROUP BY service ORDER BY service';
 
 export async function run({ work, quick, rounds, note, gib }) {
@@ -30,14 +32,25 @@ export async function run({ work, quick, rounds, note, gib }) {
             queries++;
           }
         });
-        const { ms, valueBytes, records: sent } = await lake.produce(topic, 0, 1, 'asked');
+        const [total, startMs] = [{ valueBytes: 0, sent: 0 }, performance.now()];
+        for (let time = 0; time < times; time++) {
+          const { valueBytes, records: sent } = await lake.produce(topic, 0, 1, 'asked');
+          total.valueBytes += valueBytes;
+          total.sent += sent;
+        }
+        const ms = performance.now() - startMs;
         over.abort();
         await Promise.all(asking);
         if (round >= 0)
-          figures.add(isBeside ? `beside ${clients} clients that ask` : 'alone', { mbPerSecond: valueBytes / 1e3 / ms, queries });
+          figures.add(isBeside ? `beside ${clients} clients that ask` : 'alone', {
+            mbPerSecond: total.valueBytes / 1e3 / ms,
+            queries: queries / (ms / 1000),
+          });
         const { partitions: states } = await lake.service.storage(topic);
         const ends = states.reduce((sum, state) => sum + state.high_watermark, 0);
-        if (ends !== sent) throw new Error(`${topic} holds ${ends} records, ${sent} were sent`);
+        if (ends !== total.sent) throw new Error(`${topic} holds ${ends} records, ${total.sent} were sent`);
+        // The next one begins with the tier daemon at rest.
+        await lake.service.flush(topic);
         await lake.load.ask('remove', { bootstrap: lake.service.kafka, topic });
       }
     }
@@ -53,7 +66,7 @@ export async function run({ work, quick, rounds, note, gib }) {
     shown(row.queries),
   ]);
   return {
-    tables: [table(`values of 1 KiB, acks=all, ${threads} threads; median (min–max)`, ['producer', 'MB/s', '÷ alone', 'queries'], rows)],
+    tables: [table(`values of 1 KiB, acks=all, ${threads} threads; median (min–max)`, ['producer', 'MB/s', '÷ alone', 'queries/s'], rows)],
     notes: [`aim: ≥ ${aim} of alone. Client, service and query engines share this machine's cores.`],
     skipped: [],
     figures: { spreads, records, aim },

@@ -31,6 +31,13 @@ async function ask(sql: string, params: QueryRequest['params'] = {}) {
   return { rows, columns: answer.columns, stats: answer.stats() };
 }
 
+describe('a number without a type', () => {
+  it.each([1e300, -1e19, 2 ** 53, 9007199254740991, 2 ** 31, 0.5, -7])('%d is itself, also where it decides what is read', async (x) => {
+    const { rows } = await ask('SELECT $x::DOUBLE AS v, count(*) FILTER (n < $x) < count(*) AS s FROM flights WHERE _offset < $x', { x });
+    expect(rows[0]?.[0]).toBe(x);
+  });
+});
+
 describe('a typed parameter', () => {
   it.each([
     ['BIGINT', '9223372036854775807', '9223372036854775807', 'BIGINT'],

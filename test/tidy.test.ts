@@ -120,6 +120,16 @@ describe('the house', () => {
     expect(files.filter((file) => banned.test(file.name)).map((file) => file.name)).toEqual([]);
   });
 
+  it('gives the build in a container every script that a build runs', () => {
+    const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: Record<string, string> };
+    const builds = Object.entries(scripts).filter(([name]) => /^build(:|$)/.test(name));
+    const run = builds.flatMap(([, command]) => command.match(/infra\/\S+/g) ?? []);
+    const dockerfile = readFileSync(join(root, 'infra/docker/Dockerfile'), 'utf8');
+    const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, from]) => from!.split(' '));
+    expect(run.filter((path) => !copied.includes(path))).toEqual([]);
+    expect(run.length).toBeGreaterThan(0);
+  });
+
   it('has the top level that was agreed', () => {
     const expected = [
       'package.json',

@@ -1,5 +1,5 @@
 /** Manifest lists and manifests by way of a bounded cache: they are written once and never change. */
-import { isLakeError, LakeError, Semaphore, SingleFlight } from '../kernel/index.js';
+import { isLakeError, LakeError, RecentlyUsed, Semaphore, SingleFlight } from '../kernel/index.js';
 import type { ObjectStore } from '../objects/index.js';
 import { keyOf, type TableAddress } from './locations.js';
 import { decodeManifest, decodeManifestList, type ManifestEntry, type ManifestFile } from './manifest.js';
@@ -13,9 +13,8 @@ const readsQueuedMax = 100_000;
 
 export class ManifestReader {
   readonly #store: ObjectStore;
-  /** By key, least recently used first. Lists count as entries too. */
-  readonly #cache = new Map<string, readonly unknown[]>();
-  #cachedEntries = 0;
+  /** By key. Lists count as entries too. */
+  readonly #cache = new RecentlyUsed<string, readonly unknown[]>(cachedEntriesMax);
   readonly #flights = new SingleFlight<string, readonly unknown[]>();
   readonly #reads = new Semaphore(readsMax, readsQueuedMax);
 
@@ -25,7 +24,7 @@ export class ManifestReader {
 
   /** Decoded entries now cached. */
   get cachedEntries(): number {
-    return this.#cachedEntries;
+    return this.#cache.weight;
   }
 
   /** The manifests of a snapshot. Errors: `table-corrupt`, those of `ObjectStore.get`. */
@@ -42,11 +41,7 @@ export class ManifestReader {
 
   async #read(key: string, decode: (bytes: Buffer) => Promise<readonly unknown[]>, signal?: AbortSignal): Promise<readonly unknown[]> {
     const cached = this.#cache.get(key);
-    if (cached !== undefined) {
-      this.#cache.delete(key);
-      this.#cache.set(key, cached);
-      return cached;
-    }
+    if (cached !== undefined) return cached;
     signal?.throwIfAborted();
     // Shared by all who ask: a caller's signal ends its wait, and the read only where nobody waits for it any more.
     return this.#flights.run(
@@ -54,7 +49,7 @@ export class ManifestReader {
       (shared) =>
         this.#reads.run(async () => {
           const entries = await decode(await this.#get(key, shared));
-          this.#remember(key, entries);
+          if (entries.length <= cachedEntriesMax / 2) this.#cache.set(key, entries, entries.length);
           return entries;
         }, shared),
       signal,
@@ -71,17 +66,6 @@ export class ManifestReader {
         facts: { key },
         cause: error,
       });
-    }
-  }
-
-  #remember(key: string, entries: readonly unknown[]): void {
-    if (entries.length > cachedEntriesMax / 2) return;
-    this.#cache.set(key, entries);
-    this.#cachedEntries += entries.length;
-    for (const [oldest, held] of this.#cache) {
-      if (this.#cachedEntries <= cachedEntriesMax) return;
-      this.#cache.delete(oldest);
-      this.#cachedEntries -= held.length;
     }
   }
 }

@@ -16,6 +16,7 @@ export * from './ids.js';
 export * from './invariant.js';
 export * from './near.js';
 export * from './random.js';
+export * from './recently-used.js';
 export * from './sum.js';
 export * from './text-table.js';
 export * from './time-text.js';

@@ -6,6 +6,7 @@
  *
  *     nested->'a'->>'b'      becomes      TRY_CAST(nested AS JSON)->'a'->>'b'
  */
+import { castNode } from './parameters.js';
 import { isJsonObject, type JsonObject, type JsonValue } from './scan-plan.js';
 
 /** Functions that read a JSON value as their first argument. Casts and strict functions are left to fail as they are asked to. */
@@ -141,25 +142,20 @@ function nameOf(node: JsonObject): string {
   return typeof node['function_name'] === 'string' ? node['function_name'].toLowerCase() : '';
 }
 
-function tryCast(child: JsonObject): JsonObject {
-  return {
-    class: 'CAST',
-    type: 'OPERATOR_CAST',
+/** As DuckDB's own tree has `TRY_CAST(… AS JSON)`. */
+const jsonType: JsonObject = {
+  id: 'UNBOUND',
+  type_info: {
+    type: 'UNBOUND_TYPE_INFO',
     alias: '',
-    query_location: child['query_location'] ?? 0,
-    child,
-    cast_type: {
-      id: 'UNBOUND',
-      type_info: {
-        type: 'UNBOUND_TYPE_INFO',
-        alias: '',
-        extension_info: null,
-        name: 'JSON',
-        catalog: '',
-        schema: '',
-        user_type_modifiers: [],
-      },
-    },
-    try_cast: true,
-  };
+    extension_info: null,
+    name: 'JSON',
+    catalog: '',
+    schema: '',
+    user_type_modifiers: [],
+  },
+};
+
+function tryCast(child: JsonObject): JsonObject {
+  return { ...castNode(child, jsonType, true), query_location: child['query_location'] ?? 0 };
 }

@@ -189,8 +189,13 @@ function typeNode(type: string): JsonObject {
   return { id: type === 'TIMESTAMPTZ' ? 'TIMESTAMP WITH TIME ZONE' : type, type_info: null };
 }
 
+/** A cast as a syntax tree has it. */
+export function castNode(child: JsonObject, castType: JsonObject, isTry = false): JsonObject {
+  return node({ class: 'CAST', type: 'OPERATOR_CAST', child, cast_type: castType, try_cast: isTry });
+}
+
 function cast(child: JsonObject, type: string): JsonObject {
-  return node({ class: 'CAST', type: 'OPERATOR_CAST', child, cast_type: typeNode(type), try_cast: false });
+  return castNode(child, typeNode(type));
 }
 
 function constant(value: ParameterValue): JsonObject {

@@ -30,9 +30,9 @@ const exactTailBytes = 256 * MiB;
 export interface Question {
   readonly statement: ParsedStatement;
   readonly prelude: readonly string[];
-  /** Saved views that the statement reads, in an order in which they can be made. */
   readonly relations: NamedRelations;
   readonly parameters: readonly (readonly [string, ParameterValue])[];
+  /** Saved views that the statement reads, in an order in which they can be made. */
   readonly views: readonly Definition[];
 }
 
@@ -158,7 +158,7 @@ export class QueryPlanner {
       const later = topic.asOf === undefined ? [] : this.#run.ports.tails.knownPairs(topic.state.id);
       const { table, extra } = pinnedColumns(now, later);
       const laterNames = topic.asOf === undefined ? [] : [...table, ...extra].map((column) => column.name);
-      const seen = columns.get(topic.state.name) ?? { table: [], extra: [] };
+      const seen = columnsOf({ columns }, topic);
       const isCapped = seen.table.length + seen.extra.length >= maxTypedColumns;
       return { topic: topic.state.name, laterNames, isPartial, isCapped };
     });

@@ -6,6 +6,7 @@ import { isLakeError, LakeError, MiB, type TimestampMs } from '../kernel/index.j
 import type { TableSnapshot } from '../lake/index.js';
 import type { AsOf } from './as-of.js';
 import type { AnswerColumn, AnswerShape, ParsedStatement } from './engine-protocol.js';
+import { answerCredits } from './engine-reading.js';
 import { frontOf, type NamedTable } from './front.js';
 import { earliestMs, momentOf } from './moment.js';
 import { NamedRelations } from './named-relations.js';
@@ -27,8 +28,6 @@ import type { SnapshotToken } from './token.js';
 const threadsBytesMin = 2 * MiB;
 /** Pins of one query that deletions overtake, one after the other, before it is given up. */
 const pinsMax = 5;
-/** Messages of rows an engine may be ahead of its reader. */
-const rowsCredits = 4;
 
 export interface StartedQuery {
   readonly columns: readonly AnswerColumn[];
@@ -118,7 +117,7 @@ export class QueryRun {
           parameters: isExplained ? [] : parameters,
           shape: this.#shape,
           fileBytesMax: ports.limits.parquetBytesMax,
-          credits: rowsCredits,
+          credits: answerCredits,
           maxRows: limits.maxRows,
         },
         'columns',

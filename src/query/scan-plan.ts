@@ -79,7 +79,7 @@ export function tableOf(node: JsonObject): string | undefined {
   return typeof source['table'] === 'string' ? source['table'] : undefined;
 }
 
-function visit(value: JsonValue | undefined, onObject: (node: JsonObject) => void): void {
+export function visit(value: JsonValue | undefined, onObject: (node: JsonObject) => void): void {
   if (Array.isArray(value)) {
     for (const item of value as readonly JsonValue[]) visit(item, onObject);
   } else if (isJsonObject(value)) {
@@ -102,24 +102,34 @@ function columnsOf(scan: JsonObject): string[] {
   });
 }
 
-function rangeOf(scan: JsonObject): ScanRange {
+/** The filters of a scan with their columns' names; a filter that is not understood is `undefined`, as is a list that is none. */
+export function filtersOf(
+  scan: JsonObject,
+): readonly (readonly [column: JsonValue | undefined, filter: JsonObject] | undefined)[] | undefined {
   const names = scan['names'];
   const tableFilters = scan['table_filters'];
   const filters = isJsonObject(tableFilters) ? tableFilters['filters'] : undefined;
-  if (!Array.isArray(names) || !Array.isArray(filters)) return fullScan;
+  if (!Array.isArray(names) || !Array.isArray(filters)) return undefined;
+  return (filters as readonly JsonValue[]).map((entry) => {
+    if (!isJsonObject(entry) || typeof entry['key'] !== 'number' || !isJsonObject(entry['value'])) return undefined;
+    return [(names as readonly JsonValue[])[entry['key']], entry['value']];
+  });
+}
+
+function rangeOf(scan: JsonObject): ScanRange {
   let range = fullScan;
-  for (const entry of filters as readonly JsonValue[]) {
-    if (!isJsonObject(entry) || typeof entry['key'] !== 'number' || !isJsonObject(entry['value'])) continue;
-    const column: JsonValue | undefined = (names as readonly JsonValue[])[entry['key']];
+  for (const entry of filtersOf(scan) ?? []) {
+    if (entry === undefined) continue;
+    const [column, filter] = entry;
     if (column === '_partition_id') {
-      const { interval, list } = boundsOf(entry['value'], 'INTEGER');
+      const { interval, list } = boundsOf(filter, 'INTEGER');
       range = { ...range, partitions: interval, ...(list === undefined ? {} : { partitionList: list }) };
     } else if (column === '_offset') {
-      range = { ...range, offsets: boundsOf(entry['value'], 'BIGINT').interval };
+      range = { ...range, offsets: boundsOf(filter, 'BIGINT').interval };
     } else if (column === '_timestamp') {
-      range = { ...range, timestampsMs: toMs(boundsOf(entry['value'], 'TIMESTAMP WITH TIME ZONE').interval) };
+      range = { ...range, timestampsMs: toMs(boundsOf(filter, 'TIMESTAMP WITH TIME ZONE').interval) };
     } else if (column === '_key') {
-      const keys = keyBoundsOf(entry['value']);
+      const keys = keyBoundsOf(filter);
       if (keys !== undefined) range = { ...range, keys };
     }
   }
@@ -161,11 +171,16 @@ function children(filter: JsonObject, typeId: string): ColumnBounds[] {
   return (list as readonly JsonValue[]).map((child) => (isJsonObject(child) ? boundsOf(child, typeId) : unbounded));
 }
 
-export function constantOf(value: JsonValue | undefined, typeId: string): number | undefined {
+/** A constant's value where it is of the type and not null. */
+export function valueOf(value: JsonValue | undefined, typeId: string): JsonValue | undefined {
   if (!isJsonObject(value) || value['is_null'] !== false) return undefined;
-  const type = value['type'];
-  if (!isJsonObject(type) || type['id'] !== typeId) return undefined;
-  return typeof value['value'] === 'number' ? value['value'] : undefined;
+  const { type } = value;
+  return isJsonObject(type) && type['id'] === typeId ? value['value'] : undefined;
+}
+
+export function constantOf(value: JsonValue | undefined, typeId: string): number | undefined {
+  const found = valueOf(value, typeId);
+  return typeof found === 'number' ? found : undefined;
 }
 
 /** Beyond 2^53 JSON has rounded the constant: such a bound opens to the next one that is surely outside. */

@@ -2,9 +2,9 @@
  * Scans whose rows are only counted, or looked at for their smallest and largest offset and time: of a cold file that counts whole,
  * the table's metadata says as much as the file does.
  */
-import { type Interval, intersect, type ScanRange } from './ranges.js';
+import { everything, type Interval, intersect, type ScanRange } from './ranges.js';
 import { columnName, onlyChild, referenceOf } from './scan-head.js';
-import { constantOf, isJsonObject, type JsonObject, type JsonValue, tableOf } from './scan-plan.js';
+import { comparison, constantOf, filtersOf, isJsonObject, type JsonObject, type JsonValue, tableOf, visit } from './scan-plan.js';
 
 export interface ScanSummary {
   /** Else the smallest and the largest are enough, however many rows there are. */
@@ -16,7 +16,7 @@ export interface ScanSummary {
 type SummaryColumn = '_partition_id' | '_offset' | '_timestamp';
 type Bounds = { readonly interval: Interval; readonly list?: readonly number[] };
 
-const all: Bounds = { interval: { min: Number.NEGATIVE_INFINITY, max: Number.POSITIVE_INFINITY } };
+const all: Bounds = { interval: everything };
 const typeOf: Readonly<Record<SummaryColumn, string>> = {
   _partition_id: 'INTEGER',
   _offset: 'BIGINT',
@@ -26,17 +26,10 @@ const typeOf: Readonly<Record<SummaryColumn, string>> = {
 /** By the scan's node: whether the aggregate right above it, through projections at most, counts. Others are not in the answer. */
 export function summarizedScans(plan: JsonValue): ReadonlyMap<JsonObject, { readonly counts: boolean }> {
   const found = new Map<JsonObject, { readonly counts: boolean }>();
-  const visit = (value: JsonValue | undefined): void => {
-    if (Array.isArray(value)) for (const item of value as readonly JsonValue[]) visit(item);
-    else if (isJsonObject(value)) {
-      if (value['type'] === 'LOGICAL_AGGREGATE_AND_GROUP_BY') {
-        const below = scanBelow(value);
-        if (below !== undefined) found.set(below.scan, { counts: below.counts });
-      }
-      for (const item of Object.values(value)) visit(item);
-    }
-  };
-  visit(plan);
+  visit(plan, (node) => {
+    const below = node['type'] === 'LOGICAL_AGGREGATE_AND_GROUP_BY' ? scanBelow(node) : undefined;
+    if (below !== undefined) found.set(below.scan, { counts: below.counts });
+  });
   return found;
 }
 
@@ -89,16 +82,14 @@ function isConstant(expression: JsonValue | undefined): boolean {
 
 /** What the scan's filters surely let through, of rows that have partition, offset and time; `null` where that is not known. */
 export function innerRangeOf(scan: JsonObject): ScanRange | null {
-  const names = scan['names'];
-  const tableFilters = scan['table_filters'];
-  const filters = isJsonObject(tableFilters) ? tableFilters['filters'] : undefined;
-  if (!Array.isArray(names) || !Array.isArray(filters)) return null;
+  const filters = filtersOf(scan);
+  if (filters === undefined) return null;
   const bounds = { _partition_id: all, _offset: all, _timestamp: all };
-  for (const entry of filters as readonly JsonValue[]) {
-    if (!isJsonObject(entry) || typeof entry['key'] !== 'number' || !isJsonObject(entry['value'])) return null;
-    const column: JsonValue | undefined = (names as readonly JsonValue[])[entry['key']];
+  for (const entry of filters) {
+    if (entry === undefined) return null;
+    const [column, filter] = entry;
     if (typeof column !== 'string' || !isSummaryColumn(column)) return null;
-    const inner = innerOf(entry['value'], column);
+    const inner = innerOf(filter, column);
     const both = inner === undefined ? undefined : and(bounds[column], inner);
     if (both === undefined) return null;
     bounds[column] = both;
@@ -147,19 +138,6 @@ function and(a: Bounds, b: Bounds): Bounds {
 /** A constant that JSON has rounded says nothing here. */
 function innerComparison(operator: JsonValue | undefined, constant: number | undefined): Bounds | undefined {
   if (constant === undefined || !Number.isSafeInteger(constant)) return undefined;
-  const { min, max } = all.interval;
-  switch (operator) {
-    case 'COMPARE_EQUAL':
-      return { interval: { min: constant, max: constant } };
-    case 'COMPARE_GREATERTHAN':
-      return { interval: { min: constant + 1, max } };
-    case 'COMPARE_GREATERTHANOREQUALTO':
-      return { interval: { min: constant, max } };
-    case 'COMPARE_LESSTHAN':
-      return { interval: { min, max: constant - 1 } };
-    case 'COMPARE_LESSTHANOREQUALTO':
-      return { interval: { min, max: constant } };
-    default:
-      return undefined;
-  }
+  const interval = comparison(operator, constant);
+  return interval === everything ? undefined : { interval };
 }

@@ -6,13 +6,14 @@ import { join } from 'node:path';
 import { type ColumnWorkers, quoteName } from '../columns/index.js';
 import type { LogReader } from '../client/index.js';
 import type { SavedView } from '../control/index.js';
-import { type Clock, isLakeError, LakeError, type Random, toLakeError } from '../kernel/index.js';
+import { type Clock, isLakeError, KiB, LakeError, type Random, toLakeError } from '../kernel/index.js';
 import { LocalCache, type ObjectStore } from '../objects/index.js';
 import type { Logger } from '../telemetry/index.js';
 import { asOfText, asOfNamed, type TokenTexts, tokenTexts } from './as-of.js';
 import { ColdReads } from './cold/cold-reads.js';
 import { EnginePool, type EngineSession } from './engine.js';
 import type { AnswerColumn, AnswerShape } from './engine-protocol.js';
+import { answerOf } from './engine-reading.js';
 import type { AnswerFormat } from './formats/format.js';
 import { locatedIn } from './error-advice.js';
 import { type KeyRequest, keyPlan } from './key-lookup.js';
@@ -47,7 +48,7 @@ const queueDefaults = { waiting: 32, waitMs: 10_000 };
 /** Last rows of keys may take such a part of what the cache of cold files may. */
 const lastRowsShare = 4;
 /** A smaller cold file is read in no time, and compacted soon. */
-const lastRowsFileBytesMin = 256 * 1024;
+const lastRowsFileBytesMin = 256 * KiB;
 /** Engines and a column worker are started so long after the service: until then the other roles start as well. */
 const warmUpDelayMs = 100;
 /** Tables that are loaded before anyone has asked of them. */
@@ -359,14 +360,10 @@ export class QueryService {
   ): AsyncGenerator<string | Uint8Array> {
     let how: Ended = { state: 'cancelled' };
     try {
-      for (;;) {
-        const message = await session.next();
-        if (message.type === 'end') break;
-        if (message.type !== 'rows' && message.type !== 'bytes') continue;
+      for await (const message of answerOf(session)) {
         listed.rows += message.count;
         stats.rows = listed.rows;
         yield message.type === 'rows' ? message.text : message.bytes;
-        session.tell({ type: 'credit', credits: 1 });
       }
       how = { state: 'done' };
     } catch (error) {

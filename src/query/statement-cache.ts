@@ -2,6 +2,7 @@
  * What is known of statements asked before: a dashboard asks the same few again and again, and to parse and to plan one costs more
  * than a small answer. Both depend on nothing but what is in the key; whatever looks at the time or at the session is not kept.
  */
+import { RecentlyUsed } from '../kernel/index.js';
 import type { ParsedStatement } from './engine-protocol.js';
 import type { TableScans } from './scan-plan.js';
 import type { ParameterValue } from './parameters.js';
@@ -14,22 +15,15 @@ const entryCharsMax = 64 * 1024;
 /** The scans of a plan by table name; `null` where the plan could not be read. */
 export type KnownScans = readonly (readonly [string, TableScans])[] | null;
 
-interface Entry {
-  readonly value: ParsedStatement | KnownScans;
-  readonly chars: number;
-}
-
 export class StatementCache {
-  /** Least recently used first. */
-  readonly #entries = new Map<string, Entry>();
-  #chars = 0;
+  readonly #kept = new RecentlyUsed<string, ParsedStatement | KnownScans>(charsMax);
 
   get chars(): number {
-    return this.#chars;
+    return this.#kept.weight;
   }
 
   parsed(sql: string): ParsedStatement | undefined {
-    return this.#get(`p ${sql}`) as ParsedStatement | undefined;
+    return this.#kept.get(`p ${sql}`) as ParsedStatement | undefined;
   }
 
   keepParsed(sql: string, parsed: ParsedStatement): void {
@@ -38,31 +32,15 @@ export class StatementCache {
 
   /** `undefined` where nothing is known. */
   scans(key: string): KnownScans | undefined {
-    return this.#get(`s ${key}`) as KnownScans | undefined;
+    return this.#kept.get(`s ${key}`) as KnownScans | undefined;
   }
 
   keepScans(key: string, scans: KnownScans): void {
     this.#keep(`s ${key}`, scans, key.length + JSON.stringify(scans).length);
   }
 
-  #get(key: string): Entry['value'] | undefined {
-    const entry = this.#entries.get(key);
-    if (entry === undefined) return undefined;
-    this.#entries.delete(key);
-    this.#entries.set(key, entry);
-    return entry.value;
-  }
-
-  #keep(key: string, value: Entry['value'], chars: number): void {
-    if (chars > entryCharsMax) return;
-    this.#chars += chars - (this.#entries.get(key)?.chars ?? 0);
-    this.#entries.delete(key);
-    this.#entries.set(key, { value, chars });
-    for (const [oldest, entry] of this.#entries) {
-      if (this.#chars <= charsMax) return;
-      this.#entries.delete(oldest);
-      this.#chars -= entry.chars;
-    }
+  #keep(key: string, value: ParsedStatement | KnownScans, chars: number): void {
+    if (chars <= entryCharsMax) this.#kept.set(key, value, chars);
   }
 }
 

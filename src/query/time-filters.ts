@@ -4,7 +4,7 @@
  * bound of the other, widened by that. Engines run in UTC.
  */
 import { everything, type Interval } from './ranges.js';
-import { comparison, constantOf, isJsonObject, type JsonObject, type JsonValue } from './scan-plan.js';
+import { comparison, constantOf, isJsonObject, type JsonObject, type JsonValue, valueOf } from './scan-plan.js';
 
 const minuteMicros = 60_000_000;
 const hourMicros = 60 * minuteMicros;
@@ -94,13 +94,13 @@ function after(inner: Truncation | undefined, outer: Truncation | undefined): Tr
 }
 
 function partOf(part: JsonValue | undefined): Truncation | undefined {
-  const name = constant(part, 'VARCHAR');
+  const name = valueOf(constantIn(part), 'VARCHAR');
   return typeof name === 'string' ? parts.get(name.toLowerCase()) : undefined;
 }
 
 /** Buckets of months begin with a month, others are counted from a Monday. */
 function bucketOf(interval: JsonValue | undefined): Truncation | undefined {
-  const width = constant(interval, 'INTERVAL');
+  const width = valueOf(constantIn(interval), 'INTERVAL');
   if (!isJsonObject(width)) return undefined;
   const { months, days, micros } = width;
   if (typeof months !== 'number' || typeof days !== 'number' || typeof micros !== 'number') return undefined;
@@ -112,7 +112,7 @@ function bucketOf(interval: JsonValue | undefined): Truncation | undefined {
 }
 
 function valuesOf(operator: JsonValue | undefined, side: JsonValue | undefined): Interval {
-  const value = isJsonObject(side) && side['type'] === 'VALUE_CONSTANT' ? side['value'] : undefined;
+  const value = constantIn(side);
   const day = constantOf(value, 'DATE');
   if (day === undefined) return comparison(operator, constantOf(value, 'TIMESTAMP WITH TIME ZONE') ?? constantOf(value, 'TIMESTAMP'));
   if (Math.abs(day) > exactDaysMax) return everything;
@@ -120,9 +120,6 @@ function valuesOf(operator: JsonValue | undefined, side: JsonValue | undefined):
   return { min: min * dayMicros, max: max * dayMicros };
 }
 
-function constant(expression: JsonValue | undefined, typeId: string): JsonValue | undefined {
-  const value = isJsonObject(expression) && expression['type'] === 'VALUE_CONSTANT' ? expression['value'] : undefined;
-  if (!isJsonObject(value) || value['is_null'] !== false) return undefined;
-  const { type } = value;
-  return isJsonObject(type) && type['id'] === typeId ? value['value'] : undefined;
+function constantIn(expression: JsonValue | undefined): JsonValue | undefined {
+  return isJsonObject(expression) && expression['type'] === 'VALUE_CONSTANT' ? expression['value'] : undefined;
 }

@@ -1,7 +1,7 @@
 /** The footers of cold files, which never change: parsed ones in memory, under a bound, as read in the cache on disk. */
 import { readFile } from 'node:fs/promises';
 import { footerLength, type PartLayout, readPartLayout } from '../../columns/index.js';
-import { KiB, MiB, SingleFlight } from '../../kernel/index.js';
+import { KiB, MiB, RecentlyUsed, SingleFlight } from '../../kernel/index.js';
 import type { ColdFile } from '../../lake/index.js';
 import type { LocalCache } from '../../objects/index.js';
 import type { BucketReads, ReadCount } from './bucket-reads.js';
@@ -15,10 +15,8 @@ const memoryBytesMax = 32 * MiB;
 export class Footers {
   readonly #cache: LocalCache;
   readonly #reads: BucketReads;
-  /** Least recently used first. */
-  readonly #layouts = new Map<string, PartLayout>();
+  readonly #layouts = new RecentlyUsed<string, PartLayout>(memoryBytesMax);
   readonly #loading = new SingleFlight<string, PartLayout>();
-  #bytes = 0;
 
   constructor(cache: LocalCache, reads: BucketReads) {
     this.#cache = cache;
@@ -27,11 +25,7 @@ export class Footers {
 
   /** What is in memory, without a request. */
   known(file: ColdFile): PartLayout | undefined {
-    const layout = this.#layouts.get(file.key);
-    if (layout === undefined) return undefined;
-    this.#layouts.delete(file.key);
-    this.#layouts.set(file.key, layout);
-    return layout;
+    return this.#layouts.get(file.key);
   }
 
   /** Errors: those of `BucketReads.read`, `cold-corrupt`. */
@@ -67,13 +61,7 @@ export class Footers {
 
   #keep(file: ColdFile, footer: Buffer): PartLayout {
     const layout = readPartLayout(file.key, footer);
-    this.#layouts.set(file.key, layout);
-    this.#bytes += footer.length;
-    for (const [key, oldest] of this.#layouts) {
-      if (this.#bytes <= memoryBytesMax || key === file.key) break;
-      this.#layouts.delete(key);
-      this.#bytes -= oldest.footer.length;
-    }
+    this.#layouts.set(file.key, layout, footer.length);
     return layout;
   }
 }

@@ -3,13 +3,12 @@ import { baseColumns, quoteText, readSchemaMap } from '../../columns/index.js';
 import type { ColdFile } from '../../lake/index.js';
 import type { ColdReads } from '../cold/cold-reads.js';
 import type { EngineSession } from '../engine.js';
+import { answerOf, runOwn } from '../engine-reading.js';
 import { Lease } from '../lease.js';
 import { fullScan } from '../ranges.js';
 import type { BuildKind, WantedFile } from './builds-behind.js';
 import type { FilterStore } from './filter-store.js';
 import { filterKeysMax, hashDigitsSql, hashOfDigits, KeyFilter, type KeyHash } from './key-filter.js';
-
-const credits = 4;
 
 const keyColumn = baseColumns.filter(({ name }) => name === '_key');
 const keyFields: ReadonlySet<number> = new Set(keyColumn.map(({ fieldId }) => fieldId));
@@ -47,30 +46,13 @@ export class FilterBuilds implements BuildKind {
     const branches = leased.flatMap((one, at) => (one === null ? [] : [hashesSql(at, one.path)]));
     const gathered = files.map((): KeyHash[] => []);
     if (branches.length > 0) {
-      await session.ask(
-        {
-          type: 'run',
-          isWide: false,
-          sql: branches.join(' UNION ALL '),
-          prelude: [],
-          threads: 1,
-          setup: [],
-          isDescribed: false,
-          parameters: [],
-          shape: 'rows',
-          fileBytesMax: 0,
-          credits,
-          maxRows: Number.MAX_SAFE_INTEGER,
-        },
-        'columns',
-      );
-      for (let message = await session.next(); message.type !== 'end'; message = await session.next()) {
+      await runOwn(session, { sql: branches.join(' UNION ALL '), shape: 'rows' });
+      for await (const message of answerOf(session)) {
         if (message.type !== 'rows') continue;
         for (const [at, digits] of JSON.parse(message.text) as [number, string][]) {
           const hashes = gathered[at];
           if (hashes !== undefined && hashes.length <= filterKeysMax) hashes.push(hashOfDigits(digits));
         }
-        session.tell({ type: 'credit', credits: 1 });
       }
     }
     return gathered.map((hashes) => (hashes.length > filterKeysMax ? KeyFilter.ofTooMany() : KeyFilter.of(hashes, hashes.length)));

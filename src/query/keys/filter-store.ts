@@ -2,7 +2,7 @@
  * The key filters of cold files: on the disk, and the ones used last in memory. What is missing or damaged there is as if it had never
  * been built.
  */
-import { MiB } from '../../kernel/index.js';
+import { MiB, RecentlyUsed } from '../../kernel/index.js';
 import type { ColdFile } from '../../lake/index.js';
 import { KeyFilter } from './key-filter.js';
 import { idOf, NoteFolder } from './note-folder.js';
@@ -13,15 +13,13 @@ const memoryBytesMaxDefault = 64 * MiB;
 
 export class FilterStore {
   readonly #folder: NoteFolder;
-  readonly #memoryBytesMax: number;
-  /** By cold file, least recently used first. */
-  readonly #inMemory = new Map<string, KeyFilter>();
-  #memoryBytes = 0;
+  /** By cold file. */
+  readonly #inMemory: RecentlyUsed<string, KeyFilter>;
 
   private constructor(folder: NoteFolder, memoryBytesMax: number) {
     this.#folder = folder;
-    this.#memoryBytesMax = memoryBytesMax;
-    folder.onDrop = (id) => this.#forget(id);
+    this.#inMemory = new RecentlyUsed(memoryBytesMax);
+    folder.onDrop = (id) => this.#inMemory.delete(id);
   }
 
   /** Takes over what an earlier service left. */
@@ -54,13 +52,12 @@ export class FilterStore {
     const kept = this.#inMemory.get(id);
     if (kept !== undefined) {
       this.#folder.use(file);
-      this.#remember(id, kept);
       return kept;
     }
     const read = await this.#folder.read(file);
     const filter = read === undefined ? undefined : KeyFilter.decode(read);
     if (filter === undefined) await this.#folder.drop(file);
-    else if (this.#folder.has(file)) this.#remember(id, filter);
+    else if (this.#folder.has(file)) this.#inMemory.set(id, filter, filter.bytes);
     return filter;
   }
 
@@ -71,21 +68,6 @@ export class FilterStore {
   /** Errors: those of the file system. */
   async keep(file: ColdFile, filter: KeyFilter): Promise<void> {
     await this.#folder.keep(file, filter.encode());
-    if (this.#folder.has(file)) this.#remember(idOf(file), filter);
-  }
-
-  #remember(id: string, filter: KeyFilter): void {
-    this.#forget(id);
-    this.#inMemory.set(id, filter);
-    this.#memoryBytes += filter.bytes;
-    for (const oldest of this.#inMemory.keys()) {
-      if (this.#memoryBytes <= this.#memoryBytesMax) return;
-      this.#forget(oldest);
-    }
-  }
-
-  #forget(id: string): void {
-    this.#memoryBytes -= this.#inMemory.get(id)?.bytes ?? 0;
-    this.#inMemory.delete(id);
+    if (this.#folder.has(file)) this.#inMemory.set(idOf(file), filter, filter.bytes);
   }
 }

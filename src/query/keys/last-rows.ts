@@ -19,6 +19,7 @@ import { MiB } from '../../kernel/index.js';
 import type { ColdFile } from '../../lake/index.js';
 import type { ColdReads } from '../cold/cold-reads.js';
 import type { EngineSession } from '../engine.js';
+import { answerOf, runOwn } from '../engine-reading.js';
 import { Lease } from '../lease.js';
 import { fullScan } from '../ranges.js';
 import type { BuildKind, WantedFile } from './builds-behind.js';
@@ -30,7 +31,6 @@ const lastRowsBytesMax = 32 * MiB;
 const rowsPerKeyMin = 2;
 /** What SQL shows of a row beside its typed columns. */
 const baseNames: ReadonlySet<string> = new Set(['_partition_id', '_offset', '_timestamp', '_key', '_value', '_headers']);
-const credits = 4;
 
 export interface KeptRows {
   readonly path: string;
@@ -132,33 +132,20 @@ async function lastRowsOf(session: EngineSession, path: string, columns: readonl
   const source = `read_parquet([${quoteText(path)}], schema = ${readSchemaMap(named)})`;
   // A cold file is of one partition, so an offset is one row. Of too many keys nothing is read but key and offset.
   const keysMax = Math.floor(file.rows / rowsPerKeyMin);
-  await session.ask(
-    {
-      type: 'run',
-      sql:
-        `WITH ends AS MATERIALIZED (SELECT max(_offset) AS o FROM ${source} WHERE _key IS NOT NULL GROUP BY _key) ` +
-        `SELECT ${named.map(({ name }) => quoteName(name)).join(', ')} FROM ${source} ` +
-        `WHERE (SELECT count(*) FROM ends) <= ${keysMax} AND _offset IN (SELECT o FROM ends)`,
-      prelude: [],
-      threads: 1,
-      isWide: false,
-      setup: [],
-      isDescribed: false,
-      parameters: [],
-      shape: 'parquet',
-      fieldIds: fieldIdsClause(named),
-      fileBytesMax: lastRowsBytesMax,
-      credits,
-      maxRows: Number.MAX_SAFE_INTEGER,
-    },
-    'columns',
-  );
+  await runOwn(session, {
+    sql:
+      `WITH ends AS MATERIALIZED (SELECT max(_offset) AS o FROM ${source} WHERE _key IS NOT NULL GROUP BY _key) ` +
+      `SELECT ${named.map(({ name }) => quoteName(name)).join(', ')} FROM ${source} ` +
+      `WHERE (SELECT count(*) FROM ends) <= ${keysMax} AND _offset IN (SELECT o FROM ends)`,
+    shape: 'parquet',
+    fieldIds: fieldIdsClause(named),
+    fileBytesMax: lastRowsBytesMax,
+  });
   const pieces: Uint8Array[] = [];
+  const answer = answerOf(session);
   for (;;) {
-    const message = await session.next();
-    if (message.type === 'end') return message.rows === 0 ? undefined : Buffer.concat(pieces);
-    if (message.type !== 'bytes') continue;
-    pieces.push(message.bytes);
-    session.tell({ type: 'credit', credits: 1 });
+    const { done, value } = await answer.next();
+    if (done === true) return value === 0 ? undefined : Buffer.concat(pieces);
+    if (value.type === 'bytes') pieces.push(value.bytes);
   }
 }

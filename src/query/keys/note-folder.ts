@@ -155,7 +155,15 @@ function counted(bytes: number | null): number {
   return bytes === null ? 0 : Math.max(bytes, noteBytesMin);
 }
 
+/** Asked for several times of each file in every question. */
+const ids = new WeakMap<ColdFile, string>();
+
 /** Keys of objects are never used again, and a file never changes. */
-export function idOf({ key, bytes }: ColdFile): string {
-  return createHash('sha256').update(`${bytes} ${key}`).digest('hex');
+export function idOf(file: ColdFile): string {
+  let id = ids.get(file);
+  if (id === undefined) {
+    id = createHash('sha256').update(`${file.bytes} ${file.key}`).digest('hex');
+    ids.set(file, id);
+  }
+  return id;
 }

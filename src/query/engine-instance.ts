@@ -84,9 +84,9 @@ export class EngineInstance {
     const tree = parseExact(await this.#value(`SELECT json_serialize_sql(${sqlText(sql)})`));
     const safe = isJsonObject(tree) ? safeReading(tree) : undefined;
     if (safe === undefined) return undefined;
+    const frame = safe.unnamed.length === 0 ? undefined : parseExact(await this.#value("SELECT json_serialize_sql('SELECT 1')"));
     for (const { item, name } of safe.unnamed) {
-      const statements = parseExact(await this.#value("SELECT json_serialize_sql('SELECT 1')"));
-      const text = await this.#written(writeExact(withItem(statements ?? null, item)));
+      const text = await this.#written(writeExact(withItem(frame ?? null, item)));
       if (text === undefined) return undefined;
       name(text.slice('SELECT '.length));
     }

@@ -10,4 +10,5 @@ export { type Gateway, gatewayApp, type GatewayOptions, startGateway } from './a
 export { isLoopback, ownHeader } from './guard.js';
 export { openapiDocument } from './openapi.js';
 export { type Problem, problemOf } from './problem.js';
-export { parseRecords, type RecordInput, type RecordSink, timeOf } from './records-route.js';
+export { parseRecords, type RecordInput, type RecordSink } from './records-route.js';
+export { timeOf } from './request-values.js';

@@ -5,21 +5,19 @@ import type { Context } from 'hono';
 import { asOf, count, flag, inPath, json, lines, type Operation, query as inQuery, shared, text, topicInPath } from './operation.js';
 import { queryProblems, snapshotHeaders } from './query-operations.js';
 import { snapshotHeader } from './query-route.js';
-import { whole, withLateError } from './records-route.js';
-import { bodyOf } from './stream.js';
+import { withLateError } from './records-route.js';
+import { base64Bytes, whole } from './request-values.js';
+import { bodyOf, callerOf } from './stream.js';
 
 /** A record as JSON; of a history one a line. Errors: `key-unknown`, `key-deleted`, `request-invalid`, and those of a query. */
 export function keyRoute(query: QueryService): (c: Context) => Promise<Response> {
   return async (c) => {
     const request = requestOf(c);
-    const gone = new AbortController();
-    c.req.raw.signal.addEventListener('abort', () => gone.abort(new LakeError('cancelled', 'the client closed the connection')), {
-      once: true,
-    });
-    const answer = await query.keyRecords(request, gone.signal);
+    const { signal, onStopped } = callerOf(c.req.raw);
+    const answer = await query.keyRecords(request, signal);
     const { lines, headerToken } = answer;
     if (request.isHistory) {
-      const body = bodyOf(withLateError(lines), () => gone.abort(new LakeError('cancelled', 'the client stopped reading')));
+      const body = bodyOf(withLateError(lines), onStopped);
       return new Response(body, { headers: { 'content-type': 'application/x-ndjson', [snapshotHeader]: headerToken } });
     }
     let line = '';
@@ -78,13 +76,8 @@ function keyOf(c: Context): Buffer {
   const encoding = c.req.query('encoding');
   if (encoding === undefined || encoding === keyEncodings[0]) return Buffer.from(text);
   if (encoding !== keyEncodings[1]) throw invalid(`encoding=${encoding} is not known`, 'Leave it out for text, or give encoding=base64.');
-  const bytes = Buffer.from(text, 'base64');
-  const sent = text
-    .replaceAll('-', '+')
-    .replaceAll('_', '/')
-    .replace(/={1,2}$/, '');
-  if (bytes.toString('base64').replace(/=+$/, '') !== sent)
-    throw invalid('the key is not a base64 text', 'Correct it, or leave encoding out.');
+  const bytes = base64Bytes(text);
+  if (bytes === undefined) throw invalid('the key is not a base64 text', 'Correct it, or leave encoding out.');
   return bytes;
 }
 

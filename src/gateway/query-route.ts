@@ -13,7 +13,7 @@ import {
 import type { Context } from 'hono';
 import { problemOf } from './problem.js';
 import { ProgressLines } from './progress-lines.js';
-import { bytesBody, textOf } from './stream.js';
+import { bytesBody, callerOf, textOf } from './stream.js';
 
 export const snapshotHeader = 'X-Thermocline-Snapshot';
 /** The id under which the query is listed and can be ended. */
@@ -185,13 +185,9 @@ export function queryRoute(query: QueryService, clock: Clock): (c: Context) => P
   return async (c) => {
     const { request, format, isWatched: tellsProgress } = await readRequest(c);
     // Closing the connection cancels the query.
-    const gone = new AbortController();
-    c.req.raw.signal.addEventListener('abort', () => gone.abort(new LakeError('cancelled', 'the client closed the connection')), {
-      once: true,
-    });
-    const onStopped = (): void => gone.abort(new LakeError('cancelled', 'the client stopped reading'));
-    if (tellsProgress) return watchedResponse(query, { ...request, format }, clock, gone.signal, onStopped);
-    const answer = await query.answer({ ...request, format }, gone.signal);
+    const { signal, onStopped } = callerOf(c.req.raw);
+    if (tellsProgress) return watchedResponse(query, { ...request, format }, clock, signal, onStopped);
+    const answer = await query.answer({ ...request, format }, signal);
     const outgoing = outgoingOf(c);
     const hasTrailer = outgoing !== undefined && format !== 'json' && format !== 'ndjson';
     return new Response(bytesBody(chunksOf(format, answer, hasTrailer ? outgoing : undefined), onStopped), {

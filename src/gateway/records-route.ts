@@ -1,12 +1,13 @@
 /** `GET` and `POST /v1/topics/{topic}/records`: records by offset and time over both tiers, and producing without a Kafka client. */
-import { LakeError, parseTimeText } from '../kernel/index.js';
+import { LakeError } from '../kernel/index.js';
 import type { QueryService, RecordsRequest } from '../query/index.js';
 import type { Context } from 'hono';
 import { compactJson, jsonElements, jsonMembers } from './json-source.js';
 import { problemOf } from './problem.js';
 import { pageLines, pageRecords, requestOfCursor } from './records-page.js';
 import { snapshotHeader } from './query-route.js';
-import { bodyOf, textOf } from './stream.js';
+import { base64Bytes, timeOf, whole } from './request-values.js';
+import { bodyOf, callerOf, textOf } from './stream.js';
 
 /** What a produce call may carry; larger loads go through Kafka's port. */
 const maxProduceBytes = 16 * 1024 * 1024;
@@ -27,29 +28,6 @@ export interface RecordSink {
     records: readonly RecordInput[],
     signal: AbortSignal,
   ): Promise<readonly { readonly partition: number; readonly offset: number }[]>;
-}
-
-/** Errors: `request-invalid`. */
-export function whole(c: Context, name: string): number | undefined {
-  const text = c.req.query(name);
-  if (text === undefined || text === '') return undefined;
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) {
-    throw new LakeError('request-invalid', `${name}=${text} is not a whole number`, { hint: `Give ${name} as digits.` });
-  }
-  return value;
-}
-
-/** ISO 8601 (with a zone; without one it is UTC) or epoch milliseconds. */
-export function timeOf(name: string, text: string | undefined): number | undefined {
-  if (text === undefined || text === '') return undefined;
-  const ms = parseTimeText(text);
-  if (ms === undefined) {
-    throw new LakeError('request-invalid', `${name}=${text} is not a time`, {
-      hint: `Give ${name} as 2001-03-04T05:06:07Z or as epoch milliseconds.`,
-    });
-  }
-  return ms;
 }
 
 /** A late error is a line of its own. */
@@ -98,18 +76,12 @@ export function readRecordsRoute(query: QueryService): (c: Context) => Promise<R
     const request = cursor === undefined ? asked : requestOfCursor(cursor, topic, limit);
     if (isPaged && request.limit === 0)
       throw new LakeError('request-invalid', 'a page of no records never ends', { hint: 'Give limit=1000.' });
-    const gone = new AbortController();
-    c.req.raw.signal.addEventListener('abort', () => gone.abort(new LakeError('cancelled', 'the client closed the connection')), {
-      once: true,
-    });
-    const answer = await query.records(request, gone.signal);
+    const { signal, onStopped } = callerOf(c.req.raw);
+    const answer = await query.records(request, signal);
     const lines = isPaged ? pageLines(request, request.limit ?? pageRecords, answer) : answer.lines;
-    return new Response(
-      bodyOf(withLateError(lines), () => gone.abort(new LakeError('cancelled', 'the client stopped reading'))),
-      {
-        headers: { 'content-type': 'application/x-ndjson', [snapshotHeader]: answer.headerToken },
-      },
-    );
+    return new Response(bodyOf(withLateError(lines), onStopped), {
+      headers: { 'content-type': 'application/x-ndjson', [snapshotHeader]: answer.headerToken },
+    });
   };
 }
 
@@ -125,22 +97,13 @@ function refuse(at: number, message: string): LakeError {
 
 /** Text as UTF-8, null as null, anything else as its JSON text (`source`); `base64` wins where given. */
 function bytesOf(at: number, name: string, value: unknown, source: string | undefined, base64: unknown): Buffer | null {
-  if (base64 !== undefined && base64 !== null) return base64Bytes(at, name, base64);
+  if (base64 !== undefined && base64 !== null) {
+    const bytes = typeof base64 === 'string' ? base64Bytes(base64) : undefined;
+    if (bytes === undefined) throw refuse(at, `${name}_base64 is not a base64 text`);
+    return bytes;
+  }
   if (value === undefined || value === null || source === undefined) return null;
   return Buffer.from(typeof value === 'string' ? value : compactJson(source));
-}
-
-/** Node's decoder skips what it does not know, so its result is compared with what was sent. */
-function base64Bytes(at: number, name: string, text: unknown): Buffer {
-  if (typeof text === 'string') {
-    const bytes = Buffer.from(text, 'base64');
-    const sent = text
-      .replaceAll('-', '+')
-      .replaceAll('_', '/')
-      .replace(/={1,2}$/, '');
-    if (bytes.toString('base64').replace(/=+$/, '') === sent) return bytes;
-  }
-  throw refuse(at, `${name}_base64 is not a base64 text`);
 }
 
 function headersOf(at: number, value: unknown, source: string | undefined): RecordInput['headers'] {

@@ -42,6 +42,19 @@ export function bytesBody(chunks: AsyncIterable<Uint8Array>, onCancel: () => voi
   );
 }
 
+/** Ends what is done for a request when its client goes away, or calls `onStopped` for it by no longer reading the answer. */
+export interface Caller {
+  readonly signal: AbortSignal;
+  readonly onStopped: () => void;
+}
+
+export function callerOf(request: Request): Caller {
+  const gone = new AbortController();
+  const end = (why: string): void => gone.abort(new LakeError('cancelled', why));
+  request.signal.addEventListener('abort', () => end('the client closed the connection'), { once: true });
+  return { signal: gone.signal, onStopped: () => end('the client stopped reading') };
+}
+
 /** A request's body as text; no more than `maxBytes` of it are ever in memory. Errors: `request-invalid`. */
 export async function textOf(request: Request, maxBytes: number, hint: string): Promise<string> {
   const tooLarge = (bytes: string): LakeError =>

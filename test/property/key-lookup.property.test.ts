@@ -4,31 +4,18 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { KeyRequest, QueryRecord } from '../../src/query/index.js';
 import { inlineColumnWorkers } from '../support/column-workers.js';
 import { QueryWorld } from '../support/query-world.js';
+import { keyedEvent, ofPartitions, partitions, type StoredEvent } from './keyed-log.js';
 
-const t0 = Date.parse('2001-01-01T00:00:00Z');
-const partitions = 2;
 /** As hexadecimal digits. Some begin as others do; some are no text. */
 const keys = ['', '61', '6161', '62', '00', 'ff', 'ff00', '5c7830', '27', null] as const;
 const asked = [...keys.flatMap((key) => key ?? []), '7a'];
 
-interface Event {
-  readonly key: (typeof keys)[number];
-  readonly timestampMs: number;
-  readonly isTombstone: boolean;
-}
-interface Stored extends Event {
-  readonly partition: number;
-  readonly offset: number;
-}
+type Stored = StoredEvent<(typeof keys)[number]>;
 
-const event: fc.Arbitrary<Event> = fc.record({
-  key: fc.constantFrom(...keys),
-  timestampMs: fc.integer({ min: 0, max: 4 }).map((ms) => t0 + ms),
-  isTombstone: fc.nat(4).map((n) => n === 0),
-});
+const event = keyedEvent(fc.constantFrom(...keys));
 const round = fc.record({
-  appended: fc.array(fc.array(event, { maxLength: 8 }), { minLength: partitions, maxLength: partitions }),
-  cuts: fc.array(fc.integer({ min: 0, max: 100 }), { minLength: partitions, maxLength: partitions }),
+  appended: ofPartitions(fc.array(event, { maxLength: 8 })),
+  cuts: ofPartitions(fc.integer({ min: 0, max: 100 })),
   fileRows: fc.integer({ min: 1, max: 4 }),
 });
 

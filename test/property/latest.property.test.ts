@@ -4,31 +4,18 @@ import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { inlineColumnWorkers } from '../support/column-workers.js';
 import { QueryWorld } from '../support/query-world.js';
+import { type KeyedEvent, keyedEvent, ofPartitions, partitions, type StoredEvent, t0 } from './keyed-log.js';
 
-const t0 = Date.parse('2001-01-01T00:00:00Z');
-const partitions = 2;
 const keys = ['a', 'b', 'c', 'd', 'e', '', null] as const;
 
-interface Event {
-  readonly key: (typeof keys)[number];
-  readonly timestampMs: number;
-  readonly isTombstone: boolean;
-}
-interface Stored extends Event {
-  readonly partition: number;
-  readonly offset: number;
-}
+type Stored = StoredEvent<(typeof keys)[number]>;
 
-const event: fc.Arbitrary<Event> = fc.record({
-  key: fc.oneof(fc.constantFrom(...keys), fc.constantFrom('a', 'b')),
-  timestampMs: fc.integer({ min: 0, max: 4 }).map((ms) => t0 + ms),
-  isTombstone: fc.nat(4).map((n) => n === 0),
-});
+const event = keyedEvent(fc.oneof(fc.constantFrom(...keys), fc.constantFrom('a', 'b')));
 const percent = fc.integer({ min: 0, max: 100 });
 const round = fc.record({
-  appended: fc.array(fc.array(event, { maxLength: 12 }), { minLength: partitions, maxLength: partitions }),
-  cuts: fc.array(percent, { minLength: partitions, maxLength: partitions }),
-  starts: fc.array(fc.integer({ min: 0, max: 60 }), { minLength: partitions, maxLength: partitions }),
+  appended: ofPartitions(fc.array(event, { maxLength: 12 })),
+  cuts: ofPartitions(percent),
+  starts: ofPartitions(fc.integer({ min: 0, max: 60 })),
   fileRows: fc.oneof(fc.integer({ min: 1, max: 6 }), fc.integer({ min: 12, max: 20 })),
   isCompacted: fc.boolean(),
 });
@@ -75,7 +62,7 @@ describe('latest', () => {
         // A file whose last rows are worth keeping.
         const early = Array.from(
           { length: 12 },
-          (_, at): Event => ({ key: at % 2 === 0 ? 'a' : 'b', timestampMs: t0, isTombstone: false }),
+          (_, at): KeyedEvent<(typeof keys)[number]> => ({ key: at % 2 === 0 ? 'a' : 'b', timestampMs: t0, isTombstone: false }),
         );
         world.append(
           name,

@@ -1,18 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import type { BrokerState, ControlPeer } from '../../../src/control/index.js';
 import { gatewayApp, type GatewayOptions, type RecordInput } from '../../../src/gateway/index.js';
-import { clusterId, LakeError, systemClock, systemRandom, topicId, topicName } from '../../../src/kernel/index.js';
+import { LakeError, systemClock, systemRandom, topicId, topicName } from '../../../src/kernel/index.js';
 import { MemoryStore } from '../../../src/objects/index.js';
 import type { QueryAnswer, QueryRequest, QueryService, WrittenAnswer, WrittenRequest } from '../../../src/query/index.js';
 import { silentLogger } from '../../../src/telemetry/index.js';
+import { emptyBroker, partitionState } from './broker-state.js';
 
 const state: BrokerState = {
-  clusterId: clusterId('AAAAAAAAAAAAAAAAAAAAAg'),
-  nodeId: 1,
-  kafka: '127.0.0.1:1',
-  diskFreeBytes: 1,
-  dropped: [],
-  views: [],
+  ...emptyBroker,
   topics: [
     {
       name: topicName('flights'),
@@ -21,21 +17,7 @@ const state: BrokerState = {
       isTiered: true,
       config: { 'retention.ms': '-1' },
       overrides: {},
-      partitions: [
-        {
-          partition: 0,
-          logStartOffset: 0,
-          localStartOffset: 10,
-          boundary: 20,
-          flushedOffset: 30,
-          highWatermark: 30,
-          lastStableOffset: 30,
-          leaderEpoch: 0,
-          hotBytes: 500,
-          tailBytes: 300,
-          segments: 1,
-        },
-      ],
+      partitions: [partitionState],
     },
   ],
 };

@@ -4,10 +4,11 @@ import formats from 'ajv-formats';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { BrokerState, ControlPeer } from '../../../src/control/index.js';
 import { gatewayApp, openapiDocument } from '../../../src/gateway/index.js';
-import { clusterId, LakeError, packageVersion, systemClock, systemRandom, topicId, topicName } from '../../../src/kernel/index.js';
+import { LakeError, packageVersion, systemClock, systemRandom, topicId, topicName } from '../../../src/kernel/index.js';
 import { MemoryStore } from '../../../src/objects/index.js';
 import type { QueryService, QueryStats, QuerySummary, WrittenRequest } from '../../../src/query/index.js';
 import { silentLogger } from '../../../src/telemetry/index.js';
+import { emptyBroker, partitionState } from './broker-state.js';
 
 interface OperationDocument {
   readonly operationId: string;
@@ -26,29 +27,14 @@ const methods: readonly (readonly [string, string, OperationDocument])[] = Objec
   Object.entries(byMethod).map(([method, operation]) => [method.toUpperCase(), path, operation] as const),
 );
 
-const partition = {
-  partition: 0,
-  logStartOffset: 0,
-  localStartOffset: 10,
-  boundary: 20,
-  flushedOffset: 30,
-  highWatermark: 30,
-  lastStableOffset: 30,
-  leaderEpoch: 0,
-  hotBytes: 500,
-  tailBytes: 300,
-  segments: 1,
-};
 const id = topicId('AAAAAAAAAAAAAAAAAAAAAw');
 const flights = { id, isInternal: false, isTiered: true, config: { 'retention.ms': '-1' }, overrides: {} };
 const state: BrokerState = {
-  clusterId: clusterId('AAAAAAAAAAAAAAAAAAAAAg'),
-  nodeId: 1,
-  kafka: '127.0.0.1:1',
-  diskFreeBytes: 1,
-  dropped: [],
+  ...emptyBroker,
   views: [{ name: 'late', sql: 'SELECT 1', savedMs: 0 }],
-  topics: [{ ...flights, name: topicName('flights'), partitions: [partition, { ...partition, partition: 1, offline: 'no disk' }] }],
+  topics: [
+    { ...flights, name: topicName('flights'), partitions: [partitionState, { ...partitionState, partition: 1, offline: 'no disk' }] },
+  ],
 };
 const cold = {
   topic: 'flights',

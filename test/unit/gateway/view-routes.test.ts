@@ -1,10 +1,11 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { BrokerState, ControlPeer, SavedView } from '../../../src/control/index.js';
 import { gatewayApp } from '../../../src/gateway/index.js';
-import { clusterId, LakeError, systemClock, systemRandom } from '../../../src/kernel/index.js';
+import { LakeError, systemClock, systemRandom } from '../../../src/kernel/index.js';
 import { MemoryStore } from '../../../src/objects/index.js';
 import type { QueryService } from '../../../src/query/index.js';
 import { silentLogger } from '../../../src/telemetry/index.js';
+import { emptyBroker } from './broker-state.js';
 
 const saved: SavedView = { name: 'late', sql: 'SELECT 1 AS x', description: 'what is late', savedMs: 0 };
 let calls: [string, unknown][];
@@ -16,15 +17,7 @@ beforeEach(() => {
 });
 
 async function request(method: string, path: string, body?: unknown): Promise<{ status: number; body: unknown }> {
-  const state: BrokerState = {
-    clusterId: clusterId('AAAAAAAAAAAAAAAAAAAAAg'),
-    nodeId: 1,
-    kafka: '127.0.0.1:1',
-    diskFreeBytes: 1,
-    dropped: [],
-    views: [saved],
-    topics: [],
-  };
+  const state: BrokerState = { ...emptyBroker, views: [saved] };
   const control = {
     call: async (name: string, params: SavedView) => {
       if (name === 'broker.describe') return state;

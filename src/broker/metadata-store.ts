@@ -18,14 +18,15 @@ import {
   LakeError,
   Mutex,
   type Random,
+  readIfThere,
   systemDisk,
   type TimestampMs,
+  toLakeError,
   type TopicId,
   type TopicName,
-  toLakeError,
+  writeDurably,
 } from '../kernel/index.js';
 import type { SavedView } from '../control/index.js';
-import { readIfThere, writeDurably } from './durable-file.js';
 import { isSavedView, requireNoView, withView } from './view-rules.js';
 
 export interface TopicRecord {

@@ -3,8 +3,7 @@
  * way the directory is not whole, and no broker starts in it.
  */
 import { join } from 'node:path';
-import { type Disk, LakeError, systemDisk } from '../kernel/index.js';
-import { readIfThere, writeDurably } from './durable-file.js';
+import { type Disk, LakeError, readIfThere, systemDisk, writeDurably } from '../kernel/index.js';
 
 export const recoverJournalFile = 'recover.json';
 

@@ -10,6 +10,7 @@ export * from './backoff.js';
 export * from './bounded.js';
 export * from './clock.js';
 export * from './disk.js';
+export * from './durable-file.js';
 export * from './entry.js';
 export * from './errors.js';
 export * from './ids.js';

@@ -4,9 +4,9 @@
  * not given out or asked for the longest go first, and with them their handles.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Clock, KiB, LakeError, MiB } from '../kernel/index.js';
+import { type Clock, KiB, LakeError, MiB, systemDisk, writeDurably } from '../kernel/index.js';
 
 /** Above, a token does not fit with certainty into a header, nor a cursor of pages into an address. */
 export const headerTokenBytesMax = 4 * KiB;
@@ -71,24 +71,10 @@ export class TokenHandles {
   }
 
   async #write(name: string, text: string): Promise<void> {
-    const temporary = join(this.#directory, `${name}.${++this.#serial}.part`);
+    const path = join(this.#directory, name);
     try {
-      const file = await open(temporary, 'wx', 0o644);
-      try {
-        await file.writeFile(text);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await rename(temporary, join(this.#directory, name));
-      const directory = await open(this.#directory, 'r');
-      try {
-        await directory.sync();
-      } finally {
-        await directory.close();
-      }
+      await writeDurably(systemDisk, path, text, `${path}.${++this.#serial}.part`);
     } catch (cause) {
-      await rm(temporary, { force: true });
       if ((cause as NodeJS.ErrnoException).code !== 'ENOSPC') throw cause;
       throw new LakeError('disk-full', 'the token of the answer could not be kept', {
         hint: 'Make room on the disk of data.dir, or ask for json or ndjson, whose answers carry the token itself.',

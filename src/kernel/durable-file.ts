@@ -1,13 +1,12 @@
 /** Small files that survive any kill: whole new content, or the old one. */
 import { dirname } from 'node:path';
-import type { Disk } from '../kernel/index.js';
+import type { Disk } from './disk.js';
 
 /**
- * Replaces a file: temporary file, fsync, rename, fsync of the directory. One write of a path at a time. Errors are the operating
- * system's.
+ * Replaces a file: temporary file, fsync, rename, fsync of the directory. One write of a temporary path at a time. Errors are the
+ * operating system's.
  */
-export async function writeDurably(disk: Disk, path: string, content: string): Promise<void> {
-  const temporary = `${path}.tmp`;
+export async function writeDurably(disk: Disk, path: string, content: string, temporary = `${path}.tmp`): Promise<void> {
   try {
     const file = await disk.open(temporary, 'w', 0o644);
     try {

@@ -13,6 +13,7 @@ export * from './disk.js';
 export * from './durable-file.js';
 export * from './entry.js';
 export * from './errors.js';
+export * from './first-index.js';
 export * from './ids.js';
 export * from './invariant.js';
 export * from './near.js';

@@ -1,5 +1,5 @@
 /** Which cold files a question can need, by what the table knows of each: partition, offsets, timestamps. */
-import type { Offset, PartitionId, TimestampMs } from '../kernel/index.js';
+import { firstIndex, type Offset, type PartitionId, type TimestampMs } from '../kernel/index.js';
 import { boundaryOf } from './partition-vector.js';
 import type { ColdFile, TableSnapshot } from './table-snapshot.js';
 
@@ -36,8 +36,8 @@ function mayMatch(file: ColdFile, filter: FileFilter): boolean {
 
 /** Files of one partition, by base offset. */
 export function filesOfPartition(snapshot: TableSnapshot, partition: PartitionId): readonly ColdFile[] {
-  const start = firstIndex(snapshot.files, (file) => file.partition >= partition);
-  const end = firstIndex(snapshot.files, (file) => file.partition > partition);
+  const start = firstFile(snapshot.files, (file) => file.partition >= partition);
+  const end = firstFile(snapshot.files, (file) => file.partition > partition);
   return snapshot.files.slice(start, end);
 }
 
@@ -47,7 +47,7 @@ export function filesOfPartition(snapshot: TableSnapshot, partition: PartitionId
  */
 export function findFile(snapshot: TableSnapshot, partition: PartitionId, offset: Offset): ColdFile | null {
   if (offset >= boundaryOf(snapshot.partitions, partition)) return null;
-  const index = firstIndex(
+  const index = firstFile(
     snapshot.files,
     (file) => file.partition > partition || (file.partition === partition && file.lastOffset >= offset),
   );
@@ -55,17 +55,9 @@ export function findFile(snapshot: TableSnapshot, partition: PartitionId, offset
   return file?.partition === partition ? file : null;
 }
 
-/** Index of the first file for which a monotone condition holds; the length where it never does. */
-function firstIndex(files: readonly ColdFile[], holds: (file: ColdFile) => boolean): number {
-  let low = 0;
-  let high = files.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    const file = files[middle];
-    if (file !== undefined && holds(file)) high = middle;
-    else low = middle + 1;
-  }
-  return low;
+/** Index of the first file for which a condition holds that holds for all behind it. */
+function firstFile(files: readonly ColdFile[], holds: (file: ColdFile) => boolean): number {
+  return firstIndex(files.length, (index) => holds(files[index] as ColdFile));
 }
 
 /** Order of a snapshot's files. */

@@ -2,7 +2,7 @@
  * When what was appended: spans of a partition's log with the time of the first and the last append in each, by the broker's clock, and what can
  * be said from them of the log at a time. Pure; `append-times.ts` keeps them.
  */
-import { dayMs, hourMs, minuteMs, type Offset, secondMs, type TimestampMs } from '../kernel/index.js';
+import { dayMs, firstIndex, hourMs, minuteMs, type Offset, secondMs, type TimestampMs } from '../kernel/index.js';
 
 /**
  * All records from the end of the span before up to `endOffset` were appended from `firstMs` to `lastMs`, both inclusive. Spans follow on one
@@ -57,13 +57,7 @@ export interface PartitionAt {
 
 /** Index of the first span, but for the one where the knowledge begins, that has a property which all later ones have too. */
 function firstSpan(spans: Spans, has: (span: AppendSpan) => boolean): number {
-  let [low, high] = [1, Math.max(1, spans.length)];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (has(spans.at(middle) as AppendSpan)) high = middle;
-    else low = middle + 1;
-  }
-  return low;
+  return firstIndex(spans.length, (index) => has(spans.at(index) as AppendSpan), 1);
 }
 
 /** `undefined` where the time is before the knowledge begins. */

@@ -1,5 +1,5 @@
 /** The segments of a partition in order of offset; the last is the one that is written. */
-import { invariant, type Offset } from '../kernel/index.js';
+import { firstIndex, invariant, type Offset } from '../kernel/index.js';
 import type { Segment } from './segment.js';
 
 export class SegmentList {
@@ -41,14 +41,7 @@ export class SegmentList {
 
   /** The segment that holds `offset`, or else the first behind it; `undefined` where there is none. */
   at(offset: Offset): Segment | undefined {
-    let low = 0;
-    let high = this.#segments.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.#segments[middle] as Segment).nextOffset <= offset) low = middle + 1;
-      else high = middle;
-    }
-    return this.#segments[low];
+    return this.#segments[firstIndex(this.#segments.length, (index) => (this.#segments[index] as Segment).nextOffset > offset)];
   }
 
   /** First offset from which on nothing is missing: holes can lie below the boundary only. */

@@ -4,7 +4,7 @@
  *
  * *Bytes* are those of the objects for what is cold, and of the log for what is not in the table yet: what is paid for, where it is.
  */
-import type { Offset, TimestampMs } from '../kernel/index.js';
+import { firstIndex, type Offset, type TimestampMs } from '../kernel/index.js';
 import type { BoundarySample, ColdFile } from '../lake/index.js';
 
 export interface RetentionRule {
@@ -51,12 +51,5 @@ function ageFromMs(file: ColdFile, { partition, samples }: RetainedPartition): T
 
 /** Index of the earliest sample whose boundary lies beyond an offset: boundaries only grow. */
 function firstBeyond(samples: readonly BoundarySample[], partition: number, offset: Offset): number {
-  let low = 0;
-  let high = samples.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((samples[middle]?.boundaries[partition] ?? 0) > offset) high = middle;
-    else low = middle + 1;
-  }
-  return low;
+  return firstIndex(samples.length, (index) => (samples[index]?.boundaries[partition] ?? 0) > offset);
 }

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import {
   type Disk,
   type DiskFile,
+  firstIndex,
   invariant,
   KiB,
   LakeError,
@@ -332,15 +333,8 @@ export function partitionKey(topicId: TopicId, partition: PartitionId): string {
 }
 
 /** Index of the batch that covers `offset`: the last that begins at or below it. */
-function coveringBatch(chunk: Chunk, offset: Offset): number {
-  let low = 0;
-  let high = chunk.baseOffsets.length - 1;
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if (chunk.baseOffsets[middle]! <= offset) low = middle;
-    else high = middle - 1;
-  }
-  return low;
+function coveringBatch({ baseOffsets }: Chunk, offset: Offset): number {
+  return Math.max(0, firstIndex(baseOffsets.length, (index) => baseOffsets[index]! > offset) - 1);
 }
 
 async function readWhole(chunk: Chunk, into: Buffer, position: number): Promise<void> {

@@ -34,10 +34,8 @@ export function appendTimeHandlers(core: BrokerCore): Required<Pick<ControlHandl
 
     'broker.append-cuts': async ({ topicId, afterMs, ends }) => {
       const logs = logsOf(core, topicId);
-      const parts = logs.map((log) => ({
-        spans: spansOf(log),
-        endOffset: ends.find(({ partition }) => partition === log.partition)?.endOffset ?? 0,
-      }));
+      const endOffsets = new Map(ends.map(({ partition, endOffset }) => [partition, endOffset]));
+      const parts = logs.map((log) => ({ spans: spansOf(log), endOffset: endOffsets.get(log.partition) ?? 0 }));
       const cuts = await cutsBetween(parts, afterMs, settledMs(logs, core.clock.nowMs()));
       const width = Math.max(-1, ...logs.map((log) => log.partition)) + 1;
       return {

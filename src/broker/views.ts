@@ -1,6 +1,5 @@
 /** `broker.put-view` and `broker.drop-view`: saved views live beside the topics. What their SQL says is the gateway's to check. */
-import type { ControlHandlers, SavedView } from '../control/index.js';
-import { LakeError, nearestName } from '../kernel/index.js';
+import { type ControlHandlers, type SavedView, viewUnknown } from '../control/index.js';
 import type { BrokerCore } from './core.js';
 
 export function viewHandlers(core: BrokerCore): Required<Pick<ControlHandlers, 'broker.put-view' | 'broker.drop-view'>> {
@@ -18,14 +17,7 @@ export function viewHandlers(core: BrokerCore): Required<Pick<ControlHandlers, '
         core.logger.info('view dropped', { view: name });
         return {};
       }
-      const near = nearestName(
-        name,
-        core.store.views.map((view) => view.name),
-      );
-      throw new LakeError('view-unknown', `there is no view ${name}`, {
-        hint: near === undefined ? 'GET /v1/views lists the views.' : `Did you mean ${near}?`,
-        facts: { view: name },
-      });
+      throw viewUnknown(name, core.store.views);
     },
   };
 }

@@ -13,3 +13,4 @@ export * from './messages.js';
 export * from './pair.js';
 export * from './route.js';
 export * from './socket.js';
+export { viewUnknown } from './view-unknown.js';

@@ -2,8 +2,8 @@
  * Saved views: `GET /v1/views`, `GET|PUT|DELETE /v1/views/{name}`. The broker keeps them; here they are tried on the present columns, when
  * they are saved and whenever they are listed, so that a view that columns have grown out of says why.
  */
-import type { ControlPeer, SavedView } from '../control/index.js';
-import { isLakeError, LakeError, nearestName, toLakeError } from '../kernel/index.js';
+import { type ControlPeer, type SavedView, viewUnknown } from '../control/index.js';
+import { isLakeError, LakeError, toLakeError } from '../kernel/index.js';
 import type { QueryService } from '../query/index.js';
 import type { Context } from 'hono';
 import { problemOf } from './problem.js';
@@ -51,14 +51,7 @@ export function viewRoute(control: Control, query: QueryService): Handler {
     const { views } = await describeBroker(control);
     const view = views.find((candidate) => candidate.name === name);
     if (view !== undefined) return c.json(await triedView(query, view, c.req.raw.signal));
-    const near = nearestName(
-      name,
-      views.map((known) => known.name),
-    );
-    throw new LakeError('view-unknown', `there is no view ${name}`, {
-      hint: near === undefined ? 'GET /v1/views lists the views.' : `Did you mean ${near}?`,
-      facts: { view: name },
-    });
+    throw viewUnknown(name, views);
   };
 }
 

@@ -263,7 +263,7 @@ class IcebergTopicTable implements TopicTable {
       ...(holes === undefined ? {} : { [holesProperty]: holes }),
       [partitionsProperty]: formatPartitions(effect.partitions),
       [samplesProperty]: formatSamples(samples),
-      ...(appended.length === 0 ? {} : { [appendedProperty]: formatAppended(appended) }),
+      ...(appended === snapshot.appended ? {} : { [appendedProperty]: formatAppended(appended) }),
       [columnsProperty]: formatColumns([...snapshot.columns, ...added]),
     });
     const isMoved = this.#isMoved(current);

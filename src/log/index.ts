@@ -7,7 +7,7 @@
  * are evicted, and only after the boundary is on disk; an offset is never used twice in one leader epoch.
  * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/log test/property/log test/golden/log`.
  */
-export { cutAt, cutsBetween, type LogCut } from './append-spans.js';
+export { cutAt, cutsBetween } from './append-spans.js';
 export { type DirectoryLock, isLockFile, lockDirectory } from './directory-lock.js';
 export type { AppendResult, EvictResult, HotLog, HotLogOptions, LogConfig, LogRead, PartitionLog, PartitionStart } from './hot-log.js';
 export type { Flusher } from './flush-pool.js';

@@ -1,7 +1,7 @@
 /** What a commit adds to what the table knows of times past: what had been appended since, as far as the commit brings it into the table. */
 import type { AppendCut } from '../control/index.js';
 import type { TopicId, TopicName } from '../kernel/index.js';
-import { boundaryOf, type RangeMove, type TableSnapshot } from '../lake/index.js';
+import type { RangeMove, TableSnapshot } from '../lake/index.js';
 import type { Logger } from '../telemetry/index.js';
 import { withDeadline } from './deadline.js';
 import type { TierPorts } from './ports.js';
@@ -15,11 +15,9 @@ export async function appendedSince(
   logger: Logger,
   signal: AbortSignal,
 ): Promise<readonly AppendCut[]> {
-  const partitions = new Set([...(snapshot?.partitions ?? []), ...moves].map(({ partition }) => partition));
-  const ends = [...partitions].map((partition) => ({
-    partition,
-    endOffset: moves.find((move) => move.partition === partition)?.to ?? boundaryOf(snapshot?.partitions ?? [], partition),
-  }));
+  const endOffsets = new Map(snapshot?.partitions.map(({ partition, boundary }) => [partition, boundary]));
+  for (const { partition, to } of moves) endOffsets.set(partition, to);
+  const ends = [...endOffsets].map(([partition, endOffset]) => ({ partition, endOffset }));
   const last = snapshot?.appended.at(-1);
   const params = { topicId: topic.id, afterMs: last === undefined ? 0 : last.atMs + 1, ends };
   try {

@@ -2,10 +2,13 @@
  * A column worker: one job at a time, in a process of its own, which may die of memory without taking anything along. It ends
  * when its parent is gone.
  */
-import { errorToPlain, invariant } from '../kernel/index.js';
+import { errorToPlain, giveWay, invariant } from '../kernel/index.js';
 import { ColumnEngine } from './engine.js';
 import { runColumnJob } from './run-column-job.js';
 import type { WorkerAnswer, WorkerRequest } from './worker-protocol.js';
+
+// Before there are threads, which take it from the one that starts them.
+giveWay(Number(process.argv[2] ?? 0));
 
 let engine: ColumnEngine | undefined;
 
@@ -31,6 +34,6 @@ function send(message: WorkerAnswer): void {
 
 process.on('message', (request: WorkerRequest) => void answer(request));
 process.on('disconnect', () => process.exit(0));
-// A signal to the whole group (Ctrl-C) is the parent's to act on; it ends its workers by disconnecting.
+// A signal is the parent's to act on; it ends its workers by disconnecting.
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => undefined);

@@ -5,7 +5,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { readdirSync, rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import { entryPath, errorFromPlain, GiB, LakeError, MiB, Semaphore } from '../kernel/index.js';
 import type { ColumnJob, ColumnJobKind, ColumnJobs, ColumnWorkers } from './jobs.js';
@@ -81,7 +80,12 @@ class Worker {
   residentBytes = 0;
 
   constructor(options: Required<ColumnWorkersOptions>) {
-    this.#child = fork(entryPath('columns/worker-main'), [], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], execArgv: [] });
+    this.#child = fork(entryPath('columns/worker-main'), [String(options.niceness)], {
+      // A session of its own, which can give way as a whole.
+      detached: true,
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      execArgv: [],
+    });
     const tempDir = workerFolder(options.tempDir, this.#child.pid ?? 0);
     this.exited = new Promise((resolve) => {
       const onEnd = (why: string): void => {
@@ -99,13 +103,6 @@ class Worker {
       this.#child.once('error', (error) => onEnd(error.message));
     });
     this.#child.on('message', (answer: WorkerAnswer) => this.#take(answer));
-    if (this.#child.pid !== undefined && options.niceness > 0) {
-      try {
-        setPriority(this.#child.pid, options.niceness);
-      } catch {
-        // It has ended already, or the system does not let us: either way the job goes on as it is.
-      }
-    }
     this.#send({ kind: 'setup', tempDir, memoryBytes: options.memoryBytes });
   }
 

@@ -14,6 +14,7 @@ export * from './durable-file.js';
 export * from './entry.js';
 export * from './errors.js';
 export * from './first-index.js';
+export * from './give-way.js';
 export * from './ids.js';
 export * from './invariant.js';
 export * from './near.js';

@@ -2,8 +2,7 @@
  * A query engine: the child process that DuckDB runs in. Working directory is the folder of leases; as root it first becomes
  * a user who may not write the files that are linked there. It ends with its parent.
  */
-import { setPriority } from 'node:os';
-import { isLakeError, LakeError, MiB, type PlainError, errorToPlain } from '../kernel/index.js';
+import { giveWay, isLakeError, LakeError, MiB, type PlainError, errorToPlain } from '../kernel/index.js';
 import { sendAnswer } from './engine-answer.js';
 import { queryError } from './engine-errors.js';
 import { EngineInstance } from './engine-instance.js';
@@ -11,11 +10,11 @@ import { engineProgressMs } from './progress.js';
 import type { EngineArguments, FromEngine, OpenInstance, RunQuery, ToEngine } from './engine-protocol.js';
 
 /** Whoever asks shares the machine with those who produce and consume, and gives way to them; as column workers do. */
-const engineNiceness = 5;
+const engineNiceness = 12;
 
 const args = JSON.parse(process.argv[2] ?? '{}') as EngineArguments;
 // Before there are threads, which take it from the one that starts them.
-setPriority(engineNiceness);
+giveWay(engineNiceness);
 process.chdir(args.directory);
 if (args.dropTo !== undefined) {
   process.setgroups?.([]);

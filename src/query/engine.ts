@@ -88,6 +88,8 @@ class Engine {
     }));
     this.child = fork(entryPath('query/engine-main'), [JSON.stringify(args)], {
       serialization: 'advanced',
+      // A session of its own, which can give way as a whole.
+      detached: true,
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       execArgv: [],
     });

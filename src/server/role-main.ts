@@ -1,6 +1,6 @@
 /** Entry point of a role's process under the supervisor: reads its settings, runs the role, stops when told or orphaned. */
 import { loadServerConfig, takeSecrets } from '../config/index.js';
-import { errorToPlain, type PlainError } from '../kernel/index.js';
+import { errorToPlain, giveWay, type PlainError } from '../kernel/index.js';
 import { openLogger } from '../telemetry/index.js';
 import type { RoleName } from './role.js';
 import { runRole } from './roles.js';
@@ -18,8 +18,12 @@ export interface RoleReady {
 /** From a role to its supervisor. */
 export type RoleMessage = RoleReady | { readonly type: 'refused'; readonly error: PlainError };
 
+/** Roles of one supervisor share its machine: who produces and consumes goes before who tiers and asks, a little. */
+const niceness: Readonly<Record<RoleName, number>> = { broker: 0, tier: 4, gateway: 4 };
+
 async function main(): Promise<void> {
   const role = process.argv[2] as RoleName;
+  giveWay(niceness[role]);
   const config = loadServerConfig({ environment: takeSecrets(process.env), flags: JSON.parse(process.argv[3]!) as Record<string, string> });
   const logger = openLogger({ role, level: config.get('log.level') });
   const send = (message: RoleMessage): void => {

@@ -57,7 +57,8 @@ export async function run({ work, quick, rounds, note, gib }) {
     else {
       kafka = await startKafka(peer, join(work, 'kafka'));
       const bootstrap = kafka.kafka;
-      await lake.load.ask('create', { bootstrap, topic: 'records', partitions });
+      // The records are of 2021, which Kafka's own retention would remove at once.
+      await lake.load.ask('create', { bootstrap, topic: 'records', partitions, config: { 'retention.ms': '-1' } });
       await lake.load.ask('produce', { bootstrap, topic: 'records', name: 'records', acks: -1 });
       sources['script, from Apache Kafka'] = { bootstrap, pid: kafka.pid };
     }

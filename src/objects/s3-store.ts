@@ -1,6 +1,6 @@
 /**
  * A bucket on an S3 server, by the AWS SDK, which is loaded by `openS3Client` only. The SDK's own retries are off: tries, time
- * and what may be sent twice are decided in `s3-requests.ts`, uploads in `s3-upload.ts`.
+ * and what may be sent twice are decided in `s3-requests.ts`, uploads in `s3-upload.ts`, ranges in `s3-ranges.ts`.
  *
  * What protects the bytes: every upload carries a CRC-32 computed from the caller's bytes, which the server checks and keeps;
  * a download is checked by the SDK against the checksum the server sends (of the whole object, also of one uploaded in parts where the
@@ -8,15 +8,16 @@
  * there the table's own digests protect.
  */
 import { open, unlink, type FileHandle } from 'node:fs/promises';
-import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type * as Sdk from '@aws-sdk/client-s3';
 import { invariant, LakeError, type Clock, type Random } from '../kernel/index.js';
 import { checkKey, checkPrefix } from './keys.js';
 import type { ByteRange, ObjectBody, ObjectInfo, ObjectStore, PutOptions } from './object-store.js';
 import { RequestCounters } from './request-counters.js';
+import { bodyOf, gathered, requireWhole, watched } from './s3-body.js';
 import { openS3Client } from './s3-client.js';
-import { S3Requests, silenceMs, type RequestWatch } from './s3-requests.js';
+import { S3Ranges } from './s3-ranges.js';
+import { S3Requests, silenceMs } from './s3-requests.js';
 import { S3Uploads } from './s3-upload.js';
 
 export interface S3StoreOptions {
@@ -49,6 +50,7 @@ class S3Store implements ObjectStore {
   readonly #clock: Clock;
   readonly #requests: S3Requests;
   readonly #uploads: S3Uploads;
+  readonly #ranges: S3Ranges;
 
   constructor(sdk: typeof Sdk, client: Sdk.S3Client, options: S3StoreOptions) {
     this.#sdk = sdk;
@@ -65,6 +67,7 @@ class S3Store implements ObjectStore {
       counters: options.counters ?? new RequestCounters(),
     });
     this.#uploads = new S3Uploads({ sdk, client, requests: this.#requests, random: options.random, url: this.url });
+    this.#ranges = new S3Ranges(sdk, client, options.clock, this.url);
   }
 
   async put(key: string, body: ObjectBody, options: PutOptions = {}): Promise<void> {
@@ -91,19 +94,15 @@ class S3Store implements ObjectStore {
     checkKey(key);
     const { range, signal } = options;
     invariant(range === undefined || (range.start >= 0 && range.end > range.start), 'a byte range is not empty', { ...range });
-    const header = range === undefined ? {} : { Range: `bytes=${range.start}-${range.end - 1}` };
     const call = this.#requests.call(range === undefined ? 0 : range.end - range.start, signal);
     try {
       return await this.#requests.send({ operation: 'get', what: `reading ${key}`, key, isWrite: false }, call, async (watch) => {
-        const answer = await this.#client.send(new this.#sdk.GetObjectCommand({ ...this.#at(key), ...header }), {
-          abortSignal: watch.signal,
-        });
+        if (range !== undefined) return this.#ranges.read(this.#at(key), range, watch);
+        const answer = await this.#client.send(new this.#sdk.GetObjectCommand(this.#at(key)), { abortSignal: watch.signal });
         const body = bodyOf(answer);
         watch.expect(answer.ContentLength ?? 0);
-        const chunks: Buffer[] = [];
-        for await (const chunk of watched(body, watch)) chunks.push(chunk);
-        const bytes = Buffer.concat(chunks);
-        this.#requireWhole(key, bytes.length, answer.ContentLength);
+        const bytes = await gathered(body, watch);
+        requireWhole(this.url, key, bytes.length, answer.ContentLength);
         return bytes;
       });
     } catch (error) {
@@ -125,7 +124,7 @@ class S3Store implements ObjectStore {
         try {
           const file = handle.createWriteStream();
           await pipeline(watched(body, watch), file);
-          this.#requireWhole(key, file.bytesWritten, answer.ContentLength);
+          requireWhole(this.url, key, file.bytesWritten, answer.ContentLength);
           return file.bytesWritten;
         } catch (error) {
           await unlink(path).catch(() => {});
@@ -204,14 +203,6 @@ class S3Store implements ObjectStore {
   #at(key: string): { Bucket: string; Key: string } {
     return { Bucket: this.#bucket, Key: this.#prefix + key };
   }
-
-  #requireWhole(key: string, bytes: number, announced: number | undefined): void {
-    if (announced === undefined || bytes === announced) return;
-    throw new LakeError('store-unavailable', `reading ${key} in ${this.url}: ${bytes} bytes of ${announced} came`, {
-      hint: 'Look for what cuts connections between this machine and the object store.',
-      facts: { key, bytes, announced },
-    });
-  }
 }
 
 async function readRange(file: FileHandle, start: number, end: number, path: string): Promise<Uint8Array> {
@@ -222,32 +213,6 @@ async function readRange(file: FileHandle, start: number, end: number, path: str
     done += bytesRead;
   }
   return bytes;
-}
-
-/** The body of an answer; nobody needs to listen to it when its connection breaks. */
-function bodyOf(answer: Sdk.GetObjectCommandOutput): Readable {
-  const body = answer.Body as Readable & { readonly source?: unknown };
-  // The SDK reads the connection's stream through one that checks it, and takes its listeners off where it ends early: an error
-  // that comes behind that would have no listener, and end the process.
-  const source = body.source instanceof Readable ? body.source : body;
-  for (const stream of new Set([body, source])) stream.on('error', () => undefined);
-  return body;
-}
-
-/** A body's chunks; each tells the watch, and the watch's signal ends it. */
-async function* watched(body: Readable, watch: RequestWatch): AsyncGenerator<Buffer> {
-  const onAbort = (): void => {
-    body.destroy(new Error('given up'));
-  };
-  watch.signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    for await (const chunk of body) {
-      watch.received((chunk as Buffer).length);
-      yield chunk as Buffer;
-    }
-  } finally {
-    watch.signal.removeEventListener('abort', onAbort);
-  }
 }
 
 function isStatus(error: unknown, status: number): boolean {

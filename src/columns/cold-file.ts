@@ -7,7 +7,7 @@ import { type Disk, LakeError, MiB, type Offset, systemDisk } from '../kernel/in
 import type { ColumnEngine } from './engine.js';
 import type { EncodeResult, TypedColumn } from './jobs.js';
 import { columnMetrics, readFooter, rowGroupSpans } from './parquet-footer.js';
-import { type BaseColumnName, fieldIdsClause, firstTypedFieldId, quoteName, quoteText, tableColumns } from './schema.js';
+import { type BaseColumnName, fieldIdsClause, firstTypedFieldId, inFileOrder, quoteName, quoteText, tableColumns } from './schema.js';
 
 /** Raw bytes a row group aims at: enough to compress well, little enough to read one for a few records. */
 const rowGroupBytes = 16 * MiB;
@@ -52,7 +52,10 @@ export interface ColdFileOrder {
 export async function writeColdFile(order: ColdFileOrder, engine: ColumnEngine): Promise<Omit<EncodeResult, 'cpuMs'>> {
   const { rows, rawBytes, digest, outPath } = order;
   const present: ReadonlySet<string> = new Set(order.baseColumns);
-  const columns = tableColumns(order.typedColumns).filter(({ fieldId, name }) => fieldId >= firstTypedFieldId || present.has(name));
+  const columns = inFileOrder(
+    tableColumns(order.typedColumns).filter(({ fieldId, name }) => fieldId >= firstTypedFieldId || present.has(name)),
+  );
+  const select = `SELECT ${columns.map(({ name }) => quoteName(name)).join(', ')} FROM (${order.select})`;
   const keyValues = {
     ...order.footer,
     [footerKeys.digest]: digest,
@@ -72,7 +75,7 @@ export async function writeColdFile(order: ColdFileOrder, engine: ColumnEngine):
       .join(', ')}}`,
   ];
   try {
-    await engine.withConnection((connection) => connection.run(`COPY (${order.select}) TO ${quoteText(outPath)} (${options.join(', ')})`));
+    await engine.withConnection((connection) => connection.run(`COPY (${select}) TO ${quoteText(outPath)} (${options.join(', ')})`));
   } catch (error) {
     throw new LakeError('internal', `encoding ${outPath} failed: ${error instanceof Error ? error.message : String(error)}`, {
       cause: error,

@@ -30,7 +30,7 @@ export const firstTypedFieldId = 100;
 export const timestampMinMs = -62_135_596_800_000;
 export const timestampMaxMs = 253_402_300_799_999;
 
-/** All optional; in the order they stand in a file. */
+/** All optional; in the order they stand in a table. */
 export const baseColumns = [
   { fieldId: 1, name: '_partition_id', type: 'int' },
   { fieldId: 2, name: '_offset', type: 'long' },
@@ -67,6 +67,20 @@ export const leafTypeOfKind: Readonly<Record<ColumnKind, LeafType>> = { long: 'l
 export function tableColumns(typedColumns: readonly TypedColumn[]): Column[] {
   const typed = typedColumns.map((column) => ({ fieldId: column.fieldId, name: column.columnName, type: leafTypeOfKind[column.kind] }));
   return [...baseColumns, ...typed];
+}
+
+/** Columns that make up most of a file, and that SQL seldom asks for. */
+const largeColumns: ReadonlySet<string> = new Set<BaseColumnName>(['_value', '_headers', '_raw_batch', '_key']);
+
+/**
+ * The order of columns in a file: large ones of ours first, then the others, then the typed ones. So what most questions ask of a row
+ * group, its times and some typed columns, lies together and is one request of a bucket; and so does what a Kafka consumer gets.
+ */
+export function inFileOrder(columns: readonly Column[]): Column[] {
+  const large = [...largeColumns].flatMap(
+    (name) => columns.find((column) => column.name === name && column.fieldId < firstTypedFieldId) ?? [],
+  );
+  return [...large, ...columns.filter((column) => !large.includes(column))];
 }
 
 const duckTypes: Readonly<Record<LeafType, string>> = {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { fieldIdsClause, quoteText, readSchemaMap, tableColumns, type TypedColumn } from '../../../src/columns/index.js';
+import { writeColdFile } from '../../../src/columns/cold-file.js';
 import { systemClock } from '../../../src/kernel/index.js';
 import type { ColdFile } from '../../../src/lake/index.js';
 import { type FaultPlan, faultyStore, LocalCache, MemoryStore, type ObjectStore } from '../../../src/objects/index.js';
@@ -253,6 +254,86 @@ describe('parts of cold files', () => {
     }
     const { lease: again } = await use([range(0, 2)], [3, 6]);
     expect(await read(again!.path, '_offset, _value')).toEqual(await read(original, '_offset, _value', '_offset < 2048'));
+  });
+});
+
+describe('a file as it is written', () => {
+  const files = new ColumnFiles();
+  const groups = 5;
+  const key = 't/data/p=3/written.parquet';
+  let folder: string;
+  let file: ColdFile;
+  let inner: MemoryStore;
+  let caches: LocalCache[];
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'thermocline-written-'));
+    inner = new MemoryStore({ clock: systemClock });
+    const count = groups * 2048;
+    const present = ['_partition_id', '_offset', '_timestamp', '_key', '_value'] as const;
+    // Values so large that reading a group's along would cost more than a request.
+    const value = Array.from({ length: 32 }, (_, at) => `md5((i * 32 + ${at})::VARCHAR)`).join(' || ');
+    const outPath = join(folder, 'written.parquet');
+    const { bytes: size } = await writeColdFile(
+      {
+        select: `SELECT 3::INTEGER AS _partition_id, i::BIGINT AS _offset, make_timestamptz((${t0} + i) * 1000) AS _timestamp,
+          ('k' || i)::BLOB AS _key, (${value})::BLOB AS _value, i * 7 AS n, 'text ' || (i % 11) AS s FROM range(${count}) t(i)`,
+        baseColumns: present,
+        typedColumns: typed,
+        rows: count,
+        rawBytes: count * 16_384,
+        digest: '',
+        baseOffset: 0,
+        lastOffset: count - 1,
+        footer: undefined,
+        compressionLevel: 1,
+        outPath,
+      },
+      files.engine,
+    );
+    await inner.put(key, { path: outPath });
+    file = {
+      key,
+      partition: 3,
+      baseOffset: 0,
+      lastOffset: count - 1,
+      rows: count,
+      bytes: size,
+      minTimestampMs: t0,
+      maxTimestampMs: t0 + count,
+      fieldIds: [],
+    };
+  });
+  afterAll(async () => {
+    files.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+  beforeEach(() => {
+    caches = [];
+  });
+  afterEach(() => Promise.all(caches.map((cache) => cache.close())));
+
+  const signal = new AbortController().signal;
+  /** Requests for so many of the file's row groups, with nothing kept. */
+  const requests = async (isLearned: boolean, ids: readonly number[], groupsWanted: number): Promise<number> => {
+    const cache = await LocalCache.open({ store: inner, dir: join(folder, `cache-${caches.length}`), maxBytes: 1 << 30 });
+    caches.push(cache);
+    const cold = new ColdReads(cache, inner);
+    if (isLearned) await cold.learn(file, { requests: 0, bytes: 0 }, signal);
+    const count = { requests: 0, bytes: 0 };
+    const ranges = [{ ...fullScan, offsets: { min: 0, max: groupsWanted * 2048 - 1 } }];
+    (await cold.lease(file, { ranges, columns: new Set(ids) }, count, signal))!.release();
+    return count.requests;
+  };
+
+  it('costs a request for each row group whose times and typed columns, or keys, are asked for', async () => {
+    for (const ids of [[3], [3, 100], [3, 100, 101], [2, 3, 101], [5, 3, 100]]) {
+      expect([ids, await requests(true, ids, groups), await requests(true, ids, 2)]).toEqual([ids, groups, 2]);
+    }
+  });
+
+  it('costs one more where its footer is not there yet', async () => {
+    expect(await requests(false, [3, 100, 101], groups)).toBe(groups + 1);
   });
 });
 

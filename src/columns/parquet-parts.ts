@@ -70,11 +70,17 @@ export interface GroupLayout {
   readonly chunks: readonly ChunkPlace[];
 }
 
+/** What of a footer stands in every part of the file, and each column chunk's entry as it was written: a part needs few of them. */
+interface Skeleton {
+  /** All but the row groups. */
+  readonly file: ThriftFields;
+  readonly groups: readonly { readonly fields: ThriftFields; readonly columns: readonly Uint8Array[] }[];
+}
+
 export interface PartLayout {
   /** For messages. */
   readonly name: string;
-  /** The file's footer with its tail, as read. */
-  readonly footer: Buffer;
+  readonly skeleton: Skeleton;
   /** Field id of the column at the top that each leaf belongs to. */
   readonly columnOfLeaf: readonly number[];
   readonly groups: readonly GroupLayout[];
@@ -90,7 +96,8 @@ export interface PartPlan {
 
 /** What the end of a file (its footer and nothing before it) says. Errors: `cold-corrupt`. */
 export function readPartLayout(name: string, footer: Buffer): PartLayout {
-  const tree = treeOf(name, footer);
+  const entries = new Map<ThriftFields, Uint8Array>();
+  const tree = treeOf(name, footer, (fields, own) => entries.set(fields, own));
   const columnOfLeaf = leafColumns(name, structsOf(tree, file.schema));
   const leafOf = (fieldId: number): number => columnOfLeaf.indexOf(fieldId);
   const leaves = {
@@ -119,14 +126,21 @@ export function readPartLayout(name: string, footer: Buffer): PartLayout {
       chunks: metas.map((one) => placeOf(name, one)),
     };
   });
-  return { name, footer, columnOfLeaf, groups };
+  const skeleton = {
+    file: without(tree, [file.groups], []),
+    groups: structsOf(tree, file.groups).map((entry) => ({
+      fields: without(entry, [group.columns], []),
+      columns: structsOf(entry, group.columns).map((column) => entries.get(column) as Uint8Array),
+    })),
+  };
+  return { name, skeleton, columnOfLeaf, groups };
 }
 
-function treeOf(name: string, footer: Buffer): ThriftFields {
+function treeOf(name: string, footer: Buffer, onStruct: (fields: ThriftFields, own: Uint8Array) => void): ThriftFields {
   if (footerLength(name, footer.subarray(-8), footer.length + magic.length) !== footer.length) {
     throw corrupt(name, 'its footer has another length than it says');
   }
-  return readThriftTree(footer.subarray(0, footer.length - 8));
+  return readThriftTree(footer.subarray(0, footer.length - 8), onStruct);
 }
 
 /** The schema is a list in which each column is followed by what is in it. */
@@ -193,23 +207,20 @@ function keyBounds(columnMeta: ThriftFields | null | undefined): KeyBounds | nul
     : { min: Buffer.from(min).toString('hex'), max: Buffer.from(max).toString('hex') };
 }
 
-/**
- * The part with these row groups and the leaves of these columns. `groups` are places in the layout, ascending.
- * Errors: `cold-corrupt`.
- */
+/** The part with these row groups and the leaves of these columns. `groups` are places in the layout, ascending. */
 export function planPart(layout: PartLayout, groups: readonly number[], columns: ReadonlySet<number>): PartPlan {
-  const tree = treeOf(layout.name, layout.footer);
+  const { file: tree, groups: all } = layout.skeleton;
   const isKept = (leaf: number): boolean => columns.has(layout.columnOfLeaf[leaf] ?? -1);
   const pieces: PartPlan['pieces'][number][] = [];
   let to = magic.length;
-  const all = structsOf(tree, file.groups);
   const cutGroups = groups.map((at) => {
-    const entry = all[at] as ThriftFields;
+    const entry = all[at] as Skeleton['groups'][number];
     const start = to;
     const cutColumns: ThriftFields[] = [];
     let bytes = 0;
-    for (const [leaf, column] of structsOf(entry, group.columns).entries()) {
+    for (const [leaf, own] of entry.columns.entries()) {
       if (!isKept(leaf)) continue;
+      const column = readThriftTree(own);
       const from = (layout.groups[at] as GroupLayout).chunks[leaf] as ChunkPlace;
       cutColumns.push(movedChunk(column, to - from.at, to));
       bytes += numberOf(fieldsOf(column, chunk.meta), meta.bytes) ?? 0;
@@ -217,7 +228,7 @@ export function planPart(layout: PartLayout, groups: readonly number[], columns:
       to += from.bytes;
     }
     return without(
-      entry,
+      entry.fields,
       [group.sorting, group.ordinal],
       [
         [group.columns, list(cutColumns)],

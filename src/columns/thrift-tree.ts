@@ -39,26 +39,35 @@ export type ThriftFields = ReadonlyMap<number, ThriftField>;
 /** Structs and lists within each other; a footer has six levels. */
 const depthMax = 16;
 
-/** Reads the struct that begins at 0. Binaries are views of `bytes`. Errors: `cold-corrupt`. */
-export function readThriftTree(bytes: Uint8Array): ThriftFields {
-  return new Reader(bytes).struct(0);
+/**
+ * Reads the struct that begins at 0. Binaries are views of `bytes`. `onStruct` is told of each struct as it is read, with its own
+ * bytes, the inner ones first. Errors: `cold-corrupt`.
+ */
+export function readThriftTree(bytes: Uint8Array, onStruct?: (fields: ThriftFields, own: Uint8Array) => void): ThriftFields {
+  return new Reader(bytes, onStruct).struct(0);
 }
 
 class Reader {
   readonly #bytes: Uint8Array;
+  readonly #onStruct: ((fields: ThriftFields, own: Uint8Array) => void) | undefined;
   #at = 0;
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, onStruct?: (fields: ThriftFields, own: Uint8Array) => void) {
     this.#bytes = bytes;
+    this.#onStruct = onStruct;
   }
 
   struct(depth: number): ThriftFields {
     if (depth > depthMax) throw unreadable(this.#at, 'is nested too deep');
     const fields = new Map<number, ThriftField>();
+    const start = this.#at;
     let id = 0;
     for (;;) {
       const header = this.#byte();
-      if (header === 0) return fields;
+      if (header === 0) {
+        this.#onStruct?.(fields, this.#bytes.subarray(start, this.#at));
+        return fields;
+      }
       const delta = header >> 4;
       id = delta === 0 ? this.#zigzag() : id + delta;
       const fieldType = header & 0x0f;
@@ -141,52 +150,83 @@ function unreadable(at: number, what: string): LakeError {
 
 /** The bytes of a struct. */
 export function writeThriftTree(fields: ThriftFields): Buffer {
-  const parts: Uint8Array[] = [];
-  writeStruct(parts, fields);
-  return Buffer.concat(parts);
+  const writer = new Writer();
+  writer.struct(fields);
+  return writer.written;
 }
 
-function writeStruct(parts: Uint8Array[], fields: ThriftFields): void {
-  let last = 0;
-  for (const [id, field] of [...fields].sort(([a], [b]) => a - b)) {
-    const fieldType = typeof field.value === 'boolean' ? (field.value ? type.boolTrue : type.boolFalse) : field.type;
-    const delta = id - last;
-    if (delta > 0 && delta <= 15) parts.push(Uint8Array.of((delta << 4) | fieldType));
-    else parts.push(Uint8Array.of(fieldType), zigzag(id));
-    last = id;
-    if (typeof field.value !== 'boolean') writeValue(parts, field.type, field.value);
+/** First room for what is written; it doubles as often as it must. */
+const firstBytes = 4096;
+/** Of a number in the longest form, with the field's header before it. */
+const numberBytesMax = 16;
+
+class Writer {
+  #bytes = Buffer.allocUnsafe(firstBytes);
+  #at = 0;
+
+  get written(): Buffer {
+    return this.#bytes.subarray(0, this.#at);
   }
-  parts.push(Uint8Array.of(0));
-}
 
-function writeValue(parts: Uint8Array[], valueType: number, value: ThriftValue): void {
-  if (typeof value === 'number') parts.push(zigzag(value));
-  else if (typeof value === 'boolean') parts.push(Uint8Array.of(value ? 1 : 2));
-  else if (value instanceof Uint8Array) {
-    if (valueType === type.binary) parts.push(varint(value.length));
-    parts.push(value);
-  } else if (value instanceof Map) writeStruct(parts, value as ThriftFields);
-  else {
-    const { itemType, items } = value as ThriftList;
-    if (items.length < 15) parts.push(Uint8Array.of((items.length << 4) | itemType));
-    else parts.push(Uint8Array.of(0xf0 | itemType), varint(items.length));
-    for (const item of items) writeValue(parts, itemType, item);
+  struct(fields: ThriftFields): void {
+    let last = 0;
+    for (const [id, field] of [...fields].sort(([a], [b]) => a - b)) {
+      const fieldType = typeof field.value === 'boolean' ? (field.value ? type.boolTrue : type.boolFalse) : field.type;
+      const delta = id - last;
+      this.#makeRoom(numberBytesMax);
+      if (delta > 0 && delta <= 15) this.#bytes[this.#at++] = (delta << 4) | fieldType;
+      else {
+        this.#bytes[this.#at++] = fieldType;
+        this.#zigzag(id);
+      }
+      last = id;
+      if (typeof field.value !== 'boolean') this.#value(field.type, field.value);
+    }
+    this.#makeRoom(1);
+    this.#bytes[this.#at++] = 0;
   }
-}
 
-function zigzag(value: number): Uint8Array {
-  return varint(value < 0 ? -(value + 1) * 2 + 1 : value * 2);
-}
-
-function varint(value: number): Uint8Array {
-  const bytes: number[] = [];
-  let rest = value;
-  while (rest >= 0x80) {
-    bytes.push((rest % 0x80) | 0x80);
-    rest = Math.floor(rest / 0x80);
+  #value(valueType: number, value: ThriftValue): void {
+    this.#makeRoom(numberBytesMax);
+    if (typeof value === 'number') this.#zigzag(value);
+    else if (typeof value === 'boolean') this.#bytes[this.#at++] = value ? 1 : 2;
+    else if (value instanceof Uint8Array) {
+      if (valueType === type.binary) this.#varint(value.length);
+      this.#makeRoom(value.length);
+      this.#bytes.set(value, this.#at);
+      this.#at += value.length;
+    } else if (value instanceof Map) this.struct(value as ThriftFields);
+    else {
+      const { itemType, items } = value as ThriftList;
+      if (items.length < 15) this.#bytes[this.#at++] = (items.length << 4) | itemType;
+      else {
+        this.#bytes[this.#at++] = 0xf0 | itemType;
+        this.#varint(items.length);
+      }
+      for (const item of items) this.#value(itemType, item);
+    }
   }
-  bytes.push(rest);
-  return Uint8Array.from(bytes);
+
+  #zigzag(value: number): void {
+    this.#varint(value < 0 ? -(value + 1) * 2 + 1 : value * 2);
+  }
+
+  /** The caller has made room. */
+  #varint(value: number): void {
+    let rest = value;
+    while (rest >= 0x80) {
+      this.#bytes[this.#at++] = (rest % 0x80) | 0x80;
+      rest = Math.floor(rest / 0x80);
+    }
+    this.#bytes[this.#at++] = rest;
+  }
+
+  #makeRoom(bytes: number): void {
+    if (this.#at + bytes <= this.#bytes.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(this.#bytes.length * 2, this.#at + bytes));
+    this.#bytes.copy(larger, 0, 0, this.#at);
+    this.#bytes = larger;
+  }
 }
 
 export function numberOf(fields: ThriftFields | undefined, id: number): number | undefined {

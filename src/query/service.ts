@@ -11,6 +11,7 @@ import { LocalCache, type ObjectStore } from '../objects/index.js';
 import type { Logger } from '../telemetry/index.js';
 import { asOfText, asOfNamed, type TokenTexts, tokenTexts } from './as-of.js';
 import { ColdReads } from './cold/cold-reads.js';
+import { FootersAhead } from './cold/footers-ahead.js';
 import { EnginePool, type EngineSession } from './engine.js';
 import type { AnswerColumn, AnswerShape } from './engine-protocol.js';
 import { answerOf } from './engine-reading.js';
@@ -137,6 +138,7 @@ export class QueryService {
   readonly #cold: LocalCache;
   readonly #coldReads: ColdReads;
   readonly #tables: Tables;
+  readonly #footersAhead: FootersAhead;
   readonly #handles: TokenHandles | undefined;
   readonly #statements = new StatementCache();
   readonly #turns: QueryQueue;
@@ -164,11 +166,17 @@ export class QueryService {
     this.#coldReads = cold.reads;
     this.#notes = cold.notes;
     this.#turns = turns;
+    this.#footersAhead = new FootersAhead({
+      learn: (file, signal) => cold.reads.learn(file, { requests: 0, bytes: 0 }, signal),
+      hasRoom: () => cold.reads.hasRoomForFooters,
+      logger: options.logger,
+    });
     this.#tables = new Tables(
       options.store,
       { clock: options.clock, random: options.random },
       options.logger,
       options.limits.snapshotUsableMs,
+      (snapshot) => this.#footersAhead.want(snapshot),
     );
     this.#handles = handles;
   }
@@ -436,9 +444,10 @@ export class QueryService {
     return this.#pool.pids;
   }
 
-  /** Resolves when nothing is built behind the queries (for tests). */
-  settled(): Promise<void> {
-    return this.#notes.settled();
+  /** Resolves when nothing is read or built behind the queries (for tests). */
+  async settled(): Promise<void> {
+    await this.#footersAhead.settled();
+    await this.#notes.settled();
   }
 
   metricsSnapshot(): QueryMetrics {
@@ -461,6 +470,7 @@ export class QueryService {
     this.#queries.cancelAll(new LakeError('cancelled', 'the query service is closing'));
     this.#tables.close();
     await this.#warmingUp;
+    await this.#footersAhead.close();
     await this.#notes.close();
     await this.#pool.close();
     await Promise.all(this.#givenBack);

@@ -32,17 +32,26 @@ export class Tables {
   readonly #logger: Logger;
   /** An older snapshot may name files that are gone. */
   readonly #usableForMs: number;
+  readonly #onLoaded: ((snapshot: TableSnapshot) => void) | undefined;
   readonly #tables = new Map<TopicId, TopicTable>();
   /** When each was loaded last, monotonic. */
   readonly #loadedAtMs = new Map<TopicId, number>();
   readonly #loading = new SingleFlight<TopicId, TableSnapshot>();
   readonly #closed = new AbortController();
 
-  constructor(store: ObjectStore, ports: { readonly clock: Clock; readonly random: Random }, logger: Logger, usableForMs: number) {
+  /** `onLoaded` is told of each snapshot that is loaded. */
+  constructor(
+    store: ObjectStore,
+    ports: { readonly clock: Clock; readonly random: Random },
+    logger: Logger,
+    usableForMs: number,
+    onLoaded?: (snapshot: TableSnapshot) => void,
+  ) {
     this.#store = store;
     this.#ports = ports;
     this.#logger = logger;
     this.#usableForMs = usableForMs;
+    this.#onLoaded = onLoaded;
   }
 
   /** What is known now, without a request; `undefined` before the first load. */
@@ -78,6 +87,7 @@ export class Tables {
     const atMs = this.#ports.clock.monotonicMs();
     const snapshot = await table.load(this.#closed.signal);
     this.#loadedAtMs.set(id, atMs);
+    this.#onLoaded?.(snapshot);
     return snapshot;
   }
 

@@ -4,16 +4,16 @@
  * cache's bound, is linked again by a query that needs no more than it has, and lends its pieces to one that does.
  */
 import { setMaxListeners } from 'node:events';
-import { type FileHandle, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { beginsWithPage, type PartLayout, type PartPlan, planPart } from '../../columns/index.js';
-import { LakeError, MiB, writeAll } from '../../kernel/index.js';
+import { LakeError, MiB } from '../../kernel/index.js';
 import type { ColdFile } from '../../lake/index.js';
 import type { CacheLease, LocalCache, ObjectStore } from '../../objects/index.js';
 import { BucketReads, type ReadCount } from './bucket-reads.js';
 import { Footers } from './footers.js';
 import { type ColdNeed, columnsNeeded, groupsNeeded } from './need.js';
+import { type PartFile, writeParts } from './part-file.js';
 import { type Piece, rangesToRead } from './ranges-to-read.js';
-import { writeNew } from './write-whole.js';
 
 /** A file this small costs one request anyway. */
 const wholeBytesDefault = MiB;
@@ -110,7 +110,7 @@ export class ColdReads {
         return this.#cache.makeLocal(
           file.key,
           file.bytes,
-          (path, inner) => writeNew(path, (target) => this.#fetch(file, plan.fetch, target, count, inner).then(() => file.bytes)),
+          (path, inner) => writeParts(path, file.bytes, (target) => this.#fetch(file, plan.fetch, target, count, inner)),
           signal,
         );
       case 'part':
@@ -140,6 +140,11 @@ export class ColdReads {
       else lent.push({ from: lender.name, at: lender.places.get(`${group}/${leaf}`) ?? 0, to, bytes: from.bytes, start: from.at });
     }
     return { kind: 'part', groups, columns, part, fetch, lent };
+  }
+
+  /** Whether another footer fits into memory beside those that are there. */
+  get hasRoomForFooters(): boolean {
+    return this.#footers.hasRoom;
   }
 
   /** Reads the footer of a file that would be read in parts, where it is not known yet. Errors: as `lease`. */
@@ -194,7 +199,7 @@ export class ColdReads {
         part.bytes,
         async (path, inner) => {
           try {
-            return await writeNew(path, (target) => this.#writePart(file, plan, lenders, target, count, inner));
+            return await writeParts(path, part.bytes, (target) => this.#writePart(file, plan, lenders, target, count, inner));
           } finally {
             await release();
           }
@@ -216,15 +221,15 @@ export class ColdReads {
     file: ColdFile,
     plan: Extract<ColdPlan, { kind: 'part' }>,
     lenders: ReadonlyMap<string, Promise<CacheLease> | undefined>,
-    target: FileHandle,
+    target: PartFile,
     count: ReadCount,
     signal: AbortSignal,
-  ): Promise<number> {
+  ): Promise<void> {
     const { part } = plan;
     signal.throwIfAborted();
     const fetch = [...plan.fetch];
-    await writeAll(target, Buffer.from('PAR1', 'latin1'), 0);
-    await writeAll(target, part.footer, part.bytes - part.footer.length);
+    await target.write(Buffer.from('PAR1', 'latin1'), 0);
+    await target.write(part.footer, part.bytes - part.footer.length);
     for (const [name, held] of lenders) {
       const pieces = plan.lent.filter(({ from }) => from === name);
       // A part that did not come about lends nothing: then the pieces are fetched here.
@@ -233,11 +238,10 @@ export class ColdReads {
       else await copyPieces(lease.path, pieces, target, signal);
     }
     await this.#fetch(file, fetch, target, count, signal);
-    return part.bytes;
   }
 
   /** Pieces from the bucket into a file; all requests have ended when it resolves or fails. */
-  async #fetch(file: ColdFile, pieces: readonly Piece[], target: FileHandle, count: ReadCount, signal: AbortSignal): Promise<void> {
+  async #fetch(file: ColdFile, pieces: readonly Piece[], target: PartFile, count: ReadCount, signal: AbortSignal): Promise<void> {
     const failed = new AbortController();
     const inner = AbortSignal.any([signal, failed.signal]);
     setMaxListeners(0, inner);
@@ -250,7 +254,7 @@ export class ColdReads {
             const piece = bytes.subarray(start - range.start, end - range.start);
             const chunkBytes = starts.get(start);
             if (start > 0 && chunkBytes !== undefined && !beginsWithPage(piece, chunkBytes)) throw notCommitted(file, start);
-            await writeAll(target, piece, to);
+            await target.write(piece, to);
           }
         } catch (error) {
           failed.abort(error);
@@ -305,7 +309,7 @@ function bytesOf(layout: PartLayout, groups: readonly number[], columns: Readonl
 async function copyPieces(
   path: string,
   pieces: readonly { readonly at: number; readonly to: number; readonly bytes: number }[],
-  target: FileHandle,
+  target: PartFile,
   signal: AbortSignal,
 ): Promise<void> {
   const source = await open(path, 'r');
@@ -316,7 +320,7 @@ async function copyPieces(
         const into = Buffer.allocUnsafe(Math.min(MiB, bytes - done));
         const { bytesRead } = await source.read(into, 0, into.length, at + done);
         if (bytesRead === 0) throw new LakeError('cold-corrupt', `${path} ends before ${at + bytes}`, { facts: { path } });
-        await writeAll(target, into.subarray(0, bytesRead), to + done);
+        await target.write(into.subarray(0, bytesRead), to + done);
         done += bytesRead;
       }
     }

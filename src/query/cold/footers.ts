@@ -28,6 +28,11 @@ export class Footers {
     return this.#layouts.get(file.key);
   }
 
+  /** Whether half of the memory is free: that much may come without having been asked for. */
+  get hasRoom(): boolean {
+    return this.#layouts.weight < memoryBytesMax / 2;
+  }
+
   /** Errors: those of `BucketReads.read`, `cold-corrupt`. */
   async layout(file: ColdFile, count: ReadCount, signal: AbortSignal): Promise<PartLayout> {
     return this.known(file) ?? this.#loading.run(file.key, (inner) => this.#load(file, count, inner), signal);

@@ -83,7 +83,7 @@ const body: Schema = {
       ...object({}, { timeout_ms: count(), max_rows: count(), max_scan_bytes: count() } satisfies Record<keyof RequestLimits, Schema>),
       description: 'each lowers what the server allows',
     },
-    progress: flag('with ndjson: lines of `_progress` before and between the rows'),
+    progress: flag('with ndjson and ndjson-arrays: lines of `_progress` before and between the rows'),
   } satisfies Record<Exclude<(typeof queryFields)[number], 'sql'>, Schema>),
   additionalProperties: false,
 };
@@ -93,20 +93,24 @@ const jsonAnswer = object(
   { snapshot: text('gives the same rows again, as `as_of`'), stats: shared('Stats'), error: shared('Problem') },
 );
 const endLine = object({ _end: object({ snapshot: text(), stats: shared('Stats') }) });
-const rowLine = { type: 'object', description: 'a row, by the names of its columns' };
+const rowLine = { type: 'object', description: 'of ndjson: a row, by the names of its columns' };
+const arrayLine = { type: 'array', description: 'of ndjson-arrays: a row, in the order of its columns' };
+const columnsLine = { ...object({ _columns: list(shared('Column')) }), description: 'of ndjson-arrays, before the first row' };
 const line = {
-  anyOf: [rowLine, object({ _progress: progress }), endLine, shared('ErrorLine')],
+  anyOf: [rowLine, object({ _progress: progress }), endLine, shared('ErrorLine'), columnsLine, arrayLine],
   description: 'rows, and lines of progress where they are asked for; last `_end` or `_error`',
 };
+const lineContent = lines(line)[mediaTypes.ndjson]!;
 
 const binary: Content = { schema: {} };
 const contents: Readonly<Record<AnswerFormat, Content>> = {
-  json: json(jsonAnswer)['application/json']!,
-  ndjson: lines(line)[mediaTypes.ndjson]!,
-  csv: { schema: text('RFC 4180 with a header line') },
-  arrow: binary,
-  parquet: binary,
-  table: { schema: text('the first 1,000 rows aligned') },
+  'json': json(jsonAnswer)['application/json']!,
+  'ndjson': lineContent,
+  'ndjson-arrays': lineContent,
+  'csv': { schema: text('RFC 4180 with a header line') },
+  'arrow': binary,
+  'parquet': binary,
+  'table': { schema: text('the first 1,000 rows aligned') },
 };
 
 /** What a query may fail with, in any of its forms. */
@@ -131,7 +135,7 @@ export const queryOperations: readonly Operation[] = [
     path: '/v1/query',
     summary: 'Ask one SELECT over both tiers',
     description:
-      'The answer is streamed; closing the connection cancels the query. A late error is the `error` of json, the line `_error` of ndjson, and breaks the other formats off.',
+      'The answer is streamed; closing the connection cancels the query. A late error is the `error` of json, the line `_error` of ndjson and ndjson-arrays, and breaks the other formats off. An object has one value of a name, and names that are whole numbers come first in most readers: `ndjson-arrays` has its columns in order, and all of them.',
     parameters: [
       inQuery('format', 'where the body names none', text(undefined, { enum: answerFormats })),
       { ...asOf, description: `of SQL as text/plain: ${asOf.description}` },

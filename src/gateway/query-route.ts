@@ -22,12 +22,14 @@ export const queryIdHeader = 'X-Thermocline-Query-Id';
 const maxBodyBytes = 1024 * 1024;
 
 export const mediaTypes: Readonly<Record<AnswerFormat, string>> = {
-  json: 'application/json',
-  ndjson: 'application/x-ndjson',
-  csv: 'text/csv; charset=utf-8',
-  arrow: 'application/vnd.apache.arrow.stream',
-  parquet: 'application/vnd.apache.parquet',
-  table: 'text/plain; charset=utf-8',
+  'json': 'application/json',
+  'ndjson': 'application/x-ndjson',
+  // For `Accept` it is the one above.
+  'ndjson-arrays': 'application/x-ndjson',
+  'csv': 'text/csv; charset=utf-8',
+  'arrow': 'application/vnd.apache.arrow.stream',
+  'parquet': 'application/vnd.apache.parquet',
+  'table': 'text/plain; charset=utf-8',
 };
 /** Of the streams that have no place for them. */
 export const statsTrailer = 'X-Thermocline-Stats';
@@ -116,14 +118,17 @@ function asOfOf(asOf: unknown): Pick<QueryRequest, 'asOf'> {
   });
 }
 
+/** Formats of lines, among which the service has some of its own. */
+const isLines = (format: AnswerFormat): boolean => format === 'ndjson' || format === 'ndjson-arrays';
+
 /** Only lines leave room for it. Errors: `request-invalid`, `unsupported`. */
 function isWatched(progress: unknown, format: AnswerFormat): boolean {
   if (progress !== undefined && typeof progress !== 'boolean') {
     throw new LakeError('request-invalid', '"progress" is neither true nor false', { hint: 'Leave it out, or send "progress": true.' });
   }
-  if (progress !== true || format === 'ndjson') return progress === true;
+  if (progress !== true || isLines(format)) return progress === true;
   throw new LakeError('unsupported', `an answer in ${format} cannot tell its progress`, {
-    hint: 'Ask for ndjson; GET /v1/queries tells of every query.',
+    hint: 'Ask for ndjson or ndjson-arrays; GET /v1/queries tells of every query.',
     facts: { format },
   });
 }
@@ -138,6 +143,12 @@ async function* jsonDocument(answer: WrittenAnswer): AsyncGenerator<Uint8Array> 
     return;
   }
   yield Buffer.from(`],"snapshot":${JSON.stringify(answer.token)},"stats":${JSON.stringify(answer.stats())}}\n`);
+}
+
+/** Rows that are arrays do not name their columns; so the answer does, also where it has no rows. */
+async function* columnsFirst({ columns, pieces }: WrittenAnswer): AsyncGenerator<Uint8Array> {
+  yield Buffer.from(`${JSON.stringify({ _columns: columns })}\n`);
+  yield* pieces;
 }
 
 const endLine = (answer: WrittenAnswer): Uint8Array =>
@@ -172,7 +183,7 @@ async function* plainBytes(answer: WrittenAnswer, outgoing: ServerResponse | und
 
 function chunksOf(format: AnswerFormat, answer: WrittenAnswer, outgoing: ServerResponse | undefined): AsyncGenerator<Uint8Array> {
   if (format === 'json') return jsonDocument(answer);
-  return format === 'ndjson' ? ndjsonLines(answer) : plainBytes(answer, outgoing);
+  return isLines(format) ? ndjsonLines(answer) : plainBytes(answer, outgoing);
 }
 
 /** Node's own answer, where there is a socket; HTTP before 1.1 has no trailers. */
@@ -181,15 +192,19 @@ function outgoingOf(c: Context): ServerResponse | undefined {
   return incoming?.httpVersion === '1.1' ? outgoing : undefined;
 }
 
+function linesOf(format: AnswerFormat, answer: WrittenAnswer): WrittenAnswer {
+  return format === 'ndjson-arrays' ? { ...answer, pieces: columnsFirst(answer) } : answer;
+}
+
 export function queryRoute(query: QueryService, clock: Clock): (c: Context) => Promise<Response> {
   return async (c) => {
     const { request, format, isWatched: tellsProgress } = await readRequest(c);
     // Closing the connection cancels the query.
     const { signal, onStopped } = callerOf(c.req.raw);
     if (tellsProgress) return watchedResponse(query, { ...request, format }, clock, signal, onStopped);
-    const answer = await query.answer({ ...request, format }, signal);
+    const answer = linesOf(format, await query.answer({ ...request, format }, signal));
     const outgoing = outgoingOf(c);
-    const hasTrailer = outgoing !== undefined && format !== 'json' && format !== 'ndjson';
+    const hasTrailer = outgoing !== undefined && format !== 'json' && !isLines(format);
     return new Response(bytesBody(chunksOf(format, answer, hasTrailer ? outgoing : undefined), onStopped), {
       headers: {
         'content-type': mediaTypes[format],
@@ -210,9 +225,10 @@ async function watchedResponse(
 ): Promise<Response> {
   const lines = new ProgressLines(clock);
   let watched: WatchedQuery | undefined;
-  const pending = query.answer(request, signal, (taken) => {
+  const answered = query.answer(request, signal, (taken) => {
     watched = taken;
   });
+  const pending = answered.then((written) => linesOf(request.format, written));
   const answer = await lines.first(pending);
   // What was not even taken has failed, which `first` has thrown.
   invariant(watched !== undefined, 'a query that runs was taken');

@@ -118,8 +118,8 @@ export interface WrittenAnswer extends TokenTexts {
   /** Empty for `parquet`, whose file says it. */
   readonly columns: readonly AnswerColumn[];
   /**
-   * The bytes of the format, whole rows a piece; of `json` the rows with commas between, of `ndjson` the lines of rows. To be read to
-   * its end or left by `return`, as rows are.
+   * The bytes of the format, whole rows a piece; of `json` the rows with commas between, of `ndjson` and `ndjson-arrays` the lines of
+   * rows. To be read to its end or left by `return`, as rows are.
    */
   readonly pieces: AsyncIterable<Uint8Array>;
   stats(): Readonly<QueryStats>;

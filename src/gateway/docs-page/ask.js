@@ -1,4 +1,4 @@
-// SQL and its answer: streamed as NDJSON with progress, shown as a table.
+// SQL and its answer: streamed as lines with progress, rows as arrays (objects keep neither the order of columns nor two of a name), shown as a table.
 import { byId, duration, el, isAborted, linesOf, problemBox, problemIn, problemOf, send, size } from './parts.js';
 
 /** More rows than anyone reads in a page; the query is ended behind them. */
@@ -8,10 +8,18 @@ const charsOfLine = 40;
 /** Rows that are put into the table at once. */
 const rowsAtOnce = 100;
 
-/** @param {unknown} value */
-function cell(value) {
-  if (value === null) return el('td', { class: 'null' }, 'null');
-  if (typeof value === 'number') return el('td', { class: 'number' }, String(value));
+/** @typedef {{name: string, type: string}} Column */
+
+/** Types whose values stand to the right; those beyond 2^53 come as texts. */
+const numeric = /^(?:U?(?:TINY|SMALL|BIG|HUGE)?INT(?:EGER)?|FLOAT|DOUBLE|DECIMAL\(.*\))$/;
+
+/**
+ * @param {unknown} value
+ * @param {boolean} isNumber
+ */
+function cell(value, isNumber) {
+  if (value === null) return el('td', { class: isNumber ? 'null number' : 'null' }, 'null');
+  if (isNumber) return el('td', { class: 'number' }, String(value));
   const text = typeof value === 'string' ? value : JSON.stringify(value);
   return el('td', { class: text.length > charsOfLine ? 'long' : 'short' }, text);
 }
@@ -35,24 +43,30 @@ function progressLine({ phase, rows, bytes, files, percent, elapsed_ms: elapsedM
   return `${phase} · ${rows} rows · ${size(bytes)} in ${files} cold files · ${duration(elapsedMs)}${estimate}`;
 }
 
-/** A table that grows: the columns are those of its first row. */
+/** A table that grows. */
 class Rows {
   body = el('tbody');
-  head = el('thead');
-  element = el('div', { class: 'rows', tabindex: 0, role: 'region', 'aria-label': 'rows' }, el('table', {}, this.head, this.body));
-  /** @type {string[]} */
-  columns = [];
   /** @type {HTMLTableRowElement[]} */
   waiting = [];
   count = 0;
 
-  /** @param {Record<string, unknown>} row */
+  /** @param {readonly Column[]} columns */
+  constructor(columns) {
+    this.isNumber = columns.map(({ type }) => numeric.test(type));
+    const heads = columns.map(({ name, type }, at) =>
+      el('th', { scope: 'col', title: type, ...(this.isNumber[at] ? { class: 'number' } : {}) }, name),
+    );
+    this.element = el(
+      'div',
+      { class: 'rows', tabindex: 0, role: 'region', 'aria-label': 'rows' },
+      el('table', {}, el('thead', {}, el('tr', {}, ...heads)), this.body),
+    );
+  }
+
+  /** @param {readonly unknown[]} row */
   add(row) {
-    if (this.count++ === 0) {
-      this.columns = Object.keys(row);
-      this.head.append(el('tr', {}, ...this.columns.map((name) => el('th', { scope: 'col' }, name))));
-    }
-    this.waiting.push(el('tr', {}, ...this.columns.map((name) => cell(row[name]))));
+    this.count++;
+    this.waiting.push(el('tr', {}, ...row.map((value, at) => cell(value, this.isNumber[at] === true))));
     if (this.waiting.length >= rowsAtOnce) this.show();
   }
 
@@ -70,7 +84,7 @@ class Rows {
  */
 async function ask(sql, stop, state, answer) {
   const asOf = byId('as-of', HTMLInputElement).value.trim();
-  const body = JSON.stringify({ sql, format: 'ndjson', progress: true, ...(asOf === '' ? {} : { as_of: asOf }) });
+  const body = JSON.stringify({ sql, format: 'ndjson-arrays', progress: true, ...(asOf === '' ? {} : { as_of: asOf }) });
   const begun = performance.now();
   const response = await send('v1/query', { method: 'POST', headers: { 'content-type': 'application/json' }, body, signal: stop.signal });
   if (!response.ok || response.body === null) {
@@ -80,25 +94,29 @@ async function ask(sql, stop, state, answer) {
     if (response.status === 401) byId('token', HTMLInputElement).focus();
     return;
   }
-  const rows = new Rows();
+  /** @type {Rows | undefined} */
+  let rows;
   for await (const text of linesOf(response.body)) {
     const line = JSON.parse(text);
+    if (line._columns !== undefined) {
+      rows = new Rows(line._columns);
+      answer.append(rows.element);
+      continue;
+    }
+    if (Array.isArray(line) && rows !== undefined && rows.count < rowsShown) {
+      rows.add(line);
+      continue;
+    }
+    rows?.show();
     if (line._progress !== undefined) {
-      rows.show();
       state.textContent = progressLine(line._progress);
     } else if (line._error !== undefined) {
-      rows.show();
       state.textContent = `failed after ${duration(performance.now() - begun)}`;
       answer.prepend(problemBox(line._error, sql));
     } else if (line._end !== undefined) {
-      rows.show();
       state.textContent = statsLine(line._end.stats);
       answer.append(el('details', {}, el('summary', {}, 'Snapshot and stats'), el('pre', {}, JSON.stringify(line._end, null, 2))));
-    } else if (rows.count < rowsShown) {
-      if (rows.count === 0) answer.append(rows.element);
-      rows.add(line);
     } else {
-      rows.show();
       state.textContent = `The first ${rowsShown} rows, after ${duration(performance.now() - begun)}; the query was ended there. Add LIMIT, or download the answer with POST /v1/query below.`;
       return;
     }

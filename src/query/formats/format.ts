@@ -1,10 +1,10 @@
 /**
  * The formats of an answer. The engine's child process writes the final bytes, whole rows (or record batches) a piece, so that whoever
- * passes them on need not look into them; what stands around the rows of `json` and `ndjson` is the gateway's.
+ * passes them on need not look into them; what stands around the rows of `json`, `ndjson` and `ndjson-arrays` is the gateway's.
  */
 import type { DuckDBDataChunk, DuckDBType } from '@duckdb/node-api';
 
-export const answerFormats = ['json', 'ndjson', 'csv', 'arrow', 'parquet', 'table'] as const;
+export const answerFormats = ['json', 'ndjson', 'ndjson-arrays', 'csv', 'arrow', 'parquet', 'table'] as const;
 export type AnswerFormat = (typeof answerFormats)[number];
 
 /** A piece is handed on when it holds so many bytes (characters, of text); larger ones cost memory, smaller ones messages. */
@@ -27,6 +27,7 @@ export async function openWriter(format: Exclude<AnswerFormat, 'parquet'>, colum
   switch (format) {
     case 'json':
     case 'ndjson':
+    case 'ndjson-arrays':
       return new (await import('./json.js')).JsonWriter(format, columns);
     case 'csv':
       return new (await import('./csv.js')).CsvWriter(columns);

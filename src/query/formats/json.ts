@@ -1,4 +1,7 @@
-/** Rows as JSON: arrays for `json` (a line each, with the commas between them), objects by column name for `ndjson`. */
+/**
+ * Rows as JSON: arrays for `json` (a line each, with the commas between them) and `ndjson-arrays`, objects by column name for `ndjson`: what
+ * reads those has one value of a name, and not in every order.
+ */
 import type { DuckDBDataChunk, DuckDBValue } from '@duckdb/node-api';
 import { answerValue } from '../values.js';
 import { type AnswerWriter, TextPieces, type WriterColumns } from './format.js';
@@ -11,11 +14,12 @@ export class JsonWriter implements AnswerWriter {
   readonly #separator: string;
   #isFirst = true;
 
-  constructor(shape: 'json' | 'ndjson', { names }: WriterColumns) {
-    const isArray = shape === 'json';
+  constructor(shape: 'json' | 'ndjson' | 'ndjson-arrays', { names }: WriterColumns) {
+    const isArray = shape !== 'ndjson';
+    const isDocument = shape === 'json';
     this.#before = names.map((name, at) => `${at === 0 ? (isArray ? '[' : '{') : ','}${isArray ? '' : `${JSON.stringify(name)}:`}`);
-    this.#after = isArray ? ']' : '}\n';
-    this.#separator = isArray ? ',\n' : '';
+    this.#after = `${isArray ? ']' : '}'}${isDocument ? '' : '\n'}`;
+    this.#separator = isDocument ? ',\n' : '';
   }
 
   add(chunk: DuckDBDataChunk): readonly Uint8Array[] {

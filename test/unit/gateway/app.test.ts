@@ -65,7 +65,7 @@ function world(answer: Partial<QueryAnswer> & { error?: LakeError } = {}): World
         let separator = '';
         for await (const chunk of rows) {
           const texts = chunk.map((row) =>
-            format === 'json'
+            format === 'json' || format === 'ndjson-arrays'
               ? JSON.stringify(row)
               : format === 'csv'
                 ? row.join(',')
@@ -150,6 +150,30 @@ describe('POST /v1/query', () => {
       { origin: null, n: 3 },
       { _end: { snapshot: 't1.token', stats: { hot_rows: 3 } } },
     ]);
+  });
+
+  it('names the columns of NDJSON rows that are arrays before the first of them, and where there is none', async () => {
+    const linesOf = async (answer: Partial<QueryAnswer> = {}): Promise<unknown[]> => {
+      const response = await world(answer).request('/v1/query?format=ndjson-arrays', post('SELECT 1', { 'content-type': 'text/plain' }));
+      expect(response.headers.get('content-type')).toBe('application/x-ndjson');
+      return (await response.text())
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line) as unknown);
+    };
+    const columns = [
+      { name: '2', type: 'VARCHAR' },
+      { name: '1', type: 'BIGINT' },
+      { name: '1', type: 'BIGINT' },
+    ];
+    const end = { _end: { snapshot: 't1.token', stats: { hot_rows: 3 } } };
+    const rows = [['ORD', 1, 2]];
+    const some = (async function* () {
+      yield rows;
+    })();
+    expect(await linesOf({ columns, rows: some })).toEqual([{ _columns: columns }, ...rows, end]);
+    const none = (async function* () {})();
+    expect(await linesOf({ columns, rows: none })).toEqual([{ _columns: columns }, end]);
   });
 
   it('shows an error after the first byte, in both formats', async () => {

@@ -6,7 +6,7 @@ import type { BrokerState, ControlPeer } from '../../../src/control/index.js';
 import { gatewayApp, openapiDocument } from '../../../src/gateway/index.js';
 import { LakeError, packageVersion, systemClock, systemRandom, topicId, topicName } from '../../../src/kernel/index.js';
 import { MemoryStore } from '../../../src/objects/index.js';
-import type { QueryService, QueryStats, QuerySummary, WrittenRequest } from '../../../src/query/index.js';
+import { answerFormats, type QueryService, type QueryStats, type QuerySummary, type WrittenRequest } from '../../../src/query/index.js';
 import { silentLogger } from '../../../src/telemetry/index.js';
 import { emptyBroker, partitionState } from './broker-state.js';
 
@@ -122,7 +122,7 @@ function appOf(failure?: LakeError): ReturnType<typeof gatewayApp> {
         token: 'T',
         headerToken: 'T',
         stats: () => stats,
-        pieces: only(Buffer.from(format === 'ndjson' ? '{"n":1}\n' : '[1],[2]')),
+        pieces: only(Buffer.from(format === 'ndjson' ? '{"n":1}\n' : format === 'ndjson-arrays' ? '[1]\n[2]\n' : '[1],[2]')),
       }),
     list: () => may([summary, { ...summary, state: 'failed', error: 'it is gone' }]),
     cancel: () => may(true),
@@ -254,7 +254,7 @@ describe('what a route answers is as the document says', () => {
     await expectDeclared(answer, method, path, operation);
   });
 
-  it.each(['json', 'ndjson', 'csv', 'arrow', 'parquet', 'table'])('a query in %s', async (format) => {
+  it.each(answerFormats)('a query in %s', async (format) => {
     const [method, path, operation] = methods.find(([, , { operationId }]) => operationId === 'query')!;
     const answer = await appOf().request(`http://127.0.0.1:8080${path}?format=${format}`, {
       method,

@@ -36,7 +36,7 @@ function world() {
   });
   const answer = {
     id: '9',
-    columns: [],
+    columns: [{ name: 'a', type: 'BIGINT' }],
     token: 't1.token',
     headerToken: 't1.token',
     stats: () => ({}),
@@ -116,6 +116,23 @@ describe('an answer with progress', () => {
     await w.piece();
     expect(await lineOf(reader)).toEqual({ _end: { snapshot: 't1.token', stats: {} } });
     expect(await lineOf(reader)).toBeUndefined();
+  });
+
+  it('names the columns after the progress before them, where rows are arrays', async () => {
+    const w = world();
+    const asked = w.ask({ format: 'ndjson-arrays' });
+    await w.pass(500);
+    const reader = (await asked).body!.getReader();
+    expect(await lineOf(reader)).toEqual(told('queued'));
+    w.begin();
+    await w.pass(1);
+    expect(await lineOf(reader)).toEqual({ _columns: [{ name: 'a', type: 'BIGINT' }] });
+    await w.pass(500);
+    expect(await lineOf(reader)).toEqual(told('running'));
+    await w.piece('[1]\n');
+    expect(await lineOf(reader)).toEqual([1]);
+    await w.piece();
+    expect(await lineOf(reader)).toMatchObject({ _end: {} });
   });
 
   it('says nothing of progress where the answer is there sooner, and has its snapshot in the header', async () => {

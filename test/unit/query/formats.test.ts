@@ -31,6 +31,13 @@ describe('formats of an answer', () => {
     expect(lines[1]).toBe('{"n":"9007199254740993","s":"","d":null}');
   });
 
+  it('ndjson-arrays keeps columns of one name, and those that are whole numbers, in their order', async () => {
+    expect((await bytesOf('ndjson-arrays', `SELECT 1 AS x, 2 AS "10", 3 AS "2", 4 AS x UNION ALL SELECT 5, 6, 7, NULL`)).toString()).toBe(
+      '[1,2,3,4]\n[5,6,7,null]\n',
+    );
+    expect((await bytesOf('ndjson-arrays', 'SELECT 1 WHERE false')).length).toBe(0);
+  });
+
   it('csv tells null from empty text and quotes what must be', async () => {
     expect((await bytesOf('csv', values)).toString()).toBe('n,s,d\r\n1,"a""b,c",1.50\r\n9007199254740993,"",\r\n,,-2.25\r\n');
     expect((await bytesOf('csv', `SELECT 'a\nb' AS s, '\\xff'::BLOB AS b, [1,2] AS l`)).toString()).toBe(
@@ -93,7 +100,7 @@ describe('formats of an answer', () => {
 
   it('a late error is thrown in every streamed format', async () => {
     const late = `SELECT CAST(CASE WHEN range = 500000 THEN 'x' ELSE range::VARCHAR END AS BIGINT) AS n FROM range(1000000)`;
-    for (const format of ['json', 'ndjson', 'csv', 'arrow', 'table', 'parquet'] as const) {
+    for (const format of ['json', 'ndjson', 'ndjson-arrays', 'csv', 'arrow', 'table', 'parquet'] as const) {
       await expect(bytesOf(format, late)).rejects.toMatchObject({ code: 'query-invalid' });
     }
   });

@@ -1,5 +1,5 @@
 /**
- * One topic on its way into its table: decides what is cut and when, commits what is ready in one commit, tells the broker. All
+ * One topic on its way into its table: decides what is cut and when, has what is ready committed (`topic-commits.ts`), tells the broker. All
  * decisions are taken in one loop; only the long work of a cut (see `cut.ts`) runs beside it, so that no partition holds
  * up another.
  */
@@ -7,20 +7,10 @@ import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
 import type { FetchedPartition, FetchPartition } from '../client/index.js';
 import type { BoundaryMove, PartitionState, TopicState } from '../control/index.js';
-import {
-  backoffMs,
-  isLakeError,
-  LakeError,
-  type PartitionId,
-  SingleFlight,
-  toLakeError,
-  type TopicId,
-  type TopicName,
-} from '../kernel/index.js';
-import { boundaryOf, logStartOf, type TableChange, type TableSnapshot, type TopicTable } from '../lake/index.js';
+import { backoffMs, LakeError, type PartitionId, SingleFlight, toLakeError, type TopicId, type TopicName } from '../kernel/index.js';
+import { boundaryOf, logStartOf, type TableSnapshot, type TopicTable } from '../lake/index.js';
 import type { Logger } from '../telemetry/index.js';
 import { kafkaErrors } from '../wire/index.js';
-import { appendedSince } from './append-cuts.js';
 import { boundaryMoves, BoundaryReports, loadedId } from './boundary-reports.js';
 import { describePartitions, isFlushed } from './broker-questions.js';
 import { ColumnPlan } from './column-plan.js';
@@ -34,6 +24,7 @@ import { PartitionSpool } from './partition-spool.js';
 import type { TierPorts } from './ports.js';
 import { fileBytesFor, pieceBytesFor, type TopicSettings, topicSettings } from './settings.js';
 import { TieredPartition } from './tiered-partition.js';
+import { TopicCommits } from './topic-commits.js';
 
 /** The loop looks at least so often, though everything it waits for wakes it. */
 const idleMs = 60_000;
@@ -43,11 +34,6 @@ const filesAhead = 2;
 const joinsCutAt = 0.75;
 /** So often may a partition fail before its spool makes room for others. */
 const shedAfterFailures = 3;
-
-interface PendingCommit {
-  readonly change: TableChange;
-  readonly partitions: readonly TieredPartition[];
-}
 
 export class TopicTier {
   readonly name: TopicName;
@@ -71,9 +57,7 @@ export class TopicTier {
   readonly #refreshes = new SingleFlight<'table', TableSnapshot>();
   #loop: Promise<void> | undefined;
   #isTiered: boolean;
-  #pending: PendingCommit | undefined;
-  #commitAtMs = 0;
-  #commitFailures = 0;
+  readonly #commits: TopicCommits;
   readonly #reports: BoundaryReports;
   readonly #expiry: TopicExpiry;
   readonly #lost: LostFiles;
@@ -96,6 +80,20 @@ export class TopicTier {
     this.#expiry = new TopicExpiry(ports, table, this.#logger, this.signal);
     this.#lost = new LostFiles(ports, this.#logger, this.signal);
     this.#onFetchable = onFetchable;
+    this.#commits = new TopicCommits(ports, this, {
+      columns: this.#columns,
+      reports: this.#reports,
+      lost: this.#lost,
+      logger: this.#logger,
+      refresh: () => this.refresh(),
+      adopt: (snapshot) => this.adopt(snapshot),
+      moved: (partition, snapshot) => this.#moved(partition, snapshot),
+      noteFailure: (partition, error, what) => this.#noteFailure(partition, error, what),
+      onProgress: (mayFetch) => {
+        if (mayFetch) this.#onFetchable();
+        this.#wakeup.wake();
+      },
+    });
     this.update(state);
   }
 
@@ -233,7 +231,7 @@ export class TopicTier {
       await this.#guard(() => this.#open());
       await this.#guard(() => this.#expire());
       this.#beginCuts();
-      await this.#guard(() => this.#commitReady());
+      await this.#guard(() => this.#commits.commitReady());
       await this.#reports.send();
       this.#waiters.check(this.partitions, this.#reports.waiting);
       if (!this.signal.aborted) await this.#wakeup.wait(this.#nextLookMs(), this.signal);
@@ -248,7 +246,8 @@ export class TopicTier {
       if (this.signal.aborted) return;
       this.failures++;
       this.#logger.error('a step of tiering failed', { error });
-      this.#openAtMs = this.#commitAtMs = this.#ports.clock.monotonicMs() + this.#ports.settings.retry.firstMs;
+      this.#openAtMs = this.#ports.clock.monotonicMs() + this.#ports.settings.retry.firstMs;
+      this.#commits.notBefore(this.#openAtMs);
     }
   }
 
@@ -265,8 +264,8 @@ export class TopicTier {
       if (p.phase === 'ready') look(p.readySinceMs + this.#ports.settings.commitGatherMs);
       if (p.phase === 'opening' && this.#isTiered) at = Math.min(at, Math.max(this.#openAtMs, now + 1));
     }
-    if (this.#pending !== undefined) at = Math.min(at, Math.max(this.#commitAtMs, now + 1));
-    for (const { dueAtMs } of [this.#reports, this.#expiry]) if (dueAtMs !== undefined) at = Math.min(at, Math.max(dueAtMs, now + 1));
+    for (const { dueAtMs } of [this.#commits, this.#reports, this.#expiry])
+      if (dueAtMs !== undefined) at = Math.min(at, Math.max(dueAtMs, now + 1));
     return Math.max(1, at - now);
   }
 
@@ -348,7 +347,7 @@ export class TopicTier {
     for (const partition of this.partitions.values()) {
       const boundary = boundaryOf(snapshot.partitions, partition.partition);
       // A range that is being committed is settled by its own commit: the new boundary may be ours.
-      const isPending = this.#pending?.partitions.includes(partition) === true;
+      const isPending = this.#commits.isPending(partition);
       if (boundary > partition.boundary && !isPending && partition.isFollowed) this.#moved(partition, snapshot);
     }
   }
@@ -449,125 +448,6 @@ export class TopicTier {
     this.#wakeup.wake();
   }
 
-  async #commitReady(): Promise<void> {
-    const { clock, settings, counters, random } = this.#ports;
-    this.#pending ??= this.#gather();
-    const pending = this.#pending;
-    if (pending === undefined || clock.monotonicMs() < this.#commitAtMs) return;
-    try {
-      const { change } = pending;
-      const appended = await appendedSince(this.#ports, this, this.table.snapshot, change.moves, this.#logger, this.signal);
-      const snapshot = await withDeadline(`commit to ${this.name}`, settings.bucketTimeoutMs, clock, this.signal, (signal) =>
-        this.table.commit({ ...change, appended }, signal),
-      );
-      this.#settle(pending, snapshot);
-    } catch (error) {
-      if (this.signal.aborted) return;
-      if (isLakeError(error, 'commit-stale')) {
-        counters.commitsLost++;
-        await this.#decideAgain(pending, error);
-        return;
-      }
-      if (isLakeError(error, 'topic-unknown')) {
-        this.#abandon(pending, error);
-        return;
-      }
-      this.#commitFailures++;
-      this.#commitAtMs = clock.monotonicMs() + backoffMs(settings.retry, this.#commitFailures, random);
-      for (const partition of pending.partitions) this.#noteFailure(partition, toLakeError(error), 'a commit failed and is tried again');
-    }
-  }
-
-  /** What is ready, if nothing is worth waiting for: another partition that is about to be, and not for long. */
-  #gather(): PendingCommit | undefined {
-    const { clock, settings, random } = this.#ports;
-    const all = [...this.partitions.values()];
-    const ready = all.filter((p) => p.phase === 'ready');
-    const longestMs = Math.max(0, ...ready.map((p) => clock.monotonicMs() - p.readySinceMs));
-    if (ready.length === 0 || (all.some((p) => p.phase === 'cutting') && longestMs < settings.commitGatherMs)) return undefined;
-    const fitting = ready.filter((p) => {
-      if (this.#columns.fits(p.prepared?.columns ?? [])) return true;
-      // Another writer gave its columns other places: the same pieces are encoded again.
-      this.#cutAgain(p);
-      return false;
-    });
-    const cuts = fitting.flatMap((p) => (p.prepared === undefined ? [] : [p.prepared]));
-    if (cuts.length === 0) return undefined;
-    const change: TableChange = {
-      commitId: random.uuid(),
-      moves: cuts.map((cut) => cut.move),
-      columns: this.#columns.forCommit(cuts.flatMap((cut) => cut.columns)),
-      expireBeforeMs: clock.nowMs() - this.settings.snapshotMaxAgeMs,
-      notAfterMs: Math.min(...cuts.map((cut) => cut.beganMs)) + settings.sweepMinAgeMs / 2,
-      nowMs: clock.nowMs(),
-    };
-    return { change, partitions: fitting };
-  }
-
-  #cutAgain(partition: TieredPartition): void {
-    partition.cutTarget = Math.max(partition.cutTarget, partition.prepared?.move.to ?? 0);
-    this.#lost.remove(partition.prepared?.move.files);
-    partition.cutFailed();
-    this.#wakeup.wake();
-  }
-
-  #settle(pending: PendingCommit, snapshot: TableSnapshot): void {
-    const { counters } = this.#ports;
-    this.#pending = undefined;
-    this.#commitFailures = 0;
-    this.#commitAtMs = 0;
-    counters.commits++;
-    for (const partition of pending.partitions) {
-      const { prepared } = partition;
-      if (prepared === undefined) continue;
-      counters.rows += prepared.rows;
-      counters.rawBytes += prepared.rawBytes;
-      counters.fileBytes += prepared.fileBytes;
-      partition.committed(prepared.move.to);
-      this.#reports.add(partition.partition, snapshot, pending.change.commitId);
-    }
-    this.#logger.info('committed', {
-      commitId: pending.change.commitId,
-      metadataVersion: snapshot.metadataVersion,
-      moves: pending.change.moves.map((move) => `${move.partition}:${move.from}-${move.to}`).join(' '),
-    });
-    this.adopt(snapshot);
-    this.#onFetchable();
-    this.#wakeup.wake();
-  }
-
-  /** The topic was deleted, and we have slept over it: nothing of what was made for it may stay. */
-  #abandon(pending: PendingCommit, error: LakeError): void {
-    this.#pending = undefined;
-    for (const partition of pending.partitions) {
-      this.#lost.remove(partition.prepared?.move.files);
-      partition.alarm(error);
-    }
-    this.#logger.warn('the topic was deleted meanwhile: its files are removed', { commitId: pending.change.commitId });
-  }
-
-  /** The table has moved under a change: each of its ranges is either somebody else's now, or is cut again. */
-  async #decideAgain(pending: PendingCommit, reason: LakeError): Promise<void> {
-    this.#logger.info('another writer was first', { commitId: pending.change.commitId, reason: reason.message, ...reason.facts });
-    let snapshot: TableSnapshot;
-    try {
-      snapshot = await this.refresh();
-    } catch (error) {
-      if (this.signal.aborted) return;
-      // Nothing is decided: the same commit is tried again, and found stale again.
-      this.#commitAtMs = this.#ports.clock.monotonicMs() + this.#ports.settings.retry.firstMs;
-      this.#logger.warn('the table could not be loaded after a lost commit', { error });
-      return;
-    }
-    this.#pending = undefined;
-    const isLate = this.#ports.clock.nowMs() > (pending.change.notAfterMs ?? Number.POSITIVE_INFINITY);
-    for (const partition of pending.partitions) {
-      if (boundaryOf(snapshot.partitions, partition.partition) > partition.boundary) this.#moved(partition, snapshot);
-      else if (!this.#columns.fits(partition.prepared?.columns ?? []) || isLate) this.#cutAgain(partition);
-    }
-    this.#wakeup.wake();
-  }
-
   /**
    * Cuts and commits everything acknowledged before the call, and resolves when the broker knows the boundaries.
    * Errors: a partition's own, when it has failed several times since; `cancelled`, `peer-gone`.
@@ -592,7 +472,8 @@ export class TopicTier {
       partition.retryAtMs = 0;
       partition.fetchAtMs = 0;
     }
-    this.#openAtMs = this.#commitAtMs = 0;
+    this.#openAtMs = 0;
+    this.#commits.notBefore(0);
     this.#reports.retryNow();
     const done = this.#waiters.wait(targets, this.partitions, either);
     this.#onFetchable();

@@ -6,6 +6,7 @@ import { statSync } from 'node:fs';
 import { type Disk, LakeError, MiB, type Offset, systemDisk } from '../kernel/index.js';
 import type { ColumnEngine } from './engine.js';
 import type { EncodeResult, TypedColumn } from './jobs.js';
+import { longTexts } from './long-texts.js';
 import { columnMetrics, readFooter, rowGroupSpans } from './parquet-footer.js';
 import { type BaseColumnName, fieldIdsClause, firstTypedFieldId, inFileOrder, quoteName, quoteText, tableColumns } from './schema.js';
 
@@ -33,6 +34,8 @@ export function rowGroupRows(rows: number, rawBytes: number): number {
 export interface ColdFileOrder {
   /** Rows of these base columns and the typed ones, under their names in the table, in offset order. */
   readonly select: string;
+  /** What stands behind FROM for rows with `_value`, of which the first tell which texts are long. */
+  readonly values: string;
   /** Those that it is to have: a column of nulls costs as much CPU as one of small numbers, and what a file lacks is null. */
   readonly baseColumns: readonly BaseColumnName[];
   readonly typedColumns: readonly TypedColumn[];
@@ -52,10 +55,7 @@ export interface ColdFileOrder {
 export async function writeColdFile(order: ColdFileOrder, engine: ColumnEngine): Promise<Omit<EncodeResult, 'cpuMs'>> {
   const { rows, rawBytes, digest, outPath } = order;
   const present: ReadonlySet<string> = new Set(order.baseColumns);
-  const columns = inFileOrder(
-    tableColumns(order.typedColumns).filter(({ fieldId, name }) => fieldId >= firstTypedFieldId || present.has(name)),
-  );
-  const select = `SELECT ${columns.map(({ name }) => quoteName(name)).join(', ')} FROM (${order.select})`;
+  const held = tableColumns(order.typedColumns).filter(({ fieldId, name }) => fieldId >= firstTypedFieldId || present.has(name));
   const keyValues = {
     ...order.footer,
     [footerKeys.digest]: digest,
@@ -69,17 +69,19 @@ export async function writeColdFile(order: ColdFileOrder, engine: ColumnEngine):
     `COMPRESSION_LEVEL ${order.compressionLevel}`,
     'PARQUET_VERSION v2',
     `ROW_GROUP_SIZE ${rowGroupRows(rows, rawBytes)}`,
-    `FIELD_IDS ${fieldIdsClause(columns)}`,
+    `FIELD_IDS ${fieldIdsClause(held)}`,
     `KV_METADATA {${Object.entries(keyValues)
       .map(([key, value]) => `${quoteName(key)}: ${quoteText(value)}`)
       .join(', ')}}`,
   ];
   try {
+    const columns = inFileOrder(held, await longTexts(order.values, rawBytes, order.typedColumns, engine));
+    const select = `SELECT ${columns.map(({ name }) => quoteName(name)).join(', ')} FROM (${order.select})`;
     await engine.withConnection((connection) => connection.run(`COPY (${select}) TO ${quoteText(outPath)} (${options.join(', ')})`));
   } catch (error) {
     throw new LakeError('internal', `encoding ${outPath} failed: ${error instanceof Error ? error.message : String(error)}`, {
       cause: error,
-      facts: { rows, rawBytes, columns: columns.length },
+      facts: { rows, rawBytes, columns: held.length },
     });
   }
   const footer = readFooter(outPath);
@@ -88,7 +90,7 @@ export async function writeColdFile(order: ColdFileOrder, engine: ColumnEngine):
     bytes: statSync(outPath).size,
     rows: Number(footer.num_rows),
     digest,
-    metrics: columnMetrics(footer, columns),
+    metrics: columnMetrics(footer, held),
     splitOffsets: rowGroupSpans(outPath, footer).map((span) => span.at),
   };
 }

@@ -69,6 +69,7 @@ export async function compact(job: CompactJob, engine: ColumnEngine): Promise<Om
     const written = await writeColdFile(
       {
         ...order,
+        values: from,
         baseColumns: present,
         typedColumns: job.typedColumns,
         footer: job.footer,

@@ -26,6 +26,7 @@ export async function encode(job: EncodeJob, engine: ColumnEngine): Promise<Omit
   return await writeColdFile(
     {
       select: isTyped ? typedSelect(outputs, source, onlyKinds) : untypedSelect(outputs, source),
+      values: source.from,
       baseColumns: present,
       typedColumns: job.typedColumns,
       rows: staged.reduce((sum, part) => sum + part.rows, 0),

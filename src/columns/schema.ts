@@ -73,14 +73,18 @@ export function tableColumns(typedColumns: readonly TypedColumn[]): Column[] {
 const largeColumns: ReadonlySet<string> = new Set<BaseColumnName>(['_value', '_headers', '_raw_batch', '_key']);
 
 /**
- * The order of columns in a file: large ones of ours first, then the others, then the typed ones. So what most questions ask of a row
- * group, its times and some typed columns, lies together and is one request of a bucket; and so does what a Kafka consumer gets.
+ * The order of columns in a file: the typed ones that are large, then large ones of ours, then the others of ours, then the other typed
+ * ones. So what most questions ask of a row group, its times and some typed columns, lies together and is one request of a bucket.
  */
-export function inFileOrder(columns: readonly Column[]): Column[] {
-  const large = [...largeColumns].flatMap(
-    (name) => columns.find((column) => column.name === name && column.fieldId < firstTypedFieldId) ?? [],
-  );
-  return [...large, ...columns.filter((column) => !large.includes(column))];
+export function inFileOrder(columns: readonly Column[], largeTyped: ReadonlySet<number> = new Set()): Column[] {
+  const ours = columns.filter(({ fieldId }) => fieldId < firstTypedFieldId);
+  const typed = columns.filter(({ fieldId }) => fieldId >= firstTypedFieldId);
+  return [
+    ...typed.filter(({ fieldId }) => largeTyped.has(fieldId)),
+    ...[...largeColumns].flatMap((name) => ours.find((column) => column.name === name) ?? []),
+    ...ours.filter(({ name }) => !largeColumns.has(name)),
+    ...typed.filter(({ fieldId }) => !largeTyped.has(fieldId)),
+  ];
 }
 
 const duckTypes: Readonly<Record<LeafType, string>> = {

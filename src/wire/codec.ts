@@ -90,7 +90,7 @@ class GeneratedCode {
 
 /** An expression for a field's default; a fresh object or array each time it is evaluated. */
 function defaultExpression(field: Field): string {
-  if (field.type.kind === 'struct') {
+  if (field.type.kind === 'struct' && field.options.default !== null) {
     return `{ ${Object.entries(field.type.fields)
       .map(([name, member]) => `${name}: ${defaultExpression(member)}`)
       .join(', ')} }`;
@@ -142,7 +142,10 @@ ${assign}items_${name};`;
 
   private value(type: FieldType, name: string, path: string, isNull: boolean): string {
     invariant(type.kind !== 'array', 'there are no arrays of arrays', { name });
-    if (type.kind === 'struct') return `${this.struct(type.fields, path)}(r)`;
+    if (type.kind === 'struct') {
+      const read = `${this.struct(type.fields, path)}(r)`;
+      return isNull ? `(r.isPresent() ? ${read} : null)` : read;
+    }
     switch (type.scalar) {
       case 'string':
       case 'bytes':
@@ -160,13 +163,16 @@ ${assign}items_${name};`;
     if (type.kind === 'array') return this.isFlexible ? 1 : 4;
     if (type.kind === 'struct') {
       const { body } = this.split(type.fields);
-      return body.reduce((sum, [, field]) => sum + this.bytesMin(field.type), this.isFlexible ? 1 : 0);
+      const least = (field: Field): number =>
+        field.type.kind === 'struct' && isNullable(field, this.version) ? 1 : this.bytesMin(field.type);
+      return body.reduce((sum, [, field]) => sum + least(field), this.isFlexible ? 1 : 0);
     }
     switch (type.scalar) {
       case 'bool':
       case 'int8':
         return 1;
       case 'int16':
+      case 'uint16':
         return 2;
       case 'int32':
         return 4;
@@ -238,7 +244,10 @@ w.closeTag(mark);
 
   private value(local: string, type: FieldType, name: string, path: string, isNull: boolean): string {
     invariant(type.kind !== 'array', 'there are no arrays of arrays', { name });
-    if (type.kind === 'struct') return `${this.struct(type.fields, path)}(w, ${local});`;
+    if (type.kind === 'struct') {
+      const write = `${this.struct(type.fields, path)}(w, ${local});`;
+      return isNull ? `w.isPresent(${local} !== null); if (${local} !== null) { ${write} }` : write;
+    }
     const value = isNull ? local : `w.present(${local}, '${name}')`;
     switch (type.scalar) {
       case 'string':
@@ -255,6 +264,7 @@ w.closeTag(mark);
 
   /** An expression that is true where a value is missing or its field's default. */
   private isDefault(value: string, field: Field, path: string): string {
+    if (field.options.default === null) return `${value} === undefined || ${value} === null`;
     if (field.type.kind === 'struct') return `${value} === undefined || ${this.structIsDefault(field.type.fields, path)}(${value})`;
     const byDefault = defaultOf(field);
     if (Array.isArray(byDefault) || Buffer.isBuffer(byDefault)) {

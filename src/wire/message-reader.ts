@@ -47,6 +47,10 @@ export class MessageReader {
     return this.buffer.readInt16BE(this.take(2));
   }
 
+  uint16(): number {
+    return this.buffer.readUInt16BE(this.take(2));
+  }
+
   int32(): number {
     return this.buffer.readInt32BE(this.take(4));
   }
@@ -140,6 +144,11 @@ export class MessageReader {
       this.uvarint();
       this.leaveTag(this.tagEnd());
     }
+  }
+
+  /** Whether a struct that may be null is there: an int8 says so, negative for null. */
+  isPresent(): boolean {
+    return this.int8() >= 0;
   }
 
   present<T>(value: T | null, name: string): T {

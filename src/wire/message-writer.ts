@@ -62,6 +62,11 @@ export class MessageWriter {
     this.buffer[this.at++] = value;
   }
 
+  uint16(value: number, name: string): void {
+    if ((value & 0xffff) !== value) this.failRange(name, value);
+    this.raw16(value);
+  }
+
   int32(value: number, name: string): void {
     if ((value | 0) !== value) this.failRange(name, value);
     this.raw32(value);
@@ -159,6 +164,11 @@ export class MessageWriter {
     this.at = moved - 1;
     this.uvarint(size);
     this.at += size;
+  }
+
+  /** Before a struct that may be null: 1 where it is there, −1 for null. */
+  isPresent(value: boolean): void {
+    this.byte(value ? 1 : 0xff);
   }
 
   present<T>(value: T | null, name: string): T {

@@ -24,7 +24,7 @@ export interface FieldOptions<T> {
   readonly ignorable?: true;
 }
 
-export type ScalarType = 'bool' | 'int8' | 'int16' | 'int32' | 'int64' | 'producerId' | 'uuid' | 'string' | 'bytes' | 'records';
+export type ScalarType = 'bool' | 'int8' | 'int16' | 'uint16' | 'int32' | 'int64' | 'producerId' | 'uuid' | 'string' | 'bytes' | 'records';
 
 export type FieldType =
   | { readonly kind: 'scalar'; readonly scalar: ScalarType }
@@ -116,11 +116,12 @@ export const bytes = scalar<Buffer>('bytes');
 /** Record batches: decoded as a view into the frame; encoded from one buffer or several, which stay chunks of their own. */
 export const records = scalar<Buffer, Buffer | readonly Buffer[]>('records');
 
-/** A struct as a field by itself. Never null: no message here has such a field. */
-export function struct<F extends Fields, const O extends Omit<FieldOptions<never>, 'nullable' | 'default'> = NoOptions>(
+/** A struct as a field by itself; its only default of its own is null, where it may be that. Not both tagged and nullable: no message here is. */
+export function struct<F extends Fields, const O extends FieldOptions<never> = NoOptions>(
   fields: F,
   options?: O,
-): Field<StructValue<F>, StructInput<F>, IsOmittable<O>> {
+): Field<OrNull<StructValue<F>, O>, OrNull<StructInput<F>, O>, IsOmittable<O>> {
+  invariant(options?.tag === undefined || options.nullable === undefined, 'a tagged struct is never null');
   return { type: { kind: 'struct', fields }, options: options ?? {} };
 }
 
@@ -160,7 +161,7 @@ export function isNullable(field: Field, version: number): boolean {
   return field.options.nullable !== undefined && isInVersions(field.options.nullable, version);
 }
 
-/** The value of a scalar or array field where it is absent. Structs have none of their own: each member has. */
+/** The value of a scalar or array field where it is absent, and of a struct that is null then. Other structs have none of their own: each member has. */
 export function defaultOf(field: Field): unknown {
   if (field.options.default !== undefined) return field.options.default;
   if (field.type.kind === 'array') return [];

@@ -144,6 +144,8 @@ function fullValue(schema: SchemaMessage, field: SchemaField, version: number, n
         return n % 2 === 0 ? n % 100 : -(n % 100);
       case 'int16':
         return n % 2 === 0 ? 0x1234 + n : -0x1234 - n;
+      case 'uint16':
+        return 0xf123 + n;
       case 'int32':
         return n % 2 === 0 ? 0x12345678 + n : -0x12345678 - n;
       case 'int64':

@@ -132,7 +132,11 @@ export function encodeBySchema(schema: SchemaMessage, version: number, value: Sc
   }
 
   function valueParts(field: SchemaField, type: string, member: unknown): Buffer[] {
-    if (isStruct(type)) return structParts(membersOf(schema, field), member as SchemaValue);
+    if (isStruct(type)) {
+      const mayBeNull = !field.type.startsWith('[]') && inRange(field.nullableVersions, version);
+      if (member === null) return [int(-1, 1)];
+      return [...(mayBeNull ? [int(1, 1)] : []), ...structParts(membersOf(schema, field), member as SchemaValue)];
+    }
     switch (type) {
       case 'bool':
         return [int(member === true ? 1 : 0, 1)];
@@ -140,6 +144,8 @@ export function encodeBySchema(schema: SchemaMessage, version: number, value: Sc
         return [int(member as number, 1)];
       case 'int16':
         return [int(member as number, 2)];
+      case 'uint16':
+        return [int(((member as number) << 16) >> 16, 2)];
       case 'int32':
         return [int(member as number, 4)];
       case 'int64':

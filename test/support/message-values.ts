@@ -8,7 +8,7 @@ export type MessageValue = Readonly<Record<string, unknown>>;
 
 /** What a field holds where it is absent, structs member by member. */
 export function absentValue(field: Field): unknown {
-  if (field.type.kind !== 'struct') return defaultOf(field);
+  if (field.type.kind !== 'struct' || field.options.default === null) return defaultOf(field);
   return Object.fromEntries(Object.entries(field.type.fields).map(([name, member]) => [name, absentValue(member)]));
 }
 
@@ -39,6 +39,8 @@ function typeValue(type: FieldType, version: number): fc.Arbitrary<unknown> {
       return fc.integer({ min: -128, max: 127 });
     case 'int16':
       return fc.integer({ min: -32768, max: 32767 });
+    case 'uint16':
+      return fc.integer({ min: 0, max: 65535 });
     case 'int32':
       return fc.integer();
     case 'int64':

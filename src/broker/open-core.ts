@@ -9,11 +9,13 @@ import { ColdReader } from './cold/cold-reader.js';
 import { HydrationPace } from './cold/hydration-pace.js';
 import type { ColdTier } from './cold-tier.js';
 import type { AnswerRoom, BrokerCore, BrokerCounters } from './core.js';
+import { assignorNamesOf } from './groups/consumer/assignor.js';
 import { GroupCoordinator } from './groups/coordinator.js';
 import { GroupLog, offsetsTopic } from './groups/group-log.js';
 import { MetadataStore } from './metadata-store.js';
 import { ProducerIds } from './producer-ids.js';
 import { requireRecovered } from './recover-journal.js';
+import { topicView } from './topic-view.js';
 import { Topics } from './topics.js';
 import { Upkeep } from './upkeep.js';
 
@@ -125,6 +127,12 @@ function openGroups({ config, clock, random, logger }: BrokerOptions, topics: To
       ensureTopic: () => topics.ensureOffsetsTopic(),
       isFlushed: config.get('flush.policy') === 'group-commit',
     }),
+    consumerSettings: {
+      sessionTimeoutMs: config.get('group.consumer.session.timeout.ms'),
+      maxSize: config.get('group.consumer.max.size'),
+      assignors: assignorNamesOf(config.get('group.consumer.assignors')),
+    },
+    topics: topicView(topics),
     createdMs: (name, partition) => {
       const topic = topics.byName(name);
       return topic?.partitions.has(partition) === true ? topic.record.createdMs : undefined;

@@ -40,6 +40,17 @@ const ownKeys = {
   'group.min.session.timeout.ms': int(6000, 'Shortest session timeout of a member.', { min: 1 }),
   'group.max.session.timeout.ms': int(30 * minuteMs, 'Longest session timeout of a member.', { min: 1 }),
   'group.max.size': int(2147483647, 'Most members of a group.', { min: 1 }),
+  'group.consumer.session.timeout.ms': int(45 * secondMs, 'Silence after which a member of a consumer group (KIP-848) is fenced.', {
+    min: 1,
+  }),
+  'group.consumer.heartbeat.interval.ms': int(5 * secondMs, 'How often members of consumer groups (KIP-848) are told to report.', {
+    min: 1,
+  }),
+  'group.consumer.max.size': int(2147483647, 'Most members of a consumer group (KIP-848).', { min: 1 }),
+  'group.consumer.assignors': text(
+    'uniform,range',
+    'Assignors of consumer groups (KIP-848), of `uniform` and `range`; the first is used where members ask for none.',
+  ),
   'flush.policy': oneOf(
     ['group-commit', 'os'],
     'group-commit',

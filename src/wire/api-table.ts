@@ -1,6 +1,8 @@
 /** All APIs the wire room can speak, in one table by key. */
 import type { Api } from './notation.js';
 import { apiVersionsApi } from './apis/api-versions.js';
+import { consumerGroupDescribeApi } from './apis/consumer-group-describe.js';
+import { consumerGroupHeartbeatApi } from './apis/consumer-group-heartbeat.js';
 import { createTopicsApi } from './apis/create-topics.js';
 import { deleteRecordsApi } from './apis/delete-records.js';
 import { deleteTopicsApi } from './apis/delete-topics.js';
@@ -39,6 +41,8 @@ export const apis: readonly Api[] = [
   initProducerIdApi,
   describeConfigsApi,
   incrementalAlterConfigsApi,
+  consumerGroupHeartbeatApi,
+  consumerGroupDescribeApi,
 ];
 
 const byKey = new Map(apis.map((api) => [api.key, api]));

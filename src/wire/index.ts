@@ -10,6 +10,8 @@
  */
 export * from './api-table.js';
 export * from './apis/api-versions.js';
+export * from './apis/consumer-group-describe.js';
+export * from './apis/consumer-group-heartbeat.js';
 export * from './apis/create-topics.js';
 export * from './apis/delete-records.js';
 export * from './apis/delete-topics.js';

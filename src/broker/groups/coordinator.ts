@@ -1,11 +1,15 @@
 /**
- * The coordinator of all classic groups of this broker: who is in them, and what they committed. Memory holds the latest
+ * The coordinator of all groups of this broker: who is in them, and what they committed. Memory holds the latest
  * state; `__consumer_offsets` holds it durably and is replayed at start.
  */
 import type { NotedGroup, NotedOffset } from '../../control/index.js';
 import type { Clock, PartitionId, Random, TimestampMs } from '../../kernel/index.js';
 import type { Logger } from '../../telemetry/index.js';
 import { kafkaErrors } from '../../wire/index.js';
+import { ConsumerGroups } from './consumer/consumer-groups.js';
+import type { ConsumerGroupSettings } from './consumer/consumer-group.js';
+import { type Refusal, refusal } from './consumer/refusal.js';
+import type { TopicView } from './consumer/subscriptions.js';
 import { Group, type GroupSettings, type SavedGroup } from './group.js';
 import type { GroupLog, KeyValue } from './group-log.js';
 import {
@@ -28,6 +32,8 @@ export interface CoordinatorPorts {
   readonly random: Random;
   readonly logger: Logger;
   readonly settings: GroupSettings;
+  readonly consumerSettings: ConsumerGroupSettings;
+  readonly topics: TopicView;
   readonly log: GroupLog;
   /** When the topic that is there now was created; `undefined` where there is no such partition. */
   readonly createdMs: (topic: string, partition: PartitionId) => TimestampMs | undefined;
@@ -41,6 +47,8 @@ export interface OffsetToCommit extends Omit<CommittedOffset, 'committedMs'> {
 type OffsetsByTopic = Map<string, Map<PartitionId, CommittedOffset>>;
 
 export class GroupCoordinator {
+  /** The groups of the new protocol (KIP-848); an id is a classic group or one of these, never both. */
+  readonly consumers: ConsumerGroups;
   readonly #ports: CoordinatorPorts;
   readonly #groups = new Map<string, Group>();
   readonly #offsets = new Map<string, OffsetsByTopic>();
@@ -51,6 +59,14 @@ export class GroupCoordinator {
   constructor(ports: CoordinatorPorts) {
     this.#ports = ports;
     this.#runId = ports.random.uuid();
+    this.consumers = new ConsumerGroups({
+      clock: ports.clock,
+      logger: ports.logger,
+      settings: ports.consumerSettings,
+      topics: ports.topics,
+      append: (group, records) => ports.log.append(group, records),
+      makeRoom: (id) => this.#makeRoomForConsumers(id),
+    });
   }
 
   /** Another one whenever what is committed has changed, and in each run. */
@@ -67,6 +83,7 @@ export class GroupCoordinator {
   get activeCount(): number {
     let count = 0;
     for (const group of this.#groups.values()) if (group.memberCount > 0) count++;
+    for (const group of this.consumers.all()) if (group.memberCount > 0) count++;
     return count;
   }
 
@@ -75,7 +92,11 @@ export class GroupCoordinator {
     const saved = new Map<string, SavedGroup>();
     await this.#ports.log.replay((record) => this.#take(record, saved));
     for (const [id, group] of saved) if (group.members.length > 0) this.#create(id).restore(group);
-    this.#ports.logger.info('consumer groups are loaded', { groups: this.#groups.size, withOffsets: this.#offsets.size });
+    this.consumers.finishLoad();
+    this.#ports.logger.info('consumer groups are loaded', {
+      groups: this.#groups.size + this.consumers.count,
+      withOffsets: this.#offsets.size,
+    });
   }
 
   group(id: string): Group | undefined {
@@ -87,13 +108,35 @@ export class GroupCoordinator {
     return this.#ports.log.isServed(id);
   }
 
-  /** `undefined` where there are too many groups already, or the group is not served. */
+  /** `undefined` where there are too many groups already, the group is not served, or it is a consumer group with members (KIP-848). */
   groupOrNew(id: string): Group | undefined {
     if (!this.isServed(id)) return undefined;
     const known = this.#groups.get(id);
     if (known !== undefined) return known;
-    if (this.#groups.size >= groupsMax) this.#sweep();
-    return this.#groups.size >= groupsMax ? undefined : this.#create(id);
+    const consumers = this.consumers.group(id);
+    if (consumers !== undefined && consumers.memberCount > 0) return undefined;
+    if (!this.#hasRoom()) return undefined;
+    if (consumers !== undefined) void this.consumers.forget(id).catch((error: unknown) => this.#warnUnsaved(id, error));
+    return this.#create(id);
+  }
+
+  #hasRoom(): boolean {
+    const isFull = (): boolean => this.#groups.size + this.consumers.count >= groupsMax;
+    if (isFull()) this.#sweep();
+    return !isFull();
+  }
+
+  #makeRoomForConsumers(id: string): Refusal | undefined {
+    if (!this.isServed(id)) return refusal('COORDINATOR_NOT_AVAILABLE', 'What the group was is not known.');
+    const classic = this.#groups.get(id);
+    if (classic !== undefined && classic.memberCount > 0) return refusal('GROUP_ID_NOT_FOUND', `Group ${id} is not a consumer group.`);
+    if (classic === undefined && !this.#hasRoom()) return refusal('COORDINATOR_NOT_AVAILABLE', 'There are too many groups.');
+    if (classic === undefined) return undefined;
+    this.#groups.delete(id);
+    classic.close(kafkaErrors.UNKNOWN_MEMBER_ID);
+    // Its end lies before whatever the consumer group writes.
+    void this.#ports.log.append(id, [{ key: encodeGroupKey(id), value: null }]).catch((error: unknown) => this.#warnUnsaved(id, error));
+    return undefined;
   }
 
   /** Writes a group's positions; they are seen once they are durable. Errors: those of the log. */
@@ -175,6 +218,7 @@ export class GroupCoordinator {
   close(): void {
     for (const group of this.#groups.values()) group.close(kafkaErrors.COORDINATOR_NOT_AVAILABLE);
     this.#groups.clear();
+    this.consumers.close();
   }
 
   #create(id: string): Group {
@@ -194,9 +238,13 @@ export class GroupCoordinator {
     try {
       await this.#ports.log.append(group.id, [{ key: encodeGroupKey(group.id), value }]);
     } catch (error) {
-      this.#ports.logger.warn('a consumer group cannot be saved', { group: group.id, error });
+      this.#warnUnsaved(group.id, error);
       throw error;
     }
+  }
+
+  #warnUnsaved(group: string, error: unknown): void {
+    this.#ports.logger.warn('a consumer group cannot be saved', { group, error });
   }
 
   /** Forgets groups that have neither members nor offsets: what clients leave behind that asked for a member id only. */
@@ -206,12 +254,20 @@ export class GroupCoordinator {
       group.close(kafkaErrors.COORDINATOR_NOT_AVAILABLE);
       this.#groups.delete(id);
     }
+    for (const { id, memberCount } of this.consumers.all()) {
+      if (memberCount === 0 && !this.#offsets.has(id))
+        void this.consumers.forget(id).catch((error: unknown) => this.#warnUnsaved(id, error));
+    }
   }
 
   #take(record: GroupRecord, saved: Map<string, SavedGroup>): void {
     if (record.kind === 'group') {
       if (record.value === null) saved.delete(record.group);
       else saved.set(record.group, record.value);
+      return;
+    }
+    if (record.kind === 'consumer-group') {
+      this.consumers.take(record.group, record.change);
       return;
     }
     const { group, topic, partition } = record.key;

@@ -9,8 +9,10 @@
  * | `topic` string, `partition` int32 | offset only | group: | `protocolType` string, `generation` int32, `protocol`, `leader` nullable strings, `currentStateTimestamp` int64 (v2+), members |
  */
 import type { LeaderEpoch, Offset, PartitionId, TimestampMs } from '../../kernel/index.js';
-import { readInt64Number, writeInt64Number } from '../../wire/index.js';
+import type { GroupChange, GroupGone } from './consumer/group-changes.js';
+import { consumerKeyVersions, decodeConsumerRecord } from './consumer/consumer-records.js';
 import type { SavedGroup } from './group.js';
+import { Input, Output } from './record-bytes.js';
 
 export interface CommittedOffset {
   readonly offset: Offset;
@@ -27,7 +29,8 @@ export interface OffsetKey {
 
 export type GroupRecord =
   | { readonly kind: 'offset'; readonly key: OffsetKey; readonly value: CommittedOffset | null }
-  | { readonly kind: 'group'; readonly group: string; readonly value: SavedGroup | null };
+  | { readonly kind: 'group'; readonly group: string; readonly value: SavedGroup | null }
+  | { readonly kind: 'consumer-group'; readonly group: string; readonly change: GroupChange | GroupGone };
 
 const offsetKeyVersion = 1;
 const groupKeyVersion = 2;
@@ -38,89 +41,6 @@ export function groupPartition(group: string, partitions: number): PartitionId {
   let hash = 0;
   for (let i = 0; i < group.length; i++) hash = (Math.imul(hash, 31) + group.charCodeAt(i)) | 0;
   return (hash & 0x7fffffff) % partitions;
-}
-
-class Output {
-  readonly #parts: Buffer[] = [];
-
-  int16(value: number): this {
-    const part = Buffer.allocUnsafe(2);
-    part.writeInt16BE(value);
-    this.#parts.push(part);
-    return this;
-  }
-
-  int32(value: number): this {
-    const part = Buffer.allocUnsafe(4);
-    part.writeInt32BE(value);
-    this.#parts.push(part);
-    return this;
-  }
-
-  int64(value: number): this {
-    const part = Buffer.allocUnsafe(8);
-    writeInt64Number(part, value, 0);
-    this.#parts.push(part);
-    return this;
-  }
-
-  string(value: string | null): this {
-    if (value === null) return this.int16(-1);
-    const bytes = Buffer.from(value);
-    this.int16(bytes.length);
-    this.#parts.push(bytes);
-    return this;
-  }
-
-  bytes(value: Buffer): this {
-    this.int32(value.length);
-    this.#parts.push(value);
-    return this;
-  }
-
-  done(): Buffer {
-    return Buffer.concat(this.#parts);
-  }
-}
-
-/** Reads past the end throw a RangeError, which `decodeGroupRecord` turns into "not one of ours". */
-class Input {
-  readonly #bytes: Buffer;
-  #at = 0;
-
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes;
-  }
-
-  int16(): number {
-    this.#at += 2;
-    return this.#bytes.readInt16BE(this.#at - 2);
-  }
-
-  int32(): number {
-    this.#at += 4;
-    return this.#bytes.readInt32BE(this.#at - 4);
-  }
-
-  int64(): number {
-    this.#at += 8;
-    return readInt64Number(this.#bytes, this.#at - 8);
-  }
-
-  string(): string | null {
-    const length = this.int16();
-    return length < 0 ? null : this.#take(length).toString('utf8');
-  }
-
-  bytes(): Buffer {
-    return Buffer.from(this.#take(Math.max(0, this.int32())));
-  }
-
-  #take(length: number): Buffer {
-    this.#at += length;
-    if (this.#at > this.#bytes.length) throw new RangeError('the record ends too early');
-    return this.#bytes.subarray(this.#at - length, this.#at);
-  }
 }
 
 export function encodeOffsetKey(key: OffsetKey): Buffer {
@@ -171,6 +91,10 @@ export function decodeGroupRecord(key: Buffer | null, value: Buffer | null): Gro
     const input = new Input(key);
     const version = input.int16();
     const group = input.string() ?? '';
+    if (consumerKeyVersions.has(version)) {
+      const change = decodeConsumerRecord(version, input, value === null ? null : new Input(value));
+      return change === undefined ? undefined : { kind: 'consumer-group', group, change };
+    }
     if (version === groupKeyVersion) return { kind: 'group', group, value: value === null ? null : decodeGroupValue(group, value) };
     if (version !== 0 && version !== offsetKeyVersion) return undefined;
     const offsetKey = { group, topic: input.string() ?? '', partition: input.int32() };

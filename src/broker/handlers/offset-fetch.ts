@@ -2,8 +2,9 @@
  * OffsetFetch. Versions served: 1–9 (from v8 several groups).
  * Behaviour: committed positions with leader epoch and metadata; none committed is offset −1 with empty metadata and no error.
  * Topics null (v2+) asks for all.
- * Ignored: require_stable (there are no transactions, so every position is stable), member id and epoch.
- * Errors: COORDINATOR_NOT_AVAILABLE (15, by partition and by group) where the group's part of `__consumer_offsets` cannot be read.
+ * Ignored: require_stable (there are no transactions, so every position is stable).
+ * Errors: UNKNOWN_MEMBER_ID (25) and STALE_MEMBER_EPOCH (113), by group, for members of consumer groups of the new protocol (v9+);
+ * COORDINATOR_NOT_AVAILABLE (15, by partition and by group) where the group's part of `__consumer_offsets` cannot be read.
  */
 import { kafkaErrors, type MessageInput, offsetFetchApi, type OffsetFetchResponseGroupTopic } from '../../wire/index.js';
 import type { BrokerCore } from '../core.js';
@@ -14,11 +15,11 @@ type AskedTopics = readonly { readonly name: string; readonly partitionIndexes: 
 export function offsetFetchHandler(core: BrokerCore): Handler {
   return handlerOf(offsetFetchApi, (request, { version }) => {
     if (version < 8) return { topics: positions(core, request.groupId, request.topics), errorCode: codeOf(core, request.groupId) };
-    const groups = request.groups.map(({ groupId, topics }) => ({
-      groupId,
-      topics: positions(core, groupId, topics),
-      errorCode: codeOf(core, groupId),
-    }));
+    const groups = request.groups.map(({ groupId, memberId, memberEpoch, topics }) => {
+      const refused = core.groups.consumers.mayFetch(groupId, memberId, memberEpoch);
+      if (refused !== kafkaErrors.NONE) return { groupId, topics: [], errorCode: refused };
+      return { groupId, topics: positions(core, groupId, topics), errorCode: codeOf(core, groupId) };
+    });
     return { groups };
   });
 }

@@ -1,6 +1,8 @@
 /** Every API that is served, by key. ApiVersions announces exactly these. */
 import type { BrokerCore } from '../core.js';
 import { apiVersionsHandler } from './api-versions.js';
+import { consumerGroupDescribeHandler } from './consumer-group-describe.js';
+import { consumerGroupHeartbeatHandler } from './consumer-group-heartbeat.js';
 import { createTopicsHandler } from './create-topics.js';
 import { deleteRecordsHandler } from './delete-records.js';
 import { deleteTopicsHandler } from './delete-topics.js';
@@ -39,6 +41,8 @@ export function handlerTable(core: BrokerCore): ReadonlyMap<number, Handler> {
     initProducerIdHandler(core),
     describeConfigsHandler(core),
     incrementalAlterConfigsHandler(core),
+    consumerGroupHeartbeatHandler(core),
+    consumerGroupDescribeHandler(core),
   ];
   handlers.push(apiVersionsHandler(() => handlers.map(({ api }) => api)));
   return new Map(handlers.map((handler) => [handler.api.key, handler]));

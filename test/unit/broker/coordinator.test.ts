@@ -14,6 +14,8 @@ function setUp(): { groups: GroupCoordinator; topics: Map<string, number>; flush
     random: systemRandom,
     logger: silentLogger,
     settings: { initialRebalanceDelayMs: 0, maxSize: 10 },
+    consumerSettings: { sessionTimeoutMs: 45_000, maxSize: 10, assignors: ['uniform'] },
+    topics: { revision: 0, topic: () => undefined, names: () => [] },
     log: log as unknown as GroupLog,
     createdMs: (topic) => topics.get(topic),
   });

@@ -13,16 +13,16 @@ async function createCode(client: WireClient, topic: object, isValidateOnly = fa
 }
 
 describe('ApiVersions', () => {
-  it('announces what is served, Produce from 0, and no features', async () => {
+  it('announces what is served, Produce from 0, and the feature that is on', async () => {
     const client = await WireClient.open(await testBroker());
     const { errorCode, apiKeys, finalizedFeatures } = await client.call(apiVersionsApi, 4, {
       clientSoftwareName: 'test',
       clientSoftwareVersion: '1.0',
     });
     expect(errorCode).toBe(0);
-    expect(apiKeys).toHaveLength(18);
+    expect(apiKeys).toHaveLength(20);
     expect(apiKeys.find(({ apiKey }) => apiKey === 0)).toMatchObject({ minVersion: 0, maxVersion: 11 });
-    expect(finalizedFeatures).toEqual([]);
+    expect(finalizedFeatures).toEqual([{ name: 'group.version', minVersionLevel: 1, maxVersionLevel: 1 }]);
   });
 
   it('refuses a malformed software name', async () => {

@@ -104,6 +104,8 @@ it('serves the versions that are promised', () => {
     DeleteRecords: '0-2',
     DescribeConfigs: '1-4',
     IncrementalAlterConfigs: '0-1',
+    ConsumerGroupHeartbeat: '0-1',
+    ConsumerGroupDescribe: '0-1',
   });
   expect(apis.filter((api) => api.advertisedMinVersion !== api.minVersion).map((api) => [api.name, api.advertisedMinVersion])).toEqual([
     ['Produce', 0],

@@ -1,0 +1,174 @@
+import { describe, expect, it } from 'vitest';
+import { ConsumerGroup, type MemberAnswer, type MemberHeartbeat } from '../../../src/broker/groups/consumer/consumer-group.js';
+import { listPartitionSets, noPartitions, type PartitionSets, partitionSetsOf } from '../../../src/broker/groups/consumer/partitions.js';
+import { isRefusal } from '../../../src/broker/groups/consumer/refusal.js';
+import { FakeTopics, heartbeat, rebalanceMs, sessionMs } from '../../support/consumer-world.js';
+
+const topics = new FakeTopics();
+topics.set('a', 4);
+topics.set('b', 2);
+
+function newGroup(maxSize = 10): ConsumerGroup {
+  return new ConsumerGroup('g', { sessionTimeoutMs: sessionMs, maxSize, assignors: ['uniform', 'range'] }, topics);
+}
+
+function answered(group: ConsumerGroup, request: MemberHeartbeat, nowMs = 0): MemberAnswer {
+  const answer = group.heartbeat(request, nowMs);
+  return isRefusal(answer) ? expect.unreachable(answer.errorMessage) : answer;
+}
+
+function refused(group: ConsumerGroup, request: MemberHeartbeat, nowMs = 0): number {
+  const answer = group.heartbeat(request, nowMs);
+  return isRefusal(answer) ? answer.errorCode : 0;
+}
+
+function join(group: ConsumerGroup, id: string, over: Partial<MemberHeartbeat> = {}, nowMs = 0): MemberAnswer {
+  return answered(group, heartbeat(id, 0, { topicNames: ['a'], ...over }), nowMs);
+}
+
+function owning(partitions: readonly number[], topic = 'a'): PartitionSets {
+  return partitionSetsOf([{ topicId: topics.id(topic), partitions }]);
+}
+
+function count(sets: PartitionSets | null): number {
+  return listPartitionSets(sets ?? noPartitions).reduce((sum, { partitions }) => sum + partitions.length, 0);
+}
+
+describe('a consumer group', () => {
+  it('gives the first member everything at epoch 1, and then tells it nothing new', () => {
+    const group = newGroup();
+    expect(group.state).toBe('Empty');
+    expect(join(group, 'm')).toEqual({ memberId: 'm', memberEpoch: 1, assignment: owning([0, 1, 2, 3]) });
+    expect(answered(group, heartbeat('m', 1))).toEqual({ memberId: 'm', memberEpoch: 1, assignment: null });
+    expect(group.state).toBe('Stable');
+  });
+
+  it('hands a partition on only once its owner reports not to have it any more', () => {
+    const group = newGroup();
+    join(group, 'm1');
+    expect(join(group, 'm2')).toEqual({ memberId: 'm2', memberEpoch: 2, assignment: noPartitions });
+    expect(group.state).toBe('Reconciling');
+    const told = answered(group, heartbeat('m1', 1));
+    expect(told).toMatchObject({ memberEpoch: 1 });
+    expect(count(told.assignment)).toBe(2);
+    expect(answered(group, heartbeat('m2', 2)).assignment).toBeNull();
+    expect(answered(group, heartbeat('m1', 1, { owned: told.assignment! }))).toMatchObject({ memberEpoch: 2, assignment: null });
+    const given = answered(group, heartbeat('m2', 2));
+    expect(count(given.assignment)).toBe(2);
+    expect(group.state).toBe('Stable');
+  });
+
+  it('fences an epoch that is not its, but for the previous one with what was given: its answer was lost', () => {
+    const group = newGroup();
+    join(group, 'm1');
+    expect(refused(group, heartbeat('m1', 2))).toBe(110);
+    const told = answered(group, heartbeat('m1', 1));
+    join(group, 'm2');
+    const kept = answered(group, heartbeat('m1', 1)).assignment!;
+    expect(answered(group, heartbeat('m1', 1, { owned: kept })).memberEpoch).toBe(2);
+    expect(told.assignment).toBeNull();
+    expect(refused(group, heartbeat('m1', 1, { owned: owning([0, 1, 2, 3]) }))).toBe(110);
+    expect(refused(group, heartbeat('m1', 1))).toBe(110);
+    expect(answered(group, heartbeat('m1', 1, { owned: kept })).memberEpoch).toBe(2);
+  });
+
+  it('knows no member that has not joined, and takes no more than it may', () => {
+    const group = newGroup(1);
+    expect(refused(group, heartbeat('m', 1))).toBe(25);
+    join(group, 'm');
+    expect(refused(group, heartbeat('n', 0, { topicNames: ['a'] }))).toBe(81);
+    expect(refused(group, heartbeat('n', -1))).toBe(25);
+  });
+
+  it('fences a member that is silent for a session, and gives what it had to the others', () => {
+    const group = newGroup();
+    join(group, 'm1');
+    join(group, 'm2', {}, 1000);
+    expect(group.nextDueMs).toBe(sessionMs);
+    expect(group.expire(sessionMs - 1)).toEqual([]);
+    expect(group.expire(sessionMs)).toEqual(['m1']);
+    expect(group.state).toBe('Assigning');
+    expect(answered(group, heartbeat('m2', 2), sessionMs)).toMatchObject({ memberEpoch: 3, assignment: owning([0, 1, 2, 3]) });
+  });
+
+  it('fences a member that does not give up in time what it is told to', () => {
+    const group = newGroup();
+    join(group, 'm1');
+    join(group, 'm2');
+    answered(group, heartbeat('m1', 1), 40_000);
+    for (const nowMs of [60_000, 80_000]) for (const id of ['m1', 'm2']) answered(group, heartbeat(id, id === 'm1' ? 1 : 2), nowMs);
+    expect(group.expire(40_000 + rebalanceMs - 1)).toEqual([]);
+    expect(group.expire(40_000 + rebalanceMs)).toEqual(['m1']);
+  });
+
+  it('keeps the place of a static member that will be back, whatever its id then', () => {
+    const group = newGroup();
+    const { assignment } = join(group, 'm1', { instanceId: 'i' });
+    expect(refused(group, heartbeat('m2', 0, { instanceId: 'i', topicNames: ['a'] }))).toBe(111);
+    expect(refused(group, heartbeat('m2', 1, { instanceId: 'i' }))).toBe(82);
+    expect(refused(group, heartbeat('m1', 1, { instanceId: 'other' }))).toBe(25);
+    expect(answered(group, heartbeat('m1', -2, { instanceId: 'i' }))).toMatchObject({ memberEpoch: -2 });
+    expect(refused(group, heartbeat('m1', 1, { instanceId: 'i' }))).toBe(110);
+    expect(join(group, 'm2', { instanceId: 'i' }, 1000)).toEqual({ memberId: 'm2', memberEpoch: 1, assignment });
+    expect(group.memberCount).toBe(1);
+    expect(group.expire(sessionMs)).toEqual([]);
+    expect(group.expire(1000 + sessionMs)).toEqual(['m2']);
+  });
+
+  it('gives up the place of a static member that is not back within its session', () => {
+    const group = newGroup();
+    join(group, 'm1', { instanceId: 'i' });
+    answered(group, heartbeat('m1', -2, { instanceId: 'i' }), 1000);
+    expect(group.expire(sessionMs)).toEqual(['m1']);
+    expect(group.epoch).toBe(2);
+  });
+
+  it('follows topics that come and grow at the next heartbeat, and only those it subscribes to', () => {
+    const own = new FakeTopics();
+    own.set('x1', 1);
+    const group = new ConsumerGroup('g', { sessionTimeoutMs: sessionMs, maxSize: 10, assignors: ['uniform'] }, own);
+    join(group, 'm', { topicNames: null, topicRegex: 'x[0-9]+' });
+    own.set('y', 1);
+    expect(answered(group, heartbeat('m', 1)).memberEpoch).toBe(1);
+    own.set('x2', 2);
+    const answer = answered(group, heartbeat('m', 1));
+    expect(answer.memberEpoch).toBe(2);
+    expect(count(answer.assignment)).toBe(3);
+    own.drop('x1');
+    expect(count(answered(group, heartbeat('m', 2)).assignment)).toBe(2);
+  });
+
+  it('refuses an expression that it cannot run, and changes nothing', () => {
+    const group = newGroup();
+    expect(refused(group, heartbeat('m', 0, { topicRegex: '(?=a)' }))).toBe(128);
+    expect(group.memberCount).toBe(0);
+    expect(group.epoch).toBe(0);
+  });
+
+  it('uses the assignor that most members ask for', () => {
+    const group = newGroup();
+    expect(group.assignor).toBe('uniform');
+    join(group, 'm1', { serverAssignor: 'range' });
+    expect(group.assignor).toBe('range');
+    join(group, 'm2', { serverAssignor: 'uniform' });
+    expect(group.assignor).toBe('uniform');
+  });
+
+  it('leaves epoch 0 even where the first member has no topics', () => {
+    const group = newGroup();
+    expect(join(group, 'm', { topicNames: [] })).toEqual({ memberId: 'm', memberEpoch: 1, assignment: noPartitions });
+  });
+
+  it('bumps its epoch when a member leaves, and says what has changed since it was saved', () => {
+    const group = newGroup();
+    join(group, 'm');
+    expect(group.changesOf(group.takeDirt()).map(({ kind }) => kind)).toEqual(['member', 'epoch', 'target', 'assignment-epoch', 'current']);
+    expect(group.takeDirt().isNone).toBe(true);
+    answered(group, heartbeat('m', -1));
+    expect(group.epoch).toBe(2);
+    const dirt = group.takeDirt();
+    expect(group.changesOf(dirt)).toContainEqual({ kind: 'member', id: 'm', member: null });
+    group.returnDirt(dirt);
+    expect(group.takeDirt().isNone).toBe(false);
+  });
+});

@@ -18,6 +18,9 @@ export interface BrokerCounters {
   fetchedBytes: number;
   fetchedColdBytes: number;
   evictedBytes: number;
+  /** Passes of compaction, and the records they dropped. */
+  compactionPasses: number;
+  compactedRecords: number;
 }
 
 export interface DiskState {

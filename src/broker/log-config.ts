@@ -8,14 +8,25 @@ const noBound = -1;
 
 /** Internal topics are state, not history: they are never cut by retention. */
 export function logConfigOf(config: TopicConfig, isInternal: boolean): LogConfig {
-  const isKept = isInternal || config.get('cleanup.policy').includes('compact');
+  const policy = config.get('cleanup.policy');
+  const isKept = isInternal || !policy.includes('delete');
+  const maxLagMs = config.get('max.compaction.lag.ms');
+  const compaction = policy.includes('compact')
+    ? {
+        deleteRetentionMs: config.get('delete.retention.ms'),
+        minLagMs: config.get('min.compaction.lag.ms'),
+        maxLagMs,
+        minDirtyRatio: config.get('min.cleanable.dirty.ratio'),
+      }
+    : undefined;
   const retentionMs = isKept ? noBound : config.get('retention.ms');
   const retentionBytes = isKept ? noBound : config.get('retention.bytes');
   const localMs = config.get('local.retention.ms');
   const localBytes = config.get('local.retention.bytes');
   return {
     segmentBytes: config.get('segment.bytes'),
-    segmentMs: config.get('segment.ms'),
+    // What is written is never compacted: it is rolled in time for the longest lag (KIP-354).
+    segmentMs: compaction === undefined ? config.get('segment.ms') : Math.min(config.get('segment.ms'), maxLagMs),
     indexIntervalBytes: config.get('index.interval.bytes'),
     maxMessageBytes: config.get('max.message.bytes'),
     retentionMs,
@@ -23,6 +34,7 @@ export function logConfigOf(config: TopicConfig, isInternal: boolean): LogConfig
     localRetentionMs: localMs === sameAsTotal ? retentionMs : localMs,
     localRetentionBytes: localBytes === sameAsTotal ? retentionBytes : localBytes,
     isTiered: !isInternal && config.get('remote.storage.enable'),
+    compaction,
     timestampBeforeMaxMs: config.get('message.timestamp.before.max.ms'),
     timestampAfterMaxMs: config.get('message.timestamp.after.max.ms'),
   };

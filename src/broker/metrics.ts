@@ -26,6 +26,8 @@ export function brokerMetrics(core: BrokerCore, listener: Listener, cache: Chunk
   add('groups', core.groups.activeCount);
   add('disk_free_bytes', core.disk.freeBytes);
   add('evicted_bytes_total', counters.evictedBytes);
+  add('compaction_passes_total', counters.compactionPasses);
+  add('compacted_records_total', counters.compactedRecords);
   for (const { record, partitions } of core.topics.all) {
     if (record.isInternal) continue;
     for (const log of partitions.values()) {

@@ -31,7 +31,7 @@ export interface BrokerOptions {
   readonly logger: Logger;
   readonly coldTier: ColdTier;
   /** Default: the system's disk. */
-  readonly storage?: Pick<HotLogPorts, 'disk' | 'flusher' | 'lock'>;
+  readonly storage?: Pick<HotLogPorts, 'disk' | 'flusher' | 'compactor' | 'lock'>;
 }
 
 /** What the listener gives to the handlers. */
@@ -65,6 +65,10 @@ export async function openCore(
       flushPolicy: config.get('flush.policy'),
       flushWorkers,
       producerIdExpirationMs: config.get('producer.id.expiration.ms'),
+      compaction: {
+        keyTableBytes: config.get('log.cleaner.dedupe.buffer.size'),
+        bytesPerSecond: config.get('log.cleaner.io.max.bytes.per.second'),
+      },
     },
     { clock, random, logger, ...storage },
   );
@@ -78,7 +82,7 @@ export async function openCore(
   undo.push(() => cold.close());
   const groups = openGroups(options, topics);
   await groups.load();
-  const counters: BrokerCounters = { producedBytes: 0, producedRecords: 0, fetchedBytes: 0, fetchedColdBytes: 0, evictedBytes: 0 };
+  const counters: BrokerCounters = { producedBytes: 0, producedRecords: 0, fetchedBytes: 0, fetchedColdBytes: 0, evictedBytes: 0, compactionPasses: 0, compactedRecords: 0 };
   const upkeep = await Upkeep.start({ dataDir, config, clock, disk, logger, log, cache, counters });
   undo.push(() => upkeep.close());
   topics.onChange((removed) => {

@@ -1,5 +1,5 @@
 /**
- * What the broker does by the clock: rolls, retains and evicts segments, and watches the free space of its disk, whose two
+ * What the broker does by the clock: rolls, retains, evicts and compacts segments, and watches the free space of its disk, whose two
  * floors decide when caches are dropped and when produce is refused.
  */
 import type { ServerConfig } from '../config/index.js';
@@ -46,6 +46,9 @@ export class Upkeep implements DiskState {
     upkeep.#running = Promise.all([
       upkeep.#repeat(diskCheckMs, () => upkeep.#checkDisk()),
       upkeep.#repeat(maintainMs, () => upkeep.#maintain()),
+      ...(ports.config.get('log.cleaner.enable')
+        ? [upkeep.#repeat(ports.config.get('log.cleaner.backoff.ms'), () => upkeep.#compact())]
+        : []),
     ]);
     return upkeep;
   }
@@ -88,6 +91,7 @@ export class Upkeep implements DiskState {
       await round();
     } catch (error) {
       if (error instanceof InvariantError) throw error;
+      if (this.#stop.signal.aborted) return;
       this.#ports.logger.error('a round of upkeep failed', { error: toLakeError(error).message });
     }
   }
@@ -97,6 +101,15 @@ export class Upkeep implements DiskState {
     const { segments, bytes } = await log.maintain(clock.nowMs(), config.get('hot.disk.bytes'));
     counters.evictedBytes += bytes;
     if (segments > 0) logger.info('segments dropped', { segments, bytes });
+  }
+
+  /** In its own time, and not while the disk is short: what is written beside must have room before the old can go. */
+  async #compact(): Promise<void> {
+    const { log, clock, counters } = this.#ports;
+    if (this.#isBelowReserve) return;
+    const { passes, droppedRecords } = await log.compact(clock.nowMs(), this.#stop.signal);
+    counters.compactionPasses += passes;
+    counters.compactedRecords += droppedRecords;
   }
 
   async #checkDisk(): Promise<void> {

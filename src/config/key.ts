@@ -1,7 +1,7 @@
 /** One configuration key: its type, default, bounds and sentence, and how its text is read. */
 import { LakeError } from '../kernel/index.js';
 
-export type KeyType = 'boolean' | 'int' | 'long' | 'string' | 'list' | 'enum';
+export type KeyType = 'boolean' | 'int' | 'long' | 'double' | 'string' | 'list' | 'enum';
 
 export interface KeySpec<Value = unknown> {
   readonly type: KeyType;
@@ -40,6 +40,13 @@ export const long = (byDefault: number | string, doc: string, bounds: Bounds = {
   ...bounds,
 });
 
+export const double = (byDefault: number, doc: string, bounds: Bounds = {}): KeySpec<number> => ({
+  type: 'double',
+  defaultText: String(byDefault),
+  doc,
+  ...bounds,
+});
+
 export const text = (byDefault: string, doc: string): KeySpec<string> => ({ type: 'string', defaultText: byDefault, doc });
 
 /** A text that is shown nowhere. */
@@ -60,6 +67,7 @@ export const oneOf = <const V extends readonly string[]>(values: V, byDefault: V
 });
 
 const integerPattern = /^[+-]?\d{1,19}$/;
+const decimalPattern = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,3})?$/i;
 
 /** Reads a value; throws `config-invalid-value` naming key, value and what would be right. */
 export function parseValue(name: string, spec: KeySpec, written: string): unknown {
@@ -74,13 +82,15 @@ export function parseValue(name: string, spec: KeySpec, written: string): unknow
       if (value === 'true' || value === 'false') return value === 'true';
       throw refuse('true or false');
     case 'int':
-    case 'long': {
+    case 'long':
+    case 'double': {
       const number = Number(value);
       const min = spec.min ?? Number.NEGATIVE_INFINITY;
       const max = spec.max ?? Number.POSITIVE_INFINITY;
-      if (integerPattern.test(value) && number >= min && number <= max) return number;
+      const pattern = spec.type === 'double' ? decimalPattern : integerPattern;
+      if (pattern.test(value) && number >= min && number <= max) return number;
       const range = `${Number.isFinite(min) ? ` from ${min}` : ''}${Number.isFinite(max) ? ` to ${max}` : ''}`;
-      throw refuse(`a whole number${range}`);
+      throw refuse(`a ${spec.type === 'double' ? '' : 'whole '}number${range}`);
     }
     case 'string':
       return value;

@@ -50,10 +50,21 @@ const refuse = (key: string, message: string, hint: string): LakeError =>
 function check(config: TopicConfig, isInternal: boolean): void {
   const isTiered = config.get('remote.storage.enable');
   if (isInternal) return;
-  if (config.get('cleanup.policy').includes('compact')) {
-    throw refuse('cleanup.policy', 'cleanup.policy=compact is not supported yet', 'Leave cleanup.policy at `delete`.');
+  if (isTiered && config.get('cleanup.policy').includes('compact')) {
+    throw refuse(
+      'remote.storage.enable',
+      'remote.storage.enable=true is not supported for a compacted topic: cold files are never rewritten key by key',
+      'Set remote.storage.enable=false, or leave cleanup.policy at `delete` and ask SQL for the last of each key (`latest`).',
+    );
   }
-  if (!config.get('cleanup.policy').includes('delete')) {
+  if (config.get('min.compaction.lag.ms') > config.get('max.compaction.lag.ms')) {
+    throw refuse(
+      'min.compaction.lag.ms',
+      `min.compaction.lag.ms=${config.get('min.compaction.lag.ms')} is above max.compaction.lag.ms=${config.get('max.compaction.lag.ms')}`,
+      'Set min.compaction.lag.ms to at most max.compaction.lag.ms.',
+    );
+  }
+  if (config.get('cleanup.policy').length === 0) {
     throw refuse(
       'cleanup.policy',
       'an empty cleanup.policy is not supported',

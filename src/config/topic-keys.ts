@@ -3,7 +3,7 @@
  * the server-wide default, where there is one.
  */
 import { dayMs, GiB, hourMs, MiB, minuteMs } from '../kernel/index.js';
-import { bool, int, type KeySpec, list, long, oneOf, text } from './key.js';
+import { bool, double, int, type KeySpec, list, long, oneOf, text } from './key.js';
 
 interface TopicKeySpec<Value> extends KeySpec<Value> {
   readonly server?: string;
@@ -18,7 +18,7 @@ const maxLong = '9223372036854775807';
 export const topicKeys = {
   'cleanup.policy': key(
     'log.cleanup.policy',
-    list('delete', ['delete', 'compact'], 'What happens to old records. `compact` is refused until it exists.'),
+    list('delete', ['delete', 'compact'], 'What happens to old records: `delete` drops them by age and size, `compact` keeps the last of each key, `compact,delete` does both. A compacted topic is not tiered.'),
   ),
   'compression.type': key(
     'compression.type',
@@ -28,7 +28,7 @@ export const topicKeys = {
       'Codec of stored batches. Only `producer` (as sent) is served.',
     ),
   ),
-  'delete.retention.ms': key('log.cleaner.delete.retention.ms', long(dayMs, 'How long a tombstone is kept by compaction.', { min: 0 })),
+  'delete.retention.ms': key('log.cleaner.delete.retention.ms', long(dayMs, 'How long a tombstone is kept after the compaction that first met it.', { min: 0 })),
   'file.delete.delay.ms': key('log.segment.delete.delay.ms', long(minuteMs, 'Delay before a deleted segment file is removed.', { min: 0 })),
   'flush.messages': key('log.flush.interval.messages', long(maxLong, 'Kept for compatibility: flushing follows flush.policy.', { min: 1 })),
   'flush.ms': key('log.flush.interval.ms', long(maxLong, 'Kept for compatibility: flushing follows flush.policy.', { min: 0 })),
@@ -62,6 +62,12 @@ export const topicKeys = {
     long(-2, 'How long committed records stay on local disk; −2 follows retention.ms.', { min: -2 }),
   ),
   'max.message.bytes': key('message.max.bytes', int(1_048_588, 'Largest record batch, as compressed by its producer.', { min: 0 })),
+  'max.compaction.lag.ms': key(
+    'log.cleaner.max.compaction.lag.ms',
+    long(maxLong, 'What was appended so long ago is compacted, however little it is; the segment that is written is rolled for it.', {
+      min: 1,
+    }),
+  ),
   'message.timestamp.after.max.ms': key(
     'log.message.timestamp.after.max.ms',
     long(hourMs, 'How far a record timestamp may lie in the future.', { min: 0 }),
@@ -73,6 +79,14 @@ export const topicKeys = {
   'message.timestamp.type': key(
     'log.message.timestamp.type',
     oneOf(['CreateTime', 'LogAppendTime'], 'CreateTime', 'Whose clock a record carries. Only `CreateTime` is served.'),
+  ),
+  'min.cleanable.dirty.ratio': key(
+    'log.cleaner.min.cleanable.ratio',
+    double(0.5, 'Share of bytes not compacted yet above which a partition is compacted.', { min: 0, max: 1 }),
+  ),
+  'min.compaction.lag.ms': key(
+    'log.cleaner.min.compaction.lag.ms',
+    long(0, 'A record stays at least so long before compaction may drop it.', { min: 0 }),
   ),
   'min.insync.replicas': key('min.insync.replicas', int(1, 'Kept for compatibility: one broker is one replica.', { min: 1 })),
   'preallocate': key('log.preallocate', bool(false, 'Kept for compatibility: segments are not preallocated.')),

@@ -23,6 +23,7 @@ export class ReadPlaces {
   #next = 0;
 
   note(segment: Segment, offset: Offset, position: number): void {
+    if (segment.isGone) return;
     let at = this.#offsets.indexOf(offset);
     if (at < 0) {
       at = this.#next;
@@ -31,6 +32,11 @@ export class ReadPlaces {
     this.#offsets[at] = offset;
     this.#positions[at] = position;
     this.#bases[at] = segment.baseOffset;
+  }
+
+  /** After segments were replaced: another one may have the same base. */
+  clear(): void {
+    this.#offsets.fill(-1);
   }
 
   /** Position of the batch that covers `offset`, −1 where that is not known. */

@@ -12,7 +12,8 @@
  * | `partition.metadata`                | the topic's id                                               |
  * | `append-times`                      | when records were appended (ours)                            |
  * | `<anything>.<id>-creating`/`-delete`| folders of partitions that do not exist yet · any more       |
- * | `*.deleted`, `*.tmp`                | files of no meaning, removed at start                        |
+ * | `<base>.log.swap`                   | a compacted segment that counts instead of those it covers   |
+ * | `*.deleted`, `*.tmp`, `*.cleaned`   | files of no meaning, removed at start                        |
  */
 import { isTopicName, type Offset, type PartitionId, type TopicName } from '../kernel/index.js';
 
@@ -23,6 +24,8 @@ export const suffixes = {
   snapshot: '.snapshot',
   deleted: '.deleted',
   temporary: '.tmp',
+  cleaned: '.cleaned',
+  swap: '.swap',
 } as const;
 
 export const leaderEpochFile = 'leader-epoch-checkpoint';
@@ -31,6 +34,7 @@ export const appendTimesFile = 'append-times';
 export const recoveryPointFile = 'recovery-point-offset-checkpoint';
 export const logStartFile = 'log-start-offset-checkpoint';
 export const boundaryFile = 'boundary-checkpoint';
+export const cleanerFile = 'cleaner-offset-checkpoint';
 export const cleanShutdownFile = '.kafka_cleanshutdown';
 
 /** Longest name a file system takes. */

@@ -25,11 +25,14 @@ import { encodeEpochs, encodePartitionMetadata, type EpochStart } from './checkp
 import { type DirectoryLock, lockDirectory } from './directory-lock.js';
 import { fsyncDirectorySync } from './durable-file.js';
 import { DurableOffsets } from './durable-offsets.js';
+import { Compaction } from './compaction.js';
+import { CompactionPool, type Compactor } from './compaction-pool.js';
 import { type Flusher, FlushPool } from './flush-pool.js';
-import type { EvictResult, HotLog, HotLogOptions, LogConfig, PartitionLog, PartitionStart } from './hot-log.js';
+import type { CompactionTally, EvictResult, HotLog, HotLogOptions, LogConfig, PartitionLog, PartitionStart } from './hot-log.js';
 import {
   appendTimesFile,
   boundaryFile,
+  cleanerFile,
   cleanShutdownFile,
   isPassingDirectory,
   leaderEpochFile,
@@ -54,6 +57,8 @@ export interface HotLogPorts {
   readonly disk?: Disk;
   /** Default: `flushWorkers` threads, which work on the system's own disk. Closed with the log. */
   readonly flusher?: Flusher;
+  /** Default: a thread, which works on the system's own disk. Closed with the log. */
+  readonly compactor?: Compactor;
   /** Default: `lockDirectory`, which works on the system's own disk. */
   readonly lock?: (directory: string) => Promise<DirectoryLock>;
 }
@@ -77,6 +82,11 @@ const configAtStart: LogConfig = {
 const recoveriesAtOnce = 4;
 /** Partitions made anew at the same time: each waits for a handful of syncs, and those of several are one write of a journal. */
 const startsAtOnce = 16;
+
+/** Kafka has 128 MiB for all of a broker; one thread at a time has this. */
+const keyTableBytes = 32 * MiB;
+/** A broker that has nothing else to do writes faster; one that has, should not notice. */
+const compactionBytesPerSecond = 64 * MiB;
 
 const cleanShutdownText = '{"version":0,"brokerEpoch":-1}';
 
@@ -107,6 +117,9 @@ class HotLogDirectory implements HotLog {
   readonly #disk: Disk;
   readonly #lock: DirectoryLock;
   readonly #ports: PartitionPorts;
+  readonly #cleaned: DurableOffsets;
+  readonly #compactor: Compactor;
+  readonly #compaction: Compaction;
   readonly #partitions = new Map<string, HotPartition>();
   /** Partitions are made, deleted, kept in bounds and closed one at a time; appends and reads go on meanwhile. */
   readonly #changes = new Mutex();
@@ -130,6 +143,15 @@ class HotLogDirectory implements HotLog {
       logStarts: new DurableOffsets(disk, options.dir, logStartFile, replaceFile),
       recoveryPoints: new DurableOffsets(disk, options.dir, recoveryPointFile, replaceFile),
     };
+    this.#cleaned = new DurableOffsets(disk, options.dir, cleanerFile, replaceFile);
+    this.#compactor = ports.compactor ?? new CompactionPool(options.compaction?.bytesPerSecond ?? compactionBytesPerSecond);
+    this.#compaction = new Compaction({
+      compactor: this.#compactor,
+      checkpoints: this.#cleaned,
+      logger: this.#ports.logger,
+      keyTableBytes: options.compaction?.keyTableBytes ?? keyTableBytes,
+      exclusively: (work) => this.#changes.run(work),
+    });
   }
 
   get partitions(): ReadonlyMap<string, PartitionLog> {
@@ -157,7 +179,7 @@ class HotLogDirectory implements HotLog {
     const recovered = await Promise.all(found.map((name) => slots.run(() => this.#recoverOne(name, isClean))));
     recovered.forEach((partition) => this.#partitions.set(partition.key, partition));
     const { boundaries, logStarts, recoveryPoints } = this.#ports;
-    for (const offsets of [boundaries, logStarts, recoveryPoints]) {
+    for (const offsets of [boundaries, logStarts, recoveryPoints, this.#cleaned]) {
       if (offsets.keepOnly((key) => this.#partitions.has(key))) await offsets.write();
     }
     // From here on a stop is clean only if `close` says so.
@@ -205,7 +227,7 @@ class HotLogDirectory implements HotLog {
         return known;
       }
       const { boundaries, logStarts, recoveryPoints } = this.#ports;
-      await Promise.all([boundaries.remove(key), logStarts.remove(key), recoveryPoints.remove(key)]);
+      await Promise.all([boundaries, logStarts, recoveryPoints, this.#cleaned].map((offsets) => offsets.remove(key)));
       await this.#makeDirectory(topic, topicId, partition);
       const created = await this.#recoverOne(key, true);
       created.updateConfig(config);
@@ -269,7 +291,7 @@ class HotLogDirectory implements HotLog {
       await this.#disk.rename(join(dir, key), passing);
       await this.#ports.pool.flush([], [dir]);
       const { boundaries, logStarts, recoveryPoints } = this.#ports;
-      await Promise.all([boundaries.remove(key), logStarts.remove(key), recoveryPoints.remove(key)]);
+      await Promise.all([boundaries, logStarts, recoveryPoints, this.#cleaned].map((offsets) => offsets.remove(key)));
       await this.#disk.rm(passing, { recursive: true, force: true });
     });
   }
@@ -311,6 +333,11 @@ class HotLogDirectory implements HotLog {
     return { segments: 0, bytes: 0 };
   }
 
+  async compact(nowMs: TimestampMs, signal: AbortSignal): Promise<CompactionTally> {
+    this.#assertOpen();
+    return this.#compaction.round(this.#partitions, nowMs, signal);
+  }
+
   evictAll(partitions: readonly PartitionLog[]): Promise<EvictResult> {
     return this.#changes.run(async () => {
       this.#assertOpen();
@@ -326,6 +353,7 @@ class HotLogDirectory implements HotLog {
     return this.#changes.run(async () => {
       if (this.#isClosed) return;
       this.#isClosed = true;
+      await this.#compactor.close();
       const closed = await Promise.all([...this.#partitions.values()].map((partition) => partition.close()));
       try {
         await Promise.all([this.#ports.recoveryPoints.write(), this.#ports.logStarts.write(), this.#ports.boundaries.write()]);

@@ -20,6 +20,8 @@ import { batchBytes, batchLastOffsetDelta, batchMaxTimestamp, patchBatch } from 
 import type { Spans } from './append-spans.js';
 import type { AppendTimes } from './append-times.js';
 import { ReadPlaces, readBatches } from './batch-reads.js';
+import type { CompactedGroup } from './compact-segments.js';
+import type { CompactablePartition, CompactionView } from './compaction.js';
 import { encodeEpochs } from './checkpoint-text.js';
 import type { DurableOffsets } from './durable-offsets.js';
 import { type Flusher, storageError } from './flush-pool.js';
@@ -47,7 +49,7 @@ export interface PartitionPorts extends SegmentPorts {
   readonly logger: Logger;
 }
 
-export class HotPartition implements PartitionLog {
+export class HotPartition implements PartitionLog, CompactablePartition {
   readonly topic: TopicName;
   readonly partition: PartitionId;
   readonly topicId: TopicId;
@@ -420,6 +422,51 @@ export class HotPartition implements PartitionLog {
   updateConfig(config: LogConfig): void {
     this.#config = config;
     this.#segments.active.indexIntervalBytes = config.indexIntervalBytes;
+  }
+
+  compactionView(): CompactionView | undefined {
+    const { compaction: rules, segmentBytes, indexIntervalBytes } = this.#config;
+    if (rules === undefined) return undefined;
+    const { all } = this.#segments;
+    const end = all.findIndex((segment) => segment === this.#segments.active || segment.isDirty);
+    return {
+      rules,
+      segments: all.slice(0, end),
+      logStartOffset: this.#logStartOffset,
+      flushedOffset: this.#flushedOffset,
+      directory: this.#directory,
+      segmentBytes,
+      indexIntervalBytes,
+      producers: this.#producers.lastOffsets(),
+    };
+  }
+
+  async replaceSegments(old: readonly Segment[], group: CompactedGroup, swapFiles: () => Promise<void>): Promise<boolean> {
+    this.#assertOnline();
+    if (!this.#segments.hasSealed(old)) return false;
+    for (const segment of old) segment.file.retain();
+    try {
+      for (const segment of old) await segment.beginReplacement();
+      try {
+        await swapFiles();
+      } catch (error) {
+        // Which of the files count is known again at the next start.
+        throw this.#goOffline(toLakeError(error, 'log-offline'));
+      }
+      const fresh = Segment.compacted(this.#directory, group, this.#ports, {
+        nowMs: (old.at(-1) as Segment).lastAppendMs,
+        indexIntervalBytes: this.#config.indexIntervalBytes,
+      });
+      fresh.firstAppendMs = (old[0] as Segment).firstAppendMs;
+      this.#segments.replace(old, fresh);
+      this.#places.clear();
+      for (const segment of old) segment.file.giveUp();
+      this.#saveInBackground(fresh);
+    } finally {
+      for (const segment of old) segment.file.release();
+    }
+    this.#changed();
+    return true;
   }
 
   /** Rolls by age, forgets silent producers, and drops what retention allows. */

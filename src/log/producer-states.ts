@@ -176,6 +176,13 @@ export class ProducerStates {
     for (const [key] of bySilence.slice(0, producersForgottenAtOnce)) this.#states.delete(key);
   }
 
+  /** Last offset of each producer's newest batch: compaction leaves these batches there. */
+  lastOffsets(): Map<bigint, Offset> {
+    const offsets = new Map<bigint, Offset>();
+    for (const [key, state] of this.#states) if (state.count > 0) offsets.set(BigInt(key), state.field(0, fields.lastOffset));
+    return offsets;
+  }
+
   toSnapshot(): ProducerSnapshotEntry[] {
     const entries: ProducerSnapshotEntry[] = [];
     for (const [key, state] of this.#states) {

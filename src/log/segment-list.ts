@@ -39,6 +39,20 @@ export class SegmentList {
     return this.#segments.splice(0, count);
   }
 
+  /** Puts one in the place of neighbours whose offsets it covers; false where they are not all there any more. */
+  replace(old: readonly Segment[], fresh: Segment): boolean {
+    const first = this.#segments.indexOf(old[0] as Segment);
+    if (first < 0 || old.some((segment, index) => this.#segments[first + index] !== segment)) return false;
+    invariant(first + old.length < this.#segments.length, 'the active segment stays', { baseOffset: fresh.baseOffset });
+    this.#segments.splice(first, old.length, fresh);
+    return true;
+  }
+
+  /** Whether all of them are there, the active one not among them. */
+  hasSealed(segments: readonly Segment[]): boolean {
+    return segments.every((segment) => segment !== this.active && this.#segments.includes(segment));
+  }
+
   /** The segment that holds `offset`, or else the first behind it; `undefined` where there is none. */
   at(offset: Offset): Segment | undefined {
     return this.#segments[firstIndex(this.#segments.length, (index) => (this.#segments[index] as Segment).nextOffset > offset)];

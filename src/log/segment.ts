@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { type Disk, LakeError, MiB, none, type Offset, type TimestampMs } from '../kernel/index.js';
 import { batchBytes, batchLastOffset, batchMaxTimestamp } from '../wire/index.js';
 import { farWindowBytes, nearWindowBytes, type WalkEnd, walkSegment } from './batch-walk.js';
+import type { CompactedGroup } from './compact-segments.js';
 import type { LogConfig } from './hot-log.js';
 import { offsetFile, suffixes } from './log-files.js';
 import { damagedAt, type OpenFiles, SegmentFile } from './segment-file.js';
@@ -77,7 +78,7 @@ export class Segment {
   indexIntervalBytes: number;
   #indexes: SegmentIndexes | undefined;
   #areIndexesSaved = true;
-  #isRemoved = false;
+  #isGone = false;
   /** While the indexes are being written. */
   #saving: Promise<void> | undefined;
   #isSealed = false;
@@ -102,8 +103,25 @@ export class Segment {
     return segment;
   }
 
+  /** A segment that compaction has put in the place of others, whose file is on disk; its indexes are not saved yet. */
+  static compacted(directory: string, compacted: CompactedGroup, ports: SegmentPorts, options: SegmentOptions): Segment {
+    const { baseOffset, nextOffset, offsetIndex, timeIndex, bytes } = compacted;
+    const file = new SegmentFile(join(directory, offsetFile(baseOffset, suffixes.log)), bytes, ports.openFiles);
+    const segment = new Segment(directory, baseOffset, file, ports, options);
+    const indexes = new SegmentIndexes(baseOffset, { offsets: Buffer.from(offsetIndex), times: Buffer.from(timeIndex) });
+    indexes.nextOffset = nextOffset;
+    segment.#take(indexes, false);
+    segment.seal();
+    return segment;
+  }
+
   get bytes(): number {
     return this.file.bytes;
+  }
+
+  /** Its files are removed, or another segment's by now; reads under way go on. */
+  get isGone(): boolean {
+    return this.#isGone;
   }
 
   /** Whether a batch of that size and last offset belongs into a new segment. An empty segment takes any that its offsets allow. */
@@ -151,7 +169,7 @@ export class Segment {
   /** Writes the indexes beside the segment, whole or not at all, where they say more than their files. */
   async saveIndexes(replaceFile: (path: string, bytes: Uint8Array) => Promise<void>): Promise<void> {
     const indexes = this.#indexes;
-    if (indexes === undefined || this.#areIndexesSaved || this.#isRemoved) return;
+    if (indexes === undefined || this.#areIndexesSaved || this.#isGone) return;
     indexes.finish();
     this.#areIndexesSaved = true;
     const saving = (async () => {
@@ -191,9 +209,11 @@ export class Segment {
     let indexes = await this.#read();
     indexes.nextOffset = this.nextOffset;
     const isRight =
+      !this.#isGone &&
       indexes.offsets.isPlausible(this.bytes) &&
       indexes.times.isPlausible(this.nextOffset) &&
       indexes.maxTimestampMs === this.maxTimestampMs;
+    // Of a segment that was replaced the files are those of another one by now.
     if (!isRight) {
       const rebuilt = await this.#walkAll(false);
       if (rebuilt.end.fault !== undefined) throw damagedAt(this.file.path, rebuilt.end.position, rebuilt.end.fault);
@@ -260,9 +280,19 @@ export class Segment {
     await this.file.writeAgain(offset <= this.baseOffset ? 0 : await this.locate(offset));
   }
 
+  /**
+   * Before the files are replaced: indexes are neither saved nor read any more. The caller holds the file, so that who reads the
+   * segment until another one takes its place, or goes on behind that, reads what it was.
+   */
+  async beginReplacement(): Promise<void> {
+    this.#isGone = true;
+    this.#cache.forget(this);
+    await this.#saving?.catch(() => undefined);
+  }
+
   /** Removes the files: renamed first, so that a kill midway leaves nothing that looks like a segment. */
   async remove(): Promise<void> {
-    this.#isRemoved = true;
+    this.#isGone = true;
     this.#cache.forget(this);
     this.file.giveUp();
     // Indexes that are just being saved would come back after their removal. Their failure is the saver's.

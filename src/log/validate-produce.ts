@@ -38,6 +38,8 @@ export interface ProduceRules {
   /** `message.timestamp.before.max.ms` and `message.timestamp.after.max.ms`. */
   readonly timestampBeforeMaxMs: number;
   readonly timestampAfterMaxMs: number;
+  /** Of a compacted topic: each record has a key. */
+  readonly isKeyRequired?: boolean;
   /** The broker's own append: control batches, and any base offset. */
   readonly isInternalAppend?: boolean;
   /** Of the inflated records. */
@@ -137,6 +139,8 @@ function validateRecords(batch: Buffer, rules: ProduceRules): TimestampMs {
     const { timestampMs } = cursor;
     if (cursor.offsetDelta !== cursor.index)
       throw invalid(`record ${cursor.index} has the offset delta ${cursor.offsetDelta}`, cursor.index);
+    if (rules.isKeyRequired === true && cursor.keyLength < 0)
+      throw invalid(`record ${cursor.index} has no key, and the topic is compacted`, cursor.index);
     if (timestampMs !== -1 && (timestampMs < earliestMs || timestampMs > latestMs)) {
       throw new LakeError(
         'timestamp-invalid',

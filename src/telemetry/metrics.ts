@@ -41,6 +41,8 @@ export const metricSpecs = {
   partition_hot_bytes: gauge('Bytes of segments on local disk.', 'topic', 'partition'),
   partition_offline: gauge('1 while a partition is offline.', 'topic', 'partition'),
   evicted_bytes_total: counter('Bytes of segments dropped after their commit.'),
+  compaction_passes_total: counter('Passes of compaction over partitions of topics with `cleanup.policy=compact`.'),
+  compacted_records_total: counter('Records that compaction dropped.'),
   tier_spool_bytes: gauge('Bytes fetched and not yet committed.'),
   tier_commits_total: counter('Table commits made.'),
   tier_commits_lost_total: counter('Table commits lost to another writer.'),

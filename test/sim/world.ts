@@ -20,6 +20,7 @@ import { simRebuilder, simWorkers } from '../support/sim-workers.js';
 import type { Seeded } from '../support/seed.js';
 import { SimBucket, weathers } from './bucket.js';
 import { capacityBytes, SimDisk } from './disk.js';
+import { simCompactor } from './compactor.js';
 import { simFlusher } from './flusher.js';
 import { KafkaClient, KafkaServer, simLogReader } from './kafka-port.js';
 import { Model, type PartitionModel } from './model.js';
@@ -196,7 +197,7 @@ export class World {
         random: process.ids,
         logger: process.logger,
         coldTier: coldTierOverControl(() => peers),
-        storage: { disk, flusher: this.plant.flusher?.(flusher) ?? flusher, lock: async () => ({ release: async () => undefined }) },
+        storage: { disk, flusher: this.plant.flusher?.(flusher) ?? flusher, compactor: simCompactor(process, disk), lock: async () => ({ release: async () => undefined }) },
       },
       {
         advertised: () => ({ host: '127.0.0.1', port: 9092 }),

@@ -29,7 +29,7 @@ const resourceTypes = { topic: 2, broker: 4 } as const;
 /** Kafka's ConfigSource. */
 const configSources = { topic: 1, server: 4, default: 5 } as const satisfies Record<TopicConfigSource, number>;
 /** Kafka's ConfigType. */
-const configTypes = { boolean: 1, string: 2, int: 3, long: 5, list: 7, enum: 2 } as const satisfies Record<KeyType, number>;
+const configTypes = { boolean: 1, string: 2, int: 3, long: 5, double: 6, list: 7, enum: 2 } as const satisfies Record<KeyType, number>;
 
 type Config = MessageInput<DescribeConfigsResponseConfig>;
 type Result = MessageInput<DescribeConfigsResponseResult>;

@@ -7,7 +7,7 @@
  * Ignored: the timeout (the flush of one disk either comes or takes the partition offline).
  * Errors, by partition: UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_TOPIC_EXCEPTION (17, internal topics), INVALID_REQUIRED_ACKS (21),
  * TRANSACTIONAL_ID_AUTHORIZATION_FAILED (53, transactions are not supported), KAFKA_STORAGE_ERROR (56: disk reserve, offline),
- * those of validation (2, 10, 18, 32, 76, 87) and of the producer's sequence (45, 47).
+ * those of validation (2, 10, 18, 32, 76, 87; 87 also for a record without a key in a compacted topic) and of the producer's sequence (45, 47).
  */
 import { isLakeError, LakeError, type Offset, type PartitionId, toLakeError } from '../../kernel/index.js';
 import { type AppendResult, type PartitionLog, validateProduceBatch } from '../../log/index.js';
@@ -130,6 +130,7 @@ function append(
     maxMessageBytes: topic.config.get('max.message.bytes'),
     segmentBytes: topic.config.get('segment.bytes'),
     apiVersion: context.version,
+    isKeyRequired: topic.config.get('cleanup.policy').includes('compact'),
     nowMs,
     timestampBeforeMaxMs: topic.config.get('message.timestamp.before.max.ms'),
     timestampAfterMaxMs: topic.config.get('message.timestamp.after.max.ms'),

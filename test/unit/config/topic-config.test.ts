@@ -29,7 +29,6 @@ describe('topic configuration', () => {
 
   it('refuses what cannot be honoured yet, with a way out', () => {
     for (const [key, value] of [
-      ['cleanup.policy', 'compact'],
       ['cleanup.policy', ''],
       ['compression.type', 'zstd'],
       ['message.timestamp.type', 'LogAppendTime'],
@@ -53,6 +52,27 @@ describe('topic configuration', () => {
     for (const local of ['1001', '-1']) expect(() => resolve('1000', local)).toThrow(`local.retention.${unit}=${local}`);
     const untiered = { 'remote.storage.enable': 'false', [`retention.${unit}`]: '1000', [`local.retention.${unit}`]: '-1' };
     expect(resolveTopicConfig(server, untiered).entries()).toBeDefined();
+  });
+
+  it.each(['compact', 'compact,delete'])('compacts a topic of cleanup.policy=%s, which is not tiered', (policy) => {
+    const config = resolveTopicConfig(server, { 'cleanup.policy': policy });
+    expect(config.get('remote.storage.enable')).toBe(false);
+    expect(config.get('min.cleanable.dirty.ratio')).toBe(0.5);
+    expect(() => resolveTopicConfig(server, { 'cleanup.policy': policy, 'remote.storage.enable': 'true' })).toThrow('remote.storage.enable=true');
+  });
+
+  it('takes a share as a number with decimals, and no lag that ends before it begins', () => {
+    const of = (overrides: Record<string, string>) => resolveTopicConfig(server, { 'cleanup.policy': 'compact', ...overrides });
+    for (const [text, value] of [
+      ['0', 0],
+      ['0.01', 0.01],
+      ['.5', 0.5],
+      ['1e-3', 0.001],
+    ] as const) {
+      expect(of({ 'min.cleanable.dirty.ratio': text }).get('min.cleanable.dirty.ratio')).toBe(value);
+    }
+    for (const text of ['1.1', '-0.1', 'half', '']) expect(() => of({ 'min.cleanable.dirty.ratio': text }), text).toThrow('a number from 0 to 1');
+    expect(() => of({ 'min.compaction.lag.ms': '5', 'max.compaction.lag.ms': '4' })).toThrow('max.compaction.lag.ms=4');
   });
 
   it('never tiers an internal topic, and lets it compact', () => {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { afterEach } from 'vitest';
 import { type Clock, type Disk, systemClock, topicId, topicName } from '../../../src/kernel/index.js';
-import { type HotLog, type HotLogOptions, type LogConfig, openHotLog, type PartitionLog } from '../../../src/log/index.js';
+import { type Compactor, type HotLog, type HotLogOptions, type LogConfig, openHotLog, type PartitionLog } from '../../../src/log/index.js';
 import { type BatchFields, decodeBatch, encodeBatch, walkBatches } from '../../../src/wire/index.js';
 
 export const topic = topicName('flights');
@@ -66,13 +66,14 @@ export interface WorldPorts {
   readonly clock?: Clock;
   /** Flush workers have the system's own all the same. */
   readonly disk?: Disk;
+  readonly compactor?: Compactor;
 }
 
 export async function openIn(dir: string, options: Partial<HotLogOptions> & WorldPorts = {}): Promise<HotLog> {
-  const { clock = systemClock, disk, ...rest } = options;
+  const { clock = systemClock, disk, compactor, ...rest } = options;
   const log = await openHotLog(
     { dir, flushPolicy: 'group-commit', flushWorkers: 1, producerIdExpirationMs: 86_400_000, ...rest },
-    { clock, ...(disk === undefined ? {} : { disk }) },
+    { clock, ...(disk === undefined ? {} : { disk }), ...(compactor === undefined ? {} : { compactor }) },
   );
   logs.push(log);
   return log;

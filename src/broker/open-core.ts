@@ -82,7 +82,15 @@ export async function openCore(
   undo.push(() => cold.close());
   const groups = openGroups(options, topics);
   await groups.load();
-  const counters: BrokerCounters = { producedBytes: 0, producedRecords: 0, fetchedBytes: 0, fetchedColdBytes: 0, evictedBytes: 0, compactionPasses: 0, compactedRecords: 0 };
+  const counters: BrokerCounters = {
+    producedBytes: 0,
+    producedRecords: 0,
+    fetchedBytes: 0,
+    fetchedColdBytes: 0,
+    evictedBytes: 0,
+    compactionPasses: 0,
+    compactedRecords: 0,
+  };
   const upkeep = await Upkeep.start({ dataDir, config, clock, disk, logger, log, cache, counters });
   undo.push(() => upkeep.close());
   topics.onChange((removed) => {

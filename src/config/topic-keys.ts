@@ -18,7 +18,11 @@ const maxLong = '9223372036854775807';
 export const topicKeys = {
   'cleanup.policy': key(
     'log.cleanup.policy',
-    list('delete', ['delete', 'compact'], 'What happens to old records: `delete` drops them by age and size, `compact` keeps the last of each key, `compact,delete` does both. A compacted topic is not tiered.'),
+    list(
+      'delete',
+      ['delete', 'compact'],
+      'What happens to old records: `delete` drops them by age and size, `compact` keeps the last of each key, `compact,delete` does both. A compacted topic is not tiered.',
+    ),
   ),
   'compression.type': key(
     'compression.type',
@@ -28,7 +32,10 @@ export const topicKeys = {
       'Codec of stored batches. Only `producer` (as sent) is served.',
     ),
   ),
-  'delete.retention.ms': key('log.cleaner.delete.retention.ms', long(dayMs, 'How long a tombstone is kept after the compaction that first met it.', { min: 0 })),
+  'delete.retention.ms': key(
+    'log.cleaner.delete.retention.ms',
+    long(dayMs, 'How long a tombstone is kept after the compaction that first met it.', { min: 0 }),
+  ),
   'file.delete.delay.ms': key('log.segment.delete.delay.ms', long(minuteMs, 'Delay before a deleted segment file is removed.', { min: 0 })),
   'flush.messages': key('log.flush.interval.messages', long(maxLong, 'Kept for compatibility: flushing follows flush.policy.', { min: 1 })),
   'flush.ms': key('log.flush.interval.ms', long(maxLong, 'Kept for compatibility: flushing follows flush.policy.', { min: 0 })),

@@ -83,7 +83,12 @@ function ask(worker: Worker, order: CompactionOrder, onGroup: (group: CompactedG
     worker.on('message', (answer: CompactionAnswer) => {
       if (answer.kind === 'group') onGroup(answer.group);
       else if (answer.kind === 'done') resolve(answer.result);
-      else reject(answer.lakeCode === undefined ? storageError(answer.message, answer.code, answer) : new LakeError(answer.lakeCode, answer.message));
+      else
+        reject(
+          answer.lakeCode === undefined
+            ? storageError(answer.message, answer.code, answer)
+            : new LakeError(answer.lakeCode, answer.message),
+        );
     });
     const gone = (cause: unknown): void =>
       reject(new LakeError('log-offline', 'the thread that compacts ended before its job did', { cause, hint: 'It is tried again.' }));

@@ -12,7 +12,17 @@ export { cutAt, cutsBetween } from './append-spans.js';
 export { type DirectoryLock, isLockFile, lockDirectory } from './directory-lock.js';
 export type { CompactionRules } from './compaction-plan.js';
 export type { Compactor } from './compaction-pool.js';
-export type { AppendResult, CompactionTally, EvictResult, HotLog, HotLogOptions, LogConfig, LogRead, PartitionLog, PartitionStart } from './hot-log.js';
+export type {
+  AppendResult,
+  CompactionTally,
+  EvictResult,
+  HotLog,
+  HotLogOptions,
+  LogConfig,
+  LogRead,
+  PartitionLog,
+  PartitionStart,
+} from './hot-log.js';
 export type { Flusher } from './flush-pool.js';
 export { type HotLogPorts, openHotLog } from './open-hot-log.js';
 export { type ProduceRules, validateProduceBatch } from './validate-produce.js';

@@ -9,7 +9,15 @@ import { compactSegments, type CompactionJob } from '../../src/log/compact-segme
 import { finishSwapsSync, swapSegmentsSync } from '../../src/log/compaction-swap.js';
 import { fsyncDirectorySync, writeWholeSync } from '../../src/log/durable-file.js';
 import { offsetFile, offsetOfFile, suffixes } from '../../src/log/log-files.js';
-import { batchAt, batchBaseOffset, batchLastOffset, batchProducerId, type CompressionCodec, patchBatch, walkBatches } from '../../src/wire/index.js';
+import {
+  batchAt,
+  batchBaseOffset,
+  batchLastOffset,
+  batchProducerId,
+  type CompressionCodec,
+  patchBatch,
+  walkBatches,
+} from '../../src/wire/index.js';
 import { SimDisk } from '../sim/disk.js';
 import { ProcessIsDead, SimProcess } from '../sim/process.js';
 import { Scheduler } from '../sim/scheduler.js';
@@ -213,7 +221,9 @@ it('leaves the last of each key, and tombstones until their time', () => {
       world.round(disk, 10_000 + plan.deleteRetentionMs - 1);
       if (isKept) expect(world.check(disk).map(({ offset }) => offset)).toEqual(offsets);
       world.round(disk, 10_000 + plan.deleteRetentionMs);
-      expect(world.check(disk).map(({ offset }) => offset)).toEqual(lasts.filter(({ value }) => value !== null).map(({ offset }) => offset));
+      expect(world.check(disk).map(({ offset }) => offset)).toEqual(
+        lasts.filter(({ value }) => value !== null).map(({ offset }) => offset),
+      );
     }),
     { numRuns: 60, seed: 20_261_126 },
   );

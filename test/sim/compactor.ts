@@ -13,7 +13,14 @@ export function simCompactor(process: SimProcess, disk: Disk): Compactor {
   return {
     compact: async (job, onGroup, signal) => {
       const groups: CompactedGroup[] = [];
-      const result = await process.call(halfMs, halfMs, () => compactSegments(disk, job, () => undefined, (group) => groups.push(group)));
+      const result = await process.call(halfMs, halfMs, () =>
+        compactSegments(
+          disk,
+          job,
+          () => undefined,
+          (group) => groups.push(group),
+        ),
+      );
       for (const group of groups) await onGroup(group);
       signal.throwIfAborted();
       return result;

@@ -197,7 +197,12 @@ export class World {
         random: process.ids,
         logger: process.logger,
         coldTier: coldTierOverControl(() => peers),
-        storage: { disk, flusher: this.plant.flusher?.(flusher) ?? flusher, compactor: simCompactor(process, disk), lock: async () => ({ release: async () => undefined }) },
+        storage: {
+          disk,
+          flusher: this.plant.flusher?.(flusher) ?? flusher,
+          compactor: simCompactor(process, disk),
+          lock: async () => ({ release: async () => undefined }),
+        },
       },
       {
         advertised: () => ({ host: '127.0.0.1', port: 9092 }),

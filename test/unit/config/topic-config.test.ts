@@ -58,7 +58,9 @@ describe('topic configuration', () => {
     const config = resolveTopicConfig(server, { 'cleanup.policy': policy });
     expect(config.get('remote.storage.enable')).toBe(false);
     expect(config.get('min.cleanable.dirty.ratio')).toBe(0.5);
-    expect(() => resolveTopicConfig(server, { 'cleanup.policy': policy, 'remote.storage.enable': 'true' })).toThrow('remote.storage.enable=true');
+    expect(() => resolveTopicConfig(server, { 'cleanup.policy': policy, 'remote.storage.enable': 'true' })).toThrow(
+      'remote.storage.enable=true',
+    );
   });
 
   it('takes a share as a number with decimals, and no lag that ends before it begins', () => {
@@ -71,7 +73,8 @@ describe('topic configuration', () => {
     ] as const) {
       expect(of({ 'min.cleanable.dirty.ratio': text }).get('min.cleanable.dirty.ratio')).toBe(value);
     }
-    for (const text of ['1.1', '-0.1', 'half', '']) expect(() => of({ 'min.cleanable.dirty.ratio': text }), text).toThrow('a number from 0 to 1');
+    for (const text of ['1.1', '-0.1', 'half', ''])
+      expect(() => of({ 'min.cleanable.dirty.ratio': text }), text).toThrow('a number from 0 to 1');
     expect(() => of({ 'min.compaction.lag.ms': '5', 'max.compaction.lag.ms': '4' })).toThrow('max.compaction.lag.ms=4');
   });
 

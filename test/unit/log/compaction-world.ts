@@ -17,7 +17,12 @@ export function directCompactor(disk: Disk = systemDisk): Compactor {
   return {
     compact: async (job, onGroup, signal) => {
       const groups: (() => Promise<void>)[] = [];
-      const result = compactSegments(disk, job, () => undefined, (group) => groups.push(() => onGroup(group)));
+      const result = compactSegments(
+        disk,
+        job,
+        () => undefined,
+        (group) => groups.push(() => onGroup(group)),
+      );
       for (const group of groups) await group();
       signal.throwIfAborted();
       return result;
@@ -104,4 +109,3 @@ export async function shown(partition: PartitionLog, from?: number): Promise<str
     .map(({ offset, key, value }) => `${offset}:${key ?? ''}${value === null ? '' : `=${value}`}`)
     .join(' ');
 }
-

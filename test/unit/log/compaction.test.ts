@@ -11,13 +11,17 @@ const never = new AbortController().signal;
 
 interface Compacted extends World {
   readonly clock: { nowIs: number };
-  add(texts: string, fields?: Parameters<typeof keyedBatch>[1]): void;
+  readonly add: (texts: string, fields?: Parameters<typeof keyedBatch>[1]) => void;
   /** Ends the active segment. */
-  roll(): Promise<void>;
-  compact(): Promise<number>;
+  readonly roll: () => Promise<void>;
+  readonly compact: () => Promise<number>;
 }
 
-async function compacted(wishes: Partial<NonNullable<LogConfig['compaction']>> = {}, config: Partial<LogConfig> = {}, dir?: string): Promise<Compacted> {
+async function compacted(
+  wishes: Partial<NonNullable<LogConfig['compaction']>> = {},
+  config: Partial<LogConfig> = {},
+  dir?: string,
+): Promise<Compacted> {
   const clock = clockAt(10_000);
   const rules = { ...compactedConfig.compaction!, ...wishes };
   const whole = { ...compactedConfig, compaction: rules, ...config };
@@ -39,7 +43,10 @@ async function compacted(wishes: Partial<NonNullable<LogConfig['compaction']>> =
 
 function headersOf(bytes: Buffer): string[] {
   const found: string[] = [];
-  walkBatches(bytes, (at) => void found.push(`${batchBaseOffset(bytes, at)}-${batchLastOffset(bytes, at)}:${batchRecordsCount(bytes, at)}`));
+  walkBatches(
+    bytes,
+    (at) => void found.push(`${batchBaseOffset(bytes, at)}-${batchLastOffset(bytes, at)}:${batchRecordsCount(bytes, at)}`),
+  );
   return found;
 }
 
@@ -276,7 +283,10 @@ describe('compaction', () => {
   it('compacts in a thread of its own, and ends when it is told to', async () => {
     const clock = clockAt(10_000);
     const dir = join(await temporaryFolder(), 'log');
-    const { log, partition } = await world(compactedConfig, dir, { clock, compaction: { keyTableBytes: 1 << 20, bytesPerSecond: 1 << 30 } });
+    const { log, partition } = await world(compactedConfig, dir, {
+      clock,
+      compaction: { keyTableBytes: 1 << 20, bytesPerSecond: 1 << 30 },
+    });
     for (let i = 0; i < 200; i++) partition.append(keyedBatch(`a=${i} k${i % 7}=${i}`), 10_000);
     await partition.flush();
     partition.updateConfig({ ...compactedConfig, segmentMs: 0 });

@@ -80,15 +80,33 @@ ${table(
 `;
 }
 
+const versionsOf = ({ minVersion, maxVersion }) => (minVersion === maxVersion ? String(minVersion) : `${minVersion}–${maxVersion}`);
+
+/** What a handler's opening comment says of its API, which must say the versions that are served. */
+function handlerNotes(api) {
+  const file = `src/broker/handlers/${api.name.replaceAll(/(?<!^)(?=[A-Z])/g, '-').toLowerCase()}.ts`;
+  const comment = /^\/\*\*\n(.*?)\n \*\//s.exec(readFileSync(`${root}${file}`, 'utf8'))?.[1] ?? '';
+  const said = comment
+    .split('\n')
+    .map((line) => line.replace(/^ \* ?/, ''))
+    .join(' ');
+  const [head, ...notes] = said.split(/ (?=(?:Behaviour|Ignored|Errors)[:,])/);
+  const versions = new RegExp(`^${api.name}\\. Versions served: ${versionsOf(api)}(?![–\\d])`);
+  if (!versions.test(head)) throw new Error(`${file} does not say "${api.name}. Versions served: ${versionsOf(api)}"`);
+  return `## ${api.name}\n\n${notes.map((note) => `- ${note}`).join('\n')}`;
+}
+
 function apisPage() {
   return `${generated}# Kafka APIs served
 
 ${table(
   ['Key', 'API', 'Versions', 'Advertised from'],
-  apis.map((api) => [api.key, api.name, `${api.minVersion}–${api.maxVersion}`, api.advertisedMinVersion]),
+  apis.map((api) => [api.key, api.name, versionsOf(api), api.advertisedMinVersion]),
 )}
 
 Everything else is not advertised; a client that sends it all the same is disconnected.
+
+${apis.map(handlerNotes).join('\n\n')}
 `;
 }
 

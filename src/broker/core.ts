@@ -25,6 +25,8 @@ export interface BrokerCounters {
 
 export interface DiskState {
   readonly freeBytes: number;
+  /** Of the whole disk. */
+  readonly totalBytes: number;
   /** Below `disk.reserve.bytes`: produce is refused. */
   readonly isBelowReserve: boolean;
   /** Asks for a round of upkeep behind whatever is under way: a log start has moved, and segments below it can go. */
@@ -47,6 +49,8 @@ export interface BrokerCore {
   readonly store: MetadataStore;
   readonly topics: Topics;
   readonly log: HotLog;
+  /** Where the log's partitions lie: an absolute path. */
+  readonly logDir: string;
   readonly groups: GroupCoordinator;
   readonly producerIds: ProducerIds;
   readonly cold: ColdReader;

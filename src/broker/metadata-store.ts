@@ -50,6 +50,8 @@ interface Content {
   readonly views: readonly SavedView[];
   /** First producer id that was never given out, as text (64 bits). */
   readonly nextProducerId: bigint;
+  /** How often the content was changed. */
+  readonly revision: number;
 }
 
 const formatVersion = 1;
@@ -73,7 +75,7 @@ export class MetadataStore {
     const cluster = await openClusterId(disk, join(dataDir, 'meta.properties'), nodeId, random);
     const path = join(dataDir, 'metadata.json');
     const text = await readIfThere(disk, path);
-    const content = text === undefined ? { topics: [], dropped: [], views: [], nextProducerId: 0n } : parseContent(path, text);
+    const content = text === undefined ? { topics: [], dropped: [], views: [], nextProducerId: 0n, revision: 0 } : parseContent(path, text);
     return new MetadataStore(disk, path, cluster, content);
   }
 
@@ -81,10 +83,11 @@ export class MetadataStore {
   static async create(
     dataDir: string,
     nodeId: number,
-    { clusterId: cluster, ...content }: Content & { readonly clusterId: ClusterId },
+    { clusterId: cluster, ...known }: Omit<Content, 'revision'> & { readonly clusterId: ClusterId },
     disk: Disk = systemDisk,
   ): Promise<MetadataStore> {
     const path = join(dataDir, 'metadata.json');
+    const content = { ...known, revision: 0 };
     await writeClusterId(disk, join(dataDir, 'meta.properties'), nodeId, cluster);
     await writeDurably(disk, path, formatContent(content));
     return new MetadataStore(disk, path, cluster, content);
@@ -108,6 +111,11 @@ export class MetadataStore {
     return this.#content.nextProducerId;
   }
 
+  /** How often anything here was changed, over all runs. */
+  get revision(): number {
+    return this.#content.revision;
+  }
+
   /** Adds a topic in the place of one of its name, which is there only where it could not be struck out after a failed creation. */
   addTopic(topic: TopicRecord): Promise<void> {
     return this.#change((content) => {
@@ -126,6 +134,14 @@ export class MetadataStore {
     if (!this.#content.views.some((view) => view.name === name)) return false;
     await this.#change((content) => ({ ...content, views: content.views.filter((view) => view.name !== name) }));
     return true;
+  }
+
+  /** Changes how many partitions a topic has. */
+  setPartitions(id: TopicId, partitions: number): Promise<void> {
+    return this.#change((content) => ({
+      ...content,
+      topics: content.topics.map((topic) => (topic.id === id ? { ...topic, partitions } : topic)),
+    }));
   }
 
   /** Replaces the keys that are set on a topic. */
@@ -162,7 +178,7 @@ export class MetadataStore {
   /** The new content is seen only once it is on disk. Errors: `internal` with the file's name. */
   #change(next: (content: Content) => Content): Promise<void> {
     return this.#writing.run(async () => {
-      const content = next(this.#content);
+      const content = { ...next(this.#content), revision: this.#content.revision + 1 };
       try {
         await writeDurably(this.#disk, this.#path, formatContent(content));
       } catch (error) {
@@ -206,7 +222,7 @@ function formatContent(content: Content): string {
 }
 
 function parseContent(path: string, text: string): Content {
-  let parsed: { version?: unknown; topics?: unknown; dropped?: unknown; views?: unknown; nextProducerId?: unknown };
+  let parsed: Partial<Record<'version' | 'topics' | 'dropped' | 'views' | 'nextProducerId' | 'revision', unknown>>;
   try {
     parsed = JSON.parse(text) as typeof parsed;
   } catch (error) {
@@ -220,7 +236,10 @@ function parseContent(path: string, text: string): Content {
   if (!Array.isArray(views) || !views.every(isSavedView)) throw damaged(path, 'its list of views is not one');
   if (typeof parsed.nextProducerId !== 'string' || !/^\d{1,19}$/.test(parsed.nextProducerId))
     throw damaged(path, 'nextProducerId is not one');
-  return { topics: parsed.topics, dropped: parsed.dropped, views, nextProducerId: BigInt(parsed.nextProducerId) };
+  // Nor were changes counted.
+  const revision = parsed.revision ?? 0;
+  if (typeof revision !== 'number' || !Number.isSafeInteger(revision)) throw damaged(path, 'its revision is no number');
+  return { topics: parsed.topics, dropped: parsed.dropped, views, nextProducerId: BigInt(parsed.nextProducerId), revision };
 }
 
 function isNameAndId(value: unknown): value is DroppedTopic {

@@ -1,5 +1,5 @@
 /** A broker without its network: the data directory opened, the log recovered, the groups loaded, upkeep running. */
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { HostPort, ServerConfig } from '../config/index.js';
 import { type Clock, type Random, systemDisk } from '../kernel/index.js';
 import { type HotLogPorts, openHotLog } from '../log/index.js';
@@ -111,6 +111,7 @@ export async function openCore(
     store,
     topics,
     log,
+    logDir: resolve(dataDir, 'log'),
     groups,
     producerIds: new ProducerIds(store),
     cold,

@@ -2,6 +2,7 @@
 import type { ServerConfig } from '../config/index.js';
 import type { SavedView } from '../control/index.js';
 import { isTopicName, LakeError, type TopicName } from '../kernel/index.js';
+import type { TopicRecord } from './metadata-store.js';
 import { requireNoView } from './view-rules.js';
 
 /** Names that SQL needs for itself. */
@@ -27,6 +28,23 @@ export function checkNewName(name: string, existing: Iterable<TopicName>, views:
     if (other === name) throw new LakeError('topic-exists', `topic ${name} is there already`, { facts: { topic: name } });
     if (collisionKey(other) === key)
       throw refuse(`it differs from ${other} only in case, or in "." and "_"`, 'Choose a name that is told apart.');
+  }
+}
+
+/** Errors: `request-invalid` where `count` is not more than a topic has, or more than a topic may have. */
+export function checkPartitionRaise({ name, partitions }: TopicRecord, count: number, config: ServerConfig): void {
+  const facts = { topic: name, partitions, count };
+  if (count <= partitions) {
+    throw new LakeError('request-invalid', `topic ${name} has ${partitions} partitions: ${count} would be no more`, {
+      hint: 'Partitions are added, never taken away: ask for a larger number.',
+      facts,
+    });
+  }
+  if (!isPartitionCount(count, config)) {
+    throw new LakeError('request-invalid', `topic ${name} cannot have ${count} partitions`, {
+      hint: `Ask for at most ${config.get('topic.max.partitions')} (topic.max.partitions).`,
+      facts,
+    });
   }
 }
 

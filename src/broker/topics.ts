@@ -12,12 +12,12 @@ import {
   type TopicName,
   topicId,
 } from '../kernel/index.js';
-import type { HotLog, PartitionLog } from '../log/index.js';
+import type { HotLog, LogConfig, PartitionLog } from '../log/index.js';
 import type { Logger } from '../telemetry/index.js';
 import { offsetsTopic } from './groups/group-log.js';
 import { logConfigOf } from './log-config.js';
 import type { MetadataStore, TopicRecord } from './metadata-store.js';
-import { checkNewName, isPartitionCount } from './topic-rules.js';
+import { checkNewName, checkPartitionRaise, isPartitionCount } from './topic-rules.js';
 
 export interface Topic {
   readonly record: TopicRecord;
@@ -155,6 +155,32 @@ export class Topics {
     });
   }
 
+  /**
+   * Raises the number of a topic's partitions; they are durable and open when this resolves. Errors: `topic-unknown`, `request-invalid`
+   * where that is no raise or too many, and those of the disk; nothing is changed then.
+   */
+  addPartitions(id: TopicId, count: number, { isValidateOnly = false }: { readonly isValidateOnly?: boolean } = {}): Promise<void> {
+    return this.#changing.run(async () => {
+      const topic = this.#byId.get(id);
+      if (topic === undefined) throw new LakeError('topic-unknown', `there is no topic of id ${id} any more`);
+      const { record, partitions } = topic;
+      checkPartitionRaise(record, count, this.#ports.config);
+      if (isValidateOnly) return;
+      await this.#ports.store.setPartitions(id, count);
+      const grown = new Map(partitions);
+      try {
+        await this.#openPartitions(grown, { ...record, partitions: count }, logConfigOf(topic.config, record.isInternal));
+      } catch (error) {
+        await this.#removePartitions(record.name, partitions.size, count);
+        await this.#ports.store.setPartitions(id, partitions.size);
+        throw error;
+      }
+      this.#list({ ...topic, record: { ...record, partitions: count }, partitions: grown });
+      this.#ports.logger.info('partitions added', { topic: record.name, topicId: id, partitions: count });
+      this.#tell(undefined);
+    });
+  }
+
   #list(topic: Topic): void {
     this.#byName.set(topic.record.name, topic);
     this.#byId.set(topic.record.id, topic);
@@ -188,9 +214,7 @@ export class Topics {
       topic = await this.#open(record);
     } catch (error) {
       // Files first: where they cannot all be removed, a start opens the topic instead of finding files that nobody owns.
-      for (let partition = 0; partition < partitions; partition++) {
-        if (this.#ports.log.partition(name, partition) !== undefined) await this.#ports.log.deletePartition(name, partition);
-      }
+      await this.#removePartitions(name, 0, partitions);
       await store.removeTopic(id, false);
       throw error;
     }
@@ -203,12 +227,23 @@ export class Topics {
     const config = resolveTopicConfig(this.#ports.config, record.overrides, { isInternal: record.isInternal });
     const logConfig = logConfigOf(config, record.isInternal);
     const partitions = new Map<PartitionId, PartitionLog>();
-    for (let partition = 0; partition < record.partitions; partition++) {
-      partitions.set(partition, await this.#ports.log.createPartition(record.name, record.id, partition, logConfig));
-    }
+    await this.#openPartitions(partitions, record, logConfig);
     const topic: Topic = { record, config, isTiered: logConfig.isTiered, partitions };
     this.#list(topic);
     return topic;
+  }
+
+  /** Opens what is not in `partitions` yet, in order. */
+  async #openPartitions(partitions: Map<PartitionId, PartitionLog>, record: TopicRecord, logConfig: LogConfig): Promise<void> {
+    for (let partition = partitions.size; partition < record.partitions; partition++) {
+      partitions.set(partition, await this.#ports.log.createPartition(record.name, record.id, partition, logConfig));
+    }
+  }
+
+  async #removePartitions(name: TopicName, from: PartitionId, until: PartitionId): Promise<void> {
+    for (let partition = from; partition < until; partition++) {
+      if (this.#ports.log.partition(name, partition) !== undefined) await this.#ports.log.deletePartition(name, partition);
+    }
   }
 
   async #removeStrays(): Promise<void> {

@@ -28,6 +28,7 @@ export class Upkeep implements DiskState {
   readonly #stop = new AbortController();
   #running: Promise<unknown> = Promise.resolve();
   #freeBytes = Number.POSITIVE_INFINITY;
+  #totalBytes = 0;
   /** Rounds that were asked for, one after the other; never rejects. */
   #asked: Promise<void> = Promise.resolve();
   #isAsked = false;
@@ -55,6 +56,10 @@ export class Upkeep implements DiskState {
 
   get freeBytes(): number {
     return this.#freeBytes;
+  }
+
+  get totalBytes(): number {
+    return this.#totalBytes;
   }
 
   get isBelowReserve(): boolean {
@@ -114,8 +119,9 @@ export class Upkeep implements DiskState {
 
   async #checkDisk(): Promise<void> {
     const { dataDir, config, logger, cache } = this.#ports;
-    const { bavail, bsize } = await this.#ports.disk.statfs(dataDir);
+    const { blocks, bavail, bsize } = await this.#ports.disk.statfs(dataDir);
     this.#freeBytes = bavail * bsize;
+    this.#totalBytes = blocks * bsize;
     const isBelowReserve = this.#freeBytes < config.get('disk.reserve.bytes');
     if (isBelowReserve !== this.#isBelowReserve) {
       this.#isBelowReserve = isBelowReserve;

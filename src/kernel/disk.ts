@@ -25,6 +25,8 @@ export interface FileFacts {
 }
 
 export interface DiskSpace {
+  /** Blocks of the whole disk. */
+  readonly blocks: number;
   /** Blocks that a process without privileges may use. */
   readonly bavail: number;
   readonly bsize: number;

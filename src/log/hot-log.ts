@@ -5,6 +5,7 @@
 import type { LeaderEpoch, Offset, PartitionId, TimestampMs, TopicId, TopicName } from '../kernel/index.js';
 import type { Spans } from './append-spans.js';
 import type { CompactionRules } from './compaction-plan.js';
+import type { ProducerSnapshotEntry } from './producer-snapshot.js';
 
 /** What the log needs to know of a topic's configuration. Bytes and ms; −1 is "no bound". */
 export interface LogConfig {
@@ -106,6 +107,15 @@ export interface PartitionLog {
 
   /** The latest time of which all appends are known: from here on none counts as earlier than `nowMs`. */
   settledAppendMs(nowMs: TimestampMs): TimestampMs;
+
+  /**
+   * Where the records of a leader epoch end: the start of the next one, for the newest the log end. Of an epoch without records the
+   * one before it, or itself where there is none. `undefined`: it is not known, or has not begun. (Kafka's LeaderEpochFileCache.)
+   */
+  endOfEpoch(epoch: LeaderEpoch): { readonly epoch: LeaderEpoch; readonly endOffset: Offset } | undefined;
+
+  /** The idempotent producers that are remembered, each with its last batch. */
+  producers(): readonly ProducerSnapshotEntry[];
 
   /** Last offset of each leader epoch: the epoch that an offset was written in, −1 if unknown. */
   epochForOffset(offset: Offset): LeaderEpoch;

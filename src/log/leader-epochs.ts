@@ -44,6 +44,16 @@ export class LeaderEpochs {
     return true;
   }
 
+  /** Where an epoch's records end; see `PartitionLog.endOfEpoch`. */
+  endOf(epoch: LeaderEpoch, logEndOffset: Offset): { readonly epoch: LeaderEpoch; readonly endOffset: Offset } | undefined {
+    if (epoch < 0) return undefined;
+    if (epoch === this.latest) return { epoch, endOffset: logEndOffset };
+    const next = this.#entries.find((entry) => entry.epoch > epoch);
+    if (next === undefined) return undefined;
+    const own = this.#entries.findLast((entry) => entry.epoch <= epoch);
+    return { epoch: own?.epoch ?? epoch, endOffset: next.startOffset };
+  }
+
   /** The epoch that covers `offset`, −1 if unknown. */
   epochFor(offset: Offset): LeaderEpoch {
     for (let i = this.#entries.length - 1; i >= 0; i--) {

@@ -377,6 +377,14 @@ export class HotPartition implements PartitionLog, CompactablePartition {
     return this.#epochs.epochFor(offset);
   }
 
+  endOfEpoch(epoch: LeaderEpoch): ReturnType<PartitionLog['endOfEpoch']> {
+    return this.#epochs.endOf(epoch, this.#logEndOffset);
+  }
+
+  producers(): ReturnType<PartitionLog['producers']> {
+    return this.#producers.toSnapshot();
+  }
+
   async moveBoundary(boundary: Offset, logStartOffset: Offset): Promise<void> {
     this.#assertOnline();
     const facts = { topic: this.topic, partition: this.partition, boundary, logStartOffset, flushedOffset: this.#flushedOffset };

@@ -1,12 +1,22 @@
 /** All APIs the wire room can speak, in one table by key. */
 import type { Api } from './notation.js';
+import { alterConfigsApi } from './apis/alter-configs.js';
 import { apiVersionsApi } from './apis/api-versions.js';
 import { consumerGroupDescribeApi } from './apis/consumer-group-describe.js';
 import { consumerGroupHeartbeatApi } from './apis/consumer-group-heartbeat.js';
+import { createPartitionsApi } from './apis/create-partitions.js';
 import { createTopicsApi } from './apis/create-topics.js';
+import { deleteGroupsApi } from './apis/delete-groups.js';
 import { deleteRecordsApi } from './apis/delete-records.js';
 import { deleteTopicsApi } from './apis/delete-topics.js';
+import { describeClusterApi } from './apis/describe-cluster.js';
 import { describeConfigsApi } from './apis/describe-configs.js';
+import { describeGroupsApi } from './apis/describe-groups.js';
+import { describeLogDirsApi } from './apis/describe-log-dirs.js';
+import { describeProducersApi } from './apis/describe-producers.js';
+import { describeQuorumApi } from './apis/describe-quorum.js';
+import { describeTopicPartitionsApi } from './apis/describe-topic-partitions.js';
+import { electLeadersApi } from './apis/elect-leaders.js';
 import { fetchApi } from './apis/fetch.js';
 import { findCoordinatorApi } from './apis/find-coordinator.js';
 import { heartbeatApi } from './apis/heartbeat.js';
@@ -14,10 +24,15 @@ import { incrementalAlterConfigsApi } from './apis/incremental-alter-configs.js'
 import { initProducerIdApi } from './apis/init-producer-id.js';
 import { joinGroupApi } from './apis/join-group.js';
 import { leaveGroupApi } from './apis/leave-group.js';
+import { listConfigResourcesApi } from './apis/list-config-resources.js';
+import { listGroupsApi } from './apis/list-groups.js';
 import { listOffsetsApi } from './apis/list-offsets.js';
+import { listPartitionReassignmentsApi } from './apis/list-partition-reassignments.js';
 import { metadataApi } from './apis/metadata.js';
 import { offsetCommitApi } from './apis/offset-commit.js';
+import { offsetDeleteApi } from './apis/offset-delete.js';
 import { offsetFetchApi } from './apis/offset-fetch.js';
+import { offsetForLeaderEpochApi } from './apis/offset-for-leader-epoch.js';
 import { produceApi } from './apis/produce.js';
 import { syncGroupApi } from './apis/sync-group.js';
 
@@ -34,15 +49,30 @@ export const apis: readonly Api[] = [
   heartbeatApi,
   leaveGroupApi,
   syncGroupApi,
+  describeGroupsApi,
+  listGroupsApi,
   apiVersionsApi,
   createTopicsApi,
   deleteTopicsApi,
   deleteRecordsApi,
   initProducerIdApi,
+  offsetForLeaderEpochApi,
   describeConfigsApi,
+  alterConfigsApi,
+  describeLogDirsApi,
+  createPartitionsApi,
+  deleteGroupsApi,
+  electLeadersApi,
   incrementalAlterConfigsApi,
+  listPartitionReassignmentsApi,
+  offsetDeleteApi,
+  describeQuorumApi,
+  describeClusterApi,
+  describeProducersApi,
   consumerGroupHeartbeatApi,
   consumerGroupDescribeApi,
+  listConfigResourcesApi,
+  describeTopicPartitionsApi,
 ];
 
 const byKey = new Map(apis.map((api) => [api.key, api]));

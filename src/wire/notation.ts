@@ -104,6 +104,7 @@ function scalar<T, In = T>(name: ScalarType): Scalar<T, In> {
 export const bool = scalar<boolean>('bool');
 export const int8 = scalar<number>('int8');
 export const int16 = scalar<number>('int16');
+export const uint16 = scalar<number>('uint16');
 export const int32 = scalar<number>('int32');
 /** An offset, an epoch or a time in ms as a number; values beyond ±(2^53−1) are refused, but in requests that are read. */
 export const int64 = scalar<number>('int64');

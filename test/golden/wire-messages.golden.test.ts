@@ -1,6 +1,6 @@
 /**
  * Bytes of every API at its lowest and highest version, in `wire/`, written once by the codec that interprets Kafka's schemas. They
- * are never edited: what they say was sent by other programs too. `WIRE_GOLDEN=write` adds files that are missing, nothing else.
+ * are never edited: what they say was sent by other programs too. `WIRE_GOLDEN=write` adds samples that are missing, nothing else.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -36,12 +36,12 @@ if (process.env['WIRE_GOLDEN'] === 'write' && hasSchemas) writeMissing();
 describe.each(apis.map((api) => [api.name, api] as const))('%s', (name, api) => {
   const samples = readSamples(`${folder}${name}.json`);
 
-  it('has samples of both directions at its lowest and highest version', () => {
+  it('has samples of both directions at its lowest and highest version at least', () => {
     const seen = samples.map((sample) => `${sample.direction} v${sample.version} ${sample.content}`);
     const expected = ['request', 'response'].flatMap((direction) =>
       [api.minVersion, api.maxVersion].flatMap((version) => ['full', 'bare'].map((content) => `${direction} v${version} ${content}`)),
     );
-    expect(seen.toSorted()).toEqual(expected.toSorted());
+    expect(seen).toEqual(expect.arrayContaining(expected));
   });
 
   it.each(samples.map((sample) => [`${sample.direction} v${sample.version} ${sample.content}`, sample] as const))(
@@ -87,12 +87,13 @@ function writeMissing(): void {
   mkdirSync(folder, { recursive: true });
   for (const api of apis) {
     const path = `${folder}${api.name}.json`;
-    if (existsSync(path)) continue;
-    const samples: Sample[] = [];
+    const samples: Sample[] = existsSync(path) ? readSamples(path) : [];
+    const before = samples.length;
     for (const direction of ['request', 'response'] as const) {
       const schema = schemaOf(api[direction].name);
       for (const version of [api.minVersion, api.maxVersion]) {
         for (const content of ['full', 'bare'] as const) {
+          if (samples.some((known) => known.direction === direction && known.version === version && known.content === content)) continue;
           const value = sampleStruct(schema, schema.fields, version, content, counter());
           samples.push({
             version,
@@ -104,7 +105,7 @@ function writeMissing(): void {
         }
       }
     }
-    writeFileSync(path, `${JSON.stringify(toJson(samples), null, 1)}\n`);
+    if (samples.length > before) writeFileSync(path, `${JSON.stringify(toJson(samples), null, 1)}\n`);
   }
 }
 

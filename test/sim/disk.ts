@@ -379,7 +379,7 @@ export class SimDisk {
       readFile: (path) => later(() => this.#readFile(path)),
       readdir: (path) => later(() => [...this.#folder(path).names.keys()].sort()),
       stat: (path) => later(() => this.#facts(path)),
-      statfs: () => later(() => ({ bavail: Math.max(0, this.capacityBytes - this.usedBytes), bsize: 1 })),
+      statfs: () => later(() => ({ blocks: this.capacityBytes, bavail: Math.max(0, this.capacityBytes - this.usedBytes), bsize: 1 })),
       mkdir: (path, options) => later(() => this.#mkdir(path, options?.recursive === true)),
       rename: (from, to) => later(() => this.#rename(from, to)),
       rm: (path, options) => later(() => this.#remove(path, options)),

@@ -10,7 +10,9 @@ import { ConsumerGroups } from './consumer/consumer-groups.js';
 import type { ConsumerGroupSettings } from './consumer/consumer-group.js';
 import { type Refusal, refusal } from './consumer/refusal.js';
 import type { TopicView } from './consumer/subscriptions.js';
+import { CommitsUnderWay, type IsPosition } from './commits-under-way.js';
 import { Group, type GroupSettings, type SavedGroup } from './group.js';
+import { groupStateNames } from './group-state.js';
 import type { GroupLog, KeyValue } from './group-log.js';
 import {
   type CommittedOffset,
@@ -44,6 +46,16 @@ export interface OffsetToCommit extends Omit<CommittedOffset, 'committedMs'> {
   readonly partition: PartitionId;
 }
 
+/** A group as it is listed. */
+export interface ListedGroup {
+  readonly groupId: string;
+  readonly type: 'classic' | 'consumer';
+  /** As Kafka spells it: `Empty`, `Stable`, … */
+  readonly state: string;
+  /** Empty where nobody has joined yet. */
+  readonly protocolType: string;
+}
+
 type OffsetsByTopic = Map<string, Map<PartitionId, CommittedOffset>>;
 
 export class GroupCoordinator {
@@ -52,6 +64,7 @@ export class GroupCoordinator {
   readonly #ports: CoordinatorPorts;
   readonly #groups = new Map<string, Group>();
   readonly #offsets = new Map<string, OffsetsByTopic>();
+  readonly #committing = new CommitsUnderWay();
   /** Changes of committed offsets since the start. */
   #changes = 0;
   readonly #runId: string;
@@ -91,7 +104,7 @@ export class GroupCoordinator {
   async load(): Promise<void> {
     const saved = new Map<string, SavedGroup>();
     await this.#ports.log.replay((record) => this.#take(record, saved));
-    for (const [id, group] of saved) if (group.members.length > 0) this.#create(id).restore(group);
+    for (const [id, group] of saved) this.#create(id).restore(group);
     this.consumers.finishLoad();
     this.#ports.logger.info('consumer groups are loaded', {
       groups: this.#groups.size + this.consumers.count,
@@ -152,11 +165,79 @@ export class GroupCoordinator {
       key: encodeOffsetKey({ group: groupId, topic: entry.topic, partition: entry.partition }),
       value: encodeOffsetValue(entry),
     }));
-    await this.#ports.log.append(groupId, records);
+    const isVoid = await this.#committing.append(groupId, () => this.#ports.log.append(groupId, records));
     for (const { topic, partition, offset, leaderEpoch, metadata, committedMs } of dated) {
       // A topic that was deleted meanwhile took its positions along.
-      if (this.#isCurrent(topic, partition, committedMs))
+      if (this.#isCurrent(topic, partition, committedMs) && !isVoid(topic, partition))
         this.#put(groupId, topic, partition, { offset, leaderEpoch, metadata, committedMs });
+    }
+  }
+
+  /** A group that has members or has committed something, or had members and is remembered; `undefined` where there is none. */
+  listed(groupId: string): ListedGroup | undefined {
+    const group = this.#groups.get(groupId);
+    if (group !== undefined) {
+      return { groupId, type: 'classic', state: groupStateNames[group.state], protocolType: group.protocolType ?? '' };
+    }
+    const consumers = this.consumers.group(groupId);
+    if (consumers !== undefined) return { groupId, type: 'consumer', state: consumers.state, protocolType: 'consumer' };
+    return this.#offsets.has(groupId) ? { groupId, type: 'classic', state: groupStateNames.empty, protocolType: '' } : undefined;
+  }
+
+  /** Every group that `listed` knows. */
+  *all(): Generator<ListedGroup, void, undefined> {
+    const ofConsumers = [...this.consumers.all()].map(({ id }) => id);
+    for (const groupId of new Set([...this.#groups.keys(), ...ofConsumers, ...this.#offsets.keys()])) yield this.listed(groupId)!;
+  }
+
+  /**
+   * Forgets a group that has no members, and all that it committed; gone from the log too when this resolves. Errors: those of the
+   * log, and then it is as it was.
+   */
+  async delete(groupId: string): Promise<void> {
+    const partitions = [...this.allCommitted(groupId)].flatMap(([topic, offsets]) =>
+      [...offsets.keys()].map((partition) => ({ topic, partition })),
+    );
+    const group = this.#groups.get(groupId);
+    this.#groups.delete(groupId);
+    try {
+      await this.#forget(groupId, partitions, () => true, group === undefined ? [] : [{ key: encodeGroupKey(groupId), value: null }]);
+      await this.consumers.forget(groupId);
+      group?.close(kafkaErrors.UNKNOWN_MEMBER_ID);
+    } catch (error) {
+      if (group !== undefined && !this.#groups.has(groupId)) this.#groups.set(groupId, group);
+      throw error;
+    }
+  }
+
+  /** Forgets positions of a group; gone from the log too when this resolves. Errors: those of the log, and then they are as they were. */
+  async forgetOffsets(groupId: string, partitions: readonly { readonly topic: string; readonly partition: PartitionId }[]): Promise<void> {
+    const isForgotten = (topic: string, partition: PartitionId): boolean =>
+      partitions.some((each) => each.topic === topic && each.partition === partition);
+    const known = partitions.filter(({ topic, partition }) => this.committed(groupId, topic, partition) !== undefined);
+    if (known.length > 0) await this.#forget(groupId, known, isForgotten, []);
+  }
+
+  async #forget(
+    groupId: string,
+    partitions: readonly { readonly topic: string; readonly partition: PartitionId }[],
+    isForgotten: IsPosition,
+    more: readonly KeyValue[],
+  ): Promise<void> {
+    // Their records lie before the ones that are written now.
+    this.#committing.deleted(groupId, isForgotten);
+    const taken = partitions.map(({ topic, partition }) => ({ topic, partition, was: this.committed(groupId, topic, partition)! }));
+    for (const { topic, partition } of taken) this.#remove(groupId, topic, partition);
+    const records = taken.map(({ topic, partition }) => ({ key: encodeOffsetKey({ group: groupId, topic, partition }), value: null }));
+    if (records.length + more.length === 0) return;
+    try {
+      await this.#ports.log.append(groupId, [...records, ...more]);
+    } catch (error) {
+      for (const { topic, partition, was } of taken) {
+        const isCurrent = this.#isCurrent(topic, partition, was.committedMs) && this.committed(groupId, topic, partition) === undefined;
+        if (isCurrent) this.#put(groupId, topic, partition, was);
+      }
+      throw error;
     }
   }
 
@@ -273,8 +354,13 @@ export class GroupCoordinator {
     const { group, topic, partition } = record.key;
     if (record.value !== null && this.#isCurrent(topic, partition, record.value.committedMs)) {
       this.#put(group, topic, partition, record.value);
-      return;
+    } else {
+      this.#remove(group, topic, partition);
     }
+  }
+
+  #remove(group: string, topic: string, partition: PartitionId): void {
+    this.#changes++;
     const topics = this.#offsets.get(group);
     const partitions = topics?.get(topic);
     partitions?.delete(partition);

@@ -15,6 +15,15 @@ import { invariant } from '../../kernel/index.js';
 export type GroupState = 'empty' | 'preparing-rebalance' | 'completing-rebalance' | 'stable' | 'dead';
 export type GroupEvent = 'rebalance' | 'all-joined' | 'assigned' | 'emptied' | 'removed';
 
+/** As Kafka's protocol spells them. */
+export const groupStateNames = {
+  'empty': 'Empty',
+  'preparing-rebalance': 'PreparingRebalance',
+  'completing-rebalance': 'CompletingRebalance',
+  'stable': 'Stable',
+  'dead': 'Dead',
+} as const satisfies Record<GroupState, string>;
+
 /** `null`: the event cannot happen there. */
 const transitions: Record<GroupState, Record<GroupEvent, GroupState | null>> = {
   'empty': { 'rebalance': 'preparing-rebalance', 'all-joined': null, 'assigned': null, 'emptied': null, 'removed': 'dead' },

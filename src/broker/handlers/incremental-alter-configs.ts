@@ -7,56 +7,19 @@
  * INVALID_REQUEST (42: listed twice, no value, an operation that is not there, an internal topic, or what is no topic: a
  * broker's keys are read at its start), KAFKA_STORAGE_ERROR (56).
  */
-import { isTopicName, LakeError, toLakeError } from '../../kernel/index.js';
-import {
-  incrementalAlterConfigsApi,
-  type IncrementalAlterConfigsRequestResource,
-  type IncrementalAlterConfigsResponseResource,
-  kafkaErrors,
-} from '../../wire/index.js';
+import { LakeError } from '../../kernel/index.js';
+import { incrementalAlterConfigsApi, type IncrementalAlterConfigsRequestResource } from '../../wire/index.js';
 import type { BrokerCore } from '../core.js';
 import type { Topic } from '../topics.js';
+import { alterTopics } from './altered-topic.js';
 import { type Handler, handlerOf } from './handler.js';
 
-const topicResource = 2;
 const operations = { set: 0, delete: 1, append: 2, subtract: 3 } as const;
 
 export function incrementalAlterConfigsHandler(core: BrokerCore): Handler {
-  return handlerOf(incrementalAlterConfigsApi, async ({ resources, validateOnly }) => {
-    const responses: IncrementalAlterConfigsResponseResource[] = [];
-    for (const resource of resources) {
-      const { resourceType, resourceName } = resource;
-      const isTwice = resources.some((other) => other !== resource && isSame(other, resource));
-      const refusal = isTwice
-        ? { errorCode: kafkaErrors.INVALID_REQUEST, errorMessage: `${resourceName} is listed more than once` }
-        : await alter(core, resource, validateOnly);
-      responses.push({ resourceType, resourceName, ...refusal });
-    }
-    return { responses };
-  });
-}
-
-function isSame(a: IncrementalAlterConfigsRequestResource, b: IncrementalAlterConfigsRequestResource): boolean {
-  return a.resourceType === b.resourceType && a.resourceName === b.resourceName;
-}
-
-type Outcome = Pick<IncrementalAlterConfigsResponseResource, 'errorCode' | 'errorMessage'>;
-
-async function alter(core: BrokerCore, resource: IncrementalAlterConfigsRequestResource, isValidateOnly: boolean): Promise<Outcome> {
-  const refuse = (errorCode: number, errorMessage: string): Outcome => ({ errorCode, errorMessage });
-  const { resourceType, resourceName } = resource;
-  if (resourceType !== topicResource) return refuse(kafkaErrors.INVALID_REQUEST, 'only topics are configured while the broker runs');
-  if (!isTopicName(resourceName)) return refuse(kafkaErrors.INVALID_TOPIC_EXCEPTION, 'that is not the name of a topic');
-  const topic = core.topics.byName(resourceName);
-  if (topic === undefined) return refuse(kafkaErrors.UNKNOWN_TOPIC_OR_PARTITION, `there is no topic ${resourceName}`);
-  if (topic.record.isInternal) return refuse(kafkaErrors.INVALID_REQUEST, `${resourceName} is the broker's own and stays as it is`);
-  try {
-    await core.topics.alter(topic.record.id, (current) => altered(current, resource), { isValidateOnly });
-    return { errorCode: kafkaErrors.NONE, errorMessage: null };
-  } catch (error) {
-    const { kafkaCode, message, hint } = toLakeError(error);
-    return refuse(kafkaCode === -1 ? kafkaErrors.KAFKA_STORAGE_ERROR : kafkaCode, hint === undefined ? message : `${message}. ${hint}`);
-  }
+  return handlerOf(incrementalAlterConfigsApi, async ({ resources, validateOnly }) => ({
+    responses: await alterTopics(core, resources, altered, validateOnly),
+  }));
 }
 
 /** The topic's own keys after the change. Errors: `message-invalid`, `config-invalid-value`. */

@@ -1,0 +1,68 @@
+/**
+ * DescribeQuorum. Versions served: 0–2.
+ * Behaviour: this broker is the one voter and leads. Its metadata is a file that is replaced by each change, not a log: the high
+ * watermark is the number of changes there were, the leader epoch 0.
+ * Ignored: nothing.
+ * Errors, by partition: UNKNOWN_TOPIC_OR_PARTITION (3) for all but `__cluster_metadata-0`.
+ */
+import { describeQuorumApi, type DescribeQuorumResponsePartition, kafkaErrors, type MessageInput } from '../../wire/index.js';
+import { zeroTopicId } from '../../kernel/index.js';
+import type { BrokerCore } from '../core.js';
+import { type Handler, handlerOf } from './handler.js';
+
+type PartitionAnswer = MessageInput<DescribeQuorumResponsePartition>;
+
+const metadataTopic = '__cluster_metadata';
+
+export function describeQuorumHandler(core: BrokerCore): Handler {
+  return handlerOf(describeQuorumApi, ({ topics }) => {
+    const { host, port } = core.advertised();
+    return {
+      errorCode: kafkaErrors.NONE,
+      errorMessage: null,
+      topics: topics.map(({ topicName, partitions }) => ({
+        topicName,
+        partitions: partitions.map(({ partitionIndex }) =>
+          topicName === metadataTopic && partitionIndex === 0 ? quorum(core) : unknown(topicName, partitionIndex),
+        ),
+      })),
+      nodes: [{ nodeId: core.nodeId, listeners: [{ name: 'PLAINTEXT', host, port }] }],
+    };
+  });
+}
+
+function quorum(core: BrokerCore): PartitionAnswer {
+  const nowMs = core.clock.nowMs();
+  const logEndOffset = core.store.revision;
+  return {
+    partitionIndex: 0,
+    errorCode: kafkaErrors.NONE,
+    errorMessage: null,
+    leaderId: core.nodeId,
+    leaderEpoch: 0,
+    highWatermark: logEndOffset,
+    currentVoters: [
+      {
+        replicaId: core.nodeId,
+        replicaDirectoryId: zeroTopicId,
+        logEndOffset,
+        lastFetchTimestamp: nowMs,
+        lastCaughtUpTimestamp: nowMs,
+      },
+    ],
+    observers: [],
+  };
+}
+
+function unknown(topicName: string, partitionIndex: number): PartitionAnswer {
+  return {
+    partitionIndex,
+    errorCode: kafkaErrors.UNKNOWN_TOPIC_OR_PARTITION,
+    errorMessage: `there is no partition ${topicName}-${partitionIndex}`,
+    leaderId: 0,
+    leaderEpoch: 0,
+    highWatermark: 0,
+    currentVoters: [],
+    observers: [],
+  };
+}

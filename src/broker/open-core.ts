@@ -146,6 +146,10 @@ function openGroups({ config, clock, random, logger }: BrokerOptions, topics: To
       assignors: assignorNamesOf(config.get('group.consumer.assignors')),
     },
     topics: topicView(topics),
+    migration: {
+      mayUpgrade: ['bidirectional', 'upgrade'].includes(config.get('group.consumer.migration.policy')),
+      mayDowngrade: ['bidirectional', 'downgrade'].includes(config.get('group.consumer.migration.policy')),
+    },
     createdMs: (name, partition) => {
       const topic = topics.byName(name);
       return topic?.partitions.has(partition) === true ? topic.record.createdMs : undefined;

@@ -15,6 +15,7 @@ export function topicView(topics: Topics): TopicView {
       const topic = topics.byName(name);
       return topic === undefined ? undefined : { id: topic.record.id, partitions: topic.partitions.size };
     },
+    nameOf: (id) => topics.byId(id)?.record.name,
     *names() {
       for (const topic of topics.all) yield topic.record.name;
     },

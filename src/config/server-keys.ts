@@ -47,6 +47,11 @@ const ownKeys = {
     min: 1,
   }),
   'group.consumer.max.size': int(2147483647, 'Most members of a consumer group (KIP-848).', { min: 1 }),
+  'group.consumer.migration.policy': oneOf(
+    ['bidirectional', 'upgrade', 'downgrade', 'disabled'],
+    'bidirectional',
+    'Whether a group with classic members becomes a consumer group (KIP-848) when such a member joins (`upgrade`), and a classic one again when the last such member is gone (`downgrade`).',
+  ),
   'group.consumer.assignors': text(
     'uniform,range',
     'Assignors of consumer groups (KIP-848), of `uniform` and `range`; the first is used where members ask for none.',

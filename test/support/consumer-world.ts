@@ -41,6 +41,10 @@ export class FakeTopics implements TopicView {
     return partitions === undefined ? undefined : { id: this.id(name), partitions };
   }
 
+  nameOf(id: TopicId): string | undefined {
+    return [...this.partitions.keys()].find((name) => this.id(name) === id);
+  }
+
   names(): Iterable<string> {
     return this.partitions.keys();
   }
@@ -110,6 +114,7 @@ export function heartbeat(memberId: string, memberEpoch: number, over: Partial<M
     topicNames: null,
     topicRegex: null,
     serverAssignor: null,
+    classic: null,
     owned: memberEpoch === 0 ? noPartitions : null,
     ...over,
   };

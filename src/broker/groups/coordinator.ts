@@ -8,6 +8,7 @@ import type { Logger } from '../../telemetry/index.js';
 import { kafkaErrors } from '../../wire/index.js';
 import { ConsumerGroups } from './consumer/consumer-groups.js';
 import type { ConsumerGroupSettings } from './consumer/consumer-group.js';
+import { type Heritage, heritageOf } from './consumer/conversion.js';
 import { type Refusal, refusal } from './consumer/refusal.js';
 import type { TopicView } from './consumer/subscriptions.js';
 import { CommitsUnderWay, type IsPosition } from './commits-under-way.js';
@@ -36,6 +37,8 @@ export interface CoordinatorPorts {
   readonly settings: GroupSettings;
   readonly consumerSettings: ConsumerGroupSettings;
   readonly topics: TopicView;
+  /** Whether groups with members may change their protocol. */
+  readonly migration: { readonly mayUpgrade: boolean; readonly mayDowngrade: boolean };
   readonly log: GroupLog;
   /** When the topic that is there now was created; `undefined` where there is no such partition. */
   readonly createdMs: (topic: string, partition: PartitionId) => TimestampMs | undefined;
@@ -78,7 +81,11 @@ export class GroupCoordinator {
       settings: ports.consumerSettings,
       topics: ports.topics,
       append: (group, records) => ports.log.append(group, records),
-      makeRoom: (id) => this.#makeRoomForConsumers(id),
+      mayDowngrade: (members) => ports.migration.mayDowngrade && members <= ports.settings.maxSize,
+      inherit: (id) => this.#inheritance(id),
+      endClassic: (id) => this.#endClassic(id),
+      downgrade: (saved) => this.#takeDowngraded(saved),
+      freshId: () => ports.random.uuid(),
     });
   }
 
@@ -139,17 +146,32 @@ export class GroupCoordinator {
     return !isFull();
   }
 
-  #makeRoomForConsumers(id: string): Refusal | undefined {
+  #inheritance(id: string): Refusal | Heritage | undefined {
     if (!this.isServed(id)) return refusal('COORDINATOR_NOT_AVAILABLE', 'What the group was is not known.');
+    const { settings, migration, topics, consumerSettings } = this.#ports;
     const classic = this.#groups.get(id);
-    if (classic !== undefined && classic.memberCount > 0) return refusal('GROUP_ID_NOT_FOUND', `Group ${id} is not a consumer group.`);
-    if (classic === undefined && !this.#hasRoom()) return refusal('COORDINATOR_NOT_AVAILABLE', 'There are too many groups.');
-    if (classic === undefined) return undefined;
+    if (classic === undefined) return this.#hasRoom() ? undefined : refusal('COORDINATOR_NOT_AVAILABLE', 'There are too many groups.');
+    if (classic.memberCount === 0) return undefined;
+    const mayUpgrade = migration.mayUpgrade && classic.memberCount <= Math.min(settings.maxSize, consumerSettings.maxSize);
+    const heritage = mayUpgrade ? heritageOf(classic, topics) : undefined;
+    return heritage ?? refusal('GROUP_ID_NOT_FOUND', `Group ${id} is not a consumer group.`);
+  }
+
+  #endClassic(id: string): void {
+    const classic = this.#groups.get(id);
+    if (classic === undefined) return;
     this.#groups.delete(id);
-    classic.close(kafkaErrors.UNKNOWN_MEMBER_ID);
+    classic.close(kafkaErrors.REBALANCE_IN_PROGRESS);
     // Its end lies before whatever the consumer group writes.
     void this.#ports.log.append(id, [{ key: encodeGroupKey(id), value: null }]).catch((error: unknown) => this.#warnUnsaved(id, error));
-    return undefined;
+  }
+
+  async #takeDowngraded(saved: SavedGroup): Promise<void> {
+    const group = this.#create(saved.groupId);
+    group.restore(saved);
+    const written = this.#save(group);
+    group.rebalance();
+    await written;
   }
 
   /** Writes a group's positions; they are seen once they are durable. Errors: those of the log. */

@@ -47,6 +47,8 @@ export interface SavedGroup {
     readonly rebalanceTimeoutMs: number;
     readonly subscription: Buffer;
     readonly assignment: Buffer;
+    /** All that it supports; it is not written down, and then it is the one of the group. */
+    readonly protocols?: readonly MemberProtocol[];
   }[];
 }
 
@@ -85,6 +87,14 @@ export class Group {
     return this.#protocolType;
   }
 
+  get protocol(): string | null {
+    return this.#protocol;
+  }
+
+  get members(): Iterable<Member> {
+    return this.#members.values();
+  }
+
   get memberCount(): number {
     return this.#members.size;
   }
@@ -97,7 +107,7 @@ export class Group {
     this.#protocol = saved.protocol;
     this.#leaderId = saved.leaderId;
     for (const was of saved.members) {
-      const member = this.#addMember(was.id, was, [{ name: saved.protocol ?? '', metadata: was.subscription }]);
+      const member = this.#addMember(was.id, was, was.protocols ?? [{ name: saved.protocol ?? '', metadata: was.subscription }]);
       member.assignment = was.assignment;
       member.isSynced = true;
     }
@@ -194,6 +204,11 @@ export class Group {
     if (member === undefined) return kafkaErrors.UNKNOWN_MEMBER_ID;
     this.#removeMember(member);
     return kafkaErrors.NONE;
+  }
+
+  /** Has all members of a stable group join again. */
+  rebalance(): void {
+    if (this.#state === 'stable') this.#prepareRebalance();
   }
 
   /** Whether this member may commit offsets now: 0, or 22, 25, 27. Generation −1 is the simple consumer's. */

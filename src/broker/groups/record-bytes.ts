@@ -137,6 +137,17 @@ export class Input {
     return Buffer.from(this.#take(Math.max(0, this.uvarint() - 1)));
   }
 
+  get isAtEnd(): boolean {
+    return this.#at >= this.#bytes.length;
+  }
+
+  array<T>(read: () => T): T[] {
+    const count = this.int32();
+    const values: T[] = [];
+    for (let i = 0; i < count; i++) values.push(read());
+    return values;
+  }
+
   compactArray<T>(read: () => T): T[] {
     const count = this.uvarint() - 1;
     const values: T[] = [];

@@ -61,6 +61,7 @@ function heartbeatOf(request: ConsumerGroupHeartbeatRequest, memberId: string, {
     serverAssignor,
     clientId: clientId ?? '',
     clientHost,
+    classic: null,
     topicNames: request.subscribedTopicNames,
     topicRegex: request.subscribedTopicRegex,
     owned: topicPartitions === null ? null : partitionSetsOf(topicPartitions),

@@ -1,6 +1,7 @@
 /**
  * Heartbeat. Versions served: 0–4.
- * Behaviour: keeps a member's session; tells it by REBALANCE_IN_PROGRESS to join again.
+ * Behaviour: keeps a member's session; tells it by REBALANCE_IN_PROGRESS to join again; also in a consumer group of the
+ * new protocol (KIP-848) that has classic members.
  * Ignored: nothing.
  * Errors: INVALID_GROUP_ID (24), UNKNOWN_MEMBER_ID (25), ILLEGAL_GENERATION (22), REBALANCE_IN_PROGRESS (27);
  * UNSUPPORTED_VERSION (35) for static members.
@@ -13,6 +14,8 @@ export function heartbeatHandler(core: BrokerCore): Handler {
   return handlerOf(heartbeatApi, (request) => {
     if (request.groupInstanceId !== null) return { errorCode: kafkaErrors.UNSUPPORTED_VERSION };
     if (request.groupId === '') return { errorCode: kafkaErrors.INVALID_GROUP_ID };
+    const mixed = core.groups.consumers.mixed(request.groupId);
+    if (mixed !== undefined) return { errorCode: core.groups.consumers.heartbeatClassic(mixed, request.memberId, request.generationId) };
     const group = core.groups.group(request.groupId);
     return { errorCode: group?.heartbeat(request.memberId, request.generationId) ?? kafkaErrors.UNKNOWN_MEMBER_ID };
   });

@@ -2,6 +2,8 @@
  * JoinGroup. Versions served: 0–9.
  * Behaviour: classic groups. The answer is held until the rebalance is complete; from v4 a member without an id is given one
  * and must come back with it (KIP-394). The first rebalance of an empty group waits `group.initial.rebalance.delay.ms`.
+ * A consumer group of the new protocol takes classic members in while it has others (KIP-848): they are answered at once, and have
+ * no leader.
  * Ignored: the reason.
  * Errors: INVALID_GROUP_ID (24), INVALID_SESSION_TIMEOUT (26), INCONSISTENT_GROUP_PROTOCOL (23), UNKNOWN_MEMBER_ID (25),
  * MEMBER_ID_REQUIRED (79), GROUP_MAX_SIZE_REACHED (81), COORDINATOR_NOT_AVAILABLE (15), REBALANCE_IN_PROGRESS (27, to the older
@@ -21,6 +23,8 @@ export function joinGroupHandler(core: BrokerCore): Handler {
     if (request.sessionTimeoutMs < sessionMinMs || request.sessionTimeoutMs > sessionMaxMs) {
       return refuse(request, kafkaErrors.INVALID_SESSION_TIMEOUT);
     }
+    const mixed = core.groups.consumers.mixed(request.groupId);
+    if (mixed !== undefined) return answerOf(await core.groups.consumers.joinClassic(mixed, joinOf(request, context)), context.version);
     const isNew = request.memberId === '';
     const group = isNew ? core.groups.groupOrNew(request.groupId) : core.groups.group(request.groupId);
     if (group === undefined) return refuse(request, isNew ? kafkaErrors.COORDINATOR_NOT_AVAILABLE : kafkaErrors.UNKNOWN_MEMBER_ID);

@@ -9,15 +9,19 @@ import type { BrokerCore } from '../core.js';
 import { type Handler, handlerOf } from './handler.js';
 
 export function leaveGroupHandler(core: BrokerCore): Handler {
-  return handlerOf(leaveGroupApi, (request, { version }) => {
+  return handlerOf(leaveGroupApi, async (request, { version }) => {
     if (request.groupId === '') return { errorCode: kafkaErrors.INVALID_GROUP_ID };
-    const leave = (memberId: string): number => core.groups.group(request.groupId)?.leave(memberId) ?? kafkaErrors.UNKNOWN_MEMBER_ID;
-    if (version < 3) return { errorCode: leave(request.memberId) };
-    const members = request.members.map(({ memberId, groupInstanceId }) => ({
-      memberId,
-      groupInstanceId,
-      errorCode: groupInstanceId === null ? leave(memberId) : kafkaErrors.UNSUPPORTED_VERSION,
-    }));
+    const leave = (memberId: string): Promise<number> | number => {
+      const mixed = core.groups.consumers.mixed(request.groupId);
+      if (mixed !== undefined) return core.groups.consumers.leaveClassic(mixed, memberId);
+      return core.groups.group(request.groupId)?.leave(memberId) ?? kafkaErrors.UNKNOWN_MEMBER_ID;
+    };
+    if (version < 3) return { errorCode: await leave(request.memberId) };
+    const members = [];
+    for (const { memberId, groupInstanceId } of request.members) {
+      const errorCode = groupInstanceId === null ? await leave(memberId) : kafkaErrors.UNSUPPORTED_VERSION;
+      members.push({ memberId, groupInstanceId, errorCode });
+    }
     return { errorCode: kafkaErrors.NONE, members };
   });
 }

@@ -1,6 +1,7 @@
 /**
  * SyncGroup. Versions served: 0–5.
- * Behaviour: the leader's assignment is saved, then every member that waits is answered with its own.
+ * Behaviour: the leader's assignment is saved, then every member that waits is answered with its own. In a consumer group
+ * of the new protocol (KIP-848) the broker has assigned, and answers at once.
  * Ignored: nothing.
  * Errors: INVALID_GROUP_ID (24), UNKNOWN_MEMBER_ID (25), ILLEGAL_GENERATION (22), INCONSISTENT_GROUP_PROTOCOL (23),
  * REBALANCE_IN_PROGRESS (27), COORDINATOR_NOT_AVAILABLE (15, the broker stops); UNSUPPORTED_VERSION (35) for static members.
@@ -14,6 +15,8 @@ export function syncGroupHandler(core: BrokerCore): Handler {
   return handlerOf(syncGroupApi, (request) => {
     if (request.groupInstanceId !== null) return syncFailure(kafkaErrors.UNSUPPORTED_VERSION);
     if (request.groupId === '') return syncFailure(kafkaErrors.INVALID_GROUP_ID);
+    const mixed = core.groups.consumers.mixed(request.groupId);
+    if (mixed !== undefined) return core.groups.consumers.syncClassic(mixed, request);
     const group = core.groups.group(request.groupId);
     return group === undefined ? syncFailure(kafkaErrors.UNKNOWN_MEMBER_ID) : group.sync(request);
   });

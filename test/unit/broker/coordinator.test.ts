@@ -15,7 +15,8 @@ function setUp(): { groups: GroupCoordinator; topics: Map<string, number>; flush
     logger: silentLogger,
     settings: { initialRebalanceDelayMs: 0, maxSize: 10 },
     consumerSettings: { sessionTimeoutMs: 45_000, maxSize: 10, assignors: ['uniform'] },
-    topics: { revision: 0, topic: () => undefined, names: () => [] },
+    migration: { mayUpgrade: true, mayDowngrade: true },
+    topics: { revision: 0, topic: () => undefined, names: () => [], nameOf: () => undefined },
     log: log as unknown as GroupLog,
     createdMs: (topic) => topics.get(topic),
   });

@@ -8,6 +8,7 @@
 import type { PartitionId, TopicId } from '../../../kernel/index.js';
 import { type AssignorName, assignors, isAssignorName, type MemberToAssign } from './assignor.js';
 import {
+  type ClassicSide,
   type ConsumerMember,
   freshMember,
   hasMoved,
@@ -45,6 +46,8 @@ export interface MemberHeartbeat {
   readonly serverAssignor: string | null;
   /** What the member has now. */
   readonly owned: PartitionSets | null;
+  /** For a member that speaks the classic protocol; null for the others. */
+  readonly classic: ClassicSide | null;
 }
 
 export interface MemberAnswer {
@@ -58,8 +61,8 @@ export type ConsumerGroupState = 'Empty' | 'Assigning' | 'Reconciling' | 'Stable
 
 interface Deadlines {
   readonly sessionAtMs: number;
-  /** Until when a member must have given up what it is to revoke. */
-  readonly revokedAtMs: number | undefined;
+  /** Until when a member must have given up what it is to revoke; a classic one must have joined again or synced. */
+  readonly stepAtMs: number | undefined;
 }
 
 export class ConsumerGroup {
@@ -141,11 +144,52 @@ export class ConsumerGroup {
   /** Errors: 81, 25, 110, 111, 82, 128. */
   heartbeat(request: MemberHeartbeat, nowMs: number): MemberAnswer | Refusal {
     if (request.memberEpoch === leaveEpoch || request.memberEpoch === staticLeaveEpoch) return this.#leave(request);
-    if (this.#members.size >= this.#settings.maxSize && !this.#members.has(request.memberId)) {
-      return refusal('GROUP_MAX_SIZE_REACHED', `The consumer group has reached its maximum capacity of ${this.#settings.maxSize} members.`);
+    const known = this.#refuseFull(request.memberId) ?? this.#known(request);
+    return isRefusal(known) ? known : this.#update(known, request, nowMs);
+  }
+
+  /** A member of the classic protocol joins, or joins again: it has no epoch to check. Errors: 81. */
+  joinClassic(request: MemberHeartbeat & { readonly classic: ClassicSide }, nowMs: number): MemberAnswer | Refusal {
+    return (
+      this.#refuseFull(request.memberId) ??
+      this.#update(this.#members.get(request.memberId) ?? freshMember(request.memberId), request, nowMs)
+    );
+  }
+
+  /** A sign of life of a classic member. */
+  sawClassic(member: ConsumerMember, classic: ClassicSide, nowMs: number, step: 'same' | 'done' | 'due'): void {
+    const before = this.#deadlines.get(member.id)?.stepAtMs;
+    const stepAtMs = step === 'done' ? undefined : step === 'due' ? (before ?? nowMs + member.rebalanceTimeoutMs) : before;
+    this.#deadlines.set(member.id, { sessionAtMs: nowMs + classic.sessionTimeoutMs, stepAtMs });
+  }
+
+  /** Whether another member has something that this one is to have. */
+  isWaiting(member: ConsumerMember): boolean {
+    for (const [topic, partition] of eachPartition(this.target(member.id)))
+      if (this.#isHeldByOther(member.id, topic, partition)) return true;
+    return false;
+  }
+
+  /** Takes the place of a classic group of that generation, whose members have what it assigned. */
+  adoptClassic(generation: number, members: readonly ConsumerMember[], nowMs: number): void {
+    this.#epoch = generation;
+    this.#assignmentEpoch = generation;
+    for (const member of members) {
+      this.#put(member);
+      this.#setTarget(member.id, member.assigned);
+      this.sawClassic(member, member.classic!, nowMs, 'done');
     }
-    const known = this.#known(request);
-    if (isRefusal(known)) return known;
+    this.#metadataHash = this.#subscriptions.hash(this.#members.values());
+    this.#dirt.isEpoch = true;
+    this.#dirt.isAssignmentEpoch = true;
+  }
+
+  #refuseFull(memberId: string): Refusal | undefined {
+    if (this.#members.size < this.#settings.maxSize || this.#members.has(memberId)) return undefined;
+    return refusal('GROUP_MAX_SIZE_REACHED', `The consumer group has reached its maximum capacity of ${this.#settings.maxSize} members.`);
+  }
+
+  #update(known: ConsumerMember, request: MemberHeartbeat, nowMs: number): MemberAnswer | Refusal {
     const isNewRegex = request.topicRegex !== null && request.topicRegex !== '' && request.topicRegex !== known.topicRegex;
     const refused = isNewRegex ? this.#subscriptions.refuse(request.topicRegex!) : undefined;
     if (refused !== undefined) return refused;
@@ -153,16 +197,8 @@ export class ConsumerGroup {
     const before = this.#adopt(known);
     const said = updated(before, request);
     this.#put(said);
-    const after = this.advance(said.id, request.owned, hasOtherSubscription(before, said));
-    this.#deadlines.set(after.id, {
-      sessionAtMs: nowMs + this.#settings.sessionTimeoutMs,
-      revokedAtMs:
-        after.state !== 'unrevoked'
-          ? undefined
-          : after === said
-            ? this.#deadlines.get(after.id)?.revokedAtMs
-            : nowMs + after.rebalanceTimeoutMs,
-    });
+    const after = this.#advance(said.id, request.owned, hasOtherSubscription(before, said));
+    this.#expectNext(said, after, nowMs);
     const isFull =
       request.memberEpoch === joinEpoch ||
       (request.rebalanceTimeoutMs !== -1 && (request.topicNames !== null || request.topicRegex !== null) && request.owned !== null);
@@ -170,8 +206,20 @@ export class ConsumerGroup {
     return { memberId: after.id, memberEpoch: after.epoch, assignment: isAssignmentTold ? after.assigned : null };
   }
 
+  /** Until when a member must be heard of, and must have taken its next step. */
+  #expectNext(said: ConsumerMember, after: ConsumerMember, nowMs: number): void {
+    if (after.classic !== null) {
+      // It has joined, and is to sync.
+      this.#deadlines.set(after.id, { sessionAtMs: nowMs + after.classic.sessionTimeoutMs, stepAtMs: nowMs + after.rebalanceTimeoutMs });
+      return;
+    }
+    const sessionAtMs = nowMs + this.#settings.sessionTimeoutMs;
+    const revokeAtMs = after === said ? this.#deadlines.get(after.id)?.stepAtMs : nowMs + after.rebalanceTimeoutMs;
+    this.#deadlines.set(after.id, { sessionAtMs, stepAtMs: after.state === 'unrevoked' ? revokeAtMs : undefined });
+  }
+
   /** Brings the group up to date with its topics, and one member a step further; returns it as it is then. */
-  advance(memberId: string, owned: PartitionSets | null, isSubscriptionChanged: boolean): ConsumerMember {
+  #advance(memberId: string, owned: PartitionSets | null, isSubscriptionChanged: boolean): ConsumerMember {
     this.#followTopics(isSubscriptionChanged);
     if (this.#epoch > this.#assignmentEpoch) this.#assign();
     const member = this.#members.get(memberId)!;
@@ -179,13 +227,15 @@ export class ConsumerGroup {
       member,
       target: { epoch: this.#assignmentEpoch, partitions: this.target(memberId) },
       owned,
-      isHeldByOther: (topic, partition) => {
-        const owner = this.#owners.get(topic)?.get(partition);
-        return owner !== undefined && owner !== memberId;
-      },
+      isHeldByOther: (topic, partition) => this.#isHeldByOther(memberId, topic, partition),
     });
     if (stepped !== member) this.#put(stepped);
     return stepped;
+  }
+
+  #isHeldByOther(memberId: string, topic: TopicId, partition: PartitionId): boolean {
+    const owner = this.#owners.get(topic)?.get(partition);
+    return owner !== undefined && owner !== memberId;
   }
 
   /** Removes a member at once; its partitions are free. */
@@ -220,8 +270,9 @@ export class ConsumerGroup {
     for (const member of saved.members.values()) {
       this.#put(member);
       this.#deadlines.set(member.id, {
-        sessionAtMs: nowMs + this.#settings.sessionTimeoutMs,
-        revokedAtMs: member.state === 'unrevoked' && member.epoch >= 0 ? nowMs + member.rebalanceTimeoutMs : undefined,
+        sessionAtMs: nowMs + (member.classic?.sessionTimeoutMs ?? this.#settings.sessionTimeoutMs),
+        stepAtMs:
+          member.classic === null && member.state === 'unrevoked' && member.epoch >= 0 ? nowMs + member.rebalanceTimeoutMs : undefined,
       });
     }
     this.#dirt = new Dirt();
@@ -309,7 +360,7 @@ export class ConsumerGroup {
     }
     this.#put({ ...member!, epoch: staticLeaveEpoch, pendingRevocation: noPartitions });
     const { sessionAtMs } = this.#deadlines.get(memberId)!;
-    this.#deadlines.set(memberId, { sessionAtMs, revokedAtMs: undefined });
+    this.#deadlines.set(memberId, { sessionAtMs, stepAtMs: undefined });
     return answer;
   }
 
@@ -392,8 +443,8 @@ export class ConsumerGroup {
   }
 }
 
-function dueMs({ sessionAtMs, revokedAtMs }: Deadlines): number {
-  return Math.min(sessionAtMs, revokedAtMs ?? Infinity);
+function dueMs({ sessionAtMs, stepAtMs }: Deadlines): number {
+  return Math.min(sessionAtMs, stepAtMs ?? Infinity);
 }
 
 function unknownMember(group: string, id: string): Refusal {
@@ -426,6 +477,6 @@ function updated(member: ConsumerMember, request: MemberHeartbeat): ConsumerMemb
     topicNames: request.topicNames === null ? member.topicNames : [...new Set(request.topicNames)].toSorted(),
     topicRegex: request.topicRegex ?? member.topicRegex,
     serverAssignor: request.serverAssignor ?? member.serverAssignor,
-    classic: null,
+    classic: request.classic,
   };
 }

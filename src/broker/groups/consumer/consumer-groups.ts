@@ -6,12 +6,16 @@ import type { Clock } from '../../../kernel/index.js';
 import type { Logger } from '../../../telemetry/index.js';
 import { kafkaErrors } from '../../../wire/index.js';
 import { runAfter } from '../../deadline.js';
+import type { SavedGroup } from '../group.js';
 import type { KeyValue } from '../group-log.js';
+import { type JoinAnswer, joinFailure, type JoinRequest, type SyncAnswer } from '../member.js';
+import { heartbeatAsClassic, isClassic, joinAsClassic, syncAsClassic, type SyncOfClassic } from './classic-members.js';
 import { ConsumerGroup, type ConsumerGroupSettings, type MemberAnswer, type MemberHeartbeat } from './consumer-group.js';
 import { joinEpoch } from './consumer-member.js';
 import { encodeChange, encodeGone } from './consumer-records.js';
 import type { Dirt, GroupChange, GroupGone } from './group-changes.js';
-import { type Refusal, refusal } from './refusal.js';
+import { asClassic, type Heritage } from './conversion.js';
+import { isRefusal, type Refusal, refusal } from './refusal.js';
 import { SavedConsumerGroups } from './saved-groups.js';
 import type { TopicView } from './subscriptions.js';
 
@@ -21,11 +25,18 @@ export interface ConsumerGroupsPorts {
   readonly settings: ConsumerGroupSettings;
   readonly topics: TopicView;
   readonly append: (group: string, records: readonly KeyValue[]) => Promise<void>;
+  /** Whether a group without members of the new protocol becomes a classic one. */
+  readonly mayDowngrade: (members: number) => boolean;
   /**
-   * Makes the id free for a consumer group: an empty classic group ends. Says why it cannot be one: a classic group has members, or
-   * there are too many groups, or what the group was is not known.
+   * What a new consumer group of the id takes over, if anything. Says why there cannot be one: a classic group has members and cannot
+   * be upgraded, or there are too many groups, or what the group was is not known.
    */
-  readonly makeRoom: (id: string) => Refusal | undefined;
+  readonly inherit: (id: string) => Refusal | Heritage | undefined;
+  /** Ends a classic group, if there is one of the id. */
+  readonly endClassic: (id: string) => void;
+  /** Goes on with a group as a classic one; resolves when it is written. */
+  readonly downgrade: (saved: SavedGroup) => Promise<void>;
+  readonly freshId: () => string;
 }
 
 interface Watched {
@@ -62,25 +73,69 @@ export class ConsumerGroups {
 
   /** After the last record. */
   finishLoad(): void {
-    for (const [id, saved] of this.#saved.all()) this.#create(id).restore(saved, this.#ports.clock.monotonicMs());
+    for (const [id, saved] of this.#saved.all()) this.#create(id).restore(saved, this.#nowMs);
     for (const watched of this.#groups.values()) this.#watch(watched);
     this.#saved = new SavedConsumerGroups();
   }
 
   /** Errors: as the group's, 69 where there is none, 15 where what changed cannot be written. */
   async heartbeat(groupId: string, request: MemberHeartbeat): Promise<MemberAnswer | Refusal> {
-    let group = this.group(groupId);
-    if (group === undefined) {
-      if (request.memberEpoch !== joinEpoch) return refusal('GROUP_ID_NOT_FOUND', `Group ${groupId} not found.`);
-      const refused = this.#ports.makeRoom(groupId);
-      if (refused !== undefined) return refused;
-      group = this.#create(groupId);
-    }
-    const answer = group.heartbeat(request, this.#ports.clock.monotonicMs());
+    const group = this.group(groupId);
+    if (group === undefined) return this.#joinFirst(groupId, request);
+    const answer = group.heartbeat(request, this.#nowMs);
     return (await this.#keep(group)) ?? answer;
   }
 
-  /** Whether a member may commit now: 0, 25, 113; `undefined` where there is no consumer group of that id. */
+  /** Nothing has happened where the first member is refused. */
+  async #joinFirst(groupId: string, request: MemberHeartbeat): Promise<MemberAnswer | Refusal> {
+    if (request.memberEpoch !== joinEpoch) return refusal('GROUP_ID_NOT_FOUND', `Group ${groupId} not found.`);
+    const heritage = this.#ports.inherit(groupId);
+    if (heritage !== undefined && isRefusal(heritage)) return heritage;
+    const group = new ConsumerGroup(groupId, this.#ports.settings, this.#ports.topics);
+    if (heritage !== undefined) group.adoptClassic(heritage.generation, heritage.members, this.#nowMs);
+    const answer = group.heartbeat(request, this.#nowMs);
+    if (isRefusal(answer)) return answer;
+    this.#ports.endClassic(groupId);
+    this.#groups.set(groupId, { group, stopTimer: () => undefined, dueMs: Infinity });
+    return (await this.#keep(group)) ?? answer;
+  }
+
+  /** A group that members of the classic protocol may join and be in. */
+  mixed(groupId: string): ConsumerGroup | undefined {
+    const group = this.group(groupId);
+    return group !== undefined && group.memberCount > 0 ? group : undefined;
+  }
+
+  /** Errors: as `joinAsClassic`, and 15 where what changed cannot be written. */
+  async joinClassic(group: ConsumerGroup, request: JoinRequest): Promise<JoinAnswer> {
+    const answer = joinAsClassic(group, request, this.#ports.freshId, this.#ports.topics, this.#nowMs);
+    const refused = await this.#keep(group);
+    return refused === undefined ? answer : joinFailure(refused.errorCode, answer.memberId);
+  }
+
+  /** Errors: as `heartbeatAsClassic`. */
+  heartbeatClassic(group: ConsumerGroup, memberId: string, generationId: number): number {
+    const errorCode = heartbeatAsClassic(group, memberId, generationId, this.#nowMs);
+    this.#watchGroup(group);
+    return errorCode;
+  }
+
+  /** Errors: as `syncAsClassic`. */
+  syncClassic(group: ConsumerGroup, request: SyncOfClassic): SyncAnswer {
+    const answer = syncAsClassic(group, request, this.#ports.topics, this.#nowMs);
+    this.#watchGroup(group);
+    return answer;
+  }
+
+  /** Errors: 25, 15. */
+  async leaveClassic(group: ConsumerGroup, memberId: string): Promise<number> {
+    const member = group.member(memberId);
+    if (member === undefined || !isClassic(member)) return kafkaErrors.UNKNOWN_MEMBER_ID;
+    group.fence(memberId);
+    return (await this.#keep(group))?.errorCode ?? kafkaErrors.NONE;
+  }
+
+  /** Whether a member may commit now: 0, 25, 113 (22 for one of the classic protocol); `undefined` where there is no consumer group of that id. */
   mayCommit(groupId: string, memberId: string, memberEpoch: number): number | undefined {
     const group = this.group(groupId);
     if (group === undefined) return undefined;
@@ -101,8 +156,7 @@ export class ConsumerGroups {
     if (watched === undefined) return;
     watched.stopTimer();
     this.#groups.delete(id);
-    const ends = watched.group.changesOf(watched.group.takeDirt()).filter((change) => 'id' in change);
-    await this.#ports.append(id, [...ends.map((change) => encodeChange(id, change)), ...encodeGone(id)]);
+    await this.#ports.append(id, endsOf(watched.group));
   }
 
   /** Stops every timer. */
@@ -119,8 +173,8 @@ export class ConsumerGroups {
 
   /** Writes what has changed, and looks when a member is due. */
   async #keep(group: ConsumerGroup): Promise<Refusal | undefined> {
-    const watched = this.#groups.get(group.id);
-    if (watched?.group === group) this.#watch(watched);
+    this.#watchGroup(group);
+    if (this.#isToDowngrade(group)) return this.#downgrade(group);
     const dirt = group.takeDirt();
     if (dirt.isNone) return undefined;
     try {
@@ -128,9 +182,37 @@ export class ConsumerGroups {
       return undefined;
     } catch (error) {
       group.returnDirt(dirt);
-      this.#ports.logger.warn('a consumer group cannot be saved', { group: group.id, error });
-      return refusal('COORDINATOR_NOT_AVAILABLE', 'The group cannot be saved.');
+      return this.#notSaved(group, error);
     }
+  }
+
+  #notSaved(group: ConsumerGroup, error: unknown): Refusal {
+    this.#ports.logger.warn('a consumer group cannot be saved', { group: group.id, error });
+    return refusal('COORDINATOR_NOT_AVAILABLE', 'The group cannot be saved.');
+  }
+
+  #isToDowngrade(group: ConsumerGroup): boolean {
+    for (const member of group.members) if (!isClassic(member)) return false;
+    return group.memberCount > 0 && this.#ports.mayDowngrade(group.memberCount);
+  }
+
+  async #downgrade(group: ConsumerGroup): Promise<Refusal | undefined> {
+    this.#ports.logger.info('a consumer group goes on as a classic group', { group: group.id });
+    try {
+      await Promise.all([this.forget(group.id), this.#ports.downgrade(asClassic(group, this.#ports.topics))]);
+      return undefined;
+    } catch (error) {
+      return this.#notSaved(group, error);
+    }
+  }
+
+  get #nowMs(): number {
+    return this.#ports.clock.monotonicMs();
+  }
+
+  #watchGroup(group: ConsumerGroup): void {
+    const watched = this.#groups.get(group.id);
+    if (watched?.group === group) this.#watch(watched);
   }
 
   #write(group: ConsumerGroup, dirt: Dirt): Promise<void> {
@@ -152,7 +234,7 @@ export class ConsumerGroups {
   }
 
   #expire(group: ConsumerGroup): void {
-    const late = group.expire(this.#ports.clock.monotonicMs());
+    const late = group.expire(this.#nowMs);
     for (const member of late) this.#ports.logger.info('a member of a consumer group is fenced: it was late', { group: group.id, member });
     void this.#keep(group);
   }
@@ -161,5 +243,18 @@ export class ConsumerGroups {
 function checkMember(group: ConsumerGroup, memberId: string, memberEpoch: number): number {
   const member = group.member(memberId);
   if (member === undefined) return kafkaErrors.UNKNOWN_MEMBER_ID;
-  return member.epoch === memberEpoch ? kafkaErrors.NONE : kafkaErrors.STALE_MEMBER_EPOCH;
+  if (member.epoch === memberEpoch) return kafkaErrors.NONE;
+  return isClassic(member) ? kafkaErrors.ILLEGAL_GENERATION : kafkaErrors.STALE_MEMBER_EPOCH;
+}
+
+/** What says in the log that a group, and each member that it has or had since it was saved, is no more. */
+function endsOf(group: ConsumerGroup): readonly KeyValue[] {
+  const { members, targets, currents } = group.takeDirt();
+  const ids = new Set([...members, ...targets, ...currents, ...[...group.members].map(({ id }) => id)]);
+  const ends = [...ids].flatMap((id): GroupChange[] => [
+    { kind: 'current', id, member: null },
+    { kind: 'target', id, partitions: null },
+    { kind: 'member', id, member: null },
+  ]);
+  return [...ends.map((change) => encodeChange(group.id, change)), ...encodeGone(group.id)];
 }

@@ -11,6 +11,7 @@ export interface TopicView {
   readonly revision: number;
   topic(name: string): { readonly id: TopicId; readonly partitions: number } | undefined;
   names(): Iterable<string>;
+  nameOf(id: TopicId): string | undefined;
 }
 
 type Subscription = Pick<ConsumerMember, 'topicNames' | 'topicRegex'>;

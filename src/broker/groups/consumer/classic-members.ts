@@ -1,0 +1,117 @@
+/**
+ * Members that speak the classic protocol in a consumer group of the new one, while it is upgraded or downgraded: what they send is
+ * turned into what the group understands. Their generation is their epoch; they never have a leader, the broker assigns.
+ */
+import { kafkaErrors } from '../../../wire/index.js';
+import { type JoinAnswer, joinFailure, type JoinRequest, type SyncAnswer, syncFailure } from '../member.js';
+import type { ConsumerGroup } from './consumer-group.js';
+import type { ClassicSide, ConsumerMember } from './consumer-member.js';
+import { consumerProtocolType, decodeSubscription, encodeAssignment } from './consumer-protocol.js';
+import { isRefusal } from './refusal.js';
+import type { TopicView } from './subscriptions.js';
+
+type ClassicMember = ConsumerMember & { readonly classic: ClassicSide };
+
+/** Errors: 23, 79, 81. */
+export function joinAsClassic(
+  group: ConsumerGroup,
+  request: JoinRequest,
+  freshId: () => string,
+  topics: TopicView,
+  nowMs: number,
+): JoinAnswer {
+  const subscription = subscriptionOf(group, request, topics);
+  if (subscription === undefined) return joinFailure(kafkaErrors.INCONSISTENT_GROUP_PROTOCOL, request.memberId);
+  const memberId = request.memberId === '' ? freshId() : request.memberId;
+  if (request.memberId === '' && request.isIdRequired) return joinFailure(kafkaErrors.MEMBER_ID_REQUIRED, memberId);
+  const answer = group.joinClassic(
+    {
+      memberId,
+      memberEpoch: 0,
+      instanceId: null,
+      rackId: null,
+      rebalanceTimeoutMs: request.rebalanceTimeoutMs,
+      clientId: request.clientId,
+      clientHost: request.clientHost,
+      topicNames: subscription.topics,
+      topicRegex: '',
+      serverAssignor: null,
+      owned: subscription.owned,
+      classic: {
+        sessionTimeoutMs: request.sessionTimeoutMs,
+        protocols: request.protocols.map(({ name, metadata }) => ({ name, metadata: Buffer.from(metadata) })),
+      },
+    },
+    nowMs,
+  );
+  if (isRefusal(answer)) return joinFailure(answer.errorCode, memberId);
+  return {
+    errorCode: kafkaErrors.NONE,
+    generationId: answer.memberEpoch,
+    protocolType: consumerProtocolType,
+    protocolName: request.protocols[0]!.name,
+    leader: '',
+    memberId,
+    members: [],
+  };
+}
+
+/** A subscription that can be read, to a protocol that all classic members have. */
+function subscriptionOf(group: ConsumerGroup, { protocolType, protocols, memberId }: JoinRequest, topics: TopicView) {
+  const [first] = protocols;
+  if (protocolType !== consumerProtocolType || first === undefined) return undefined;
+  const others = [...group.members].filter(({ id }) => id !== memberId);
+  const isCommon = (name: string): boolean =>
+    others.every(({ classic }) => classic === null || classic.protocols.some((protocol) => protocol.name === name));
+  return protocols.some(({ name }) => isCommon(name)) ? decodeSubscription(first.metadata, topics) : undefined;
+}
+
+/** Errors: 25, 22, 27. */
+export function heartbeatAsClassic(group: ConsumerGroup, memberId: string, generationId: number, nowMs: number): number {
+  const member = check(group, memberId, generationId);
+  if (typeof member === 'number') return member;
+  const mustRejoin =
+    member.epoch < group.epoch || member.state === 'unrevoked' || (member.state === 'unreleased' && !group.isWaiting(member));
+  group.sawClassic(member, member.classic, nowMs, mustRejoin ? 'due' : 'same');
+  return mustRejoin ? kafkaErrors.REBALANCE_IN_PROGRESS : kafkaErrors.NONE;
+}
+
+export interface SyncOfClassic {
+  readonly memberId: string;
+  readonly generationId: number;
+  readonly protocolType: string | null;
+  readonly protocolName: string | null;
+}
+
+/** Errors: 25, 22, 23, 27. */
+export function syncAsClassic(group: ConsumerGroup, request: SyncOfClassic, topics: TopicView, nowMs: number): SyncAnswer {
+  const member = check(group, request.memberId, request.generationId);
+  if (typeof member === 'number') return syncFailure(member);
+  const protocolName = member.classic.protocols[0]?.name ?? '';
+  const isOther =
+    (request.protocolType !== null && request.protocolType !== consumerProtocolType) ||
+    (request.protocolName !== null && request.protocolName !== protocolName);
+  if (isOther) return syncFailure(kafkaErrors.INCONSISTENT_GROUP_PROTOCOL);
+  if (group.epoch > member.epoch && member.state !== 'unrevoked') {
+    group.sawClassic(member, member.classic, nowMs, 'due');
+    return syncFailure(kafkaErrors.REBALANCE_IN_PROGRESS);
+  }
+  group.sawClassic(member, member.classic, nowMs, 'done');
+  return {
+    errorCode: kafkaErrors.NONE,
+    protocolType: consumerProtocolType,
+    protocolName,
+    assignment: encodeAssignment(member.assigned, (id) => topics.nameOf(id)),
+  };
+}
+
+/** The member, or why it may not: a member of the new protocol is none here. */
+function check(group: ConsumerGroup, memberId: string, generationId: number): ClassicMember | number {
+  const member = group.member(memberId);
+  if (member === undefined || !isClassic(member)) return kafkaErrors.UNKNOWN_MEMBER_ID;
+  return member.epoch === generationId ? member : kafkaErrors.ILLEGAL_GENERATION;
+}
+
+export function isClassic(member: ConsumerMember): member is ClassicMember {
+  return member.classic !== null;
+}

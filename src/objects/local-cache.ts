@@ -240,6 +240,8 @@ export class LocalCache {
       // What is made of parts bounds its own requests.
       const bytes = await (isDownload ? this.#downloads.run(() => fill(entry.path, signal), signal) : fill(entry.path, signal));
       if (this.#entries.get(key) === entry) this.#bytes += bytes - entry.bytes;
+      // Nobody waited any more, and it came about all the same.
+      else await removeFiles(this.#disk, [entry.path]);
       entry.bytes = bytes;
       entry.isComplete = true;
     } catch (error) {

@@ -65,6 +65,33 @@ describe('the local cache', () => {
     expect(cache.stats).toMatchObject({ bytes: 10, entries: 1 });
   });
 
+  it('keeps nothing of a file that comes about after all who waited for it have left', async () => {
+    const cache = await open(100);
+    const leave = new AbortController();
+    let write: (() => void) | undefined;
+    const written = new Promise<void>((resolve) => {
+      write = resolve;
+    });
+    let isDone = false;
+    const waiting = cache.makeLocal(
+      'made',
+      10,
+      async (path) => {
+        await written;
+        await writeFile(path, Buffer.alloc(10), { mode: 0o444 });
+        isDone = true;
+        return 10;
+      },
+      leave.signal,
+    );
+    leave.abort(new Error('gone'));
+    await expect(waiting).rejects.toThrow('gone');
+    write?.();
+    await expect.poll(() => isDone).toBe(true);
+    await expect.poll(() => readdir(join(folder, 'cache'))).toEqual([]);
+    expect(cache.stats).toMatchObject({ bytes: 0, entries: 0 });
+  });
+
   it('evicts what was used least recently, and its file', async () => {
     const cache = await open(20);
     await use(cache, 'a');

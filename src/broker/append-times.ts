@@ -12,7 +12,7 @@ export function appendTimeHandlers(core: BrokerCore): Required<Pick<ControlHandl
     'broker.as-of': async ({ topicIds, atMs }) => {
       const nowMs = core.clock.nowMs();
       if (atMs > nowMs) throw notYet(atMs, nowMs);
-      const topics = await Promise.all(topicIds.map((topicId) => topicSince(topicId, logsOf(core, topicId))));
+      const topics = topicIds.map((topicId) => topicSince(topicId, logsOf(core, topicId)));
       const known = topics.filter(({ sinceMs }) => sinceMs <= atMs);
       const logs = known.flatMap((topic) => topic.logs);
       const askedMs = Math.min(atMs, settledMs(logs, nowMs));
@@ -56,9 +56,8 @@ interface AskedTopic {
   cut?: TopicAsOf['cut'];
 }
 
-async function topicSince(topicId: TopicId, logs: readonly PartitionLog[]): Promise<AskedTopic> {
-  let sinceMs = 0;
-  for (const log of logs) sinceMs = Math.max(sinceMs, (await log.appendSpans()).at(0)?.lastMs ?? Number.MAX_SAFE_INTEGER);
+function topicSince(topicId: TopicId, logs: readonly PartitionLog[]): AskedTopic {
+  const sinceMs = Math.max(0, ...logs.map((log) => log.appendsKnownSinceMs ?? Number.MAX_SAFE_INTEGER));
   return { topicId, logs, sinceMs };
 }
 

@@ -125,6 +125,7 @@ export class AppendTimes {
   #count: number;
   /** When it was thinned last. */
   #countThinned: number;
+  #sinceMs: TimestampMs;
   /** The one that appends still come to. */
   #open: AppendSpan | undefined;
   /** While the file is replaced: what will be written behind it. */
@@ -134,8 +135,9 @@ export class AppendTimes {
   #replacements = 0;
 
   private constructor(path: string, spans: readonly AppendSpan[], ports: AppendTimesPorts) {
-    const last = spans.at(-1);
-    invariant(last !== undefined, 'a log is known from some time on', { path });
+    const [since, last] = [spans[0], spans.at(-1)];
+    invariant(since !== undefined && last !== undefined, 'a log is known from some time on', { path });
+    this.#sinceMs = since.lastMs;
     this.#path = path;
     this.#ports = ports;
     this.#count = this.#countThinned = spans.length;
@@ -154,6 +156,11 @@ export class AppendTimes {
     const isAsFound = bytes !== undefined && bytes.length === headerBytes + found.length * spanBytes && spans.length === found.length;
     if (!isAsFound || spans.at(-1)?.endOffset !== found.at(-1)?.endOffset) replaceFileSync(ports.disk, path, encodeSpans(spans));
     return new AppendTimes(path, spans, ports);
+  }
+
+  /** Of earlier times nothing is known. */
+  get sinceMs(): TimestampMs {
+    return this.#sinceMs;
   }
 
   /** The time that an append now has. */
@@ -230,6 +237,7 @@ export class AppendTimes {
       const spans = thinSpans(decodeSpans(await this.#ports.disk.readFile(this.#path)), nowMs, logStartOffset);
       await this.#ports.replaceFile(this.#path, encodeSpans(spans));
       this.#count = this.#countThinned = spans.length;
+      this.#sinceMs = spans[0]?.lastMs ?? this.#sinceMs;
     } finally {
       this.#replacements++;
       const held = this.#held.splice(0);

@@ -102,6 +102,9 @@ export interface PartitionLog {
   /** The local record with the largest timestamp, the first of several. */
   maxTimestamp(): Promise<{ readonly offset: Offset; readonly timestampMs: TimestampMs; readonly leaderEpoch: LeaderEpoch } | null>;
 
+  /** Since when it is known what was appended when; `undefined` where it never is. */
+  readonly appendsKnownSinceMs: TimestampMs | undefined;
+
   /** When what was appended, as far as it is known; see `cutAt`. Errors: `log-offline`, the system's. */
   appendSpans(): Promise<Spans>;
 

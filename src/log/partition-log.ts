@@ -364,6 +364,10 @@ export class HotPartition implements PartitionLog, CompactablePartition {
     return found === null ? null : { ...found, leaderEpoch: this.epochForOffset(found.offset) };
   }
 
+  get appendsKnownSinceMs(): TimestampMs | undefined {
+    return this.#appendTimes?.sinceMs;
+  }
+
   async appendSpans(): Promise<Spans> {
     this.#assertOnline();
     return this.#reading(this.#appendTimes?.spans() ?? Promise.resolve([]));

@@ -64,6 +64,7 @@ it('says exactly what had been appended at the time it speaks of', async () => {
       const said: { atMs: number; endOffset: number }[] = [];
       const check = async (): Promise<void> => {
         const spans = await times.spans();
+        expect(times.sinceMs).toBe(spans.at(0)!.lastMs);
         const askable = times.settledMs(nowMs);
         for (const askedMs of new Set([startMs, ...appends.flatMap(({ atMs }) => [atMs - 1, atMs, atMs + 400]), askable])) {
           if (askedMs > askable) continue;

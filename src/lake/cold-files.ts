@@ -2,6 +2,7 @@
  * A cold file as the table's manifests have it, both ways. Nothing of ours stands beside the manifest: partition and offsets
  * are in the object's name, timestamps in the bounds of their columns, the columns a file has in its null counts.
  */
+import { firstTypedFieldId } from '../columns/index.js';
 import type { DataFileEntry, NewDataFile } from '../iceberg/index.js';
 import { LakeError, type TimestampMs } from '../kernel/index.js';
 import { parseDataFilePath } from './bucket-layout.js';
@@ -54,6 +55,7 @@ export function coldFileOf(entry: Pick<DataFileEntry, 'key' | 'file'>): ColdFile
     maxTimestampMs: times.max,
     ...(rowOffsets === undefined ? {} : { minRowOffset: rowOffsets.min, maxRowOffset: rowOffsets.max }),
     ...(keys === undefined ? {} : { keys }),
+    ...(isTypedThroughout(file) ? { isTypedThroughout: true as const } : {}),
     fieldIds: [...(file.valueCounts ?? [])]
       .filter(([fieldId, values]) => (file.nullValueCounts?.get(fieldId) ?? 0) < values)
       .map(([fieldId]) => fieldId),
@@ -93,6 +95,12 @@ function rowOffsetsOf({ recordCount, valueCounts, nullValueCounts, lowerBounds, 
   if (!isWhole(offsetFieldId) || !isWhole(timestampFieldId)) return undefined;
   const [min, max] = [longOf(lowerBounds, offsetFieldId), longOf(upperBounds, offsetFieldId)];
   return min === undefined || max === undefined || recordCount === 0 ? undefined : { min, max };
+}
+
+function isTypedThroughout({ recordCount, valueCounts, nullValueCounts }: DataFileEntry['file']): boolean {
+  for (const [fieldId, nulls] of nullValueCounts ?? [])
+    if (nulls === 0 && fieldId >= firstTypedFieldId && recordCount > 0 && valueCounts?.get(fieldId) === recordCount) return true;
+  return false;
 }
 
 function keyBounds({ valueCounts, nullValueCounts, lowerBounds, upperBounds }: DataFileEntry['file']): ColdFile['keys'] {

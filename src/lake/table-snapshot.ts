@@ -28,6 +28,8 @@ export interface ColdFile {
   readonly keys?: { readonly min: string; readonly max: string } | null;
   /** Field ids that the file has at least one non-null value for; others are null throughout. */
   readonly fieldIds: readonly number[];
+  /** Some typed column has a value in every row: values were given their columns in all of them. */
+  readonly isTypedThroughout?: true;
 }
 
 export interface PartitionCold {

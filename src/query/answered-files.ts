@@ -5,7 +5,7 @@
 import { timestampMaxMs, timestampMinMs } from '../columns/index.js';
 import type { Offset, PartitionId, TimestampMs } from '../kernel/index.js';
 import type { ColdFile } from '../lake/index.js';
-import type { ColdSelection } from './lease.js';
+import type { ColdSelection, SelectedFile } from './lease.js';
 import { includesPartition, type ScanRange, touches } from './ranges.js';
 import type { ScanSummary } from './scan-summary.js';
 
@@ -42,7 +42,7 @@ export function answeredFiles(
   byPartition: boolean,
 ): { readonly cold: ColdSelection; readonly answered: AnsweredFiles } {
   const files: ColdFile[] = [];
-  const left: ColdSelection['files'][number][] = [];
+  const left: SelectedFile[] = [];
   /** Of files that every scan counts, by partition. */
   const together = new Map<PartitionId, { -readonly [K in keyof CountedRows]: CountedRows[K] }>();
   const alone: CountedRows[] = [];

@@ -14,6 +14,7 @@ import type { TailChunk } from './tail.js';
 
 /** Of more files than this that are read in parts, the rest is reckoned without its footers: as if read whole. */
 export const explainedFootersMax = 256;
+const rowsKept = 'last rows kept';
 /** Characters of a list of columns. */
 const columnsTextMax = 200;
 
@@ -22,13 +23,14 @@ export interface ExplainedTopic {
   /** As the plan has them, and narrowed to the rows that a LIMIT lets through. */
   readonly scanned: readonly ScanRange[];
   readonly ranges: readonly ScanRange[];
-  readonly need: ColdNeed;
+  /** Of a file that is read. */
+  readonly needOf: (file: ColdFile) => ColdNeed;
   /** Object keys of files without the keys asked for, by their filters. */
   readonly lacking: ReadonlySet<string>;
   /** And of files that need not be read for what the table knows of them. */
   readonly answered: ReadonlySet<string>;
-  /** And of files of which kept rows are read. */
-  readonly remembered: ReadonlySet<string>;
+  /** And of files of which kept rows are read, with the bytes of these. */
+  readonly remembered: ReadonlyMap<string, number>;
   readonly used: ReadonlySet<string> | undefined;
   readonly chunksOf: (partition: number) => readonly TailChunk[];
 }
@@ -101,7 +103,7 @@ function reasonOf(
   if (!only(scanned, ['offsets'])) return 'offset';
   if (!only(scanned, ['offsets', 'timestampsMs'])) return 'time';
   if (!touches(scanned, file) || lacking.has(file.key)) return 'key';
-  if (remembered.has(file.key)) return 'last rows kept';
+  if (remembered.has(file.key)) return rowsKept;
   if (answered.has(file.key)) return 'answered from metadata';
   return touches(ranges, file) ? undefined : 'limit';
 }
@@ -113,7 +115,10 @@ function coldRow(one: ExplainedTopic, pinned: PinnedPartition, cold: ColdReads):
   let hasGroups = true;
   for (const file of coldFiles(one, pinned)) {
     const reason = reasonOf(one, pinned, file);
-    const cost = reason === undefined ? cold.costOf(file, one.need) : undefined;
+    const cost = reason === undefined ? cold.costOf(file, one.needOf(file)) : undefined;
+    const keptBytes = reason === rowsKept ? (one.remembered.get(file.key) ?? 0) : 0;
+    sums.bytes += keptBytes;
+    sums.cached += keptBytes;
     if (cost === undefined) prune(reason ?? 'row groups');
     else {
       sums.files++;

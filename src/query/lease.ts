@@ -4,11 +4,12 @@
  */
 import { constants, copyFile, link } from 'node:fs/promises';
 import { join } from 'node:path';
-import { LakeError, Semaphore } from '../kernel/index.js';
+import { LakeError, type Offset, Semaphore } from '../kernel/index.js';
 import { blocksOf, type ColdFile } from '../lake/index.js';
 import type { ReadCount } from './cold/bucket-reads.js';
 import type { ColdReads } from './cold/cold-reads.js';
 import type { ColdNeed } from './cold/need.js';
+import { reformedFrom } from './format-of-then.js';
 import type { PinnedPartition, PinnedTopic } from './pin.js';
 import { type ScanRange, touches } from './ranges.js';
 import type { TailChunk } from './tail.js';
@@ -76,13 +77,22 @@ export class Lease {
 }
 
 export interface ColdSelection {
-  readonly files: readonly { readonly file: ColdFile; readonly bounds?: LeasedFile['bounds'] }[];
+  readonly files: readonly SelectedFile[];
   readonly prunedFiles: number;
 }
 
-/** The files of a pinned topic that the scans can find rows in, each with the offsets that count. */
-export function selectCold(topic: PinnedTopic, ranges: readonly ScanRange[]): ColdSelection {
-  const files: { file: ColdFile; bounds?: LeasedFile['bounds'] }[] = [];
+export interface SelectedFile {
+  readonly file: ColdFile;
+  readonly pinned: PinnedPartition;
+  /** Only these offsets count. */
+  readonly bounds?: LeasedFile['bounds'];
+  /** Rows from here on have the columns that the format of an earlier answer gives, whatever is stored. */
+  readonly reformedFrom?: Offset;
+}
+
+/** The files of a pinned topic that the scans can find rows in, each with the offsets that count. `readsTyped`: typed columns are looked at. */
+export function selectCold(topic: PinnedTopic, ranges: readonly ScanRange[], readsTyped: boolean): ColdSelection {
+  const files: SelectedFile[] = [];
   for (const pinned of [...topic.partitions].sort((a, b) => a.partition - b.partition)) {
     for (const block of blocksOf(topic.snapshot, pinned.partition)) {
       if (block.lastOffset < pinned.startOffset || block.baseOffset >= pinned.endOffset || !touches(ranges, block)) continue;
@@ -90,7 +100,13 @@ export function selectCold(topic: PinnedTopic, ranges: readonly ScanRange[]): Co
         const isBelow = file.lastOffset < pinned.boundary;
         if (!isBelow || file.lastOffset < pinned.startOffset || file.baseOffset >= pinned.endOffset || !touches(ranges, file)) continue;
         const isWhole = file.baseOffset >= pinned.startOffset && file.lastOffset < pinned.endOffset;
-        files.push(isWhole ? { file } : { file, bounds: { from: pinned.startOffset, end: pinned.endOffset } });
+        const from = readsTyped ? reformedFrom(topic, pinned, file) : undefined;
+        files.push({
+          file,
+          pinned,
+          ...(isWhole ? {} : { bounds: { from: pinned.startOffset, end: pinned.endOffset } }),
+          ...(from === undefined ? {} : { reformedFrom: from }),
+        });
       }
     }
   }

@@ -15,6 +15,7 @@ import type {
 } from '../control/index.js';
 import { type ClusterId, LakeError, type LeaderEpoch, nearestName, type Offset, type PartitionId } from '../kernel/index.js';
 import { boundaryOf, logStartOf, type TableSnapshot } from '../lake/index.js';
+import { givesColumns } from './format-of-then.js';
 import type { Moment, TopicMoment } from './moment.js';
 import type { Tables } from './tables.js';
 import type { SnapshotToken, TokenTopic } from './token.js';
@@ -35,12 +36,16 @@ export interface PinnedPartition {
   readonly leaderEpoch: LeaderEpoch;
   /** Bytes of record batches from the boundary to the end, estimated from the partition's mean. */
   readonly tailBytesEstimate: number;
+  /** As of a token: rows from here on were hot then. */
+  readonly hotFrom?: Offset;
 }
 
 export interface PinnedTopic {
   readonly state: TopicState;
   readonly snapshot: TableSnapshot;
   readonly partitions: readonly PinnedPartition[];
+  /** Whether values of hot rows give columns: by the format of now, or of the token. */
+  readonly isTyped: boolean;
   /** Only the columns of an earlier answer. */
   readonly asOf?: TokenTopic;
   /** As of a time: the columns are those of now. */
@@ -91,10 +96,10 @@ export async function pinTopic(
       tailBytesEstimate: estimateBytes(state, boundary, endOffset),
     };
   });
-  if (bounds?.kind === 'time')
-    return { state: topic, snapshot, isPast: true, partitions: partitionsAt(topic, partitions, bounds.moment.get(topic.id)) };
-  if (asOf === undefined) return { state: topic, snapshot, partitions };
-  return { state: topic, snapshot, partitions: narrowed(topic, partitions, asOf, snapshot.holes), asOf };
+  const pinned = { state: topic, snapshot, isTyped: asOf?.isTyped ?? givesColumns(topic) };
+  if (bounds?.kind === 'time') return { ...pinned, isPast: true, partitions: partitionsAt(topic, partitions, bounds.moment.get(topic.id)) };
+  if (asOf === undefined) return { ...pinned, partitions };
+  return { ...pinned, partitions: narrowed(topic, partitions, asOf, snapshot.holes), asOf };
 }
 
 /** Partitions that only the table knows of: where no broker is asked but a bucket's notes, these may be the older ones. */
@@ -185,7 +190,8 @@ function narrowed(
       if (hole.partition === bound.partition && bound.leaderEpoch < hole.leaderEpoch && from < to)
         lost.push(`${topic.name}-${bound.partition} [${from}, ${to})`);
     }
-    return [{ ...endingAt(now, bound.endOffset), startOffset: bound.logStartOffset }];
+    const { hotFrom } = bound;
+    return [{ ...endingAt(now, bound.endOffset), startOffset: bound.logStartOffset, ...(hotFrom === undefined ? {} : { hotFrom }) }];
   });
   if (lost.length === 0) return kept;
   throw new LakeError('token-gone', `rows of the snapshot are no longer kept: ${lost.join(', ')}`, {
@@ -254,20 +260,24 @@ export function tokenOf(
 ): SnapshotToken {
   return {
     clusterId,
-    topics: topics.map(({ topic, columns }) =>
-      topic.asOf === undefined
-        ? {
-            topicId: topic.state.id,
-            maxFieldId: columns.table.reduce((highest, column) => Math.max(highest, column.fieldId), 0),
-            extraPairs: columns.extra,
-            partitions: topic.partitions.map((partition) => ({
-              partition: partition.partition,
-              logStartOffset: partition.startOffset,
-              endOffset: partition.endOffset,
-              leaderEpoch: partition.leaderEpoch,
-            })),
-          }
-        : topic.asOf,
-    ),
+    topics: topics.map(({ topic, columns }) => topic.asOf ?? tokenTopicOf(topic, columns)),
+  };
+}
+
+function tokenTopicOf({ state, partitions, isTyped }: PinnedTopic, { table, extra }: PinnedColumns): TokenTopic {
+  // Without columns it makes no difference what was hot.
+  const hasColumns = table.length + extra.length > 0;
+  return {
+    topicId: state.id,
+    maxFieldId: table.reduce((highest, column) => Math.max(highest, column.fieldId), 0),
+    extraPairs: extra,
+    ...(hasColumns ? { isTyped } : {}),
+    partitions: partitions.map(({ partition, startOffset, boundary, endOffset, leaderEpoch }) => ({
+      partition,
+      logStartOffset: startOffset,
+      endOffset,
+      leaderEpoch,
+      ...(hasColumns ? { hotFrom: Math.min(endOffset, Math.max(startOffset, boundary)) } : {}),
+    })),
   };
 }

@@ -1,21 +1,23 @@
 /** Puts the files of a query within reach of its engine, or explains which those would be. */
+import { setMaxListeners } from 'node:events';
 import { answeredFiles, noneAnswered } from './answered-files.js';
-import { type ColdSelection, Lease, selectChunks, selectCold } from './lease.js';
+import { type ColdSelection, type Lease, type SelectedFile, selectChunks, selectCold } from './lease.js';
 import type { ColdNeed } from './cold/need.js';
 import { type ExplainedTopic, explainedFiles, explainSql } from './explain.js';
 import { latestDefinition, type NamedRelations } from './named-relations.js';
 import type { PinnedTopic } from './pin.js';
+import { splitAt } from './format-of-then.js';
 import { columnsOf, type QueryPlan, type QueryPlanner } from './query-planner.js';
 import { fullScan, type ScanRange } from './ranges.js';
 import type { RememberedFile } from './keys/remembered-files.js';
 import type { RunContext } from './run-context.js';
 import type { TopicReach } from './scan-bounds.js';
-import { type StagedTails, valueFormatOf } from './staged-tails.js';
-import { type LeasedFile, recordsNeed, recordsView, topicNeed, topicView } from './views.js';
+import type { StagedTails } from './staged-tails.js';
+import { type LeasedFile, needOf, readsTypedColumns, recordsNeed, recordsView, topicNeed, topicView } from './views.js';
 
 /** From so many computed columns on, what DuckDB's planner takes grows faster than they do. */
 const wideColumnsMin = 64;
-const noneUnread = { remembered: new Set<string>(), keyless: new Set<string>() };
+const noneUnread = { remembered: new Map<string, number>(), keyless: new Set<string>() };
 
 export class QueryFiles {
   /** A topic's columns are computed from values, and many of them are looked at. */
@@ -23,18 +25,26 @@ export class QueryFiles {
   readonly #run: RunContext;
   readonly #tails: StagedTails;
   readonly #planner: QueryPlanner;
+  readonly #lease: Lease;
+  /** Ends what is on its way where one file has failed. */
+  readonly #failed = new AbortController();
+  readonly #signal: AbortSignal;
 
-  constructor(run: RunContext, tails: StagedTails, planner: QueryPlanner) {
+  constructor(run: RunContext, tails: StagedTails, planner: QueryPlanner, lease: Lease) {
     this.#run = run;
     this.#tails = tails;
     this.#planner = planner;
+    this.#lease = lease;
+    this.#signal = AbortSignal.any([run.signal, this.#failed.signal]);
+    // Each file that waits for its turn listens.
+    setMaxListeners(0, this.#signal);
   }
 
   reachOf(pinned: readonly PinnedTopic[], plan: QueryPlan, relations: NamedRelations): Promise<TopicReach[]> {
     return Promise.all(
       pinned.map(async (topic) => {
         const ranges = this.#planner.rangesOf(topic, plan);
-        const { cold, answered } = withoutAnswered(topic, plan, selectCold(topic, ranges));
+        const { cold, answered } = withoutAnswered(topic, plan, this.#select(topic, plan, ranges));
         const narrowed = await this.#run.ports.keyed.narrow(cold, ranges);
         const left = relations.readsLatestOnly(topic)
           ? await this.#run.ports.remembered.split(narrowed, ranges, topic.snapshot.columns)
@@ -44,10 +54,14 @@ export class QueryFiles {
     );
   }
 
+  #select(topic: PinnedTopic, plan: QueryPlan, ranges: readonly ScanRange[]): ColdSelection {
+    const readsTyped = this.#run.recordsRanges === undefined && readsTypedColumns(columnsOf(plan, topic), plan.used.get(topic.state.name));
+    return selectCold(topic, ranges, readsTyped);
+  }
+
   /** Puts the files within reach of the engine; answers the SQL of the views over them. */
   async lease(reach: readonly TopicReach[], plan: QueryPlan, relations: NamedRelations): Promise<string[]> {
     this.#run.record.phase = 'reading';
-    const lease = new Lease(this.#run.session.lease, this.#run.session.leasePath);
     const hitsBefore = this.#run.ports.cold.hits;
     const views: string[] = [];
     for (const { topic, ranges, cold: selected, answered, remembered } of reach) {
@@ -59,16 +73,17 @@ export class QueryFiles {
       const usedColumns = plan.used.get(topic.state.name);
       const pinnedOnes = columnsOf(plan, topic);
       const need: ColdNeed = this.#run.recordsRanges === undefined ? topicNeed(ranges, pinnedOnes, usedColumns) : recordsNeed(ranges);
-      const [read, kept] = await Promise.all([this.#leaseCold(lease, selected, need), this.#leaseRemembered(lease, remembered, need)]);
+      const [read, kept] = await this.#all([this.#leaseCold(topic, selected, need), this.#leaseRemembered(topic, remembered, need)]);
       const source = {
         ...(usedColumns === undefined ? {} : { used: usedColumns }),
         columns: pinnedOnes,
-        cold: [...read, ...kept],
-        tail: await this.#leaseChunks(lease, topic, ranges),
+        cold: [...(read ?? []), ...(kept ?? [])],
+        tail: await this.#leaseChunks(topic, ranges),
         answered,
-        isTyped: valueFormatOf(topic.state) === 'auto' || valueFormatOf(topic.state) === 'json',
+        isTyped: topic.isTyped,
       };
-      if (source.tail.some(({ typedColumns }) => typedColumns === undefined)) {
+      const isComputed = topic.isTyped && selected.files.some((file) => file.reformedFrom !== undefined);
+      if (isComputed || source.tail.some(({ typedColumns }) => typedColumns === undefined)) {
         this.isWide ||= (usedColumns?.size ?? pinnedOnes.table.length + pinnedOnes.extra.length) > wideColumnsMin;
       }
       if (this.#run.recordsRanges !== undefined) views.push(recordsView({ ...source, name: topic.state.name }));
@@ -83,7 +98,9 @@ export class QueryFiles {
     const explaining = pinned.map(async (topic): Promise<ExplainedTopic> => {
       const { name } = topic.state;
       const ranges = this.#planner.rangesOf(topic, plan);
-      const { cold, answered } = withoutAnswered(topic, plan, selectCold(topic, ranges));
+      const { cold, answered } = withoutAnswered(topic, plan, this.#select(topic, plan, ranges));
+      const need = topicNeed(ranges, columnsOf(plan, topic), plan.used.get(name));
+      const selected = new Map(cold.files.map((one) => [one.file.key, one]));
       const within = cold.files.map(({ file }) => file);
       const { remembered, keyless } = relations.readsLatestOnly(topic) ? await this.#run.ports.remembered.unread(cold) : noneUnread;
       return {
@@ -93,7 +110,7 @@ export class QueryFiles {
         topic,
         scanned: plan.scans.get(name) ?? [fullScan],
         ranges,
-        need: topicNeed(ranges, columnsOf(plan, topic), plan.used.get(name)),
+        needOf: (file) => needOf(need, selected.get(file.key) ?? {}, topic.isTyped),
         used: plan.used.get(name),
         chunksOf: (partition) => this.#tails.chunksOf(topic, partition),
       };
@@ -107,12 +124,21 @@ export class QueryFiles {
     return explainSql(topics, this.#run.ports.cold);
   }
 
-  async #leaseCold(lease: Lease, selected: ColdSelection, need: ColdNeed): Promise<LeasedFile[]> {
+  /** All of them, or none: where one fails nothing comes into the lease any more, which may soon be another query's. */
+  async #all<T>(work: readonly Promise<T>[]): Promise<T[]> {
+    for (const one of work) one.catch((error: unknown) => this.#failed.abort(error));
+    const outcomes = await Promise.allSettled(work);
+    this.#signal.throwIfAborted();
+    return outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+  }
+
+  async #leaseCold({ isTyped }: PinnedTopic, selected: ColdSelection, need: ColdNeed): Promise<LeasedFile[]> {
     const { stats } = this.#run.record;
     const count = { requests: 0, bytes: 0 };
-    const files = await Promise.all(
-      selected.files.map(async ({ file, bounds }): Promise<readonly LeasedFile[]> => {
-        const leased = await lease.addCold(this.#run.ports.cold, file, { ...need, isCut: bounds !== undefined }, count, this.#run.signal);
+    const files = await this.#all(
+      selected.files.map(async (one): Promise<readonly LeasedFile[]> => {
+        const { file, pinned, bounds, reformedFrom } = one;
+        const leased = await this.#lease.addCold(this.#run.ports.cold, file, needOf(need, one, isTyped), count, this.#signal);
         if (leased === null) {
           stats.pruned_files++;
           return [];
@@ -120,6 +146,7 @@ export class QueryFiles {
         stats.cold_files++;
         stats.cold_rows += file.rows;
         stats.cold_bytes += leased.bytes;
+        if (reformedFrom !== undefined) return splitAt(reformedFrom, file, pinned, leased.path);
         return [{ path: leased.path, partition: file.partition, ...(bounds === undefined ? {} : { bounds }) }];
       }),
     );
@@ -128,36 +155,36 @@ export class QueryFiles {
     return files.flat();
   }
 
-  async #leaseRemembered(lease: Lease, remembered: readonly RememberedFile[], need: ColdNeed): Promise<LeasedFile[]> {
+  async #leaseRemembered(topic: PinnedTopic, remembered: readonly RememberedFile[], need: ColdNeed): Promise<LeasedFile[]> {
     const { stats } = this.#run.record;
-    const gone: ColdSelection['files'][number][] = [];
-    const kept = await Promise.all(
-      remembered.map(async ({ file, path, bytes }): Promise<readonly LeasedFile[]> => {
+    const gone: SelectedFile[] = [];
+    const kept = await this.#all(
+      remembered.map(async ({ file, pinned, path, bytes }): Promise<readonly LeasedFile[]> => {
         try {
-          const leased = await lease.addChunk(path, this.#run.signal);
+          const leased = await this.#lease.addChunk(path, this.#signal);
           stats.remembered_files++;
           stats.cold_bytes += bytes;
           return [{ path: leased, partition: file.partition }];
         } catch {
           // Another query's may have taken its place meanwhile.
-          this.#run.signal.throwIfAborted();
+          this.#signal.throwIfAborted();
           await this.#run.ports.remembered.forget(file);
-          gone.push({ file });
+          gone.push({ file, pinned });
           return [];
         }
       }),
     );
-    return [...kept.flat(), ...(await this.#leaseCold(lease, { files: gone, prunedFiles: 0 }, need))];
+    return [...kept.flat(), ...(await this.#leaseCold(topic, { files: gone, prunedFiles: 0 }, need))];
   }
 
-  async #leaseChunks(lease: Lease, topic: PinnedTopic, ranges: readonly ScanRange[]): Promise<LeasedFile[]> {
+  async #leaseChunks(topic: PinnedTopic, ranges: readonly ScanRange[]): Promise<LeasedFile[]> {
     const files: LeasedFile[] = [];
     for (const { partition, lease: tail } of this.#tails.of(topic)) {
       const selected = selectChunks(partition, tail.chunks, ranges);
       this.#run.record.stats.hot_rows += selected.rows;
       this.#run.record.stats.hot_bytes += selected.bytes;
       for (const { chunk, path, bounds } of selected.chunks) {
-        const leased = await lease.addChunk(path, this.#run.signal);
+        const leased = await this.#lease.addChunk(path, this.#signal);
         const { typedColumns, staged } = chunk;
         files.push({
           path: leased,

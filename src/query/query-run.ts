@@ -9,6 +9,7 @@ import type { AnswerColumn, AnswerShape, ParsedStatement } from './engine-protoc
 import { answerCredits } from './engine-reading.js';
 import { frontOf, type NamedTable } from './front.js';
 import { earliestMs, momentOf } from './moment.js';
+import { Lease } from './lease.js';
 import { NamedRelations } from './named-relations.js';
 import { boundParameters } from './parameters.js';
 import { findTopic, mergedColumns, type PinBounds, type PinnedTopic, pinTopic, tokenOf } from './pin.js';
@@ -37,10 +38,13 @@ export interface StartedQuery {
 export class QueryRun {
   readonly #run: RunContext;
   readonly #shape: AnswerShape;
+  /** One for all that is tried: what a failed try has put there keeps its name. */
+  readonly #lease: Lease;
 
   constructor(run: RunContext, shape: AnswerShape) {
     this.#run = run;
     this.#shape = shape;
+    this.#lease = new Lease(run.session.lease, run.session.leasePath);
     // Each file that waits for its turn listens.
     setMaxListeners(0, run.signal);
   }
@@ -50,12 +54,19 @@ export class QueryRun {
    * a query's, see the room's card.
    */
   async start(request: QueryRequest, asOf: AsOf | undefined, limits: CheckedLimits, tried?: SavedView): Promise<StartedQuery> {
+    const gone = new Set<string>();
     for (let pins = 1; ; pins++) {
       try {
         return await this.#start(request, asOf, limits, tried);
       } catch (error) {
+        if (pins >= pinsMax || !isLakeError(error)) throw error;
         // Records were deleted between the pin and the read of the tail. Who asks for what is there now is answered from the new log start.
-        if (asOf !== undefined || pins >= pinsMax || !isLakeError(error) || error.code !== 'token-gone') throw error;
+        const isOvertaken = asOf === undefined && error.code === 'token-gone';
+        // A snapshot was known for longer than its files were kept: the newest one names others. Where it does not, the file is lost.
+        const key = isGone(error) ? String(error.facts['key']) : undefined;
+        const isOutdated = key !== undefined && !gone.has(key) && this.#run.ports.tables.distrust(key);
+        if (!isOvertaken && !isOutdated) throw error;
+        if (key !== undefined) gone.add(key);
         Object.assign(this.#run.record, newRunRecord());
       }
     }
@@ -72,7 +83,7 @@ export class QueryRun {
     }
     const tails = new StagedTails(this.#run);
     const planner = new QueryPlanner(this.#run, tails);
-    const files = new QueryFiles(this.#run, tails, planner);
+    const files = new QueryFiles(this.#run, tails, planner, this.#lease);
     try {
       const [parsed, known] = await Promise.all([this.#parse(front.sql), ports.control.call('broker.describe', {}, { signal })]);
       const broker = tried === undefined ? known : withTried(known, tried);
@@ -178,6 +189,12 @@ export class QueryRun {
     }));
     return systemSetup(names, { broker, snapshots, columns, queries: ports.queries() });
   }
+}
+
+/** Of a cold file, not of the bucket. */
+function isGone({ code, cause }: LakeError): boolean {
+  const isAbsent = isLakeError(cause, 'object-missing') || (cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
+  return code === 'object-missing' || (code === 'cold-unavailable' && isAbsent);
 }
 
 function topicNamed(table: NamedTable | undefined, pinned: readonly PinnedTopic[]): PinnedTopic | undefined {

@@ -2,9 +2,8 @@
  * The part of the hot log that one query holds, per topic and partition: what its scans can find rows in, fetched from the broker or
  * still there from an earlier query. Held until `release`.
  */
-import type { TopicState } from '../control/index.js';
-import type { ValueFormat } from '../columns/index.js';
 import { MiB, sum } from '../kernel/index.js';
+import { valueFormatOf } from './format-of-then.js';
 import type { PinnedPartition, PinnedTopic } from './pin.js';
 import { fullScan, partitionRange, type ScanRange, type Scans } from './ranges.js';
 import type { RunContext } from './run-context.js';
@@ -96,17 +95,12 @@ export class StagedTails {
   }
 }
 
-export function valueFormatOf(topic: TopicState): ValueFormat {
-  const format = topic.config['lake.value.format'];
-  return format === 'json' || format === 'string' || format === 'bytes' ? format : 'auto';
-}
-
 function tailPartition(topic: PinnedTopic, partition: PinnedPartition) {
   return {
     topic: topic.state.name,
     topicId: topic.state.id,
     partition: partition.partition,
     leaderEpoch: partition.leaderEpoch,
-    valueFormat: valueFormatOf(topic.state),
+    valueFormat: valueFormatOf(topic),
   };
 }

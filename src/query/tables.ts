@@ -91,6 +91,17 @@ export class Tables {
     return snapshot;
   }
 
+  /**
+   * An object of a table is gone that a known snapshot names: the next query of it waits for the newest one. False where the object is of
+   * no table that is known.
+   */
+  distrust(key: string): boolean {
+    for (const [id, table] of this.#tables) {
+      if (key.startsWith(`${table.prefix}/`)) return this.#loadedAtMs.delete(id);
+    }
+    return false;
+  }
+
   /** Forgets tables of topics that are gone, and answers their key prefixes. */
   keepOnly(topics: readonly TopicState[]): readonly string[] {
     const gone: string[] = [];

@@ -19,6 +19,8 @@ export interface TokenPartition {
   /** Exclusive. */
   readonly endOffset: Offset;
   readonly leaderEpoch: LeaderEpoch;
+  /** Rows from here on were hot. Told together with `isTyped`. */
+  readonly hotFrom?: Offset;
 }
 
 export interface TokenTopic {
@@ -27,6 +29,8 @@ export interface TokenTopic {
   readonly maxFieldId: number;
   /** …and pairs that only the tail had. */
   readonly extraPairs: readonly ColumnPair[];
+  /** Whether values of hot rows gave columns; left out where there were none, and in older tokens. */
+  readonly isTyped?: boolean;
   readonly partitions: readonly TokenPartition[];
 }
 
@@ -46,6 +50,9 @@ interface Wire {
     readonly f: number;
     readonly x: readonly (readonly [string, number])[];
     readonly p: readonly (readonly number[])[];
+    /** Whether hot rows gave columns, and of each partition how many offsets were hot. */
+    readonly v?: number;
+    readonly h?: readonly number[];
   }[];
 }
 
@@ -64,6 +71,9 @@ export function encodeToken(token: SnapshotToken): string {
       f: topic.maxFieldId,
       x: topic.extraPairs.map((pair) => [pair.name, columnKinds.indexOf(pair.kind)] as const),
       p: columnsOf(topic.partitions),
+      ...(topic.isTyped === undefined
+        ? {}
+        : { v: topic.isTyped ? 1 : 0, h: topic.partitions.map((p) => p.endOffset - (p.hotFrom ?? p.endOffset)) }),
     })),
   };
   return inlinePrefix + brotliCompressSync(JSON.stringify(wire)).toString('base64url');
@@ -121,17 +131,21 @@ function topicOf(wire: Wire['t'][number]): TokenTopic {
     Array.isArray(wire.x) &&
     wire.x.every((pair) => Array.isArray(pair) && typeof pair[0] === 'string' && columnKinds[pair[1] as number] !== undefined) &&
     Array.isArray(wire.p) &&
-    wire.p.every((p) => Array.isArray(p) && p.length === 4 && p.every((n) => Number.isSafeInteger(n)));
+    wire.p.every((p) => Array.isArray(p) && p.length === 4 && p.every((n) => Number.isSafeInteger(n))) &&
+    (wire.v === undefined ||
+      (Array.isArray(wire.h) && wire.h.length === wire.p.length && wire.h.every((n) => Number.isSafeInteger(n) && n >= 0)));
   if (!isSound) throw invalidToken('damaged');
   return {
     topicId: wire.i as TopicId,
     maxFieldId: wire.f,
     extraPairs: wire.x.map(([name, kind]) => ({ name, kind: columnKinds[kind] as ColumnKind })),
-    partitions: wire.p.map(([partition = 0, logStartOffset = 0, endOffset = 0, leaderEpoch = 0]) => ({
+    ...(wire.v === undefined ? {} : { isTyped: wire.v === 1 }),
+    partitions: wire.p.map(([partition = 0, logStartOffset = 0, endOffset = 0, leaderEpoch = 0], at) => ({
       partition,
       logStartOffset,
       endOffset,
       leaderEpoch,
+      ...(wire.v === undefined ? {} : { hotFrom: endOffset - (wire.h?.[at] ?? 0) }),
     })),
   };
 }

@@ -26,6 +26,7 @@ import type { Offset, PartitionId } from '../kernel/index.js';
 import { type AnsweredFiles, countedBranches } from './answered-files.js';
 import type { ColdNeed } from './cold/need.js';
 import { latestSchema } from './latest.js';
+import type { SelectedFile } from './lease.js';
 import type { PinnedColumns } from './pin.js';
 import type { ScanRange } from './ranges.js';
 
@@ -35,6 +36,8 @@ export interface LeasedFile {
   readonly path: string;
   readonly partition: PartitionId;
   readonly bounds?: { readonly from: Offset; readonly end: Offset };
+  /** Of a file of which some rows were hot in the answer that is repeated: those that were not, or those that were. */
+  readonly part?: 'stored' | 'reformed';
   /** Of an encoded chunk of the tail: its own columns. */
   readonly typedColumns?: readonly TypedColumn[];
   /** Of a raw chunk: what its values hold. */
@@ -98,9 +101,11 @@ export function topicView(source: ViewSource): string {
   // Each column more costs, even where its values are not read. One is needed to count rows by.
   const base = viewBase.filter((name) => source.used === undefined || source.used.has(name) || name === '_offset');
   const branches = [
-    ...grouped(source.cold).map((files) =>
-      typedBranch(files, source.columns.table, pairs, nameOf, base, source.isTyped && source.columns.isTableFull),
-    ),
+    ...grouped(source.cold).map((files) => {
+      const { table, isTableFull } = source.columns;
+      if (files[0]?.part !== 'reformed') return typedBranch(files, table, pairs, nameOf, base, source.isTyped && isTableFull);
+      return source.isTyped ? completedBranch(files, table, pairs, nameOf, base) : typedBranch(files, [], pairs, nameOf, base);
+    }),
     ...alike(source.tail, pairs)
       .flatMap(grouped)
       .map((files) => {
@@ -136,6 +141,22 @@ export function topicNeed(ranges: readonly ScanRange[], columns: PinnedColumns, 
   return { ranges, columns: new Set(ids) };
 }
 
+/** Whether a query looks at columns that come from values. */
+export function readsTypedColumns(columns: PinnedColumns, used: ReadonlySet<string> | undefined): boolean {
+  return used === undefined || presented(columns).some(({ name }) => used.has(name));
+}
+
+/** What is needed of one file: of some the places of rows, of some the values. */
+export function needOf(
+  need: ColdNeed,
+  { bounds, reformedFrom }: Partial<Pick<SelectedFile, 'bounds' | 'reformedFrom'>>,
+  isTyped: boolean,
+): ColdNeed {
+  const isReformed = reformedFrom !== undefined;
+  const values = isReformed && isTyped && need.columns !== undefined ? { columns: new Set([...need.columns, ...baseIds(['_value'])]) } : {};
+  return { ...need, ...values, isCut: bounds !== undefined || isReformed };
+}
+
 /** What the view of the records route reads of one. */
 export function recordsNeed(ranges: readonly ScanRange[]): ColdNeed {
   return { ranges, columns: new Set(baseIds([...viewBase, ...hiddenBase])) };
@@ -156,11 +177,15 @@ export function recordsView(source: ViewSource): string {
   return `CREATE VIEW main.${quoteName(source.name)} AS SELECT ${items.join(', ')} FROM (${branches.join(' UNION ALL ')})`;
 }
 
-/** Files that count whole, and files of which only some offsets do. */
+/** Files that count whole, and files of which only some offsets do; apart those that stand in two groups with different ones. */
 function grouped(files: readonly LeasedFile[]): (readonly LeasedFile[])[] {
-  return [files.filter((file) => file.bounds === undefined), files.filter((file) => file.bounds !== undefined)].filter(
-    (group) => group.length > 0,
-  );
+  const plain = files.filter(({ part }) => part === undefined);
+  return [
+    plain.filter(({ bounds }) => bounds === undefined),
+    plain.filter(({ bounds }) => bounds !== undefined),
+    files.filter(({ part }) => part === 'stored'),
+    files.filter(({ part }) => part === 'reformed'),
+  ].filter((group) => group.length > 0);
 }
 
 /** Files of the tail by where they have the columns asked for: in most topics all encoded chunks are alike. */
@@ -224,6 +249,35 @@ function typedBranch(
   const typed = pairs.map((pair) => (columnOf.has(pairKey(pair)) ? nameOf(pair) : `NULL::${sqlTypeOf(pair.kind)} AS ${nameOf(pair)}`));
   const items = [...base, ...typed];
   return `SELECT ${items.join(', ')} ${rows}`;
+}
+
+/** Files some rows of which were stored without their typed columns: of those, which have none, they are computed from the values. */
+function completedBranch(
+  files: readonly LeasedFile[],
+  tableColumnList: readonly TypedColumn[],
+  pairs: readonly ColumnPair[],
+  nameOf: (pair: ColumnPair) => string,
+  base: readonly BaseName[],
+): string {
+  const keys = new Set(pairs.map(pairKey));
+  const stored = tableColumnList.filter((column) => keys.has(pairKey(column)));
+  const storedName = (pair: ColumnPair): string => `stored_${nameOf(pair)}`;
+  const nameOfField = new Map(stored.map((column) => [column.fieldId, storedName(column)]));
+  const read = baseOf(files, base, ['_value']);
+  const schema = readSchemaMap(
+    [...read, ...tableColumns(stored).slice(baseColumns.length)],
+    (column) => nameOfField.get(column.fieldId) ?? column.name,
+  );
+  const from = `(SELECT * FROM read_parquet(${fileList(files)}, schema = ${schema})${boundsClause(files)})`;
+  const isStored = stored.map((column) => `${storedName(column)} IS NOT NULL`).join(' OR ');
+  const value = stored.length === 0 ? '_value' : `CASE WHEN ${isStored} THEN NULL ELSE _value END`;
+  const outputs = pairs.map((pair): TypedOutput => ({ ...pair, as: nameOf(pair) }));
+  const all = typedSelect(outputs, { from, value, keep: [...base, ...stored.map(storedName)] });
+  const has = new Set(stored.map(pairKey));
+  const typed = pairs.map((pair) =>
+    has.has(pairKey(pair)) ? `coalesce(${storedName(pair)}, ${nameOf(pair)}) AS ${nameOf(pair)}` : nameOf(pair),
+  );
+  return `SELECT ${[...base, ...typed].join(', ')} FROM (${all})`;
 }
 
 /** Files of raw columns: typed ones are computed from the values. */

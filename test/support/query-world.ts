@@ -6,7 +6,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { appendTimeHandlers } from '../../src/broker/append-times.js';
 import type { BrokerCore } from '../../src/broker/core.js';
-import { assignColumns, type ColumnPair, type ColumnWorkers, type TypedColumn, type ValueFormat } from '../../src/columns/index.js';
+import {
+  assignColumns,
+  type ColumnPair,
+  type ColumnWorkers,
+  type EncodeResult,
+  readFileFooter,
+  type TypedColumn,
+  type ValueFormat,
+} from '../../src/columns/index.js';
 import type { FetchedPartition, FetchOptions, FetchPartition, ListedOffset, LogReader } from '../../src/client/index.js';
 import type {
   BrokerState,
@@ -31,7 +39,7 @@ import {
   type TopicName,
 } from '../../src/kernel/index.js';
 import { AppendTimes } from '../../src/log/append-times.js';
-import { dataFileKey, filesOfPartition, type NewColdFile, openTopicTable, type TopicTable } from '../../src/lake/index.js';
+import { type ColdFile, dataFileKey, filesOfPartition, type NewColdFile, openTopicTable, type TopicTable } from '../../src/lake/index.js';
 import { type ObjectStore, openObjectStore } from '../../src/objects/index.js';
 import { openQueryService, type QueryRequest, type QueryService, type QueryStats, type ServiceLimits } from '../../src/query/index.js';
 import { type Logger, silentLogger } from '../../src/telemetry/index.js';
@@ -58,6 +66,8 @@ class Partition {
   localStartOffset = 0;
   boundary = 0;
   leaderEpoch = 0;
+  /** What a kill leaves: asked for by a query, or in the table. */
+  flushedOffset = 0;
   /** What the broker's log remembers of when it appended. */
   times: AppendTimes;
   readonly #timesPath: string;
@@ -77,6 +87,14 @@ class Partition {
     if (how === 'clean') this.times.close();
     if (how === 'recovered') rmSync(this.#timesPath);
     this.times = this.#openTimes(nowMs, nowMs);
+  }
+
+  /** What a kill takes: records that nobody has been told of. Their offsets are given out again, in a new epoch. */
+  loseUnflushed(): void {
+    const kept = this.batches.filter((batch) => batch.baseOffset < this.flushedOffset);
+    this.batches.splice(0, Number.POSITIVE_INFINITY, ...kept);
+    this.endOffset = Math.max(this.flushedOffset, (kept.at(-1)?.lastOffset ?? -1) + 1);
+    this.leaderEpoch++;
   }
 
   append(records: readonly TestRecord[], nowMs: number): void {
@@ -111,6 +129,10 @@ interface Topic {
   columns: TypedColumn[];
 }
 
+/** What a file stands for. */
+type FileOf = Pick<NewColdFile, 'baseOffset' | 'lastOffset' | 'rawBytes'> &
+  Partial<Record<'minTimestampMs' | 'maxTimestampMs', number | undefined>>;
+
 const cluster = clusterId('testclustertestcluster');
 
 export interface WorldOptions {
@@ -137,6 +159,8 @@ export class QueryWorld implements AsyncDisposable {
   readonly control: ReturnType<typeof controlOf>;
   /** The broker's time; the system's unless set. */
   readonly clock: { nowIs: number | undefined; readonly nowMs: () => number };
+  /** Called, and waited for, before the broker answers anything. */
+  readonly hooks: { beforeAnswer?: (() => Promise<void>) | undefined };
 
   private constructor(parts: {
     directory: string;
@@ -149,6 +173,7 @@ export class QueryWorld implements AsyncDisposable {
     fetches: { partition: number; offset: number }[];
     control: ReturnType<typeof controlOf>;
     clock: QueryWorld['clock'];
+    hooks: QueryWorld['hooks'];
   }) {
     this.directory = parts.directory;
     this.store = parts.store;
@@ -160,6 +185,7 @@ export class QueryWorld implements AsyncDisposable {
     this.fetches = parts.fetches;
     this.control = parts.control;
     this.clock = parts.clock;
+    this.hooks = parts.hooks;
   }
 
   static async open(options: WorldOptions): Promise<QueryWorld> {
@@ -170,12 +196,13 @@ export class QueryWorld implements AsyncDisposable {
     const fetches: { partition: number; offset: number }[] = [];
     const views: SavedView[] = [];
     const clock: QueryWorld['clock'] = { nowIs: undefined, nowMs: () => clock.nowIs ?? systemClock.nowMs() };
-    const control = controlOf(topics, views, clock);
+    const hooks: QueryWorld['hooks'] = {};
+    const control = controlOf(topics, views, clock, hooks);
     await mkdir(join(directory, 'append-times'));
     const reopen = (): Promise<QueryService> =>
       openQueryService({
         store,
-        reader: readerOf(topics, fetches),
+        reader: readerOf(topics, fetches, hooks),
         control,
         workers,
         cacheDir: join(directory, 'cache'),
@@ -198,7 +225,7 @@ export class QueryWorld implements AsyncDisposable {
         ...(options.tailEncodeBytesMin === undefined ? {} : { tailEncodeBytesMin: options.tailEncodeBytesMin }),
       });
     const service = await reopen();
-    return new QueryWorld({ directory, store, workers, service, reopen, topics, views, fetches, control, clock });
+    return new QueryWorld({ directory, store, workers, service, reopen, topics, views, fetches, control, clock, hooks });
   }
 
   /** A restart of the query side: what it keeps of earlier times is what is on its disk. */
@@ -265,6 +292,7 @@ export class QueryWorld implements AsyncDisposable {
         appended: (await this.control.call('broker.append-cuts', { topicId: topic.id, afterMs, ends })).cuts,
       });
       log.boundary = end;
+      log.flushedOffset = Math.max(log.flushedOffset, end);
     }
   }
 
@@ -283,11 +311,26 @@ export class QueryWorld implements AsyncDisposable {
         {
           partition,
           inputs: files.map(({ key }) => key),
-          outputs: await this.#storedFiles(topic, partition, first.baseOffset, last.lastOffset + 1),
+          outputs: [await this.#compacted(topic, partition, files)],
         },
       ],
     });
     return true;
+  }
+
+  /** By the job that the daemon runs: typed columns are as they were stored. */
+  async #compacted(topic: Topic, partition: number, files: readonly ColdFile[]): Promise<NewColdFile> {
+    const folder = await mkdtemp(join(this.directory, 'compact-'));
+    const inputs = await Promise.all(
+      files.map(async ({ key, baseOffset, lastOffset }, at) => {
+        const path = join(folder, `${at}.parquet`);
+        await this.store.download(key, path);
+        return { path, baseOffset, lastOffset, digest: readFileFooter(path).digest };
+      }),
+    );
+    const outPath = join(folder, 'compacted.parquet');
+    const made = await this.workers.run({ kind: 'compact', inputs, partition, typedColumns: topic.columns, outPath });
+    return this.#uploaded(topic, partition, outPath, made, made);
   }
 
   /** None where the range has no row. */
@@ -317,24 +360,22 @@ export class QueryWorld implements AsyncDisposable {
       valueFormat: formatOf(topic.config),
       outPath: out,
     });
-    const key = dataFileKey(topic.table.prefix, { partition, baseOffset: from, lastOffset: end - 1, unique: systemRandom.uuid() });
-    await this.store.put(key, { path: out }, { ifAbsent: true });
-    const file: NewColdFile = {
-      key,
-      partition,
-      baseOffset: from,
-      lastOffset: end - 1,
-      rows: encoded.rows,
-      bytes: (await stat(out)).size,
-      minTimestampMs: staged.minTimestampMs ?? 0,
-      maxTimestampMs: staged.maxTimestampMs ?? 0,
-      fieldIds: topic.columns.map((column) => column.fieldId),
-      digest: encoded.digest,
-      rawBytes: staged.rawBytes,
-      metrics: encoded.metrics,
-      splitOffsets: encoded.splitOffsets,
-    };
-    return [file];
+    return [await this.#uploaded(topic, partition, out, encoded, { ...staged, baseOffset: from, lastOffset: end - 1 })];
+  }
+
+  async #uploaded(
+    topic: Topic,
+    partition: number,
+    path: string,
+    { rows, digest, metrics, splitOffsets }: EncodeResult,
+    { baseOffset, lastOffset, rawBytes, minTimestampMs = 0, maxTimestampMs = 0 }: FileOf,
+  ): Promise<NewColdFile> {
+    const key = dataFileKey(topic.table.prefix, { partition, baseOffset, lastOffset, unique: systemRandom.uuid() });
+    await this.store.put(key, { path }, { ifAbsent: true });
+    const fieldIds = topic.columns.map((column) => column.fieldId);
+    const times = { minTimestampMs, maxTimestampMs };
+    const { size: bytes } = await stat(path);
+    return { key, partition, baseOffset, lastOffset, rows, bytes, ...times, fieldIds, digest, rawBytes, metrics, splitOffsets };
   }
 
   /** Columns that the next cold file finds there, as of other partitions cut before. */
@@ -386,7 +427,11 @@ export interface Answered {
   readonly stats: Readonly<QueryStats>;
 }
 
-function readerOf(topics: ReadonlyMap<string, Topic>, fetches: { partition: number; offset: number }[]): LogReader {
+function readerOf(
+  topics: ReadonlyMap<string, Topic>,
+  fetches: { partition: number; offset: number }[],
+  hooks: QueryWorld['hooks'],
+): LogReader {
   const byId = (id: TopicId): Topic | undefined => [...topics.values()].find((topic) => topic.id === id);
   return {
     topics: async () =>
@@ -396,8 +441,9 @@ function readerOf(topics: ReadonlyMap<string, Topic>, fetches: { partition: numb
         partitions: topic.partitions.map((_, at) => at),
         isInternal: false,
       })),
-    fetch: async (partitions: readonly FetchPartition[], _options: FetchOptions): Promise<readonly FetchedPartition[]> =>
-      partitions.map((wanted) => {
+    fetch: async (partitions: readonly FetchPartition[], _options: FetchOptions): Promise<readonly FetchedPartition[]> => {
+      await hooks.beforeAnswer?.();
+      return partitions.map((wanted) => {
         fetches.push({ partition: wanted.partition, offset: wanted.offset });
         const log = byId(wanted.topicId)?.partitions[wanted.partition];
         if (log === undefined) throw new LakeError('topic-unknown', 'no such topic');
@@ -424,7 +470,8 @@ function readerOf(topics: ReadonlyMap<string, Topic>, fetches: { partition: numb
           logStartOffset: log.logStartOffset,
           abortedTransactions: [],
         };
-      }),
+      });
+    },
     listOffsets: async (name, partitions): Promise<readonly ListedOffset[]> =>
       partitions.map(({ partition, timestampMs }) => {
         const log = topics.get(name)?.partitions[partition];
@@ -445,7 +492,13 @@ function readerOf(topics: ReadonlyMap<string, Topic>, fetches: { partition: numb
 function timesOf(topics: ReadonlyMap<string, Topic>, clock: QueryWorld['clock']): ReturnType<typeof appendTimeHandlers> {
   const logOf = (log: Partition, partition: number) => ({
     partition,
-    flushedOffset: log.endOffset,
+    get flushedOffset() {
+      return log.flushedOffset;
+    },
+    flush: async () => void (log.flushedOffset = log.endOffset),
+    get appendsKnownSinceMs() {
+      return log.times.sinceMs;
+    },
     appendSpans: () => log.times.spans(),
     settledAppendMs: (nowMs: number) => log.times.settledMs(nowMs),
   });
@@ -456,7 +509,12 @@ function timesOf(topics: ReadonlyMap<string, Topic>, clock: QueryWorld['clock'])
   return appendTimeHandlers({ clock, topics: { byId } } as unknown as BrokerCore);
 }
 
-function controlOf(topics: ReadonlyMap<string, Topic>, views: readonly SavedView[], clock: QueryWorld['clock']) {
+function controlOf(
+  topics: ReadonlyMap<string, Topic>,
+  views: readonly SavedView[],
+  clock: QueryWorld['clock'],
+  hooks: QueryWorld['hooks'],
+) {
   const times = timesOf(topics, clock);
   const describe = (): BrokerState => ({
     clusterId: cluster,
@@ -471,8 +529,8 @@ function controlOf(topics: ReadonlyMap<string, Topic>, views: readonly SavedView
         id: topic.id,
         isInternal: false,
         isTiered: true,
-        config: topic.config,
-        overrides: topic.config,
+        config: { ...topic.config },
+        overrides: { ...topic.config },
         partitions: topic.partitions.map(
           (log, partition): PartitionState => ({
             partition,
@@ -494,12 +552,14 @@ function controlOf(topics: ReadonlyMap<string, Topic>, views: readonly SavedView
   });
   return {
     call: async <M extends ControlMethod>(method: M, params: ControlParams<M>): Promise<ControlResult<M>> => {
+      await hooks.beforeAnswer?.();
       if (method === 'broker.describe') return describe() as ControlResult<M>;
       if (method === 'broker.flush') {
         const { topicId: id, partitions } = params as ControlParams<'broker.flush'>;
         const topic = [...topics.values()].find((candidate) => candidate.id === id);
         const flushed = partitions.map(({ partition }) => {
           const log = topic?.partitions[partition];
+          if (log !== undefined) log.flushedOffset = log.endOffset;
           return {
             partition,
             flushedOffset: log?.endOffset ?? 0,

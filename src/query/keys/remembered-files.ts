@@ -1,7 +1,7 @@
 /** For `latest(topic)`: which cold files need not be read, since the last row of each of their keys is kept. */
 import type { TypedColumn } from '../../columns/index.js';
 import type { ColdFile } from '../../lake/index.js';
-import type { ColdSelection } from '../lease.js';
+import type { ColdSelection, SelectedFile } from '../lease.js';
 import type { ScanRange } from '../ranges.js';
 import type { BuildsBehind } from './builds-behind.js';
 import type { KeptRows, LastRows } from './last-rows.js';
@@ -9,9 +9,7 @@ import type { KeptRows, LastRows } from './last-rows.js';
 /** Notes looked at, and read for the first time, at once. */
 const looksAtOnce = 16;
 
-export interface RememberedFile extends KeptRows {
-  readonly file: ColdFile;
-}
+export interface RememberedFile extends KeptRows, Pick<SelectedFile, 'file' | 'pinned'> {}
 
 export class RememberedFiles {
   readonly #rows: LastRows;
@@ -38,10 +36,12 @@ export class RememberedFiles {
     return { cold: { files, prunedFiles: selected.prunedFiles + keyless.size }, remembered };
   }
 
-  /** Object keys of what `split` would not read. Nothing is built. */
-  async unread(selected: ColdSelection): Promise<{ readonly remembered: ReadonlySet<string>; readonly keyless: ReadonlySet<string> }> {
+  /** Object keys of what `split` would not read, with the bytes of what is kept instead. Nothing is built. */
+  async unread(
+    selected: ColdSelection,
+  ): Promise<{ readonly remembered: ReadonlyMap<string, number>; readonly keyless: ReadonlySet<string> }> {
     const { remembered, keyless } = await this.#look(selected);
-    return { remembered: new Set(remembered.map(({ file }) => file.key)), keyless };
+    return { remembered: new Map(remembered.map(({ file, bytes }) => [file.key, bytes])), keyless };
   }
 
   /** It could not be used: the file is to be read, and the note made anew. */
@@ -54,16 +54,16 @@ export class RememberedFiles {
     const keyless = new Set<string>();
     const missing: ColdFile[] = [];
     this.#rows.beginLook();
-    // Of a file of which only some offsets count, the last row of a key may be an earlier one.
-    const whole = files.flatMap(({ file, bounds }) => (bounds === undefined ? [file] : []));
+    // Of a file of which only some offsets count, the last row of a key may be an earlier one. What is kept are columns as they are stored.
+    const whole = files.filter(({ bounds, reformedFrom }) => bounds === undefined && reformedFrom === undefined);
     for (const { file } of files) if (file.keys === null) keyless.add(file.key);
     for (let at = 0; at < whole.length; at += looksAtOnce) {
-      const some = whole.slice(at, at + looksAtOnce).filter((file) => file.keys !== null);
-      const kept = await Promise.all(some.map((file) => this.#rows.of(file)));
-      for (const [index, file] of some.entries()) {
+      const some = whole.slice(at, at + looksAtOnce).filter(({ file }) => file.keys !== null);
+      const kept = await Promise.all(some.map(({ file }) => this.#rows.of(file)));
+      for (const [index, { file, pinned }] of some.entries()) {
         const rows = kept[index];
         if (rows === 'missing') missing.push(file);
-        else if (rows !== undefined) remembered.push({ ...rows, file });
+        else if (rows !== undefined) remembered.push({ ...rows, file, pinned });
       }
     }
     return { remembered, keyless, missing };

@@ -22,6 +22,7 @@ async function world() {
   return {
     files: async () => (await tables.snapshot(cluster, state, signal)).files.map(({ key }) => key),
     pass: (ms: number) => (nowMs += ms),
+    distrust: (key: string) => tables.distrust(key),
     first: file.key,
     /** The file's place is taken by another one. */
     rewrite: async () => {
@@ -41,6 +42,16 @@ describe('the snapshot of a query', () => {
     expect(await files()).toEqual([first]);
     pass(usableForMs / 2 + 1);
     // Too old: this query waits for the newer one.
+    expect(await files()).toEqual([second]);
+  });
+
+  it('is looked for anew where an object of it is gone', async () => {
+    const { files, distrust, first, rewrite } = await world();
+    expect(await files()).toEqual([first]);
+    const second = await rewrite();
+    expect(distrust('elsewhere/data/x.parquet')).toBe(false);
+    expect(await files()).toEqual([first]);
+    expect(distrust(first)).toBe(true);
     expect(await files()).toEqual([second]);
   });
 

@@ -32,6 +32,16 @@ describe('a token', () => {
     }
   });
 
+  it('says what was hot, and whether its values were columns', () => {
+    const [topic] = tokenOf(500).topics;
+    for (const isTyped of [true, false]) {
+      const partitions = topic!.partitions.map((p) => ({ ...p, hotFrom: p.endOffset - (p.partition % 5) * 20 }));
+      const token = { ...tokenOf(0), topics: [{ ...topic!, isTyped, partitions }] };
+      expect(encodeToken(token).length).toBeLessThan(4096);
+      expect(decodeToken(encodeToken(token))).toEqual(token);
+    }
+  });
+
   it('is still read in its older form', () => {
     const wire = { c: 'cluster', t: [{ i: 'topic', f: 40, x: [['delay', 0]], p: [[0, 0, 1_000_000_000, 0]] }] };
     const text = `t1.${deflateRawSync(JSON.stringify(wire)).toString('base64url')}`;

@@ -93,6 +93,7 @@ function partitionState(log: PartitionLog): PartitionState {
     hotBytes: log.hotBytes,
     tailBytes: log.tailBytes,
     segments: log.segmentCount,
+    compactedOffset: log.compactedOffset,
     ...(log.offline === undefined ? {} : { offline: log.offline.message }),
   };
 }

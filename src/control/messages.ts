@@ -30,6 +30,8 @@ export interface PartitionState {
   /** Of them at or above the boundary: what is not in the table too. Within a segment by the share of its offsets. */
   readonly tailBytes: number;
   readonly segments: number;
+  /** Below it each key of a compacted topic is there once; it grows with each compaction. Absent from older brokers. */
+  readonly compactedOffset?: Offset;
   /** Why the partition is offline, where it is. */
   readonly offline?: string;
 }

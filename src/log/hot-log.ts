@@ -70,6 +70,8 @@ export interface PartitionLog {
   /** Of them at or above the boundary; of the segment that it falls into, by the share of its offsets. */
   readonly tailBytes: number;
   readonly segmentCount: number;
+  /** Below it each key is there once; 0 where nothing was compacted. It grows with each pass, and only records below the active segment went. */
+  readonly compactedOffset: Offset;
   /** Set after a failed write or flush: the partition refuses everything with this until the next start. */
   readonly offline: Error | undefined;
 

@@ -117,7 +117,6 @@ class HotLogDirectory implements HotLog {
   readonly #disk: Disk;
   readonly #lock: DirectoryLock;
   readonly #ports: PartitionPorts;
-  readonly #cleaned: DurableOffsets;
   readonly #compactor: Compactor;
   readonly #compaction: Compaction;
   readonly #partitions = new Map<string, HotPartition>();
@@ -142,12 +141,12 @@ class HotLogDirectory implements HotLog {
       boundaries: new DurableOffsets(disk, options.dir, boundaryFile, replaceFile),
       logStarts: new DurableOffsets(disk, options.dir, logStartFile, replaceFile),
       recoveryPoints: new DurableOffsets(disk, options.dir, recoveryPointFile, replaceFile),
+      cleaned: new DurableOffsets(disk, options.dir, cleanerFile, replaceFile),
     };
-    this.#cleaned = new DurableOffsets(disk, options.dir, cleanerFile, replaceFile);
     this.#compactor = ports.compactor ?? new CompactionPool(options.compaction?.bytesPerSecond ?? compactionBytesPerSecond);
     this.#compaction = new Compaction({
       compactor: this.#compactor,
-      checkpoints: this.#cleaned,
+      checkpoints: this.#ports.cleaned,
       logger: this.#ports.logger,
       keyTableBytes: options.compaction?.keyTableBytes ?? keyTableBytes,
       exclusively: (work) => this.#changes.run(work),
@@ -178,8 +177,8 @@ class HotLogDirectory implements HotLog {
     const slots = new Semaphore(recoveriesAtOnce, Number.POSITIVE_INFINITY);
     const recovered = await Promise.all(found.map((name) => slots.run(() => this.#recoverOne(name, isClean))));
     recovered.forEach((partition) => this.#partitions.set(partition.key, partition));
-    const { boundaries, logStarts, recoveryPoints } = this.#ports;
-    for (const offsets of [boundaries, logStarts, recoveryPoints, this.#cleaned]) {
+    const { boundaries, logStarts, recoveryPoints, cleaned } = this.#ports;
+    for (const offsets of [boundaries, logStarts, recoveryPoints, cleaned]) {
       if (offsets.keepOnly((key) => this.#partitions.has(key))) await offsets.write();
     }
     // From here on a stop is clean only if `close` says so.
@@ -226,8 +225,8 @@ class HotLogDirectory implements HotLog {
         known.updateConfig(config);
         return known;
       }
-      const { boundaries, logStarts, recoveryPoints } = this.#ports;
-      await Promise.all([boundaries, logStarts, recoveryPoints, this.#cleaned].map((offsets) => offsets.remove(key)));
+      const { boundaries, logStarts, recoveryPoints, cleaned } = this.#ports;
+      await Promise.all([boundaries, logStarts, recoveryPoints, cleaned].map((offsets) => offsets.remove(key)));
       await this.#makeDirectory(topic, topicId, partition);
       const created = await this.#recoverOne(key, true);
       created.updateConfig(config);
@@ -290,8 +289,8 @@ class HotLogDirectory implements HotLog {
       const passing = join(dir, passingDirectory(topic, partition, this.#random.bytes(16).toString('hex'), 'delete'));
       await this.#disk.rename(join(dir, key), passing);
       await this.#ports.pool.flush([], [dir]);
-      const { boundaries, logStarts, recoveryPoints } = this.#ports;
-      await Promise.all([boundaries, logStarts, recoveryPoints, this.#cleaned].map((offsets) => offsets.remove(key)));
+      const { boundaries, logStarts, recoveryPoints, cleaned } = this.#ports;
+      await Promise.all([boundaries, logStarts, recoveryPoints, cleaned].map((offsets) => offsets.remove(key)));
       await this.#disk.rm(passing, { recursive: true, force: true });
     });
   }

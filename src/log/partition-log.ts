@@ -46,6 +46,8 @@ export interface PartitionPorts extends SegmentPorts {
   readonly boundaries: DurableOffsets;
   readonly logStarts: DurableOffsets;
   readonly recoveryPoints: DurableOffsets;
+  /** How far partitions are compacted. */
+  readonly cleaned: DurableOffsets;
   readonly logger: Logger;
 }
 
@@ -162,6 +164,10 @@ export class HotPartition implements PartitionLog, CompactablePartition {
 
   get segmentCount(): number {
     return this.#segments.count;
+  }
+
+  get compactedOffset(): Offset {
+    return this.#ports.cleaned.get(this.key) ?? 0;
   }
 
   get offline(): Error | undefined {

@@ -34,6 +34,8 @@ export interface PinnedPartition {
   /** Exclusive. */
   readonly endOffset: Offset;
   readonly leaderEpoch: LeaderEpoch;
+  /** How far the hot log is compacted: what was staged before it grew is not what is there now. */
+  readonly compactedOffset: Offset;
   /** Bytes of record batches from the boundary to the end, estimated from the partition's mean. */
   readonly tailBytesEstimate: number;
   /** As of a token: rows from here on were hot then. */
@@ -93,6 +95,7 @@ export async function pinTopic(
       boundary,
       endOffset,
       leaderEpoch: end.leaderEpoch,
+      compactedOffset: state.compactedOffset ?? 0,
       tailBytesEstimate: estimateBytes(state, boundary, endOffset),
     };
   });

@@ -101,6 +101,7 @@ function tailPartition(topic: PinnedTopic, partition: PinnedPartition) {
     topicId: topic.state.id,
     partition: partition.partition,
     leaderEpoch: partition.leaderEpoch,
+    compactedOffset: partition.compactedOffset,
     valueFormat: valueFormatOf(topic),
   };
 }

@@ -39,6 +39,8 @@ export interface TailPartition {
   readonly topicId: TopicId;
   readonly partition: PartitionId;
   readonly leaderEpoch: LeaderEpoch;
+  /** Chunks of before a compaction have records that are gone. */
+  readonly compactedOffset: Offset;
   readonly valueFormat: ValueFormat;
 }
 
@@ -229,7 +231,7 @@ export class TailCache {
   }
 
   #entryOf(of: TailPartition): Entry {
-    const key = `${of.topicId}/${of.partition}/${of.leaderEpoch}/${of.valueFormat}`;
+    const key = `${of.topicId}/${of.partition}/${of.leaderEpoch}/${of.compactedOffset}/${of.valueFormat}`;
     const entry = this.#entries.get(key) ?? { of, turn: new Mutex(), chunks: [], replaced: [], holders: 0 };
     this.#entries.delete(key);
     this.#entries.set(key, entry);

@@ -11,7 +11,12 @@ const set = {
   'log.retention.check.interval.ms': '50',
   'offsets.topic.num.partitions': '1',
 };
-const configs = { 'cleanup.policy': 'compact', 'segment.ms': '100', 'min.cleanable.dirty.ratio': '0.01', 'delete.retention.ms': '86400000' };
+const configs = {
+  'cleanup.policy': 'compact',
+  'segment.ms': '100',
+  'min.cleanable.dirty.ratio': '0.01',
+  'delete.retention.ms': '86400000',
+};
 const keys = 20;
 const rounds = 15;
 

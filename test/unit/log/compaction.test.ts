@@ -3,7 +3,9 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { LogConfig } from '../../../src/log/index.js';
-import { batchBaseOffset, batchLastOffset, batchRecordsCount, walkBatches } from '../../../src/wire/index.js';
+import { OpenFiles } from '../../../src/log/segment-file.js';
+import { IndexCache, Segment } from '../../../src/log/segment.js';
+import { batchBaseOffset, batchLastOffset, batchRecordsCount, patchBatch, walkBatches } from '../../../src/wire/index.js';
 import { bytesOf, compactedConfig, directCompactor, keyedBatch, leftIn, shown } from './compaction-world.js';
 import { clockAt, copyOf, files, partitionFolder, temporaryFolder, topic, topicKey, world, type World } from './hot-world.js';
 
@@ -193,13 +195,16 @@ describe('compaction', () => {
     const { partition, log, dir, add, roll, compact } = await compacted();
     for (let i = 0; i < 50; i++) add(`a=${i} k${i}=0`);
     await roll();
+    // In steps so small that places are remembered between them.
+    expect(leftIn(await bytesOf(partition, 0, 70)).length).toBe(100);
     const reading = partition.read(0, 1 << 20, { isMinOneBatch: true });
     await compact();
     expect((await reading).bytes).toBeGreaterThan(50 * 61);
     const left = await shown(partition);
     expect(left.split(' ')).toHaveLength(51);
-    // In steps so small that places are remembered between them.
     expect(leftIn(await bytesOf(partition, 0, 70)).length).toBe(51);
+    for (const { offset } of leftIn(await bytesOf(partition)))
+      expect(leftIn(await bytesOf(partition, offset)).find((one) => one.offset >= offset)).toMatchObject({ offset });
     const killed = await compacted({}, {}, await copyOf(dir));
     expect(await shown(killed.partition)).toBe(left);
     await log.close();
@@ -224,6 +229,51 @@ describe('compaction', () => {
     expect(swapped.partition.offline).toBeUndefined();
     expect(await shown(swapped.partition)).toBe(left);
     expect(swapped.partition.segmentCount).toBe(2);
+  });
+
+  it('never takes indexes of before a swap for those of the segment that came', async () => {
+    const { partition, dir, log, clock, add, roll, compact } = await compacted({}, { indexIntervalBytes: 1 });
+    for (let i = 0; i < 30; i++) add(`a=${i} k${i % 3}=${i} l${i}=1`);
+    await roll();
+    // Indexes are saved, and all is below the recovery point.
+    await expect.poll(() => files(dir, '.index')).toContain('00000000000000000000.index');
+    await log.maintain(clock.nowIs, Number.MAX_SAFE_INTEGER);
+    const before = await copyOf(dir);
+    await compact();
+    const left = leftIn(await bytesOf(partition));
+    const log0 = join(partitionFolder, '00000000000000000000.log');
+    fs.copyFileSync(join(dir, log0), join(before, `${log0}.swap`));
+    const swapped = await compacted({}, { indexIntervalBytes: 1 }, before);
+    for (const { offset } of left)
+      expect(leftIn(await bytesOf(swapped.partition, offset, 70)).find((one) => one.offset >= offset)).toMatchObject({ offset });
+    expect(leftIn(await bytesOf(swapped.partition))).toEqual(left);
+  });
+
+  it('reads a segment that was replaced without the indexes that came with the other', async () => {
+    const dir = await temporaryFolder();
+    const ports = { openFiles: new OpenFiles(), indexCache: new IndexCache() };
+    const old = Segment.createSync(dir, 0, ports, { nowMs: 1, indexIntervalBytes: 1 });
+    old.file.retain();
+    for (let offset = 0; offset < 20; offset++) {
+      const batch = keyedBatch(`k${offset}=${'x'.repeat(offset)}`);
+      patchBatch(batch, 0, offset, 0);
+      const position = old.bytes;
+      old.file.appendSync(batch);
+      old.note(position, batch.length, offset, 1000, 1);
+    }
+    old.seal();
+    const write = async (path: string, bytes: Uint8Array): Promise<void> => fs.writeFileSync(path, bytes);
+    await old.saveIndexes(write);
+    const position = await old.locate(17);
+    old.dropIndexes();
+    await old.beginReplacement();
+    const index = join(dir, '00000000000000000000.index');
+    const wrong = fs.readFileSync(index);
+    for (let at = 0; at < wrong.length; at += 8) wrong.writeInt32BE(wrong.readInt32BE(at + 4) + 1, at + 4);
+    fs.writeFileSync(index, wrong);
+    expect(await old.locate(17)).toBe(position);
+    old.file.giveUp();
+    old.file.release();
   });
 
   it('says a swap that is damaged is damage', async () => {

@@ -121,6 +121,13 @@ export class LocalCache {
     return this.#hold(name, entry, signal);
   }
 
+  /** Where `isDirect`: the object as it lies, of the length that the caller knows. Whether it is there, whoever opens it is told. */
+  whereItLies(key: string, bytes: number): CacheLease {
+    const path = this.#store.localPath(key);
+    if (!this.#isDirect || path === null) throw objectMissing(this.#store.url, key);
+    return { path, bytes, release: () => {} };
+  }
+
   /** What is here under a name, or on its way. */
   heldLocally(name: string, signal?: AbortSignal): Promise<CacheLease> | undefined {
     const entry = this.#entries.get(name);

@@ -114,7 +114,7 @@ function report(spreads, sizes, skipped) {
   return {
     tables: [table(title, columns, rows)],
     notes: [
-      `aim: within ${aimTimes}× of DuckDB. Each round a service that was just started and has answered questions about another topic: of this one no manifest, footer or column is there; nor on DuckDB's side (a new connection).`,
+      `aim: within ${aimTimes}× of DuckDB. Each round a service that was just started and has answered questions about another topic. Of this one it has the table and the footers of its newest files, which it loads at its start before anyone asks, and not one page of a column; DuckDB has nothing (a new connection).`,
     ],
     skipped,
     figures: { spreads, sizes, threads, aimTimes },

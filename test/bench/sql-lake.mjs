@@ -103,7 +103,7 @@ class Lake {
     return { ours, theirs };
   }
 
-  /** Starts the service anew with nothing cached of the bucket; its engines are ready, and it knows of no table yet. */
+  /** Starts the service anew with nothing cached of the bucket; its engines are ready, and it has read tables and the footers of their newest files. */
   async restartEmpty() {
     await this.service.stop();
     rmSync(join(this.#work, 'data/query'), { recursive: true, force: true });

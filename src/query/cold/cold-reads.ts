@@ -95,7 +95,7 @@ export class ColdReads {
    * Errors: `cold-unavailable`, `cold-corrupt`, `overloaded`, those of the store.
    */
   async lease(file: ColdFile, need: ColdNeed, count: ReadCount, signal: AbortSignal): Promise<CacheLease | null> {
-    if (this.#cache.isDirect) return this.#cache.fetchToLocal(file.key, file.bytes, signal);
+    if (this.#cache.isDirect) return this.#cache.whereItLies(file.key, file.bytes);
     if (!this.#cache.has(file.key) && file.bytes > this.#wholeBytesMax && this.#footers.known(file) === undefined) {
       await this.#footers.layout(file, count, signal);
     }

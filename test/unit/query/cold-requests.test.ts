@@ -1,4 +1,5 @@
 // How many requests a question of a bucket takes: this number decides what the first one costs.
+import { rename } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/kernel/index.js';
 import { MemoryStore } from '../../../src/objects/index.js';
@@ -44,5 +45,22 @@ describe('a question that nothing is kept for', () => {
     const { rows, stats } = await world.ask(`SELECT sum(x) FROM log WHERE _offset >= ${from}`);
     expect(rows).toEqual([[20]]);
     expect(stats).toMatchObject({ cold_files: 1, requests: 1 });
+  });
+});
+
+describe('a question of a directory', () => {
+  it('says which file is gone, and answers again when it is back', async () => {
+    await using world = await QueryWorld.open({ workers: inlineColumnWorkers });
+    world.createTopic('log');
+    world.append('log', 0, [{ timestampMs: 1, value: '{"x":7}' }]);
+    await world.makeCold('log', 0, 1);
+    const sql = 'SELECT x FROM log WHERE _offset = 0';
+    expect((await world.ask(sql)).rows).toEqual([[7]]);
+    const [{ key } = { key: '' }] = (await world.topic('log').table.load()).files;
+    const path = world.store.localPath(key) ?? '';
+    await rename(path, `${path}.away`);
+    await expect(world.ask(sql)).rejects.toMatchObject({ code: 'cold-unavailable', facts: { key } });
+    await rename(`${path}.away`, path);
+    expect((await world.ask(sql)).rows).toEqual([[7]]);
   });
 });

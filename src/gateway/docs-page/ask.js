@@ -19,8 +19,8 @@ const numeric = /^(?:U?(?:TINY|SMALL|BIG|HUGE)?INT(?:EGER)?|FLOAT|DOUBLE|DECIMAL
  */
 function cell(value, isNumber) {
   if (value === null) return el('td', { class: isNumber ? 'null number' : 'null' }, 'null');
-  if (isNumber) return el('td', { class: 'number' }, String(value));
   const text = typeof value === 'string' ? value : JSON.stringify(value);
+  if (isNumber) return el('td', { class: 'number' }, text);
   return el('td', { class: text.length > charsOfLine ? 'long' : 'short' }, text);
 }
 
@@ -66,7 +66,7 @@ class Rows {
   /** @param {readonly unknown[]} row */
   add(row) {
     this.count++;
-    this.waiting.push(el('tr', {}, ...row.map((value, at) => cell(value, this.isNumber[at] === true))));
+    this.waiting.push(el('tr', {}, ...row.map((value, at) => cell(value, this.isNumber.at(at) === true))));
     if (this.waiting.length >= rowsAtOnce) this.show();
   }
 

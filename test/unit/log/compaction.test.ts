@@ -202,6 +202,8 @@ describe('compaction', () => {
     expect((await reading).bytes).toBeGreaterThan(50 * 61);
     const left = await shown(partition);
     expect(left.split(' ')).toHaveLength(51);
+    // A place that was remembered before.
+    expect(leftIn(await bytesOf(partition, 60, 70)).at(0)).toMatchObject({ offset: 61 });
     expect(leftIn(await bytesOf(partition, 0, 70)).length).toBe(51);
     for (const { offset } of leftIn(await bytesOf(partition)))
       expect(leftIn(await bytesOf(partition, offset)).find((one) => one.offset >= offset)).toMatchObject({ offset });

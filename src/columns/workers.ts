@@ -27,7 +27,7 @@ export interface ColumnWorkersOptions {
   readonly tempDir: string;
   /** DuckDB's memory bound per child; default 1 GiB. */
   readonly memoryBytes?: number;
-  /** Added to the scheduling priority's number, so that what answers clients goes first; 0 … 19, default 5. */
+  /** Added to the scheduling priority's number, so that what answers clients goes first; 0 … 19, default 0. */
   readonly niceness?: number;
 }
 
@@ -154,7 +154,7 @@ class ForkedColumnWorkers implements ColumnWorkers {
   #isClosed = false;
 
   constructor(options: ColumnWorkersOptions) {
-    this.#options = { memoryBytes: GiB, niceness: 5, ...options };
+    this.#options = { memoryBytes: GiB, niceness: 0, ...options };
     removeFoldersOfDead(options.tempDir);
     this.#slots = new Semaphore(this.#options.count, queuedJobsMax);
   }

@@ -108,6 +108,11 @@ const ownKeys = {
   ),
   'tier.scrub.bytes.per.second': long(MiB, 'Budget of the slow scrub that reads all cold files again; 0 for none.', { min: 0 }),
   'query.concurrency': int(2, 'Queries run at once; a short queue waits behind them.', { min: 1, max: 64 }),
+  'query.niceness': int(
+    12,
+    'How far queries give way to producers and consumers where processors are short: 0 (not at all) to 19 (only what nobody else wants).',
+    { min: 0, max: 19 },
+  ),
   'query.queue.max': int(32, 'Queries that wait for a turn; further ones are refused.', { min: 0, max: 10_000 }),
   'query.queue.wait.ms': long(10 * secondMs, 'A query that has waited so long for its turn is refused.', { min: 1 }),
   'query.memory.bytes': long(GiB, 'Memory of one query; above it spills to disk. All together take query.concurrency times that.', {

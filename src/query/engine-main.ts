@@ -9,12 +9,9 @@ import { EngineInstance } from './engine-instance.js';
 import { engineProgressMs } from './progress.js';
 import type { EngineArguments, FromEngine, OpenInstance, RunQuery, ToEngine } from './engine-protocol.js';
 
-/** Whoever asks shares the machine with those who produce and consume, and gives way to them; as column workers do. */
-const engineNiceness = 12;
-
 const args = JSON.parse(process.argv[2] ?? '{}') as EngineArguments;
 // Before there are threads, which take it from the one that starts them.
-giveWay(engineNiceness);
+giveWay(args.niceness);
 process.chdir(args.directory);
 if (args.dropTo !== undefined) {
   process.setgroups?.([]);

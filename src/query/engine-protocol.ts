@@ -139,6 +139,8 @@ export type FromEngine =
 export interface EngineArguments {
   /** The folder of leases: the child's working directory. */
   readonly directory: string;
+  /** How far the child gives way to others, 0 … 19. */
+  readonly niceness: number;
   /** The user and group the child becomes after it has loaded its modules, where the service runs as root. */
   readonly dropTo?: { readonly uid: number; readonly gid: number };
 }

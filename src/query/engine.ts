@@ -30,6 +30,8 @@ export interface EnginePoolOptions {
   readonly engines: number;
   readonly memoryBytes: number;
   readonly spillBytes: number;
+  /** How far engines give way to others, 0 … 19. */
+  readonly niceness: number;
   /** DDL of what every query may use. */
   readonly prelude: readonly string[];
   readonly clock: Clock;
@@ -80,7 +82,8 @@ class Engine {
 
   constructor(options: EnginePoolOptions, serial: number) {
     const isRoot = process.getuid?.() === 0;
-    const args: EngineArguments = { directory: options.directory, ...(isRoot ? { dropTo: unprivileged } : {}) };
+    const { directory, niceness } = options;
+    const args: EngineArguments = { directory, niceness, ...(isRoot ? { dropTo: unprivileged } : {}) };
     this.slots = Array.from({ length: instancesReady }, (_, at) => ({
       serial: at,
       lease: `lease-${serial}-${at}`,

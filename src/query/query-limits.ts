@@ -22,6 +22,8 @@ export interface ServiceLimits {
   readonly maxRows?: number;
   /** Disk that the running queries together may spill to; as much as the cache where left out. */
   readonly spillBytes?: number;
+  /** How far query engines give way to whoever else is on the machine, 0 … 19; not at all where not set. */
+  readonly niceness?: number;
   /** Queries that wait for a turn, and how long; 32 and 10 s where left out. */
   readonly queueMax?: number;
   readonly queueWaitMs?: number;

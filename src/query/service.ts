@@ -187,6 +187,7 @@ export class QueryService {
       directory: join(cacheDir, 'leases'),
       engines: limits.concurrency,
       memoryBytes: limits.memoryBytes,
+      niceness: limits.niceness ?? 0,
       spillBytes: Math.floor((limits.spillBytes ?? limits.cacheBytes) / limits.concurrency),
       prelude: viewPrelude,
       clock,

@@ -13,7 +13,7 @@ import type { Logger, MetricSample } from '../telemetry/index.js';
 import { connectToBroker } from './broker-connection.js';
 import { httpTokenOf, warnOfOpenGateway } from './http-token.js';
 import { queryLimitsOf } from './query-limits.js';
-import { closeAll, type RunningRole, storeOptions } from './role.js';
+import { closeAll, type RunningRole, storeOptions, workerNiceness } from './role.js';
 
 /** Column workers of the query side: one may encode a chunk of the tail behind the queries while the other stages for one. */
 const tailWorkers = 2;
@@ -36,6 +36,7 @@ export async function startGatewayRole(config: ServerConfig, logger: Logger): Pr
     count: tailWorkers,
     tempDir: join(places.queryDir, 'workers'),
     memoryBytes: config.get('tier.worker.memory.bytes'),
+    niceness: workerNiceness,
   });
   const producer = openProducer({
     bootstrap,

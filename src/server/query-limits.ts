@@ -8,6 +8,7 @@ export function queryLimitsOf(config: ServerConfig, concurrency = config.get('qu
     memoryBytes: config.get('query.memory.bytes'),
     timeoutMs: config.get('query.timeout.ms'),
     concurrency,
+    niceness: config.get('query.niceness'),
     cacheBytes: config.get('query.cache.bytes'),
     parquetBytesMax: config.get('query.parquet.bytes'),
     // The other half is for the load itself.

@@ -7,6 +7,9 @@ import type { Logger } from '../telemetry/index.js';
 
 export type RoleName = Role;
 
+/** How far column workers give way to who answers clients: less than queries do, as log that is not tiered fills the disk. */
+export const workerNiceness = 5;
+
 export interface RunningRole {
   readonly addresses: { readonly kafka?: string; readonly http?: string };
   /** Rejects when the role cannot go on and a restart would not help. */

@@ -10,7 +10,7 @@ import { openObjectStore, RequestCounters } from '../objects/index.js';
 import { type Logger, processSamples } from '../telemetry/index.js';
 import { startTier } from '../tier/index.js';
 import { connectToBroker } from './broker-connection.js';
-import { closeAll, type RunningRole, storeOptions } from './role.js';
+import { closeAll, type RunningRole, storeOptions, workerNiceness } from './role.js';
 
 export async function startTierRole(config: ServerConfig, logger: Logger): Promise<RunningRole> {
   const places = placesOf(config);
@@ -23,6 +23,7 @@ export async function startTierRole(config: ServerConfig, logger: Logger): Promi
     count: config.get('tier.workers'),
     tempDir: join(places.spoolDir, 'workers'),
     memoryBytes: config.get('tier.worker.memory.bytes'),
+    niceness: workerNiceness,
   });
   // Nicer still: whoever reads years of log waits for the commits, not they for him. A second thread inflates the next row group
   // while the first sends the last one; more would only be in each other's way, as one reader has few ranges ahead.

@@ -21,6 +21,7 @@ async function pool(): Promise<{ engines: EnginePool; directory: string }> {
   const engines = await EnginePool.open({
     directory,
     engines: 1,
+    niceness: 0,
     memoryBytes: 256 * MiB,
     spillBytes: MiB,
     prelude: [],

@@ -50,6 +50,18 @@ describe.skipIf(kafka44.path === undefined)(`Kafka's tools${kafka44.note}`, () =
     expect(await lake.sql(`SELECT count(*), sum(i) FROM ${topic}`)).toEqual([[300, (299 * 300) / 2]]);
   });
 
+  it('consume as a group of the new protocol', async () => {
+    const asked = ['--topic', topic, '--from-beginning', '--timeout-ms', '60000', '--max-messages', '300'];
+    const group = ['--group', 'new', '--command-property', 'group.protocol=consumer'];
+    expect(await tool('consumer.ConsoleConsumer', [...asked, ...group])).toHaveLength(300);
+    const described = await tool('consumer.group.ConsumerGroupCommand', ['--describe', '--group', 'new', '--offsets']);
+    const rows = described.filter((line) => line.startsWith('new ')).map((line) => line.split(/ +/));
+    expect(rows.reduce((sum, row) => sum + Number(row[4]), 0)).toBe(300);
+    expect(await tool('consumer.group.ConsumerGroupCommand', ['--list', '--type', 'consumer'])).toContainEqual(
+      expect.stringMatching(/^new +Consumer/),
+    );
+  });
+
   it('find the offsets of both tiers', async () => {
     const ends = (await lake.ends(topic)).map(([, end]) => end);
     await lake.cool(topic);

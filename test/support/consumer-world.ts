@@ -59,6 +59,8 @@ export class FakeClient {
   /** What it was told to have. */
   told: PartitionSets = noPartitions;
   isNewSubscription = false;
+  /** An answer was lost: it says everything again, to be told everything. */
+  isUnsure = false;
 
   constructor(id: string, topicNames: readonly string[]) {
     this.id = id;
@@ -66,10 +68,10 @@ export class FakeClient {
   }
 
   request(): MemberHeartbeat {
-    const isJoining = this.epoch === 0;
+    const isAll = this.epoch === 0 || this.isUnsure;
     return heartbeat(this.id, this.epoch, {
-      rebalanceTimeoutMs: isJoining ? rebalanceMs : -1,
-      topicNames: isJoining || this.isNewSubscription ? this.topicNames : null,
+      rebalanceTimeoutMs: isAll ? rebalanceMs : -1,
+      topicNames: isAll || this.isNewSubscription ? this.topicNames : null,
       owned: this.owned,
     });
   }
@@ -77,7 +79,14 @@ export class FakeClient {
   hear(answer: MemberAnswer): void {
     this.epoch = answer.memberEpoch;
     this.isNewSubscription = false;
+    this.isUnsure = false;
     if (answer.assignment !== null) this.told = answer.assignment;
+  }
+
+  /** It said what it owns and does not know what came of that: what it has not taken up yet may be another's by now. */
+  miss(): void {
+    this.isUnsure = true;
+    this.told = this.owned;
   }
 
   abandon(): void {
@@ -142,8 +151,8 @@ export class ConsumerWorld {
   beat(client: FakeClient, isAnswerLost = false): void {
     const answer = this.group.heartbeat(client.request(), this.nowMs);
     this.save();
-    if (isAnswerLost) return;
-    if (isRefusal(answer)) client.abandon();
+    if (isAnswerLost) client.miss();
+    else if (isRefusal(answer)) client.abandon();
     else client.hear(answer);
   }
 

@@ -66,7 +66,7 @@ export async function fetchRound(core: BrokerCore, request: FetchRequest, versio
       const refusal = log === undefined ? unknownCode(topic, version) : checkPartition(log, asked);
       if (log === undefined || refusal !== kafkaErrors.NONE) {
         hasError = true;
-        partitions.push(answerOf(log, asked.partition, refusal, [], isCommittedOnly));
+        partitions.push(refusalOf(asked.partition, refusal));
         continue;
       }
       const { logEndOffset: endOffset, hotBytes } = log;
@@ -74,7 +74,7 @@ export async function fetchRound(core: BrokerCore, request: FetchRequest, versio
       const read = await readPartition(core, log, asked.fetchOffset, { bytes: left, isMinOneBatch: bytes === 0, isCommittedOnly });
       if (read.kind === 'error') {
         hasError = true;
-        partitions.push(answerOf(log, asked.partition, read.errorCode, [], isCommittedOnly));
+        partitions.push(refusalOf(asked.partition, read.errorCode));
         continue;
       }
       watched.push({ log, endOffset, hotBytes, coldOffset: read.kind === 'pending' ? asked.fetchOffset : undefined });
@@ -83,7 +83,7 @@ export async function fetchRound(core: BrokerCore, request: FetchRequest, versio
         bytes += read.bytes;
         if (read.isCold) coldBytes += read.bytes;
       }
-      partitions.push(answerOf(log, asked.partition, kafkaErrors.NONE, isThere ? read.chunks : [], isCommittedOnly));
+      partitions.push(answerOf(log, asked.partition, isThere ? read.chunks : [], isCommittedOnly));
     }
     answers.push(partitions);
   }
@@ -135,20 +135,21 @@ async function readPartition(core: BrokerCore, log: PartitionLog, offset: Offset
   }
 }
 
-function answerOf(
-  log: PartitionLog | undefined,
-  partitionIndex: number,
-  errorCode: number,
-  records: readonly Buffer[],
-  isCommittedOnly: boolean,
-): PartitionAnswer {
+function answerOf(log: PartitionLog, partitionIndex: number, records: readonly Buffer[], isCommittedOnly: boolean): PartitionAnswer {
   return {
     partitionIndex,
-    errorCode,
-    highWatermark: log?.highWatermark ?? -1,
-    lastStableOffset: log?.lastStableOffset ?? -1,
-    logStartOffset: log?.logStartOffset ?? -1,
+    errorCode: kafkaErrors.NONE,
+    highWatermark: log.highWatermark,
+    lastStableOffset: log.lastStableOffset,
+    logStartOffset: log.logStartOffset,
     abortedTransactions: isCommittedOnly ? [] : null,
     records,
   };
+}
+
+/** An error says nothing of the log, as in Kafka; of a partition that is not there the aborted transactions are none rather than unknown. */
+function refusalOf(partitionIndex: number, errorCode: number): PartitionAnswer {
+  const isThere = errorCode !== kafkaErrors.UNKNOWN_TOPIC_OR_PARTITION && errorCode !== kafkaErrors.UNKNOWN_TOPIC_ID;
+  const unknown = { highWatermark: -1, lastStableOffset: -1, logStartOffset: -1 };
+  return { partitionIndex, errorCode, ...unknown, abortedTransactions: isThere ? null : [], records: [] };
 }

@@ -25,4 +25,4 @@ export type {
 } from './hot-log.js';
 export type { Flusher } from './flush-pool.js';
 export { type HotLogPorts, openHotLog } from './open-hot-log.js';
-export { type ProduceRules, validateProduceBatch } from './validate-produce.js';
+export { type ProduceRules, soleBatch, validateProduceBatch } from './validate-produce.js';

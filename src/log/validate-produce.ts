@@ -63,7 +63,7 @@ const knownAttributes =
  * `timestamp-invalid` (32), `compression-unsupported` (76), `record-invalid` (87).
  */
 export function validateProduceBatch(records: Buffer, rules: ProduceRules): Buffer {
-  const batch = onlyBatch(records);
+  const batch = soleBatch(records, rules.apiVersion);
   validateHeader(batch, rules);
   const maxTimestampMs = validateRecords(batch, rules);
   if (maxTimestampMs !== batchMaxTimestamp(batch, 0)) {
@@ -73,16 +73,30 @@ export function validateProduceBatch(records: Buffer, rules: ProduceRules): Buff
   return batch;
 }
 
-function onlyBatch(records: Buffer): Buffer {
+/**
+ * The one batch that a partition's part of a Produce request must be, as far as its frame says, without a look at its checksum.
+ * What is left of a further batch that was cut short is dropped, as in Kafka. Errors: as `validateProduceBatch`: 2, 76 and 87.
+ */
+export function soleBatch(records: Buffer, apiVersion: number): Buffer {
   if (records.length === 0) throw invalid('there is no record batch');
   if (records.length <= batchAt.magic) throw corrupt(`${records.length} bytes are no record batch`);
   // Formats 0 and 1 have the magic byte at the same place.
+  if (batchMagic(records, 0) > formatMagic) throw corrupt(`a record batch has the unknown format v${batchMagic(records, 0)}`);
   if (batchMagic(records, 0) !== formatMagic) throw invalid(`a record batch has format v${batchMagic(records, 0)}, not v2`);
   if (records.length < batchHeaderBytes) throw corrupt(`${records.length} bytes are no record batch`);
   const bytes = batchBytes(records, 0);
-  if (bytes < batchHeaderBytes || bytes > records.length) throw corrupt(`a batch of ${bytes} bytes came in ${records.length}`);
-  if (bytes < records.length) throw invalid('there is more than one record batch for a partition');
-  return records;
+  if (bytes < batchHeaderBytes) throw corrupt(`a batch says it has ${bytes} bytes`);
+  // Cut short, it is no batch at all to Kafka.
+  if (bytes > records.length) throw invalid(`a batch of ${bytes} bytes came in ${records.length}`);
+  if (apiVersion < zstdApiVersion && batchCompression(records, 0) === 'zstd') {
+    throw new LakeError('compression-unsupported', `zstd came in a Produce request of version ${apiVersion}`, {
+      hint: 'Use a client that speaks Produce version 7 or later, or another compression.',
+      facts: { apiVersion },
+    });
+  }
+  const left = records.length - bytes;
+  if (left > batchAt.magic && batchBytes(records, bytes) <= left) throw invalid('there is more than one record batch for a partition');
+  return left === 0 ? records : records.subarray(0, bytes);
 }
 
 function validateHeader(batch: Buffer, rules: ProduceRules): void {
@@ -101,13 +115,6 @@ function validateHeader(batch: Buffer, rules: ProduceRules): void {
   if (!isBatchCrcValid(batch, 0)) throw corrupt('the CRC of a batch does not match');
   const attributes = batchAttributes(batch, 0);
   if ((attributes & ~knownAttributes) !== 0) throw invalid(`a batch has attributes that are not known: ${attributes}`);
-  const codec = batchCompression(batch, 0);
-  if (codec === 'zstd' && rules.apiVersion < zstdApiVersion) {
-    throw new LakeError('compression-unsupported', `zstd came in a Produce request of version ${rules.apiVersion}`, {
-      hint: 'Use a client that speaks Produce version 7 or later, or another compression.',
-      facts: { apiVersion: rules.apiVersion },
-    });
-  }
   const count = batchRecordsCount(batch, 0);
   if (count <= 0) throw invalid(`a batch says it has ${count} records`);
   if (batchLastOffsetDelta(batch, 0) !== count - 1) {

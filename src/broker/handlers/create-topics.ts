@@ -33,16 +33,16 @@ export function createTopicsHandler(core: BrokerCore): Handler {
     const seen = new Set<string>();
     const twice = new Set<string>();
     for (const { name } of request.topics) (seen.has(name) ? twice : seen).add(name);
-    for (const asked of request.topics) {
-      const refusal = twice.has(asked.name)
-        ? { errorCode: kafkaErrors.INVALID_REQUEST, errorMessage: `topic ${asked.name} is listed more than once` }
-        : checkPlacement(core, asked);
-      topics.push(
-        refusal === undefined ? await create(core, asked, request.validateOnly) : { name: asked.name, ...refusal, configs: null },
-      );
+    for (const name of twice) {
+      topics.push(refused(name, { errorCode: kafkaErrors.INVALID_REQUEST, errorMessage: `topic ${name} is listed more than once` }));
     }
+    for (const asked of request.topics) if (!twice.has(asked.name)) topics.push(await create(core, asked, request.validateOnly));
     return { topics };
   });
+}
+
+function refused(name: string, refusal: Refusal): TopicAnswer {
+  return { name, ...refusal, configs: [] };
 }
 
 /** What only a cluster could do otherwise: one broker holds one replica of everything. */
@@ -66,37 +66,37 @@ function checkPlacement(core: BrokerCore, asked: CreateTopicsRequestTopic): Refu
     }
     return undefined;
   }
+  const replication = {
+    errorCode: kafkaErrors.INVALID_REPLICATION_FACTOR,
+    errorMessage: `one broker holds one replica, not ${replicationFactor}`,
+  };
+  if (replicationFactor < -1 || replicationFactor === 0) return replication;
   if (numPartitions !== -1 && numPartitions < 1) {
     return { errorCode: kafkaErrors.INVALID_PARTITIONS, errorMessage: `a topic has at least one partition, not ${numPartitions}` };
   }
-  if (replicationFactor !== -1 && replicationFactor !== 1) {
-    return { errorCode: kafkaErrors.INVALID_REPLICATION_FACTOR, errorMessage: `one broker holds one replica, not ${replicationFactor}` };
-  }
+  if (replicationFactor > 1) return replication;
   return undefined;
 }
 
+/** Name and configuration are checked before the placement, as Kafka's controller does: which error comes first is the same. */
 async function create(core: BrokerCore, asked: CreateTopicsRequestTopic, isValidateOnly: boolean): Promise<TopicAnswer> {
   const { name, assignments, numPartitions, configs } = asked;
   const partitions = assignments.length > 0 ? assignments.length : numPartitions === -1 ? core.config.get('num.partitions') : numPartitions;
   const unset = configs.find(({ value }) => value === null);
-  if (unset !== undefined) {
-    return { name, errorCode: kafkaErrors.INVALID_CONFIG, errorMessage: `${unset.name} has no value`, configs: null };
-  }
   const overrides = Object.fromEntries(configs.map(({ name: key, value }) => [key, value ?? '']));
   try {
-    if (isValidateOnly) {
-      return {
-        name,
-        errorCode: kafkaErrors.NONE,
-        errorMessage: null,
-        ...shapeOf(partitions, core.topics.check({ name, partitions, overrides })),
-      };
+    const placement = checkPlacement(core, asked);
+    const config = core.topics.check({ name, partitions: placement === undefined ? partitions : 1, overrides });
+    if (unset !== undefined) {
+      return refused(name, { errorCode: kafkaErrors.INVALID_CONFIG, errorMessage: `${unset.name} has no value` });
     }
+    if (placement !== undefined) return refused(name, placement);
+    if (isValidateOnly) return { name, errorCode: kafkaErrors.NONE, errorMessage: null, ...shapeOf(partitions, config) };
     const topic = await core.topics.create({ name, partitions, overrides });
     return { name, topicId: topic.record.id, errorCode: kafkaErrors.NONE, errorMessage: null, ...shapeOf(partitions, topic.config) };
   } catch (error) {
     const refusal = toLakeError(error);
-    return { name, errorCode: codeOf(refusal), errorMessage: messageOf(refusal), configs: null };
+    return refused(name, { errorCode: codeOf(refusal), errorMessage: messageOf(refusal) });
   }
 }
 

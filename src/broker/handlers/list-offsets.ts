@@ -49,6 +49,7 @@ export function listOffsetsHandler(core: BrokerCore): Handler {
         name,
         partitions: await Promise.all(
           partitions.map((asked): Promise<ListOffsetsResponsePartition> => {
+            if (!isTimeServed(asked.timestamp, version)) return refuse(asked, kafkaErrors.UNSUPPORTED_VERSION);
             const log = core.topics.byName(name)?.partitions.get(asked.partitionIndex);
             if (log === undefined) return refuse(asked, kafkaErrors.UNKNOWN_TOPIC_OR_PARTITION);
             if (twice.has(`${name}-${asked.partitionIndex}`)) return refuse(asked, kafkaErrors.INVALID_REQUEST);
@@ -59,6 +60,11 @@ export function listOffsetsHandler(core: BrokerCore): Handler {
     );
     return { topics };
   });
+}
+
+/** Whether a version has a time, be it of a clock or a special one. Asked of nothing that must be there, as in Kafka. */
+function isTimeServed(timestampMs: number, version: number): boolean {
+  return timestampMs >= 0 || version >= (specialSince.get(timestampMs) ?? Number.POSITIVE_INFINITY);
 }
 
 function answerOf(asked: ListOffsetsRequestPartition, errorCode: number, found: FoundOffset | null): ListOffsetsResponsePartition {
@@ -90,9 +96,6 @@ async function listPartition(
   if (log.offline !== undefined) return refuse(asked, kafkaErrors.KAFKA_STORAGE_ERROR);
   const fenced = checkLeaderEpoch(log, asked.currentLeaderEpoch);
   if (fenced !== kafkaErrors.NONE) return refuse(asked, fenced);
-  if (asked.timestamp < 0 && asking.version < (specialSince.get(asked.timestamp) ?? Number.POSITIVE_INFINITY)) {
-    return refuse(asked, kafkaErrors.UNSUPPORTED_VERSION);
-  }
   try {
     return answerOf(asked, kafkaErrors.NONE, await find(core, log, asked.timestamp, asking));
   } catch (error) {

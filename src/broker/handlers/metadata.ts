@@ -2,7 +2,7 @@
  * Metadata. Versions served: 0–12.
  * Behaviour: one broker, which leads every partition. Topics null (v0: empty) lists all, internal ones too; a named topic that
  * is not there is created if `auto.create.topics.enable` and the request allow it, and answered in full at once.
- * Ignored: the authorized-operations flags (nobody is restricted; "not asked" is answered).
+ * Authorized operations are answered where they are asked for: all there are, since nobody is restricted.
  * Errors, by topic: UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_TOPIC_EXCEPTION (17), UNKNOWN_TOPIC_ID (100), INVALID_REQUEST (42, by id
  * below v12), those of creating one;
  * by partition: KAFKA_STORAGE_ERROR (56) while it is offline.
@@ -11,6 +11,7 @@ import { isTopicName, toLakeError, zeroTopicId } from '../../kernel/index.js';
 import { kafkaErrors, metadataApi, type MessageInput, type MetadataRequestTopic, type MetadataResponseTopic } from '../../wire/index.js';
 import type { BrokerCore } from '../core.js';
 import type { Topic } from '../topics.js';
+import { authorizedOperations } from './authorized-operations.js';
 import { type Handler, handlerOf } from './handler.js';
 
 type TopicAnswer = MessageInput<MetadataResponseTopic>;
@@ -30,9 +31,15 @@ export function metadataHandler(core: BrokerCore): Handler {
       brokers: [{ nodeId: core.nodeId, host, port, rack: null }],
       clusterId: core.clusterId,
       controllerId: core.nodeId,
-      topics,
+      topics: request.includeTopicAuthorizedOperations ? topics.map(withOperations) : topics,
+      ...(request.includeClusterAuthorizedOperations ? { clusterAuthorizedOperations: authorizedOperations('cluster', true) } : {}),
     };
   });
+}
+
+function withOperations(topic: TopicAnswer): TopicAnswer {
+  // Of an id that is not there nothing is said, as in Kafka.
+  return topic.name === null ? topic : { ...topic, topicAuthorizedOperations: authorizedOperations('topic', true) };
 }
 
 async function answerTopic(core: BrokerCore, asked: MetadataRequestTopic, mayCreate: boolean, version: number): Promise<TopicAnswer> {

@@ -10,8 +10,10 @@
  * those of validation (2, 10, 18, 32, 76, 87; 87 also for a record without a key in a compacted topic) and of the producer's sequence (45, 47).
  */
 import { isLakeError, LakeError, type Offset, type PartitionId, toLakeError } from '../../kernel/index.js';
-import { type AppendResult, type PartitionLog, validateProduceBatch } from '../../log/index.js';
+import { type AppendResult, type PartitionLog, soleBatch, validateProduceBatch } from '../../log/index.js';
 import {
+  batchAt,
+  batchMagic,
   batchRecordsCount,
   kafkaErrors,
   type MessageInput,
@@ -28,6 +30,9 @@ type PartitionAnswer = MessageInput<ProduceResponsePartition>;
 /** The one client that may write to internal topics, as in Kafka. */
 const adminClientId = '__admin_client';
 
+/** The newest record format there is. */
+const formatMagicMax = 2;
+
 interface Appended {
   readonly index: PartitionId;
   readonly log: PartitionLog;
@@ -41,6 +46,7 @@ export function produceHandler(core: BrokerCore): Handler {
     (request, context) => {
       const isAcksKnown = request.acks >= -1 && request.acks <= 1;
       const refusal = isAcksKnown ? transactionRefusal(request) : acksRefusal(request.acks);
+      const unreadable = unreadableRefusal(request);
       const flushes: Promise<void>[] = [];
       const beganMs = core.clock.monotonicMs();
       const responses = request.topicData.map(({ name, partitionData }) => {
@@ -49,8 +55,8 @@ export function produceHandler(core: BrokerCore): Handler {
         for (const { index, records } of partitionData) {
           let answer: PartitionAnswer;
           try {
-            if (refusal !== undefined) throw refusal;
-            const appended = append(core, topic, name, index, records, context);
+            if (unreadable !== undefined) throw unreadable;
+            const appended = append(core, topic, name, index, records, context, refusal);
             answer = success(appended);
             if (request.acks === -1 && isFlushAwaited) {
               const at = partitionResponses.length;
@@ -61,7 +67,7 @@ export function produceHandler(core: BrokerCore): Handler {
               );
             }
           } catch (error) {
-            answer = failure(index, error);
+            answer = failure(index, error, topic?.partitions.get(index));
           }
           partitionResponses.push(answer);
         }
@@ -91,6 +97,14 @@ function transactionRefusal(request: ProduceRequest): KafkaRefusal | undefined {
   );
 }
 
+/** A format that nobody knows in one partition's part refuses the whole request, whatever is there, as in Kafka. */
+function unreadableRefusal({ topicData }: ProduceRequest): KafkaRefusal | undefined {
+  const isUnknown = (records: Buffer | null): boolean =>
+    records !== null && records.length > batchAt.magic && batchMagic(records, 0) > formatMagicMax;
+  if (!topicData.some(({ partitionData }) => partitionData.some(({ records }) => isUnknown(records)))) return undefined;
+  return new KafkaRefusal(kafkaErrors.CORRUPT_MESSAGE, 'a record batch has a format that is not known');
+}
+
 function acksRefusal(acks: number): KafkaRefusal {
   return new KafkaRefusal(kafkaErrors.INVALID_REQUIRED_ACKS, `acks=${acks} is none of 0, 1 and all (−1)`);
 }
@@ -111,11 +125,15 @@ function append(
   index: PartitionId,
   records: Buffer | null,
   context: RequestContext,
+  refusal: KafkaRefusal | undefined,
 ): Appended {
   const log = topic?.partitions.get(index);
   if (topic === undefined || log === undefined) {
     throw new LakeError(topic === undefined ? 'topic-unknown' : 'partition-unknown', `there is no partition ${name}-${index}`);
   }
+  if (records === null) throw new KafkaRefusal(kafkaErrors.INVALID_RECORD, 'a partition without a record batch');
+  checkFrame(records, context.version);
+  if (refusal !== undefined) throw refusal;
   if (topic.record.isInternal && context.clientId !== adminClientId) {
     throw new KafkaRefusal(kafkaErrors.INVALID_TOPIC_EXCEPTION, `${name} is the broker's own: clients do not write to it`);
   }
@@ -124,7 +142,6 @@ function append(
       hint: 'Free disk, or lower local.retention.* so that committed segments are evicted.',
     });
   }
-  if (records === null || records.length === 0) throw new LakeError('record-invalid', 'a partition without a record batch');
   const nowMs = core.clock.nowMs();
   const batch = validateProduceBatch(records, {
     maxMessageBytes: topic.config.get('max.message.bytes'),
@@ -143,17 +160,40 @@ function append(
   return { index, log, result };
 }
 
+/** A refusal of the frame alone, before the log is looked at. Errors: `KafkaRefusal` with 2, 76 or 87. */
+function checkFrame(records: Buffer, version: number): void {
+  try {
+    soleBatch(records, version);
+  } catch (error) {
+    const { kafkaCode, message } = toLakeError(error);
+    throw new KafkaRefusal(kafkaCode, message);
+  }
+}
+
 function success({ index, result }: Appended): PartitionAnswer {
   return { index, errorCode: kafkaErrors.NONE, baseOffset: result.baseOffset, logStartOffset: result.logStartOffset };
 }
 
-function failure(index: PartitionId, error: unknown): PartitionAnswer {
+/** With the log's start where Kafka says it: after a refusal that came of the records themselves or of their producer. */
+function failure(index: PartitionId, error: unknown, log?: PartitionLog): PartitionAnswer {
   if (error instanceof KafkaRefusal)
     return { index, errorCode: error.kafkaCode, baseOffset: -1, errorMessage: error.message, recordErrors: [] };
   const { kafkaCode, message, facts } = toLakeError(error);
   const batchIndex = facts['batchIndex'];
   const recordErrors = typeof batchIndex === 'number' ? [{ batchIndex, batchIndexErrorMessage: message }] : [];
-  return { index, errorCode: kafkaCode, baseOffset: -1, errorMessage: message, recordErrors };
+  const logStartOffset = isOfRecords(kafkaCode) ? (log?.logStartOffset ?? -1) : -1;
+  return { index, errorCode: kafkaCode, baseOffset: -1, logStartOffset, errorMessage: message, recordErrors };
+}
+
+const codesOfRecords: ReadonlySet<number> = new Set([
+  kafkaErrors.INVALID_RECORD,
+  kafkaErrors.INVALID_TIMESTAMP,
+  kafkaErrors.OUT_OF_ORDER_SEQUENCE_NUMBER,
+  kafkaErrors.INVALID_PRODUCER_EPOCH,
+]);
+
+function isOfRecords(kafkaCode: number): boolean {
+  return codesOfRecords.has(kafkaCode);
 }
 
 async function flushed({ index, log, result }: Appended): Promise<PartitionAnswer | undefined> {

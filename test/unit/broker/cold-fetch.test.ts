@@ -178,7 +178,7 @@ describe('a fetch below the local start', () => {
       commitId: 'd',
       partitions: [{ partition: 0, boundary: 12, logStartOffset: 4, leaderEpoch: 0 }],
     });
-    expect(await client.fetch(topicId, 3)).toMatchObject({ errorCode: 1, logStartOffset: 4 });
+    expect(await client.fetch(topicId, 3)).toMatchObject({ errorCode: 1, logStartOffset: -1 });
     expect(await client.fetch(topicId, 4)).toMatchObject({ errorCode: 0 });
     expect(await client.listOffset('a', -2)).toMatchObject({ offset: 4 });
   });

@@ -1,6 +1,7 @@
 /** Topics and configurations, asked of a broker over a connection that lives for the question. */
 import { type Offset, type PartitionId, topicId, type TopicId } from '../kernel/index.js';
 import {
+  createPartitionsApi,
   createTopicsApi,
   deleteRecordsApi,
   deleteTopicsApi,
@@ -64,6 +65,20 @@ export function createTopics(options: ClientOptions, topics: readonly NewTopic[]
       if (topic.errorCode !== 0) throw brokerError(topic.errorCode, `creating ${topic.name}`, topic.errorMessage, { topic: topic.name });
       return { name: topic.name, topicId: topicId(topic.topicId), partitions: topic.numPartitions };
     });
+  });
+}
+
+/** Raises the number of a topic's partitions to `count`. Errors: `topic-unknown`, `request-invalid`, … */
+export function addPartitions(options: ClientOptions, topic: string, count: number, signal?: AbortSignal): Promise<void> {
+  return ask(options, signal, async (connection) => {
+    const answer = await connection.request(
+      createPartitionsApi,
+      { topics: [{ name: topic, count, assignments: null }], timeoutMs: adminTimeoutMs, validateOnly: false },
+      { ...requestOptions, signal },
+    );
+    for (const { errorCode, errorMessage } of answer.results) {
+      if (errorCode !== 0) throw brokerError(errorCode, `adding partitions to ${topic}`, errorMessage, { topic });
+    }
   });
 }
 

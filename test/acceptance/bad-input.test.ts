@@ -115,9 +115,9 @@ describe('a running service', () => {
   };
   it.each([
     ['a batch with a bad CRC', damaged, kafkaErrors.CORRUPT_MESSAGE, /CRC/],
-    ['a batch that is cut off', () => batchOf('{"n":1}').subarray(0, 66), kafkaErrors.CORRUPT_MESSAGE, /batch/],
+    ['a batch that is cut off', () => batchOf('{"n":1}').subarray(0, 66), kafkaErrors.INVALID_RECORD, /batch/],
     ['a batch above max.message.bytes', () => batchOf(Buffer.alloc(2 * MiB)), kafkaErrors.MESSAGE_TOO_LARGE, /max\.message\.bytes/],
-    ['what is no batch at all', () => Buffer.alloc(100, 7), kafkaErrors.INVALID_RECORD, /format/],
+    ['what is no batch at all', () => Buffer.alloc(100, 7), kafkaErrors.CORRUPT_MESSAGE, /format/],
     [
       'a compression nobody knows',
       () => batchWithBody(6, Buffer.from('x')),

@@ -69,6 +69,8 @@ describe('a topic that lies in the bucket only', () => {
         })),
         { compression },
       );
+      // Files end in the middle, however busy the machine is.
+      if (round === 1) await lake.cool(topic);
     }
     await lake.cool(topic);
     expected = inOrder(produced);

@@ -78,13 +78,6 @@ function check(config: TopicConfig, isInternal: boolean): void {
       'Leave compression.type at `producer` and set compression in the producer.',
     );
   }
-  if (config.get('message.timestamp.type') !== 'CreateTime') {
-    throw refuse(
-      'message.timestamp.type',
-      'message.timestamp.type=LogAppendTime is not supported yet',
-      'Leave message.timestamp.type at `CreateTime`.',
-    );
-  }
   if (isTiered) for (const key of ['retention.ms', 'retention.bytes'] as const) checkLocalRetention(config, key);
 }
 

@@ -77,15 +77,19 @@ export const topicKeys = {
   ),
   'message.timestamp.after.max.ms': key(
     'log.message.timestamp.after.max.ms',
-    long(hourMs, 'How far a record timestamp may lie in the future.', { min: 0 }),
+    long(hourMs, 'How far a record timestamp may lie in the future, under `CreateTime`.', { min: 0 }),
   ),
   'message.timestamp.before.max.ms': key(
     'log.message.timestamp.before.max.ms',
-    long(maxLong, 'How far a record timestamp may lie in the past.', { min: 0 }),
+    long(maxLong, 'How far a record timestamp may lie in the past, under `CreateTime`.', { min: 0 }),
   ),
   'message.timestamp.type': key(
     'log.message.timestamp.type',
-    oneOf(['CreateTime', 'LogAppendTime'], 'CreateTime', 'Whose clock a record carries. Only `CreateTime` is served.'),
+    oneOf(
+      ['CreateTime', 'LogAppendTime'],
+      'CreateTime',
+      'Whose clock a record carries: `CreateTime` its producer’s, `LogAppendTime` the broker’s. A change counts for what is produced from then on.',
+    ),
   ),
   'min.cleanable.dirty.ratio': key(
     'log.cleaner.min.cleanable.ratio',

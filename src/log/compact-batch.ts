@@ -77,16 +77,18 @@ export function compactBatch(batch: Buffer, rules: BatchRules, isKept: IsKept): 
     if (!rules.mustStay) return { batch: undefined, keptRecords, droppedRecords };
     return { batch: cursor.count === 0 ? batch : emptied(batch), keptRecords, droppedRecords };
   }
-  const mustSetHorizon = hasTombstone && horizonMs === undefined && !isFar && timestampType(batch, 0) === 'create';
+  const isCreateTime = timestampType(batch, 0) === 'create';
+  const mustSetHorizon = hasTombstone && horizonMs === undefined && !isFar;
   if (droppedRecords === 0 && !mustSetHorizon) return { batch, keptRecords, droppedRecords };
   const oldBaseMs = batchBaseTimestamp(batch, 0);
   const baseMs = mustSetHorizon ? Math.min(rules.nowMs + rules.deleteRetentionMs, horizonMsMax) : oldBaseMs;
-  const body = copyRecords(records, kept, oldBaseMs - baseMs);
+  // Of append time deltas mean nothing.
+  const body = copyRecords(records, kept, isCreateTime ? oldBaseMs - baseMs : 0);
   const header = Buffer.from(batch.subarray(0, batchHeaderBytes));
   if (mustSetHorizon) header.writeInt16BE(batchAttributes(batch, 0) | attributeBits.hasDeleteHorizon, batchAt.attributes);
   writeInt64Number(header, baseMs, batchAt.baseTimestamp);
   // Of append time it is the records' time, whichever of them are left.
-  writeInt64Number(header, timestampType(batch, 0) === 'create' ? maxTimestampMs : batchMaxTimestamp(batch, 0), batchAt.maxTimestamp);
+  writeInt64Number(header, isCreateTime ? maxTimestampMs : batchMaxTimestamp(batch, 0), batchAt.maxTimestamp);
   header.writeInt32BE(keptRecords, batchAt.recordsCount);
   const codec = batchCompression(batch, 0);
   return { batch: sealed(header, codec === 'none' ? body : compress(codec, body)), keptRecords, droppedRecords };

@@ -42,6 +42,8 @@ export interface AppendResult {
   readonly lastOffset: Offset;
   /** The batch was there already (idempotent retry); offsets are those of the first time (KIP-98). */
   readonly isDuplicate: boolean;
+  /** Of the batch as it lies in the log: of a repeated one that of the first time. */
+  readonly maxTimestampMs: TimestampMs;
   readonly logStartOffset: Offset;
 }
 

@@ -193,8 +193,7 @@ export class HotPartition implements PartitionLog, CompactablePartition {
       );
     }
     if (!this.#producers.check(batch, 0)) {
-      const { duplicateFirstOffset: baseOffset, duplicateLastOffset: lastOffset } = this.#producers;
-      return { baseOffset, lastOffset, isDuplicate: true, logStartOffset: this.#logStartOffset };
+      return { ...this.#producers.duplicate, isDuplicate: true, logStartOffset: this.#logStartOffset };
     }
     const baseOffset = this.#logEndOffset;
     const lastOffset = baseOffset + batchLastOffsetDelta(batch, 0);
@@ -214,7 +213,7 @@ export class HotPartition implements PartitionLog, CompactablePartition {
     this.#logEndOffset = lastOffset + 1;
     this.#appendTimes?.note(nowMs, this.#logEndOffset);
     this.#changed();
-    return { baseOffset, lastOffset, isDuplicate: false, logStartOffset: this.#logStartOffset };
+    return { baseOffset, lastOffset, isDuplicate: false, maxTimestampMs, logStartOffset: this.#logStartOffset };
   }
 
   /** A full disk refuses the batch and no more, if what was written of it can be dropped; any other failure is for good. */

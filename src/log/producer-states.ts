@@ -3,13 +3,14 @@
  * ProducerStateEntry and ProducerAppendInfo). Check and note are two synchronous calls around the write: nothing may be
  * awaited between them.
  */
-import { LakeError, type Offset, type TimestampMs } from '../kernel/index.js';
-import { batchAt, batchBaseSequence, batchLastOffset, batchLastOffsetDelta, batchProducerEpoch } from '../wire/index.js';
+import { LakeError, none, type Offset, type TimestampMs } from '../kernel/index.js';
+import { batchAt, batchBaseSequence, batchLastOffset, batchLastOffsetDelta, batchMaxTimestamp, batchProducerEpoch } from '../wire/index.js';
+import type { AppendResult } from './hot-log.js';
 import type { ProducerSnapshotEntry } from './producer-snapshot.js';
 
 /** Batches a producer may have under way, and so may send again (`max.in.flight.requests.per.connection`). */
 const batchesKept = 5;
-/** Producers a partition remembers: 100,000 × about 250 bytes = 25 MB. Beyond it the longest silent are forgotten. */
+/** Producers a partition remembers: 100,000 × about 300 bytes = 30 MB. Beyond it the longest silent are forgotten. */
 const producersMax = 100_000;
 /** How many are forgotten at once, so that the search for them is not paid for each new producer. */
 const producersForgottenAtOnce = producersMax / 100;
@@ -21,8 +22,8 @@ const two32 = 2 ** 32;
 type ProducerKey = number | bigint;
 
 /** Fields of a kept batch, side by side in one flat array. */
-const fields = { firstSequence: 0, lastSequence: 1, firstOffset: 2, lastOffset: 3 } as const;
-const fieldCount = 4;
+const fields = { firstSequence: 0, lastSequence: 1, firstOffset: 2, lastOffset: 3, maxTimestampMs: 4 } as const;
+const fieldCount = 5;
 
 class ProducerState {
   epoch: number;
@@ -43,13 +44,14 @@ class ProducerState {
     return this.batches[((this.newest - age + batchesKept) % batchesKept) * fieldCount + field] as number;
   }
 
-  push(firstSequence: number, lastSequence: number, firstOffset: Offset, lastOffset: Offset): void {
+  push(firstSequence: number, lastSequence: number, firstOffset: Offset, lastOffset: Offset, maxTimestampMs: TimestampMs): void {
     this.newest = (this.newest + 1) % batchesKept;
     const at = this.newest * fieldCount;
     this.batches[at + fields.firstSequence] = firstSequence;
     this.batches[at + fields.lastSequence] = lastSequence;
     this.batches[at + fields.firstOffset] = firstOffset;
     this.batches[at + fields.lastOffset] = lastOffset;
+    this.batches[at + fields.maxTimestampMs] = maxTimestampMs;
     if (this.count < batchesKept) this.count++;
   }
 }
@@ -68,9 +70,12 @@ function producerKey(buf: Buffer, at: number): ProducerKey {
 export class ProducerStates {
   readonly #states = new Map<ProducerKey, ProducerState>();
   readonly #expirationMs: number;
-  /** Offsets of the batch that `check` found to be there already. */
-  duplicateFirstOffset: Offset = -1;
-  duplicateLastOffset: Offset = -1;
+  /** The batch that `check` found to be there already. */
+  duplicate: Pick<AppendResult, 'baseOffset' | 'lastOffset' | 'maxTimestampMs'> = {
+    baseOffset: none,
+    lastOffset: none,
+    maxTimestampMs: none,
+  };
 
   constructor(expirationMs: number) {
     this.#expirationMs = expirationMs;
@@ -81,7 +86,7 @@ export class ProducerStates {
   }
 
   /**
-   * Whether the batch may be appended. False: it is there already, at the duplicate offsets above.
+   * Whether the batch may be appended. False: it is there already, and is `duplicate`.
    * Errors: `producer-epoch-invalid`, `sequence-out-of-order`.
    */
   check(buf: Buffer, at: number): boolean {
@@ -99,8 +104,11 @@ export class ProducerStates {
     const last = advanceSequence(first, batchLastOffsetDelta(buf, at));
     for (let age = 0; age < state.count; age++) {
       if (state.field(age, fields.firstSequence) === first && state.field(age, fields.lastSequence) === last) {
-        this.duplicateFirstOffset = state.field(age, fields.firstOffset);
-        this.duplicateLastOffset = state.field(age, fields.lastOffset);
+        this.duplicate = {
+          baseOffset: state.field(age, fields.firstOffset),
+          lastOffset: state.field(age, fields.lastOffset),
+          maxTimestampMs: state.field(age, fields.maxTimestampMs),
+        };
         return false;
       }
     }
@@ -118,7 +126,7 @@ export class ProducerStates {
     const first = batchBaseSequence(buf, at);
     const delta = batchLastOffsetDelta(buf, at);
     const state = this.#stateFor(key, epoch, nowMs);
-    if (first >= 0) state.push(first, advanceSequence(first, delta), lastOffset - delta, lastOffset);
+    if (first >= 0) state.push(first, advanceSequence(first, delta), lastOffset - delta, lastOffset, batchMaxTimestamp(buf, at));
     state.lastMs = nowMs;
   }
 
@@ -152,17 +160,15 @@ export class ProducerStates {
     }
     for (const [key, kept] of older) {
       const state = this.#states.get(key) as ProducerState;
-      const newest = [fields.firstSequence, fields.lastSequence, fields.firstOffset, fields.lastOffset].map((field) =>
-        state.field(0, field),
-      );
+      const newest = Object.values(fields).map((field) => state.field(0, field));
       state.count = 0;
       for (const at of kept) {
         const delta = batchLastOffsetDelta(buf, at);
         const first = batchBaseSequence(buf, at);
         const lastOffset = batchLastOffset(buf, at);
-        state.push(first, advanceSequence(first, delta), lastOffset - delta, lastOffset);
+        state.push(first, advanceSequence(first, delta), lastOffset - delta, lastOffset, batchMaxTimestamp(buf, at));
       }
-      state.push(...(newest as [number, number, number, number]));
+      state.push(...(newest as [number, number, number, number, number]));
     }
   }
 
@@ -208,7 +214,8 @@ export class ProducerStates {
       if (entry.lastSequence >= 0) {
         const first = entry.lastSequence - entry.offsetDelta;
         const firstSequence = first >= 0 ? first : first + sequenceMax + 1;
-        state.push(firstSequence, entry.lastSequence, entry.lastOffset - entry.offsetDelta, entry.lastOffset);
+        // A snapshot has one time an entry: when the batch came.
+        state.push(firstSequence, entry.lastSequence, entry.lastOffset - entry.offsetDelta, entry.lastOffset, entry.timestampMs);
       }
       const id = entry.producerId;
       const asNumber = Number(id);

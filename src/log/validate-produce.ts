@@ -23,6 +23,7 @@ import {
   isControl,
   isTransactional,
   RecordCursor,
+  type TimestampType,
   timestampType,
   writeInt64Number,
 } from '../wire/index.js';
@@ -35,7 +36,9 @@ export interface ProduceRules {
   /** Of the Produce request: zstd needs 7. */
   readonly apiVersion: number;
   readonly nowMs: TimestampMs;
-  /** `message.timestamp.before.max.ms` and `message.timestamp.after.max.ms`. */
+  /** `message.timestamp.type`. Under `log-append` the batch is stamped with `nowMs`, whatever its records say. Default: `create`. */
+  readonly timestampType?: TimestampType;
+  /** `message.timestamp.before.max.ms` and `message.timestamp.after.max.ms`; they bind under `create` only. */
   readonly timestampBeforeMaxMs: number;
   readonly timestampAfterMaxMs: number;
   /** Of a compacted topic: each record has a key. */
@@ -57,7 +60,8 @@ const knownAttributes =
 
 /**
  * Answers the one batch that a partition's part of a Produce request must be: a view of `records`. Where the batch names
- * another largest timestamp than its records have, that is put right in place, as Kafka does.
+ * another largest timestamp than its records have, that is put right in place, as Kafka does; under append time the largest
+ * timestamp becomes that of all records, and attribute bit 3 says so. The records' own bytes are never touched.
  *
  * Errors (Kafka's code): `batch-corrupt` (2), `decompression-bound` (2), `message-too-large` (10), `record-list-too-large` (18),
  * `timestamp-invalid` (32), `compression-unsupported` (76), `record-invalid` (87).
@@ -65,12 +69,18 @@ const knownAttributes =
 export function validateProduceBatch(records: Buffer, rules: ProduceRules): Buffer {
   const batch = soleBatch(records, rules.apiVersion);
   validateHeader(batch, rules);
-  const maxTimestampMs = validateRecords(batch, rules);
-  if (maxTimestampMs !== batchMaxTimestamp(batch, 0)) {
-    writeInt64Number(batch, maxTimestampMs, batchAt.maxTimestamp);
-    batch.writeUInt32BE(computeBatchCrc(batch, 0), batchAt.crc);
-  }
+  const createdMaxMs = validateRecords(batch, rules);
+  if (rules.timestampType === 'log-append') setMaxTimestamp(batch, 'log-append', rules.nowMs);
+  else if (createdMaxMs !== batchMaxTimestamp(batch, 0)) setMaxTimestamp(batch, 'create', createdMaxMs);
   return batch;
+}
+
+/** Kafka's DefaultRecordBatch.setMaxTimestamp. */
+function setMaxTimestamp(batch: Buffer, type: TimestampType, maxTimestampMs: TimestampMs): void {
+  const others = batchAttributes(batch, 0) & ~attributeBits.isLogAppendTime;
+  batch.writeInt16BE(type === 'log-append' ? others | attributeBits.isLogAppendTime : others, batchAt.attributes);
+  writeInt64Number(batch, maxTimestampMs, batchAt.maxTimestamp);
+  batch.writeUInt32BE(computeBatchCrc(batch, 0), batchAt.crc);
 }
 
 /**
@@ -134,11 +144,12 @@ function validateHeader(batch: Buffer, rules: ProduceRules): void {
     throw invalid(`an idempotent batch has the sequence ${batchBaseSequence(batch, 0)}`);
 }
 
-/** Walks all records and answers the largest timestamp. */
+/** Walks all records and answers the largest timestamp that their producer gave them. */
 function validateRecords(batch: Buffer, rules: ProduceRules): TimestampMs {
   const { nowMs } = rules;
-  const earliestMs = nowMs - rules.timestampBeforeMaxMs;
-  const latestMs = nowMs + rules.timestampAfterMaxMs;
+  const isCreateTime = rules.timestampType !== 'log-append';
+  const earliestMs = isCreateTime ? nowMs - rules.timestampBeforeMaxMs : Number.NEGATIVE_INFINITY;
+  const latestMs = isCreateTime ? nowMs + rules.timestampAfterMaxMs : Number.POSITIVE_INFINITY;
   let maxTimestampMs = -1;
   const cursor = new RecordCursor();
   cursor.reset(batch, 0, batchRecords(batch, 0, rules.maxDecompressedBytes ?? inflatedBytesMax));

@@ -18,13 +18,13 @@ function step(shape: Shape, api: number, body: unknown, more: Partial<Step> = {}
   return { api, version: shape.random.whole(Math.max(low, minVersion), high + 1), body, ...more };
 }
 
-// Left out is what we refuse by design and say so: compaction, an empty cleanup.policy, other codecs and log append time, keys of
+// Left out is what we refuse by design and say so: compaction, an empty cleanup.policy, other codecs, keys of
 // other releases. Kafka takes `TRUE` and retention.bytes=-2 as well.
 const configValues: readonly (readonly [string, readonly string[]])[] = [
   ['cleanup.policy', ['delete', 'neither']],
   ['compression.type', ['producer', 'none', 'brotli']],
   ['max.message.bytes', ['1000', '200', '0', '-1', '1048588', 'many']],
-  ['message.timestamp.type', ['CreateTime', 'Never']],
+  ['message.timestamp.type', ['CreateTime', 'LogAppendTime', 'Never']],
   ['message.timestamp.after.max.ms', ['3600000', '1000', '-1', '9223372036854775807']],
   ['message.timestamp.before.max.ms', ['3600000', '0', 'x']],
   ['segment.bytes', ['1048576', '13', '0', '2147483648', '10485760']],

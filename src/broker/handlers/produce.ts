@@ -3,13 +3,15 @@
  * Behaviour: each partition takes one batch: validated where it lies in the request's frame, patched in place, appended. acks=1
  * is answered from the page cache; acks=all (−1) waits for the group flush under `flush.policy=group-commit`; acks=0 is not
  * answered, and an error closes the connection. A batch sent again by an idempotent producer succeeds with its first offsets.
+ * Under message.timestamp.type=LogAppendTime the batch gets the broker's time and the answer tells it; a repeated batch is answered with
+ * the timestamp of the first time under CreateTime too, as in Kafka.
  * All appends happen before the first wait, so requests of a connection may be pipelined.
  * Ignored: the timeout (the flush of one disk either comes or takes the partition offline).
  * Errors, by partition: UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_TOPIC_EXCEPTION (17, internal topics), INVALID_REQUIRED_ACKS (21),
  * TRANSACTIONAL_ID_AUTHORIZATION_FAILED (53, transactions are not supported), KAFKA_STORAGE_ERROR (56: disk reserve, offline),
  * those of validation (2, 10, 18, 32, 76, 87; 87 also for a record without a key in a compacted topic) and of the producer's sequence (45, 47).
  */
-import { isLakeError, LakeError, type Offset, type PartitionId, toLakeError } from '../../kernel/index.js';
+import { isLakeError, LakeError, none, type Offset, type PartitionId, type TimestampMs, toLakeError } from '../../kernel/index.js';
 import { type AppendResult, type PartitionLog, soleBatch, validateProduceBatch } from '../../log/index.js';
 import {
   batchAt,
@@ -20,6 +22,7 @@ import {
   produceApi,
   type ProduceRequest,
   type ProduceResponsePartition,
+  timestampType,
 } from '../../wire/index.js';
 import type { BrokerCore } from '../core.js';
 import type { Topic } from '../topics.js';
@@ -37,6 +40,7 @@ interface Appended {
   readonly index: PartitionId;
   readonly log: PartitionLog;
   readonly result: AppendResult;
+  readonly logAppendTimeMs: TimestampMs;
 }
 
 export function produceHandler(core: BrokerCore): Handler {
@@ -149,6 +153,7 @@ function append(
     apiVersion: context.version,
     isKeyRequired: topic.config.get('cleanup.policy').includes('compact'),
     nowMs,
+    timestampType: topic.config.get('message.timestamp.type') === 'LogAppendTime' ? 'log-append' : 'create',
     timestampBeforeMaxMs: topic.config.get('message.timestamp.before.max.ms'),
     timestampAfterMaxMs: topic.config.get('message.timestamp.after.max.ms'),
   });
@@ -157,7 +162,12 @@ function append(
     core.counters.producedBytes += batch.length;
     core.counters.producedRecords += batchRecordsCount(batch, 0);
   }
-  return { index, log, result };
+  return {
+    index,
+    log,
+    result,
+    logAppendTimeMs: result.isDuplicate || timestampType(batch, 0) === 'log-append' ? result.maxTimestampMs : none,
+  };
 }
 
 /** A refusal of the frame alone, before the log is looked at. Errors: `KafkaRefusal` with 2, 76 or 87. */
@@ -170,8 +180,9 @@ function checkFrame(records: Buffer, version: number): void {
   }
 }
 
-function success({ index, result }: Appended): PartitionAnswer {
-  return { index, errorCode: kafkaErrors.NONE, baseOffset: result.baseOffset, logStartOffset: result.logStartOffset };
+function success({ index, result, logAppendTimeMs }: Appended): PartitionAnswer {
+  const { baseOffset, logStartOffset } = result;
+  return { index, errorCode: kafkaErrors.NONE, baseOffset, logAppendTimeMs, logStartOffset };
 }
 
 /** With the log's start where Kafka says it: after a refusal that came of the records themselves or of their producer. */

@@ -5,16 +5,21 @@ import { describe, expect, it } from 'vitest';
 import { type Disk, systemDisk } from '../../../src/kernel/index.js';
 import {
   batchBaseOffset,
+  batchCompression,
   compressionCodecs,
+  decodeBatch,
   decodeResponse,
   deleteTopicsApi,
   encodeBatch,
   encodeRequest,
   fetchApi,
+  incrementalAlterConfigsApi,
   initProducerIdApi,
+  isBatchCrcValid,
   listOffsetsApi,
   metadataApi,
   produceApi,
+  timestampType,
 } from '../../../src/wire/index.js';
 import { batchOf, temporaryFolder, testBroker, valuesOf, WireClient } from './broker-fixture.js';
 
@@ -107,7 +112,9 @@ describe('Produce', () => {
     expect(await client.produce('a', batch(0))).toMatchObject({ errorCode: 0, baseOffset: 0 });
     expect(await client.produce('a', batch(2))).toMatchObject({ errorCode: 0, baseOffset: 2 });
     expect(await client.produce('a', batch(0))).toMatchObject({ errorCode: 0, baseOffset: 0 });
-    expect(await client.produce('a', batch(9))).toMatchObject({ errorCode: 45 });
+    // Kafka tells the timestamp of the first time, also of create time.
+    expect((await client.produce('a', batch(0))).logAppendTimeMs).toBe(1_600_000_001_000);
+    expect(await client.produce('a', batch(9))).toMatchObject({ errorCode: 45, logAppendTimeMs: -1 });
     await broker.close();
     client = await WireClient.open(await testBroker({ dataDir }));
     expect(await client.produce('a', batch(2))).toMatchObject({ errorCode: 0, baseOffset: 2 });
@@ -116,6 +123,46 @@ describe('Produce', () => {
     expect(next.producerId).toBeGreaterThan(producerId);
     expect((await client.call(initProducerIdApi, 4, { transactionalId: 't', transactionTimeoutMs: 1 })).errorCode).toBe(53);
   });
+
+  it.each([...compressionCodecs])(
+    'stamps %s batches with its own time under LogAppendTime, as long as that is configured',
+    async (compression) => {
+      const client = await WireClient.open(await testBroker());
+      const id = await client.createTopic('a', 1, { 'message.timestamp.type': 'LogAppendTime' });
+      const future = Date.now() + 1e10;
+      const fields = { compression, producerId: 3n, producerEpoch: 0 };
+      const before = Date.now();
+      const first = await client.produce('a', batchOf(['x', 'y'], future, { ...fields, baseSequence: 0 }));
+      expect(first).toMatchObject({ errorCode: 0, baseOffset: 0 });
+      expect(first.logAppendTimeMs).toBeGreaterThanOrEqual(before);
+      expect(first.logAppendTimeMs).toBeLessThanOrEqual(Date.now());
+      expect(await client.produce('a', batchOf(['x', 'y'], future, { ...fields, baseSequence: 0 }))).toMatchObject(first);
+      const { records } = await client.fetch(id, 0);
+      expect([timestampType(records!, 0), isBatchCrcValid(records!, 0), batchCompression(records!, 0)]).toEqual([
+        'log-append',
+        true,
+        compression,
+      ]);
+      expect(decodeBatch(records!).map(({ timestampMs }) => timestampMs)).toEqual([first.logAppendTimeMs, first.logAppendTimeMs]);
+      expect(await client.listOffset('a', -3)).toMatchObject({ offset: 0, timestamp: first.logAppendTimeMs });
+      expect(await client.listOffset('a', first.logAppendTimeMs)).toMatchObject({ offset: 0, timestamp: first.logAppendTimeMs });
+      expect(await client.listOffset('a', first.logAppendTimeMs + 1)).toMatchObject({ offset: -1 });
+
+      const configs = [{ name: 'message.timestamp.type', configOperation: 0, value: 'CreateTime' }];
+      await client.call(incrementalAlterConfigsApi, 1, {
+        resources: [{ resourceType: 2, resourceName: 'a', configs }],
+        validateOnly: false,
+      });
+      expect(await client.produce('a', batchOf(['z'], future, { compression }))).toMatchObject({ errorCode: 32 });
+      expect(await client.produce('a', batchOf(['z'], 5, { compression }))).toMatchObject({
+        errorCode: 0,
+        baseOffset: 2,
+        logAppendTimeMs: -1,
+      });
+      const after = (await client.fetch(id, 2)).records!;
+      expect([timestampType(after, 0), decodeBatch(after)[0]!.timestampMs]).toEqual(['create', 5]);
+    },
+  );
 
   it('refuses produce below the disk’s reserve, and goes on serving reads', async () => {
     const disk = await statfs(tmpdir());

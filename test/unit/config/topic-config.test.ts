@@ -31,10 +31,17 @@ describe('topic configuration', () => {
     for (const [key, value] of [
       ['cleanup.policy', ''],
       ['compression.type', 'zstd'],
-      ['message.timestamp.type', 'LogAppendTime'],
     ] as const) {
       expect(() => resolveTopicConfig(server, { [key]: value }), key).toThrow(key);
     }
+  });
+
+  it('takes log append time, of a topic or for all', () => {
+    const key = 'message.timestamp.type';
+    expect(resolveTopicConfig(server, { [key]: 'LogAppendTime' }).get(key)).toBe('LogAppendTime');
+    const byDefault = loadServerConfig({ flags: { [`log.${key}`]: 'LogAppendTime' } });
+    expect(resolveTopicConfig(byDefault, {}).get(key)).toBe('LogAppendTime');
+    expect(resolveTopicConfig(byDefault, { [key]: 'CreateTime' }).get(key)).toBe('CreateTime');
   });
 
   it.each(['ms', 'bytes'])('takes retention.%s of a tiered topic, and no more local than there is in all', (unit) => {

@@ -5,7 +5,13 @@ import { batch, clockAt, files, readAll, sequenced, values, world } from './hot-
 describe('append and read', () => {
   it('gives batches offsets one after the other and the leader epoch', async () => {
     const { partition } = await world();
-    expect(partition.append(batch({ count: 3 }), 1)).toEqual({ baseOffset: 0, lastOffset: 2, isDuplicate: false, logStartOffset: 0 });
+    expect(partition.append(batch({ count: 3 }), 1)).toEqual({
+      baseOffset: 0,
+      lastOffset: 2,
+      isDuplicate: false,
+      maxTimestampMs: 1000,
+      logStartOffset: 0,
+    });
     expect(partition.append(batch({ count: 2 }), 1)).toMatchObject({ baseOffset: 3, lastOffset: 4 });
     expect(partition.logEndOffset).toBe(5);
     expect(partition.highWatermark).toBe(5);
@@ -104,7 +110,13 @@ describe('idempotent producers', () => {
   it('answers a retry with the offsets of the first time', async () => {
     const { partition } = await world();
     for (let i = 0; i < 6; i++) partition.append(sequenced(7n, i * 2, 2), 1);
-    expect(partition.append(sequenced(7n, 10, 2), 1)).toEqual({ baseOffset: 10, lastOffset: 11, isDuplicate: true, logStartOffset: 0 });
+    expect(partition.append(sequenced(7n, 10, 2), 1)).toEqual({
+      baseOffset: 10,
+      lastOffset: 11,
+      isDuplicate: true,
+      maxTimestampMs: 1000,
+      logStartOffset: 0,
+    });
     expect(partition.append(sequenced(7n, 2, 2), 1)).toMatchObject({ baseOffset: 2, isDuplicate: true });
     expect(partition.logEndOffset).toBe(12);
     expect(() => partition.append(sequenced(7n, 0, 2), 1)).toThrow(expect.objectContaining({ kafkaCode: 45 }));

@@ -128,6 +128,28 @@ describe('compaction', () => {
     expect(await shown(partition)).toBe('3:b=2 5:x=2');
   });
 
+  it('gives tombstones of append time a horizon too, and leaves their records’ bytes', async () => {
+    const { partition, clock, add, roll, compact } = await compacted({ deleteRetentionMs: 5000 });
+    const appended = { timestampType: 'log-append', maxTimestampMs: 7777 } as const;
+    add('a=1 b=1 c=1', { timestampMs: 1, ...appended });
+    add('a b=2', { timestampMs: 2, compression: 'gzip', ...appended });
+    await roll();
+    await compact();
+    const left = await bytesOf(partition);
+    expect(leftIn(left).map(({ key, timestampMs }) => [key, timestampMs])).toEqual([
+      ['c', 7777],
+      ['a', 7777],
+      ['b', 7777],
+    ]);
+    expect(await partition.offsetForTimestamp(7777, 0)).toMatchObject({ offset: 2, timestampMs: 7777 });
+    expect(await partition.maxTimestamp()).toMatchObject({ offset: 2, timestampMs: 7777 });
+    clock.nowIs += 5000;
+    add('x=1', appended);
+    await roll();
+    await compact();
+    expect(await shown(partition)).toBe('2:c=1 4:b=2 5:x=1');
+  });
+
   it('waits until enough is dirty, or until something waited for too long', async () => {
     const { partition, clock, add, roll, compact } = await compacted({ minDirtyRatio: 0.5, maxLagMs: 60_000 });
     for (let i = 0; i < 20; i++) add(`k${i}=1`);

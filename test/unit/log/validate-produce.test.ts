@@ -1,6 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { type ProduceRules, validateProduceBatch } from '../../../src/log/index.js';
-import { batchAt, batchMaxTimestamp, computeBatchCrc, isBatchCrcValid, patchBatch, writeInt64Number } from '../../../src/wire/index.js';
+import {
+  attributeBits,
+  batchAt,
+  batchMaxTimestamp,
+  computeBatchCrc,
+  decodeBatch,
+  isBatchCrcValid,
+  patchBatch,
+  timestampType,
+  writeInt64Number,
+} from '../../../src/wire/index.js';
 import { batch, type BatchWishes } from './hot-world.js';
 
 const rules: ProduceRules = {
@@ -96,6 +106,34 @@ describe('a produced batch', () => {
     const taken = validateProduceBatch(bytes, rules);
     expect(batchMaxTimestamp(taken, 0)).toBe(950_000);
     expect(isBatchCrcValid(taken, 0)).toBe(true);
+  });
+
+  it.each(['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const)(
+    'of codec %s is stamped under append time, and its records are not touched',
+    (compression) => {
+      const bytes = good({
+        compression,
+        timestamps: [1, 2, 9_000_000],
+        valueBytes: 300,
+        producerId: 5n,
+        producerEpoch: 1,
+        baseSequence: 7,
+      });
+      const before = Buffer.from(bytes);
+      const taken = validateProduceBatch(bytes, { ...rules, timestampType: 'log-append' });
+      expect(decodeBatch(taken).map(({ timestampMs }) => timestampMs)).toEqual([1_000_000, 1_000_000, 1_000_000]);
+      expect([timestampType(taken, 0), isBatchCrcValid(taken, 0)]).toEqual(['log-append', true]);
+      for (const at of [batchAt.crc, batchAt.crc + 1, batchAt.crc + 2, batchAt.crc + 3]) before[at] = taken[at]!;
+      before.writeInt16BE(before.readInt16BE(batchAt.attributes) | attributeBits.isLogAppendTime, batchAt.attributes);
+      writeInt64Number(before, 1_000_000, batchAt.maxTimestamp);
+      expect(taken).toEqual(before);
+    },
+  );
+
+  it('that says it has append time already is refused under append time too', () => {
+    expect(() => validateProduceBatch(good({ timestampType: 'log-append' }), { ...rules, timestampType: 'log-append' })).toThrow(
+      expect.objectContaining({ kafkaCode: 32 }),
+    );
   });
 
   it("of the broker's own may be a control batch", () => {

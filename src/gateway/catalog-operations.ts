@@ -1,20 +1,8 @@
 /** What the routes of the Iceberg catalog say of themselves; Iceberg's own `rest-catalog-open-api.yaml` says more of their documents. */
 import { catalogNamespace } from '../iceberg/index.js';
-import {
-  type Answer,
-  inPath,
-  json,
-  list,
-  mapOf,
-  object,
-  type Operation,
-  orNull,
-  query as inQuery,
-  type Schema,
-  shared,
-  text,
-} from './operation.js';
+import { inPath, json, list, mapOf, object, type Operation, orNull, query as inQuery, type Schema, text } from './operation.js';
 import { snapshotModes } from './table-catalog.js';
+import { catalogRefusals } from './route-problems.js';
 import { catalogPath } from './guard.js';
 
 const identifier = object({ namespace: list(text()), name: text() });
@@ -25,9 +13,11 @@ export const catalogSchemas: Readonly<Record<string, Schema>> = {
 
 const namespace = { ...inPath('namespace', 'the one there is', catalogNamespace), schema: text(undefined, { enum: [catalogNamespace] }) };
 const table = inPath('table', 'name of a topic', 'flights');
-const refusal: Answer = { description: 'a refusal, in the form of the catalog', content: json(shared('IcebergError')) };
 
-type Read = Pick<Operation, 'id' | 'path' | 'summary' | 'parameters'> & { readonly answer: Schema; readonly others?: Operation['answers'] };
+type Read = Pick<Operation, 'id' | 'path' | 'summary' | 'parameters'> & { readonly answer: Schema; readonly others: Operation['answers'] };
+
+/** Of routes that read a table. */
+const tableRefusals = catalogRefusals(400, 404, 503);
 
 function read({ id, path, summary, parameters, answer, others }: Read): Operation {
   return {
@@ -37,7 +27,7 @@ function read({ id, path, summary, parameters, answer, others }: Read): Operatio
     path: `${catalogPath}${path}`,
     summary,
     ...(parameters === undefined ? {} : { parameters }),
-    answers: { 200: { description: 'as the catalog has it', content: json(answer) }, ...others, default: refusal },
+    answers: { 200: { description: 'as the catalog has it', content: json(answer) }, ...others },
   };
 }
 
@@ -49,6 +39,7 @@ export const catalogOperations: readonly Operation[] = [
     path: '/v1/config',
     summary: 'What the catalog serves, and how a reader reaches the bucket',
     answer: object({ defaults: mapOf(text()), overrides: mapOf(text()), endpoints: list(text()) }),
+    others: catalogRefusals(),
   }),
   read({
     id: 'icebergNamespaces',
@@ -56,6 +47,7 @@ export const catalogOperations: readonly Operation[] = [
     summary: 'The namespaces: one',
     parameters: [inQuery('parent', 'namespaces within this one: none')],
     answer: object({ namespaces: list(list(text())) }),
+    others: catalogRefusals(404),
   }),
   read({
     id: 'icebergNamespace',
@@ -63,6 +55,7 @@ export const catalogOperations: readonly Operation[] = [
     summary: 'The namespace',
     parameters: [namespace],
     answer: object({ namespace: list(text()), properties: mapOf(text()) }),
+    others: catalogRefusals(404),
   }),
   read({
     id: 'icebergTables',
@@ -74,6 +67,7 @@ export const catalogOperations: readonly Operation[] = [
       inQuery('pageSize', 'tables of a page', { type: 'integer', minimum: 1 }),
     ],
     answer: object({ identifiers: list(identifier) }, { 'next-page-token': orNull(text()) }),
+    others: tableRefusals,
   }),
   read({
     id: 'icebergTable',
@@ -86,7 +80,7 @@ export const catalogOperations: readonly Operation[] = [
       { in: 'header', name: 'If-None-Match', description: 'the `etag` of the copy that is at hand', schema: text() },
     ],
     answer: object({ metadata: { type: 'object' }, config: mapOf(text()) }, { 'metadata-location': text() }),
-    others: { 304: { description: 'the copy that is at hand is still the table' } },
+    others: { ...tableRefusals, 304: { description: 'the copy that is at hand is still the table' } },
   }),
   read({
     id: 'icebergCredentials',
@@ -94,6 +88,7 @@ export const catalogOperations: readonly Operation[] = [
     summary: 'None: readers have their own',
     parameters: [namespace, table],
     answer: object({ 'storage-credentials': list({ type: 'object' }) }),
+    others: catalogRefusals(404, 503),
   }),
   {
     id: 'icebergMetrics',
@@ -103,7 +98,7 @@ export const catalogOperations: readonly Operation[] = [
     summary: "Takes a reader's measurements, and keeps none",
     parameters: [namespace, table],
     body: json({ type: 'object' }, {}),
-    answers: { 204: { description: 'taken' }, default: refusal },
+    answers: { 204: { description: 'taken' }, ...tableRefusals },
   },
   read({
     id: 'icebergViews',
@@ -111,6 +106,7 @@ export const catalogOperations: readonly Operation[] = [
     summary: 'The views of the catalog: none',
     parameters: [namespace],
     answer: object({ identifiers: list(identifier) }),
+    others: catalogRefusals(404),
   }),
   {
     id: 'icebergView',
@@ -119,6 +115,6 @@ export const catalogOperations: readonly Operation[] = [
     path: `${catalogPath}${inNamespace}/views/{view}`,
     summary: 'No view is there: topics are tables',
     parameters: [namespace, inPath('view', 'any name', 'late')],
-    answers: { default: refusal },
+    answers: catalogRefusals(404),
   },
 ];

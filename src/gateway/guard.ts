@@ -42,7 +42,7 @@ export function guard(listenHost: string): MiddlewareHandler {
       const isQuery =
         c.req.path === '/v1/query' && (type === 'text/plain' || isSafeType) && c.req.header('sec-fetch-site') !== 'cross-site';
       if (!isSafeType && !isQuery && c.req.header(ownHeader) === undefined) {
-        throw new LakeError('request-invalid', `content type "${type}" is not taken here`, {
+        throw new LakeError('media-type-unsupported', `content type "${type}" is not taken here`, {
           hint: `Send content-type: application/json, or the header ${ownHeader}: 1.`,
         });
       }

@@ -1,14 +1,14 @@
 /** The OpenAPI 3.1 document of the gateway, put together from what each route says of itself. */
-import { type ErrorCode, errorCatalogue, LakeError } from '../kernel/index.js';
 import { catalogOperations, catalogSchemas } from './catalog-operations.js';
 import { docsOperations } from './docs-route.js';
 import { healthOperations } from './health-route.js';
 import { keyOperations } from './key-route.js';
 import { openapiOperations } from './openapi-route.js';
-import { type Answer, type Content, type Operation, type Schema, shared, type Tag } from './operation.js';
+import type { Answer, Content, Operation, Schema, Tag } from './operation.js';
 import { problemSchema } from './problem.js';
 import { queriesOperations } from './queries-route.js';
 import { queryOperations, querySchemas } from './query-operations.js';
+import { problemAnswers, problemsOf } from './route-problems.js';
 import { recordsOperations, recordsSchemas } from './records-operations.js';
 import { scrubOperations } from './scrub-route.js';
 import { tierOperations } from './tier-route.js';
@@ -41,9 +41,6 @@ const tags: Readonly<Record<Tag, string>> = {
   service: 'health, metrics and this description',
 };
 
-/** What any route may answer. */
-const everywhere: readonly ErrorCode[] = ['request-invalid', 'request-forbidden', 'internal'];
-
 function contentDocument({ schema, line, example }: Content): Record<string, unknown> {
   // OpenAPI 3.2 has `itemSchema` for it.
   return { schema, ...(line === undefined ? {} : { 'x-itemSchema': line }), ...(example === undefined ? {} : { example }) };
@@ -61,21 +58,10 @@ function answerDocument({ description, content, headers }: Answer): Record<strin
   };
 }
 
-/** An answer for each status that the codes have, which says which codes. */
-function problemAnswers(codes: readonly ErrorCode[]): Record<string, unknown> {
-  const descriptions: Record<string, string[]> = {};
-  for (const code of new Set(codes))
-    (descriptions[new LakeError(code, '').httpStatus] ??= []).push(`\`${code}\`: ${errorCatalogue[code].sentence}`);
-  const content = { 'application/problem+json': { schema: shared('Problem') } };
-  return Object.fromEntries(
-    Object.entries(descriptions).map(([status, sentences]) => [status, { description: sentences.join('\n\n'), content }]),
-  );
-}
-
 function operationDocument(operation: Operation): Record<string, unknown> {
-  const { id, tag, summary, description, parameters, body, answers, problems = [], isPublic } = operation;
-  const codes: readonly ErrorCode[] = [...everywhere, ...(isPublic === true ? [] : ['unauthenticated' as const]), ...problems];
-  const good = Object.fromEntries(Object.entries(answers).map(([status, answer]) => [status, answerDocument(answer)]));
+  const { id, tag, summary, description, parameters, body, answers, isPublic } = operation;
+  // A route of the catalog has its own form of a refusal, and says which.
+  const all = tag === 'catalog' ? answers : { ...problemAnswers(problemsOf(operation)), ...answers };
   return {
     operationId: id,
     tags: [tag],
@@ -86,8 +72,7 @@ function operationDocument(operation: Operation): Record<string, unknown> {
       ? {}
       : { parameters: parameters.map((parameter) => (parameter.in === 'path' ? { ...parameter, required: true } : parameter)) }),
     ...(body === undefined ? {} : { requestBody: { required: true, content: contentsDocument(body) } }),
-    // A route of the catalog has its own form of a refusal, under `default`.
-    responses: tag === 'catalog' ? good : { ...good, ...problemAnswers(codes) },
+    responses: Object.fromEntries(Object.entries(all).map(([status, answer]) => [status, answerDocument(answer)])),
   };
 }
 

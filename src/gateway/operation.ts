@@ -42,9 +42,9 @@ export interface Operation {
   readonly parameters?: readonly Parameter[];
   /** By media type. */
   readonly body?: Readonly<Record<string, Content>>;
-  /** By status, or `default`. */
+  /** By status. */
   readonly answers: Readonly<Record<string, Answer>>;
-  /** Beside those that every route has. */
+  /** Beside those that follow from the rest, see `problemsOf`. */
   readonly problems?: readonly ErrorCode[];
   /** Answered without the token. */
   readonly isPublic?: boolean;

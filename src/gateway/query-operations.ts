@@ -17,6 +17,7 @@ import {
   text,
 } from './operation.js';
 import type { ProgressDocument } from './progress-lines.js';
+import { queryProblems } from './route-problems.js';
 import { mediaTypes, type queryFields, queryIdHeader, snapshotHeader, statsTrailer } from './query-route.js';
 
 export const phase = text(undefined, {
@@ -113,20 +114,6 @@ const contents: Readonly<Record<AnswerFormat, Content>> = {
   'table': { schema: text('the first 1,000 rows aligned') },
 };
 
-/** What a query may fail with, in any of its forms. */
-export const queryProblems = [
-  'topic-unknown',
-  'query-too-large',
-  'overloaded',
-  'timeout',
-  'worker-died',
-  'cold-unavailable',
-  'as-of-future',
-  'as-of-unknown',
-  'as-of-gone',
-  'token-gone',
-] as const;
-
 export const queryOperations: readonly Operation[] = [
   {
     id: 'query',
@@ -154,6 +141,6 @@ export const queryOperations: readonly Operation[] = [
         content: Object.fromEntries(answerFormats.map((format) => [mediaTypes[format].split(';')[0]!, contents[format]])),
       },
     },
-    problems: [...queryProblems, 'query-invalid', 'query-forbidden', 'query-unbounded', 'view-invalid', 'unsupported'],
+    problems: [...queryProblems, 'query-unbounded'],
   },
 ];

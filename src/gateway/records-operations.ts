@@ -17,7 +17,8 @@ import {
   text,
   topicInPath,
 } from './operation.js';
-import { queryProblems, snapshotHeaders } from './query-operations.js';
+import { produceProblems, queryProblems } from './route-problems.js';
+import { snapshotHeaders } from './query-operations.js';
 import { pageRecords } from './records-page.js';
 import { type recordFieldNames, recordOrder } from './records-route.js';
 
@@ -107,14 +108,6 @@ export const recordsOperations: readonly Operation[] = [
         content: json(object({ records: count(), offsets: list(object({ partition: count(), offset: count() }), 'in the order given') })),
       },
     },
-    problems: [
-      'topic-unknown',
-      'partition-unknown',
-      'message-too-large',
-      'record-invalid',
-      'timestamp-invalid',
-      'disk-full',
-      'log-offline',
-    ],
+    problems: produceProblems,
   },
 ];

@@ -4,6 +4,7 @@ import { dayMs } from '../kernel/index.js';
 import type { Context } from 'hono';
 import { count, lines, object, type Operation, shared, text, topicInQuery } from './operation.js';
 import { problemOf } from './problem.js';
+import { roleProblems } from './route-problems.js';
 import { describeTopic } from './topics-route.js';
 
 /** Years of log take their time; who has lost patience closes the connection, which ends it. */
@@ -61,6 +62,6 @@ export const scrubOperations: readonly Operation[] = [
     description: 'May take long; closing the connection ends it.',
     parameters: [topicInQuery],
     answers: { 200: { description: 'a line a file as it is done, then `_end` or `_error`', content: lines(scrubLine) } },
-    problems: ['topic-unknown', 'cold-unavailable'],
+    problems: ['topic-unknown', ...roleProblems],
   },
 ];

@@ -55,10 +55,10 @@ export function callerOf(request: Request): Caller {
   return { signal: gone.signal, onStopped: () => end('the client stopped reading') };
 }
 
-/** A request's body as text; no more than `maxBytes` of it are ever in memory. Errors: `request-invalid`. */
+/** A request's body as text; no more than `maxBytes` of it are ever in memory. Errors: `request-too-large`, `request-invalid`. */
 export async function textOf(request: Request, maxBytes: number, hint: string): Promise<string> {
   const tooLarge = (bytes: string): LakeError =>
-    new LakeError('request-invalid', `the body has ${bytes} bytes; ${maxBytes} are allowed`, { hint, facts: { maxBytes } });
+    new LakeError('request-too-large', `the body has ${bytes} bytes; ${maxBytes} are allowed`, { hint, facts: { maxBytes } });
   const announced = request.headers.get('content-length');
   if (Number(announced) > maxBytes) throw tooLarge(String(announced));
   const chunks: Uint8Array[] = [];

@@ -2,6 +2,7 @@
 import type { ControlPeer } from '../control/index.js';
 import type { Context } from 'hono';
 import { count, json, list, object, type Operation, text, topicInQuery } from './operation.js';
+import { roleProblems, tierProblems } from './route-problems.js';
 import { describeTopic } from './topics-route.js';
 
 type Control = Pick<ControlPeer, 'call'>;
@@ -73,7 +74,7 @@ export const tierOperations: readonly Operation[] = [
         ),
       },
     },
-    problems: ['topic-unknown', 'cold-unavailable', 'timeout'],
+    problems: tierProblems,
   },
   {
     id: 'evict',
@@ -99,6 +100,6 @@ export const tierOperations: readonly Operation[] = [
         ),
       },
     },
-    problems: ['topic-unknown'],
+    problems: ['topic-unknown', 'log-offline', 'disk-full', ...roleProblems],
   },
 ];

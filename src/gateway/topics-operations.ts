@@ -1,5 +1,6 @@
 /** What the routes of topics say of themselves. */
 import { count, flag, json, list, mapOf, object, type Operation, orNull, type Schema, shared, text, topicInPath } from './operation.js';
+import { roleProblems } from './route-problems.js';
 
 const summaryFields = {
   name: text(),
@@ -68,6 +69,7 @@ export const topicsOperations: readonly Operation[] = [
     path: '/v1/topics',
     summary: 'All topics',
     answers: { 200: { description: 'the topics', content: json(object({ topics: list(shared('TopicSummary')) })) } },
+    problems: roleProblems,
   },
   {
     id: 'getTopic',
@@ -77,7 +79,7 @@ export const topicsOperations: readonly Operation[] = [
     summary: 'A topic with its configuration and partitions',
     parameters: [topicInPath],
     answers: { 200: { description: 'the topic', content: json(shared('Topic')) } },
-    problems: ['topic-unknown'],
+    problems: ['topic-unknown', ...roleProblems],
   },
   {
     id: 'getStorage',
@@ -88,6 +90,6 @@ export const topicsOperations: readonly Operation[] = [
     description: 'While the tier daemon is away what it knows is null, and `note` says so.',
     parameters: [topicInPath],
     answers: { 200: { description: 'both tiers', content: json(shared('Storage')) } },
-    problems: ['topic-unknown'],
+    problems: ['topic-unknown', ...roleProblems],
   },
 ];

@@ -1,5 +1,6 @@
 /** What the routes of saved views say of themselves. */
 import { flag, inPath, json, list, object, type Operation, query as inQuery, type Schema, shared, text } from './operation.js';
+import { queryProblems, roleProblems } from './route-problems.js';
 import { type viewFields, viewBodyBytesMax } from './view-routes.js';
 
 const given = {
@@ -30,7 +31,7 @@ export const viewOperations: readonly Operation[] = [
     summary: 'All saved views, each tried on the present columns',
     parameters: [inQuery('check', 'false leaves columns and problems out', flag())],
     answers: { 200: { description: 'the views', content: json(object({ views: list(shared('View')) })) } },
-    problems: ['overloaded'],
+    problems: [...queryProblems],
   },
   {
     id: 'getView',
@@ -40,7 +41,7 @@ export const viewOperations: readonly Operation[] = [
     summary: 'A saved view with its columns, or what is wrong with it',
     parameters: [nameInPath],
     answers: { 200: { description: 'the view', content: json(shared('View')) } },
-    problems: ['view-unknown', 'overloaded'],
+    problems: ['view-unknown', ...queryProblems],
   },
   {
     id: 'putView',
@@ -58,7 +59,7 @@ export const viewOperations: readonly Operation[] = [
       200: { description: 'it took the place of another', content: json(shared('View')) },
       201: { description: 'it is new', content: json(shared('View')) },
     },
-    problems: ['view-invalid', 'view-exists', 'query-invalid', 'query-forbidden', 'topic-unknown', 'overloaded'],
+    problems: ['view-exists', ...queryProblems],
   },
   {
     id: 'dropView',
@@ -68,6 +69,6 @@ export const viewOperations: readonly Operation[] = [
     summary: 'Drop a saved view; views that name it are broken then',
     parameters: [nameInPath],
     answers: { 204: { description: 'it is gone' } },
-    problems: ['view-unknown'],
+    problems: ['view-unknown', ...roleProblems],
   },
 ];

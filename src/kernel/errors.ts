@@ -88,6 +88,12 @@ const catalogue = {
   'as-of-unknown': { kind: 'not-found', sentence: 'It is not known what a topic was at the time asked for.' },
   'as-of-gone': { kind: 'not-found', sentence: 'All that a partition held at the time asked for is no longer kept.', http: 410 },
   'request-invalid': { kind: 'invalid', sentence: 'The request cannot be understood.' },
+  'request-too-large': { kind: 'invalid', sentence: 'The body of a request is larger than its route takes.', http: 413 },
+  'media-type-unsupported': {
+    kind: 'invalid',
+    sentence: 'A request that changes something has a content type that is not taken.',
+    http: 415,
+  },
   'unauthenticated': { kind: 'unauthenticated', sentence: 'The request has not the token that the service wants.' },
   'request-forbidden': { kind: 'forbidden', sentence: 'The request may not come from there.' },
   'route-unknown': { kind: 'not-found', sentence: 'There is no such route.' },

@@ -204,7 +204,7 @@ describe('a running service', () => {
     ['parameters that do not fit', () => post('{"sql":"SELECT ?","params":[1,2,3]}'), 400, 'query-invalid'],
     ['an empty query', () => post('{"sql":""}'), 400, 'query-invalid'],
     ['SQL that is none', () => post('{"sql":"SELEKT 1"}'), 400, 'query-invalid'],
-    ['a query of two megabytes', () => post(JSON.stringify({ sql: `SELECT '${'x'.repeat(2 * MiB)}'` })), 400, 'request-invalid'],
+    ['a query of two megabytes', () => post(JSON.stringify({ sql: `SELECT '${'x'.repeat(2 * MiB)}'` })), 413, 'request-too-large'],
     ['records that are no JSON', () => post('{"value"', 'application/x-ndjson', `/v1/topics/${topic}/records`), 400, 'request-invalid'],
     ['a time that is none', () => lake.http(`/v1/topics/${topic}/records?from=yesterday`), 400, 'request-invalid'],
     ['a route that is not there', () => lake.http('/v1/nothing'), 404, 'route-unknown'],
@@ -233,8 +233,8 @@ describe('a running service', () => {
     expect(await ask({ host: own, origin: 'https://evil.example' })).toEqual({ status: 403, code: 'request-forbidden' });
     expect(await ask({ host: own, origin: 'null' })).toEqual({ status: 403, code: 'request-forbidden' });
     expect(await ask({ host: own, 'content-type': 'text/plain' }, 'POST', '/v1/tier/evict')).toEqual({
-      status: 400,
-      code: 'request-invalid',
+      status: 415,
+      code: 'media-type-unsupported',
     });
     expect((await ask({ host: own, origin: `http://${own}` })).status).toBe(200);
     await goesOn();

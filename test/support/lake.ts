@@ -15,6 +15,7 @@ import {
   type TopicPartitions,
 } from '../../src/client/index.js';
 import type { DecodedRecord } from '../../src/wire/index.js';
+import { undeclared } from './declared-problems.js';
 import { type RunningService, type ServiceOptions, startService, temporaryFolder } from './service.js';
 
 export interface Answer {
@@ -148,7 +149,7 @@ export class Lake implements AsyncDisposable {
     return all;
   }
 
-  /** The gateway's answer. Throws `Refusal` for a problem document. */
+  /** The gateway's answer. Throws `Refusal` for a problem document, which must be one that the route declares. */
   async http(path: string, init: RequestInit = {}): Promise<Response> {
     const response = await fetch(new URL(path, this.service.http), {
       ...init,
@@ -162,6 +163,7 @@ export class Lake implements AsyncDisposable {
     } catch {
       throw new Error(`${path} answered ${response.status} without a problem document: ${text}`);
     }
+    requireDeclared(init.method ?? 'GET', path, problem, response.headers);
     throw new Refusal(problem);
   }
 
@@ -176,7 +178,10 @@ export class Lake implements AsyncDisposable {
       body: JSON.stringify({ sql, ...more }),
       ...(signal === undefined ? {} : { signal }),
     });
-    if (answer.error !== undefined) throw new Refusal(answer.error);
+    if (answer.error !== undefined) {
+      requireDeclared('POST', '/v1/query', answer.error);
+      throw new Refusal(answer.error);
+    }
     return answer;
   }
 
@@ -227,6 +232,11 @@ export class Lake implements AsyncDisposable {
   objects(bucket: string = join(this.service.dataDir, 'bucket')): Map<string, StoredObject> {
     return objectsIn(bucket);
   }
+}
+
+function requireDeclared(method: string, path: string, problem: Problem, headers?: Headers): void {
+  const why = undeclared(method, path, { ...problem, headers });
+  if (why !== undefined) throw new Error(`the OpenAPI document does not have it that ${why}`);
 }
 
 export interface StoredObject {

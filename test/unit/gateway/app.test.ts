@@ -236,9 +236,9 @@ describe('the guard', () => {
     expect((await request('/v1/topics', { headers: { host: 'evil.example' } })).status).toBe(403);
     expect((await request('/v1/topics', { headers: { origin: 'http://evil.example' } })).status).toBe(403);
     expect((await request('/v1/topics', { headers: { origin: 'http://127.0.0.1:8080' } })).status).toBe(200);
-    expect((await request('/v1/tier/flush', post('a=1', { 'content-type': 'application/x-www-form-urlencoded' }))).status).toBe(400);
-    expect((await request('/v1/tier/flush', post('a=1', { 'content-type': 'text/plain' }))).status).toBe(400);
-    expect((await request('/v1/topics/flights/records', post('x', { 'content-type': 'text/plain' }))).status).toBe(400);
+    expect((await request('/v1/tier/flush', post('a=1', { 'content-type': 'application/x-www-form-urlencoded' }))).status).toBe(415);
+    expect((await request('/v1/tier/flush', post('a=1', { 'content-type': 'text/plain' }))).status).toBe(415);
+    expect((await request('/v1/topics/flights/records', post('x', { 'content-type': 'text/plain' }))).status).toBe(415);
   });
 });
 
@@ -316,7 +316,7 @@ describe('POST records', () => {
       },
     });
     const response = await request('/v1/topics/t/records', { method: 'POST', headers: json, body: endless, duplex: 'half' } as RequestInit);
-    expect([response.status, ((await response.json()) as { code: string }).code]).toEqual([400, 'request-invalid']);
+    expect([response.status, ((await response.json()) as { code: string }).code]).toEqual([413, 'request-too-large']);
     expect(sent).toBeLessThan(20);
   });
 

@@ -6,6 +6,13 @@ export interface ColdPartition {
   readonly partition: PartitionId;
 }
 
+/** What the cold side is asked of: its answer speaks for all of it, or is an error. */
+export interface ColdRange extends ColdPartition {
+  readonly fromOffset: Offset;
+  /** What the broker looks at for itself begins here: the boundary as it knows it, at most. */
+  readonly belowOffset: Offset;
+}
+
 export interface FoundOffset {
   readonly offset: Offset;
   readonly timestampMs: TimestampMs;
@@ -32,13 +39,10 @@ export interface ColdTier {
   ): Promise<{ readonly nextOffset: Offset }>;
 
   /** First cold record at or above `fromOffset` with a timestamp ≥ `timestampMs`. Errors: `cold-unavailable`. */
-  offsetForTimestamp(
-    at: ColdPartition & { readonly timestampMs: TimestampMs; readonly fromOffset: Offset },
-    signal: AbortSignal,
-  ): Promise<FoundOffset | null>;
+  offsetForTimestamp(at: ColdRange & { readonly timestampMs: TimestampMs }, signal: AbortSignal): Promise<FoundOffset | null>;
 
   /** The first cold record at or above `fromOffset` of those with the largest timestamp. Errors: `cold-unavailable`. */
-  maxTimestamp(at: ColdPartition & { readonly fromOffset: Offset }, signal: AbortSignal): Promise<FoundOffset | null>;
+  maxTimestamp(at: ColdRange, signal: AbortSignal): Promise<FoundOffset | null>;
 
   /** Topics were created, deleted or reconfigured: whoever tiers them should look. Never fails. */
   topicsChanged(): void;

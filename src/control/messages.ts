@@ -85,6 +85,15 @@ export interface BoundaryMove {
   readonly leaderEpoch: LeaderEpoch;
 }
 
+/** Cold records of a partition that are asked for by time. */
+export interface ColdRange {
+  readonly topicId: TopicId;
+  readonly partition: PartitionId;
+  readonly fromOffset: Offset;
+  /** Where the asker looks for itself. */
+  readonly belowOffset: Offset;
+}
+
 /** What a topic was at a time. */
 export interface TopicAsOf {
   readonly topicId: TopicId;
@@ -275,15 +284,19 @@ export interface ControlMethods {
     result: { readonly nextOffset: Offset; readonly bytes: number };
   };
 
-  /** First cold record at or above `fromOffset` whose timestamp is ≥ `timestampMs`; `null` where the cold side has none. */
+  /**
+   * First cold record at or above `fromOffset` whose timestamp is ≥ `timestampMs`; `null` where the cold side has none. It speaks for
+   * everything below `belowOffset`, the boundary as the broker knows it, which another daemon may have moved. Errors:
+   * `cold-unavailable` where the table ends below that.
+   */
   'tier.offset-for-timestamp': {
-    params: { readonly topicId: TopicId; readonly partition: PartitionId; readonly timestampMs: TimestampMs; readonly fromOffset: Offset };
+    params: ColdRange & { readonly timestampMs: TimestampMs };
     result: { readonly found: { readonly offset: Offset; readonly timestampMs: TimestampMs; readonly leaderEpoch: LeaderEpoch } | null };
   };
 
-  /** The cold record at or above `fromOffset` with the largest timestamp (the first of several); `null` where there is none. */
+  /** The cold record at or above `fromOffset` with the largest timestamp (the first of several); `null` where there is none. As above. */
   'tier.max-timestamp': {
-    params: { readonly topicId: TopicId; readonly partition: PartitionId; readonly fromOffset: Offset };
+    params: ColdRange;
     result: { readonly found: { readonly offset: Offset; readonly timestampMs: TimestampMs; readonly leaderEpoch: LeaderEpoch } | null };
   };
 

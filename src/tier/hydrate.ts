@@ -139,7 +139,7 @@ export class Hydrator {
   /** First cold record at or above `fromOffset` whose timestamp is ≥ t: only files that can have one are opened. */
   async offsetForTimestamp(topic: TopicTier, asked: ControlParams<'tier.offset-for-timestamp'>): Promise<FoundTime | null> {
     const { partition, timestampMs } = asked;
-    const snapshot = await this.#snapshot(topic);
+    const snapshot = await this.#snapshotTo(topic, partition, asked.belowOffset);
     const fromOffset = Math.max(asked.fromOffset, logStartOf(snapshot.partitions, partition));
     const files = filesOfPartition(snapshot, partition).filter(
       (file) => file.lastOffset >= fromOffset && file.maxTimestampMs >= timestampMs,
@@ -154,7 +154,7 @@ export class Hydrator {
   /** The cold record at or above `fromOffset` with the largest timestamp, the first of several. */
   async maxTimestamp(topic: TopicTier, asked: ControlParams<'tier.max-timestamp'>): Promise<FoundTime | null> {
     const { partition } = asked;
-    const snapshot = await this.#snapshot(topic);
+    const snapshot = await this.#snapshotTo(topic, partition, asked.belowOffset);
     const fromOffset = Math.max(asked.fromOffset, logStartOf(snapshot.partitions, partition));
     const files = filesOfPartition(snapshot, partition).filter((file) => file.lastOffset >= fromOffset);
     let best: FoundTime | null = null;
@@ -221,6 +221,17 @@ export class Hydrator {
   async #snapshotWith(topic: TopicTier, partition: PartitionId, offset: Offset): Promise<TableSnapshot> {
     const known = await this.#snapshot(topic);
     return offset < boundaryOf(known.partitions, partition) ? known : this.#refreshed(topic);
+  }
+
+  /** One that has everything below an offset. Another daemon may have moved the boundary there, and a list may be late. */
+  async #snapshotTo(topic: TopicTier, partition: PartitionId, belowOffset: Offset): Promise<TableSnapshot> {
+    const snapshot = await this.#snapshotWith(topic, partition, belowOffset - 1);
+    const boundary = boundaryOf(snapshot.partitions, partition);
+    if (boundary >= belowOffset) return snapshot;
+    throw new LakeError('cold-unavailable', `${topic.name}-${partition}: the table ends at ${boundary}, below ${belowOffset}`, {
+      hint: 'Another daemon has gone further; this one sees it soon. Ask again.',
+      facts: { partition, boundary, belowOffset },
+    });
   }
 
   async #refreshed(topic: TopicTier): Promise<TableSnapshot> {

@@ -300,6 +300,40 @@ function acknowledgeBeforeFsync(): Plant {
   return { flusher: (flusher) => ({ ...flusher, flush: async () => undefined }) };
 }
 
+/** Index files of which each entry says what the one beside it should. */
+function indexShifted(suffix: string, shift: (entries: Buffer) => void): Plant {
+  return {
+    flusher: (flusher) => ({
+      ...flusher,
+      replaceFile: (path, bytes) => {
+        if (!path.endsWith(suffix)) return flusher.replaceFile(path, bytes);
+        const entries = Buffer.from(bytes);
+        shift(entries);
+        return flusher.replaceFile(path, entries);
+      },
+    }),
+  };
+}
+
+/** An offset is looked for behind the batches that have it: each entry has the offset behind the one before it. */
+function offsetIndexShifted(): Plant {
+  return indexShifted('.index', (entries) => {
+    for (let at = entries.length - 8; at > 0; at -= 8) entries.writeInt32BE(entries.readInt32BE(at - 8) + 1, at);
+  });
+}
+
+/** Records of a time are looked for behind them: each entry has the offset of the last. */
+function timeIndexShifted(): Plant {
+  return indexShifted('.timeindex', (entries) => {
+    for (let at = 8; at < entries.length; at += 12) entries.copyWithin(at, entries.length - 4);
+  });
+}
+
+/** The log looks past the producer of a batch, so that it takes one that is sent again for a new one. */
+function retryAppended(): Plant {
+  return { batch: ({ producerId: _id, producerEpoch: _epoch, baseSequence: _sequence, ...rest }) => rest };
+}
+
 /** The hot part of a query begins one offset behind the boundary. */
 function tailAfterBoundary(): Plant {
   return {
@@ -339,6 +373,9 @@ export const bugs = {
   'table-by-name': { what: 'a re-created topic goes on with the table of its predecessor', plant: tableByName, seedsMax: 30 },
   'tier-unflushed': { what: 'records that no fsync has covered are tiered', plant: tierUnflushed, seedsMax: 20 },
   'acknowledge-before-fsync': { what: 'acks=all is answered before the fsync', plant: acknowledgeBeforeFsync, seedsMax: 20 },
+  'offset-index-shifted': { what: 'an index passes over batches', plant: offsetIndexShifted, seedsMax: 60 },
+  'time-index-shifted': { what: 'a time index names a later offset', plant: timeIndexShifted, seedsMax: 60 },
+  'retry-appended': { what: 'a batch that is sent again is appended again', plant: retryAppended, seedsMax: 30 },
   'tail-after-boundary': { what: 'the tail of a query begins behind the boundary', plant: tailAfterBoundary, seedsMax: 5, isSql: true },
   'wrong-field': { what: 'a typed column has the values of another field', plant: wrongField, seedsMax: 5, isSql: true },
 } as const satisfies Readonly<Record<string, PlantedBug>>;

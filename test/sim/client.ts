@@ -6,11 +6,13 @@ import {
   deleteTopicsApi,
   encodeBatch,
   kafkaErrors,
+  listOffsetsApi,
   type NewRecord,
   produceApi,
 } from '../../src/wire/index.js';
 import type { Seeded } from '../support/seed.js';
 import { AppendBounds } from './append-bounds.js';
+import { IdempotentProducer } from './idempotent.js';
 import { fetchFrom } from './kafka-port.js';
 import { idHeader, type PartitionModel, rowsOf } from './model.js';
 import { Violation } from './scheduler.js';
@@ -37,6 +39,8 @@ export class Clients {
   readonly #sql: SqlClient | undefined;
   /** Requests under way. */
   readonly #pending = new Set<Promise<void>>();
+  /** Two a partition at most. */
+  readonly #idempotent = new Map<string, IdempotentProducer>();
   acknowledged = 0;
   refused = 0;
   read = 0;
@@ -195,6 +199,45 @@ export class Clients {
     this.#world.scheduler.trace('client', `${known.where}: ${records.length} records at ${answered.baseOffset}, acks=${acks}`);
     known.acknowledge(answered.baseOffset, ids, acks === -1);
     this.appended.note(topic, partition, ids, sentMs, this.#world.scheduler.wallMs);
+  }
+
+  /** Sends so many batches by one of the partition's idempotent producers; a new one where that has given up. */
+  async produceOnce(topic: ClientTopic, partition: number, batches: number, random: Seeded): Promise<void> {
+    const place = `${topic.id}/${partition}/${random.whole(0, 2)}`;
+    let producer = this.#idempotent.get(place);
+    if (producer === undefined || producer.isOver) {
+      const known = this.partition(topic, partition);
+      producer = new IdempotentProducer(this.#world, {
+        name: topic.name,
+        partition,
+        known,
+        isThere: () => this.topics.get(topic.name)?.id === topic.id,
+        newRecord: (draw) => {
+          const id = this.#world.model.nextId();
+          return { id, record: newRecord(id, this.#world.scheduler.wallMs, draw) };
+        },
+        acknowledged: (ids, baseOffset) => {
+          this.acknowledged += ids.length;
+          known.acknowledge(baseOffset, ids, true);
+        },
+      });
+      this.#idempotent.set(place, producer);
+    }
+    await producer.send(batches, random);
+  }
+
+  /** Asks for the first record at or above a time: none below the answer is one, and the one at it is. */
+  async seekTime(topic: ClientTopic, partition: number, timestampMs: number): Promise<void> {
+    const known = this.partition(topic, partition);
+    const topics = [{ name: topic.name, partitions: [{ partitionIndex: partition, timestamp: timestampMs }] }];
+    // What was there before the question; more may be known when it is answered.
+    const [logStart, durable] = [known.logStart, known.durableRecords()];
+    const request = { replicaId: -1, isolationLevel: 0, topics };
+    const answer = await this.#world.kafka.request(listOffsetsApi, 9, request, this.#deadline());
+    const answered = answer.topics[0]?.partitions[0];
+    if (answered === undefined || answered.errorCode !== 0) return;
+    this.#world.scheduler.trace('client', `${known.where}: the first record at ${timestampMs} is ${answered.offset}`);
+    known.requireFirstAt(timestampMs, answered, { logStart, durable });
   }
 
   /**

@@ -65,16 +65,27 @@ export class KafkaServer {
   }
 }
 
-/** One client's way to the broker. */
+/** One client's way to the broker: a connection for each request, or one for all, on which they arrive in order. */
 export class KafkaClient {
   readonly #process: SimProcess;
   readonly #link: SimLink;
   readonly #server: () => KafkaServer | undefined;
+  readonly #isInOrder: boolean;
+  #arrivesMs = 0;
 
-  constructor(process: SimProcess, link: SimLink, server: () => KafkaServer | undefined) {
+  constructor(process: SimProcess, link: SimLink, server: () => KafkaServer | undefined, isInOrder = false) {
     this.#process = process;
     this.#link = link;
     this.#server = server;
+    this.#isInOrder = isInOrder;
+  }
+
+  #delayMs(): number {
+    const delayMs = this.#link.delayMs();
+    if (!this.#isInOrder) return delayMs;
+    const { nowMs } = this.#process.scheduler;
+    this.#arrivesMs = Math.max(this.#arrivesMs, nowMs + delayMs);
+    return this.#arrivesMs - nowMs;
   }
 
   /** Errors: `peer-gone`, and never an end where the network is silent and the signal does not end it. */
@@ -82,7 +93,7 @@ export class KafkaClient {
     const frame = Buffer.concat(encodeRequest(api, version, 1, 'sim', body)).subarray(sizeBytes);
     const left = new AbortController();
     signal?.addEventListener('abort', () => left.abort(), { once: true });
-    const answer = await this.#process.call<Buffer>(this.#link.delayMs(), this.#link.delayMs(), () => this.#deliver(frame, left.signal), {
+    const answer = await this.#process.call<Buffer>(this.#delayMs(), this.#link.delayMs(), () => this.#deliver(frame, left.signal), {
       signal,
       isOutside: true,
     });

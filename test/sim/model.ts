@@ -19,12 +19,18 @@ interface Bound {
   isDurable: boolean;
 }
 
+/** Records of one idempotent producer, in the order it sent them. */
+export interface Chain {
+  readonly ids: number[];
+}
+
 /** Where records of one partition of one topic id are known to be. */
 export class PartitionModel {
   readonly where: string;
   readonly sent = new Map<number, Content>();
   readonly bound: (Bound | undefined)[] = [];
   readonly offsets = new Map<number, number>();
+  readonly #chains: Chain[] = [];
   /** The highest each was seen at: they never go back. */
   logStart = 0;
   /** What a client was told after it deleted records. */
@@ -37,12 +43,77 @@ export class PartitionModel {
     this.where = where;
   }
 
-  send(id: number, record: NewRecord): void {
+  newChain(): Chain {
+    const chain: Chain = { ids: [] };
+    this.#chains.push(chain);
+    return chain;
+  }
+
+  /** Notes a record before it is on its way; in a chain the broker must keep the order, too. */
+  send(id: number, record: NewRecord, chain?: Chain): void {
     this.sent.set(id, contentOf(record));
+    chain?.ids.push(id);
+  }
+
+  /** When all of the log was read: of each chain a prefix is there, in order. What lay below the log start nobody may have seen. */
+  requireChains(): void {
+    for (const { ids } of this.#chains) {
+      let last = -1;
+      let missing: number | undefined;
+      for (const id of ids) {
+        const offset = this.offsets.get(id);
+        if (offset === undefined) {
+          missing ??= id;
+          continue;
+        }
+        if (offset <= last) throw new Violation('reordered', `${this.where}: record ${id} at ${offset} was sent behind the one at ${last}`);
+        if (missing !== undefined && this.logStart === 0) {
+          throw new Violation('hole', `${this.where}: record ${id} of a producer is there, ${missing} before it is not`);
+        }
+        last = offset;
+      }
+    }
   }
 
   acknowledge(baseOffset: number, ids: readonly number[], isDurable: boolean): void {
     for (const [index, id] of ids.entries()) this.#bind(baseOffset + index, id, isDurable, 'an acknowledgement');
+  }
+
+  /** Offsets and timestamps of what may not be lost, by now. */
+  durableRecords(): readonly { readonly offset: number; readonly timestampMs: number }[] {
+    return this.bound.flatMap((bound, offset) => {
+      const timestampMs = bound?.isDurable === true ? this.sent.get(bound.id)?.timestampMs : undefined;
+      return timestampMs === undefined ? [] : [{ offset, timestampMs }];
+    });
+  }
+
+  /**
+   * What was answered for a time: the record there has it or a later one, and none of those that were there before the question, from
+   * today's log start on, comes before it.
+   */
+  requireFirstAt(
+    timestampMs: number,
+    answered: { readonly offset: number; readonly timestamp: number },
+    before: { readonly logStart: number; readonly durable: ReturnType<PartitionModel['durableRecords']> },
+  ): void {
+    const { offset } = answered;
+    const end = offset < 0 ? Number.POSITIVE_INFINITY : offset;
+    const passedOver = before.durable.find((record) => record.offset >= this.logStart && record.timestampMs >= timestampMs);
+    if (passedOver !== undefined && passedOver.offset < end) {
+      throw new Violation(
+        'time',
+        `${this.where}: ${offset} was answered for ${timestampMs}, the record at ${passedOver.offset} has ${passedOver.timestampMs}`,
+      );
+    }
+    if (offset < 0) return;
+    if (answered.timestamp < timestampMs || offset < before.logStart) {
+      throw new Violation('time', `${this.where}: ${offset} with ${answered.timestamp} was answered for ${timestampMs}`);
+    }
+    const bound = this.bound[offset];
+    const there = bound === undefined ? undefined : this.sent.get(bound.id)?.timestampMs;
+    if (there !== undefined && there !== answered.timestamp) {
+      throw new Violation('time', `${this.where}: ${answered.timestamp} was answered of the record at ${offset}, which has ${there}`);
+    }
   }
 
   /** A record as it was read somewhere. */

@@ -14,6 +14,8 @@ export type { Death } from './world.js';
 
 export const stepKinds = [
   'produce',
+  'produce-once',
+  'seek-time',
   'wait',
   'consume',
   'query',
@@ -86,6 +88,8 @@ export const defaultSteps = 60;
 
 const weights: Readonly<Record<StepKind, number>> = {
   'produce': 46,
+  'produce-once': 12,
+  'seek-time': 6,
   'wait': 14,
   'consume': 8,
   'query': 4,
@@ -239,6 +243,21 @@ const steps: Readonly<Record<StepKind, (world: World, clients: Clients, random: 
       const own = random.apart();
       clients.begin(() => clients.produce(topic, partition, acks, own));
     }
+  },
+  'produce-once': (_world, clients, random) => {
+    const topic = topicOf(clients, random);
+    if (topic === undefined) return;
+    const [partition, batches] = [random.whole(0, topic.partitions), random.whole(1, 12)];
+    const own = random.apart();
+    clients.begin(() => clients.produceOnce(topic, partition, batches, own));
+  },
+  'seek-time': (world, clients, random) => {
+    const topic = topicOf(clients, random);
+    if (topic === undefined) return;
+    const partition = random.whole(0, topic.partitions);
+    const backMs = random.pick([0, 3_000, 30_000]) * random.float() * world.scheduler.wallSpeed;
+    const timestampMs = Math.floor(world.scheduler.wallMs - backMs);
+    clients.begin(() => clients.seekTime(topic, partition, timestampMs));
   },
   'wait': (world, _clients, random) => {
     const ms = random.pick([500, 3_000, 40_000]) * random.float();
@@ -396,6 +415,7 @@ export async function settle(world: World, clients: Clients): Promise<void> {
       const read = clients.consume(topic, partition, logStartOffset, { isPatient: true, fetchBytes: 5_000 });
       const next = await within(world, read, settleMsMax, `${known.where} is read from the beginning`);
       if (next < logEndOffset) throw new Violation('lost', `${known.where} was read to ${next}, it ends at ${logEndOffset}`);
+      known.requireChains();
     }
   }
   await within(world, clients.askInSql(), settleMsMax, 'queries are answered when all is cold');

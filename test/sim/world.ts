@@ -16,7 +16,7 @@ import type { ObjectStore } from '../../src/objects/index.js';
 import { BrokerLink } from '../../src/server/broker-link.js';
 import { coldTierOverControl } from '../../src/server/cold-tier-over-control.js';
 import { startTier, type TierDaemon, type TierSettings } from '../../src/tier/index.js';
-import { simRebuilder, simWorkers } from '../support/sim-workers.js';
+import { simFindTimestamp, simRebuilder, simWorkers } from '../support/sim-workers.js';
 import type { Seeded } from '../support/seed.js';
 import { SimBucket, weathers } from './bucket.js';
 import { capacityBytes, SimDisk } from './disk.js';
@@ -27,6 +27,7 @@ import { Model, type PartitionModel } from './model.js';
 import { type ControlServer, type SimConnection, SimLink } from './network.js';
 import { type PlannedDeath, SimProcess } from './process.js';
 import { realRebuilder, realWorkers } from './real-columns.js';
+import type { IdempotentBatch } from './idempotent.js';
 import { Scheduler, Violation } from './scheduler.js';
 import { TableOracle } from './table-oracle.js';
 
@@ -39,6 +40,8 @@ export interface Plant {
   /** Those of the query service. */
   readonly queryWorkers?: (workers: ColumnWorkers) => ColumnWorkers;
   readonly flusher?: (flusher: Flusher) => Flusher;
+  /** As the log sees the batches of idempotent producers. */
+  readonly batch?: (fields: IdempotentBatch) => IdempotentBatch;
   readonly settings?: Partial<TierSettings>;
 }
 
@@ -164,6 +167,11 @@ export class World {
     if (process !== undefined) process.death = { calls: death.calls, when: death.when, die: dies[death.of] };
   }
 
+  /** Requests on it reach the broker in their order. */
+  newConnection(): KafkaClient {
+    return new KafkaClient(this.client, this.clientLink, () => this.broker?.kafka, true);
+  }
+
   partitionModel(log: PartitionLog): PartitionModel {
     return this.model.of(log.topicId, log.partition, log.topic);
   }
@@ -190,6 +198,8 @@ export class World {
             'disk.low.bytes': '131072',
             'log.retention.check.interval.ms': '2000',
             'auto.create.topics.enable': 'false',
+            // In a fast run a day is over before a retry is.
+            'producer.id.expiration.ms': String(86_400_000 * this.shape.wallSpeed),
           },
         }),
         dataDir,
@@ -429,6 +439,7 @@ export class World {
       reader: simLogReader(kafka),
       broker: this.plant.brokerCalls?.(link, process, this) ?? link,
       workers: this.plant.workers?.(workers, disk) ?? workers,
+      ...(this.isReal ? {} : { findTimestamp: simFindTimestamp }),
       rebuilder: this.isReal ? realRebuilder(slow, disk) : simRebuilder(slow, disk),
       spoolDir: slot.disk === this.diskA ? `${dataDir}/tier` : '/b/tier',
       clock,

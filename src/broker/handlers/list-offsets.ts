@@ -134,9 +134,9 @@ async function findFirst(core: BrokerCore, log: PartitionLog, timestampMs: numbe
   for (;;) {
     let hotFrom = log.logStartOffset;
     if (!isAllLocal(log)) {
-      const place = { topicId, partition, timestampMs, fromOffset: log.logStartOffset };
-      // The cold side knows at least what lies below the boundary as it is now: local copies of that need not be looked at.
+      // The cold side speaks for what lies below the boundary as it is now: local copies of that need not be looked at.
       hotFrom = Math.max(log.boundary, log.localStartOffset);
+      const place = { topicId, partition, timestampMs, fromOffset: log.logStartOffset, belowOffset: hotFrom };
       const cold = await withDeadline(core, signal, (limited) => core.coldTier.offsetForTimestamp(place, limited));
       if (cold !== null) return cold;
     }
@@ -152,7 +152,9 @@ async function findLargest(core: BrokerCore, log: PartitionLog, signal: AbortSig
     const fromOffset = log.logStartOffset;
     const cold = isAllLocal(log)
       ? null
-      : await withDeadline(core, signal, (limited) => core.coldTier.maxTimestamp({ topicId, partition, fromOffset }, limited));
+      : await withDeadline(core, signal, (limited) =>
+          core.coldTier.maxTimestamp({ topicId, partition, fromOffset, belowOffset: hotFrom }, limited),
+        );
     const hot = await log.maxTimestamp();
     if (hasLost(log, hotFrom) || log.logStartOffset > fromOffset) continue;
     if (cold === null || hot === null) return cold ?? hot;

@@ -185,7 +185,7 @@ describe('time lookups in cold files', () => {
       await tier.call('tier.flush', {});
     }
     const lookUp = async (timestampMs: number, fromOffset = 0) =>
-      (await tier.call('tier.offset-for-timestamp', { topicId, partition: 0, timestampMs, fromOffset })).found;
+      (await tier.call('tier.offset-for-timestamp', { topicId, partition: 0, timestampMs, fromOffset, belowOffset: 9 })).found;
     expect(await lookUp(0)).toMatchObject({ offset: 0, timestampMs: 10 });
     expect(await lookUp(15)).toMatchObject({ offset: 1, timestampMs: 50 });
     expect(await lookUp(15, 2)).toMatchObject({ offset: 2, timestampMs: 20 });
@@ -193,7 +193,7 @@ describe('time lookups in cold files', () => {
     expect(await lookUp(51)).toMatchObject({ offset: 6, timestampMs: 60 });
     expect(await lookUp(101)).toBeNull();
     expect(new Set(opened).size).toBeLessThanOrEqual(1);
-    expect((await tier.call('tier.max-timestamp', { topicId, partition: 0, fromOffset: 0 })).found).toMatchObject({
+    expect((await tier.call('tier.max-timestamp', { topicId, partition: 0, fromOffset: 0, belowOffset: 9 })).found).toMatchObject({
       offset: 8,
       timestampMs: 100,
     });
@@ -203,7 +203,29 @@ describe('time lookups in cold files', () => {
     const broker = new SimBroker();
     const { id: topicId } = broker.create('orders', 1);
     const tier = await start(broker, memory());
-    expect((await tier.call('tier.max-timestamp', { topicId, partition: 0, fromOffset: 0 })).found).toBeNull();
-    expect((await tier.call('tier.offset-for-timestamp', { topicId, partition: 0, timestampMs: 0, fromOffset: 0 })).found).toBeNull();
+    const range = { topicId, partition: 0, fromOffset: 0, belowOffset: 0 };
+    expect((await tier.call('tier.max-timestamp', range)).found).toBeNull();
+    expect((await tier.call('tier.offset-for-timestamp', { ...range, timestampMs: 0 })).found).toBeNull();
+  });
+
+  it('speak for everything below the boundary that the broker knows, whichever daemon moved it', async () => {
+    const broker = new SimBroker();
+    const store = memory();
+    const { id: topicId } = broker.create('orders', 1);
+    const first = await start(broker, store);
+    broker.append('orders', 0, records(0, 30));
+    await first.call('tier.flush', {});
+    const second = await start(broker, store);
+    await until(() => broker.partition('orders', 0).boundary === 30, 'the first commit is known');
+    const timeOf = (offset: number) => read(broker.bytesOf('orders', 0)).find((record) => record.offset === offset)!.timestampMs;
+    const early = { topicId, partition: 0, fromOffset: 0, belowOffset: 30, timestampMs: timeOf(29) };
+    expect((await second.call('tier.offset-for-timestamp', early)).found).toMatchObject({ offset: 29 });
+    broker.append('orders', 0, records(30, 30));
+    await first.call('tier.flush', {});
+    const range = { topicId, partition: 0, fromOffset: 0, belowOffset: 60 };
+    const late = timeOf(45);
+    expect((await second.call('tier.offset-for-timestamp', { ...range, timestampMs: late })).found).toMatchObject({ offset: 45 });
+    expect((await second.call('tier.max-timestamp', range)).found).toMatchObject({ timestampMs: timeOf(59) });
+    await expect(second.call('tier.max-timestamp', { ...range, belowOffset: 61 })).rejects.toMatchObject({ code: 'cold-unavailable' });
   });
 });

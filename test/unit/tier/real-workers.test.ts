@@ -127,12 +127,12 @@ describe('the daemon with real workers', () => {
   it('finds times in cold files', async () => {
     const { topicId } = await loadTable(broker, store, 'flights');
     const at = async (timestampMs: number, fromOffset = 0) =>
-      (await tier.call('tier.offset-for-timestamp', { topicId, partition: 0, timestampMs, fromOffset })).found;
+      (await tier.call('tier.offset-for-timestamp', { topicId, partition: 0, timestampMs, fromOffset, belowOffset: 2009 })).found;
     const first = 1_000_000_000_000 + 1;
     expect(await at(first)).toMatchObject({ offset: 0, timestampMs: first });
     expect(await at(first + 100)).toMatchObject({ offset: 100 });
     expect(await at(9_007_199_254_740_000, 2004)).toMatchObject({ offset: 2008 });
-    expect((await tier.call('tier.max-timestamp', { topicId, partition: 0, fromOffset: 0 })).found).toMatchObject({
+    expect((await tier.call('tier.max-timestamp', { topicId, partition: 0, fromOffset: 0, belowOffset: 2009 })).found).toMatchObject({
       offset: 2003,
       timestampMs: 9_007_199_254_740_000,
     });

@@ -1,8 +1,9 @@
 /** The parts of a broker that its handlers share. */
 import type { HostPort, ServerConfig } from '../config/index.js';
 import type { Clock, ClusterId, Random } from '../kernel/index.js';
-import type { HotLog } from '../log/index.js';
+import type { HotLog, Reencoder } from '../log/index.js';
 import type { Logger } from '../telemetry/index.js';
+import type { AppendLines } from './append-lines.js';
 import type { ColdReader } from './cold/cold-reader.js';
 import type { HydrationPace } from './cold/hydration-pace.js';
 import type { ColdTier } from './cold-tier.js';
@@ -49,6 +50,8 @@ export interface BrokerCore {
   readonly store: MetadataStore;
   readonly topics: Topics;
   readonly log: HotLog;
+  readonly reencoder: Reencoder;
+  readonly appendLines: AppendLines;
   /** Where the log's partitions lie: an absolute path. */
   readonly logDir: string;
   readonly groups: GroupCoordinator;

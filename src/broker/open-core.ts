@@ -2,8 +2,9 @@
 import { join, resolve } from 'node:path';
 import type { HostPort, ServerConfig } from '../config/index.js';
 import { type Clock, type Random, systemDisk } from '../kernel/index.js';
-import { type HotLogPorts, openHotLog } from '../log/index.js';
+import { type HotLogPorts, openHotLog, Reencoder } from '../log/index.js';
 import type { Logger } from '../telemetry/index.js';
+import { AppendLines } from './append-lines.js';
 import { ChunkCache } from './cold/chunk-cache.js';
 import { ColdReader } from './cold/cold-reader.js';
 import { HydrationPace } from './cold/hydration-pace.js';
@@ -73,6 +74,8 @@ export async function openCore(
     { clock, random, logger, ...storage },
   );
   undo.push(() => log.close());
+  const reencoder = new Reencoder();
+  undo.push(() => reencoder.close());
   const store = await MetadataStore.open(dataDir, nodeId, random, disk);
   const topics = await Topics.open({ config, store, log, clock, random, logger });
   const cache = await ChunkCache.open({ dir: join(dataDir, 'cache', 'chunks'), maxBytes: config.get('chunk.cache.bytes'), disk });
@@ -111,6 +114,8 @@ export async function openCore(
     store,
     topics,
     log,
+    reencoder,
+    appendLines: new AppendLines(),
     logDir: resolve(dataDir, 'log'),
     groups,
     producerIds: new ProducerIds(store),

@@ -71,11 +71,14 @@ function check(config: TopicConfig, isInternal: boolean): void {
       'Leave it at `delete`, and set retention.ms=-1 to keep all.',
     );
   }
-  if (config.get('compression.type') !== 'producer') {
+  if (config.get('compression.gzip.level') === 0) {
+    throw refuse('compression.gzip.level', 'compression.gzip.level=0 does not compress', 'Set it to 1 … 9, or to -1 for zlib’s own.');
+  }
+  if (config.get('compression.lz4.level') !== 9) {
     throw refuse(
-      'compression.type',
-      `compression.type=${config.get('compression.type')} is not supported: batches are stored as their producer compressed them`,
-      'Leave compression.type at `producer` and set compression in the producer.',
+      'compression.lz4.level',
+      `compression.lz4.level=${config.get('compression.lz4.level')} is not supported: lz4 is compressed the fast way only, which Kafka calls 9`,
+      'Leave compression.lz4.level at 9, or set compression.type to `zstd` for smaller batches.',
     );
   }
   if (isTiered) for (const key of ['retention.ms', 'retention.bytes'] as const) checkLocalRetention(config, key);

@@ -24,13 +24,25 @@ export const topicKeys = {
       'What happens to old records: `delete` drops them by age and size, `compact` keeps the last of each key, `compact,delete` does both. A compacted topic is not tiered.',
     ),
   ),
+  'compression.gzip.level': key(
+    'compression.gzip.level',
+    int(-1, 'Level where compression.type is `gzip`: 1 (fastest) to 9, or -1 for zlib’s own.', { min: -1, max: 9 }),
+  ),
+  'compression.lz4.level': key(
+    'compression.lz4.level',
+    int(9, 'Level where compression.type is `lz4`: only 9, which in Kafka too is the fast one.', { min: 1, max: 17 }),
+  ),
   'compression.type': key(
     'compression.type',
     oneOf(
       ['producer', 'uncompressed', 'gzip', 'snappy', 'lz4', 'zstd'],
       'producer',
-      'Codec of stored batches. Only `producer` (as sent) is served.',
+      'Codec of stored batches: `producer` keeps them as sent, others are compressed anew when they are produced with another.',
     ),
+  ),
+  'compression.zstd.level': key(
+    'compression.zstd.level',
+    int(3, 'Level where compression.type is `zstd`: above 15 a MiB takes seconds.', { min: -131_072, max: 22 }),
   ),
   'delete.retention.ms': key(
     'log.cleaner.delete.retention.ms',

@@ -17,9 +17,9 @@ import {
   batchRecords,
   codecId,
   compress,
-  computeBatchCrc,
   isControl,
   RecordCursor,
+  sealBatch,
   timestampType,
   VarintReader,
   varintBytes,
@@ -91,7 +91,7 @@ export function compactBatch(batch: Buffer, rules: BatchRules, isKept: IsKept): 
   writeInt64Number(header, isCreateTime ? maxTimestampMs : batchMaxTimestamp(batch, 0), batchAt.maxTimestamp);
   header.writeInt32BE(keptRecords, batchAt.recordsCount);
   const codec = batchCompression(batch, 0);
-  return { batch: sealed(header, codec === 'none' ? body : compress(codec, body)), keptRecords, droppedRecords };
+  return { batch: sealBatch(header, codec === 'none' ? body : compress(codec, body)), keptRecords, droppedRecords };
 }
 
 /** Until when the batch's tombstones stay; `undefined` where no compaction has met them. */
@@ -107,14 +107,7 @@ function emptied(batch: Buffer): Buffer {
   writeInt64Number(header, noTimestamp, batchAt.baseTimestamp);
   writeInt64Number(header, noTimestamp, batchAt.maxTimestamp);
   header.writeInt32BE(0, batchAt.recordsCount);
-  return sealed(header, Buffer.alloc(0));
-}
-
-function sealed(header: Buffer, body: Buffer): Buffer {
-  const batch = Buffer.concat([header, body]);
-  batch.writeInt32BE(batch.length - (batchAt.leaderEpoch - batchAt.baseOffset), batchAt.length);
-  batch.writeUInt32BE(computeBatchCrc(batch, 0), batchAt.crc);
-  return batch;
+  return sealBatch(header, Buffer.alloc(0));
 }
 
 /** Records that lie at [from, to) pairs, their timestamps counted from a base that is `shiftMs` lower than theirs was. */

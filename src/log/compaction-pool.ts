@@ -7,7 +7,7 @@ import { entryPath, LakeError } from '../kernel/index.js';
 import type { CompactedGroup, CompactionJob, CompactionResult } from './compact-segments.js';
 import type { SegmentSwap } from './compaction-swap.js';
 import type { CompactionAnswer, CompactionOrder } from './compaction-worker.js';
-import { storageError } from './flush-pool.js';
+import { storageError } from './job-threads.js';
 
 /** Compacts beside the event loop. A port: a thread in service, the simulated disk's own time in a simulation. One call at a time. */
 export interface Compactor {

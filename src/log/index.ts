@@ -3,9 +3,9 @@
  *
  * Owns: everything under `<data-dir>/log`: segments, indexes, producer snapshots, leader epochs, checkpoints, the lock.
  * Invariants: log start ≤ … < boundary ≤ flushed offset ≤ log end; what was flushed survives any kill; a batch is appended
- * as it came but for base offset and leader epoch; a failed flush is never tried again; only whole segments below the boundary
- * are evicted, and only after the boundary is on disk; an offset is never used twice in one leader epoch; compaction drops records, never
- * the range of offsets that a segment stands for.
+ * as it came but for base offset, leader epoch and what the topic's configuration asks for (codec, append time); a failed flush is never
+ * tried again; only whole segments below the boundary are evicted, and only after the boundary is on disk; an offset is never used twice
+ * in one leader epoch; compaction drops records, never the range of offsets that a segment stands for.
  * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/log test/property/log test/golden/log`.
  */
 export { cutAt, cutsBetween } from './append-spans.js';
@@ -25,4 +25,5 @@ export type {
 } from './hot-log.js';
 export type { Flusher } from './flush-pool.js';
 export { type HotLogPorts, openHotLog } from './open-hot-log.js';
+export { type CompressionRule, Reencoder, targetEncoding } from './reencoder.js';
 export { type ProduceRules, soleBatch, validateProduceBatch } from './validate-produce.js';

@@ -31,10 +31,8 @@ import {
 export interface ProduceRules {
   /** `max.message.bytes`: of the batch as it came. */
   readonly maxMessageBytes: number;
-  /** `segment.bytes`; a batch that fills more is refused. */
-  readonly segmentBytes?: number;
-  /** Of the Produce request: zstd needs 7. */
-  readonly apiVersion: number;
+  /** `segment.bytes`; a batch that fills more is refused. Left out where the batch will be stored in another size. */
+  readonly segmentBytes?: number | undefined;
   readonly nowMs: TimestampMs;
   /** `message.timestamp.type`. Under `log-append` the batch is stamped with `nowMs`, whatever its records say. Default: `create`. */
   readonly timestampType?: TimestampType;
@@ -43,8 +41,6 @@ export interface ProduceRules {
   readonly timestampAfterMaxMs: number;
   /** Of a compacted topic: each record has a key. */
   readonly isKeyRequired?: boolean;
-  /** The broker's own append: control batches, and any base offset. */
-  readonly isInternalAppend?: boolean;
   /** Of the inflated records. */
   readonly maxDecompressedBytes?: number;
 }
@@ -59,20 +55,18 @@ const knownAttributes =
   attributeBits.hasDeleteHorizon;
 
 /**
- * Answers the one batch that a partition's part of a Produce request must be: a view of `records`. Where the batch names
- * another largest timestamp than its records have, that is put right in place, as Kafka does; under append time the largest
- * timestamp becomes that of all records, and attribute bit 3 says so. The records' own bytes are never touched.
+ * Checks the batch that `soleBatch` answered, all of its records. Where the batch names another largest timestamp than its records have,
+ * that is put right in place, as Kafka does; under append time the largest timestamp becomes that of all records, and attribute bit 3
+ * says so. The records' own bytes are never touched.
  *
  * Errors (Kafka's code): `batch-corrupt` (2), `decompression-bound` (2), `message-too-large` (10), `record-list-too-large` (18),
- * `timestamp-invalid` (32), `compression-unsupported` (76), `record-invalid` (87).
+ * `timestamp-invalid` (32), `record-invalid` (87).
  */
-export function validateProduceBatch(records: Buffer, rules: ProduceRules): Buffer {
-  const batch = soleBatch(records, rules.apiVersion);
+export function validateProduceBatch(batch: Buffer, rules: ProduceRules): void {
   validateHeader(batch, rules);
   const createdMaxMs = validateRecords(batch, rules);
   if (rules.timestampType === 'log-append') setMaxTimestamp(batch, 'log-append', rules.nowMs);
   else if (createdMaxMs !== batchMaxTimestamp(batch, 0)) setMaxTimestamp(batch, 'create', createdMaxMs);
-  return batch;
 }
 
 /** Kafka's DefaultRecordBatch.setMaxTimestamp. */
@@ -84,8 +78,9 @@ function setMaxTimestamp(batch: Buffer, type: TimestampType, maxTimestampMs: Tim
 }
 
 /**
- * The one batch that a partition's part of a Produce request must be, as far as its frame says, without a look at its checksum.
- * What is left of a further batch that was cut short is dropped, as in Kafka. Errors: as `validateProduceBatch`: 2, 76 and 87.
+ * The one batch that a partition's part of a Produce request must be, a view of it, as far as its frame says, without a look at its
+ * checksum. What is left of a further batch that was cut short is dropped, as in Kafka. `apiVersion` is of the request: zstd needs 7.
+ * Errors: `batch-corrupt` (2), `compression-unsupported` (76), `record-invalid` (87).
  */
 export function soleBatch(records: Buffer, apiVersion: number): Buffer {
   if (records.length === 0) throw invalid('there is no record batch');
@@ -135,7 +130,6 @@ function validateHeader(batch: Buffer, rules: ProduceRules): void {
       hint: 'Produce with create time.',
     });
   }
-  if (rules.isInternalAppend === true) return;
   if (batchBaseOffset(batch, 0) !== 0) throw invalid(`the base offset of a produced batch is ${batchBaseOffset(batch, 0)}, not 0`);
   if (isControl(batch, 0)) throw invalid('clients may not write control batches');
   if (isTransactional(batch, 0)) throw invalid('transactions are not supported');

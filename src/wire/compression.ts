@@ -15,7 +15,11 @@ export type CompressionCodec = (typeof compressionCodecs)[number];
 /** The bound for callers that have no tighter one: 256 times Kafka's default `max.message.bytes` of about 1 MiB. */
 export const inflatedBytesMax = 256 * MiB;
 
-const zstdLevel = 3;
+const zstdLevelDefault = 3;
+/** Kafka's −1 is zlib's own: 6. */
+const gzipLevelDefault = -1;
+/** Compressors that are kept, one a level; zstd has a hundred thousand levels. */
+const encodersMax = 4;
 /** Of one zstd block, RFC 8878 §3.1.1.2.4. */
 const zstdBlockBytesMax = 128 * KiB;
 /** The native decoder reserves (untouched) address space for every block at its largest; beyond this it might not get it. */
@@ -43,20 +47,21 @@ export function isCompressionCodec(text: string): text is CompressionCodec {
 
 /**
  * Compresses the records of a batch. Snappy is one raw block, which every reader of Kafka's takes; lz4 is a frame of
- * independent blocks, which the Java reader insists on.
+ * independent blocks, which the Java reader insists on. `level` is of gzip (−1, 1 … 9) and zstd (−131072 … 22), as in Kafka; lz4 has
+ * the one that Kafka calls 9.
  */
-export function compress(codec: CompressionCodec, bytes: Buffer): Buffer {
+export function compress(codec: CompressionCodec, bytes: Buffer, level?: number): Buffer {
   switch (codec) {
     case 'none':
       return bytes;
     case 'gzip':
-      return zlib.gzipSync(bytes);
+      return zlib.gzipSync(bytes, { level: level ?? gzipLevelDefault });
     case 'snappy':
       return snappyCompressSync(bytes);
     case 'lz4':
       return compressFrameSync(bytes);
     case 'zstd':
-      return zstdCompress(bytes);
+      return zstdCompress(bytes, level ?? zstdLevelDefault);
   }
 }
 
@@ -316,17 +321,26 @@ function measureZstdFrame(bytes: Buffer, frameAt: number): ZstdFrame {
 
 /** What node:zlib has from Node 22.15 on; absent from the types of Node 20. */
 interface ZstdOfNode {
-  readonly zstdCompressSync?: (bytes: Buffer) => Buffer;
+  readonly zstdCompressSync?: (bytes: Buffer, options: { readonly params: Readonly<Record<number, number>> }) => Buffer;
   readonly zstdDecompressSync?: (bytes: Buffer, options: { readonly maxOutputLength: number }) => Buffer;
 }
 
+/** `zlib.constants.ZSTD_c_compressionLevel`. */
+const zstdCompressionLevelOfNode = 100;
 const zstdOfNode = zlib as ZstdOfNode;
-let encoder: Encoder | undefined;
+const encoders = new Map<number, Encoder>();
 let decoder: Decoder | undefined;
 
-function zstdCompress(bytes: Buffer): Buffer {
-  if (zstdOfNode.zstdCompressSync !== undefined) return zstdOfNode.zstdCompressSync(bytes);
-  encoder ??= new Encoder(zstdLevel);
+function zstdCompress(bytes: Buffer, level: number): Buffer {
+  if (zstdOfNode.zstdCompressSync !== undefined) {
+    return zstdOfNode.zstdCompressSync(bytes, { params: { [zstdCompressionLevelOfNode]: level } });
+  }
+  let encoder = encoders.get(level);
+  if (encoder === undefined) {
+    if (encoders.size >= encodersMax) encoders.clear();
+    encoder = new Encoder(level);
+    encoders.set(level, encoder);
+  }
   return encoder.encodeSync(bytes);
 }
 

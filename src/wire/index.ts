@@ -52,4 +52,5 @@ export * from './compression.js';
 export * from './record-batch.js';
 export * from './record-batch-writer.js';
 export * from './record-cursor.js';
+export * from './reencode-batch.js';
 export * from './varint.js';

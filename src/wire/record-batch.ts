@@ -155,6 +155,16 @@ export function computeBatchCrc(buf: Buffer, at: number): number {
   return crc32c(buf.subarray(at + batchAt.attributes, at + batchBytes(buf, at)));
 }
 
+/** A batch of a header, whose length and checksum are written, and records that follow it, compressed as the header says. */
+export function sealBatch(header: Buffer, body: Buffer): Buffer {
+  const batch = Buffer.allocUnsafeSlow(header.length + body.length);
+  batch.set(header);
+  batch.set(body, header.length);
+  batch.writeInt32BE(batch.length - lengthOverhead, batchAt.length);
+  batch.writeUInt32BE(computeBatchCrc(batch, 0), batchAt.crc);
+  return batch;
+}
+
 /** False also where the batch does not lie in the buffer as a whole. */
 export function isBatchCrcValid(buf: Buffer, at: number): boolean {
   if (at + batchHeaderBytes > buf.length) return false;

@@ -119,6 +119,42 @@ describe.skipIf(kafka44.path === undefined)(`Kafka's DumpLogSegments${kafka44.no
       await folder.remove();
     }
   });
+
+  it('reads batches that were compressed anew and got the time of their append', async () => {
+    const folder = await temporaryFolder();
+    try {
+      const lake = await Lake.start({ dataDir: folder.path });
+      const levels = { 'compression.gzip.level': '9', 'compression.zstd.level': '19' };
+      const count = 50;
+      for (const type of ['uncompressed', ...codecs.slice(1)]) {
+        await lake.createTopic(`as-${type}`, 1, { 'compression.type': type, 'message.timestamp.type': 'LogAppendTime', ...levels });
+        for (const [round, compression] of codecs.entries()) {
+          const records = Array.from({ length: count }, (_none, i) => ({
+            partition: 0,
+            timestampMs: 1_700_000_000_000,
+            key: Buffer.from(`k${i}`),
+            value: Buffer.from(`value ${round * count + i} ${'of the same text '.repeat(20)}`),
+            headers: [{ key: 'h', value: Buffer.from(compression) }],
+          }));
+          await lake.produce(`as-${type}`, records, { compression });
+        }
+      }
+      await lake.stop();
+      for (const type of ['uncompressed', ...codecs.slice(1)]) {
+        const path = join(folder.path, 'log', `as-${type}-0`, `${'0'.repeat(20)}.log`);
+        const text = await dump([path], '--deep-iteration', '--print-data-log');
+        const ofBatches = [...text.matchAll(/ compresscodec: (\S+) /g)].map((match) => match[1]);
+        expect(new Set(ofBatches), type).toEqual(new Set([type === 'uncompressed' ? 'none' : type]));
+        expect(numbersOf(text, /^\| offset: (\d+) /gm), type).toEqual(upTo(codecs.length * count));
+        expect(numbersOf(text, / payload: value (\d+) of the same text/g), type).toEqual(upTo(codecs.length * count));
+        expect(text.match(/headerKeys: \[h\]/g)?.length).toBe(codecs.length * count);
+        expect(text.match(/^\| offset: .* LogAppendTime: \d+ /gm)?.length, type).toBe(codecs.length * count);
+        expect(text).not.toMatch(/CreateTime|LogAppendTime: 1700000000000/);
+      }
+    } finally {
+      await folder.remove();
+    }
+  });
 });
 
 /** Bytes that no codec makes much shorter. */

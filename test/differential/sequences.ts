@@ -18,11 +18,13 @@ function step(shape: Shape, api: number, body: unknown, more: Partial<Step> = {}
   return { api, version: shape.random.whole(Math.max(low, minVersion), high + 1), body, ...more };
 }
 
-// Left out is what we refuse by design and say so: compaction, an empty cleanup.policy, other codecs, keys of
+// Left out is what we refuse by design and say so: compaction, an empty cleanup.policy, keys of
 // other releases. Kafka takes `TRUE` and retention.bytes=-2 as well.
 const configValues: readonly (readonly [string, readonly string[]])[] = [
   ['cleanup.policy', ['delete', 'neither']],
-  ['compression.type', ['producer', 'none', 'brotli']],
+  ['compression.type', ['producer', 'uncompressed', 'gzip', 'snappy', 'lz4', 'zstd', 'none', 'brotli']],
+  ['compression.gzip.level', ['-1', '1', '9', '0', '10', 'fast']],
+  ['compression.zstd.level', ['3', '-5', '22', '23', '-131073', '0']],
   ['max.message.bytes', ['1000', '200', '0', '-1', '1048588', 'many']],
   ['message.timestamp.type', ['CreateTime', 'LogAppendTime', 'Never']],
   ['message.timestamp.after.max.ms', ['3600000', '1000', '-1', '9223372036854775807']],

@@ -3,7 +3,7 @@ import type { Disk } from '../../src/kernel/index.js';
 import { type CompactedGroup, compactSegments } from '../../src/log/compact-segments.js';
 import type { Compactor } from '../../src/log/compaction-pool.js';
 import { swapSegmentsSync } from '../../src/log/compaction-swap.js';
-import { storageError } from '../../src/log/flush-pool.js';
+import { storageError } from '../../src/log/job-threads.js';
 import type { SimProcess } from './process.js';
 
 /** Of a pass, and of a swap. */

@@ -1,7 +1,8 @@
 /** The hot log's flushes on the simulated disk: the product's own steps, in the disk's time. */
 import type { Disk } from '../../src/kernel/index.js';
 import { type FlushJob, runFlushJob } from '../../src/log/flush-jobs.js';
-import { type Flusher, storageError } from '../../src/log/flush-pool.js';
+import type { Flusher } from '../../src/log/flush-pool.js';
+import { storageError } from '../../src/log/job-threads.js';
 import type { SimProcess } from './process.js';
 
 /** Of an fsync, at most. */

@@ -5,16 +5,27 @@
  * answered, and an error closes the connection. A batch sent again by an idempotent producer succeeds with its first offsets.
  * Under message.timestamp.type=LogAppendTime the batch gets the broker's time and the answer tells it; a repeated batch is answered with
  * the timestamp of the first time under CreateTime too, as in Kafka.
- * All appends happen before the first wait, so requests of a connection may be pipelined.
+ * Where the topic's compression.type is another than the batch's, the batch is compressed anew in a thread (its records and the rest of its
+ * header stay) and has to keep to max.message.bytes then too; what comes to the partition meanwhile waits behind it. All else is appended
+ * before the first wait. So each partition gets batches in the order of the requests, and requests of a connection may be pipelined.
  * Ignored: the timeout (the flush of one disk either comes or takes the partition offline).
  * Errors, by partition: UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_TOPIC_EXCEPTION (17, internal topics), INVALID_REQUIRED_ACKS (21),
  * TRANSACTIONAL_ID_AUTHORIZATION_FAILED (53, transactions are not supported), KAFKA_STORAGE_ERROR (56: disk reserve, offline),
  * those of validation (2, 10, 18, 32, 76, 87; 87 also for a record without a key in a compacted topic) and of the producer's sequence (45, 47).
  */
+import type { TopicConfig } from '../../config/index.js';
 import { isLakeError, LakeError, none, type Offset, type PartitionId, type TimestampMs, toLakeError } from '../../kernel/index.js';
-import { type AppendResult, type PartitionLog, soleBatch, validateProduceBatch } from '../../log/index.js';
+import {
+  type AppendResult,
+  type CompressionRule,
+  type PartitionLog,
+  soleBatch,
+  targetEncoding,
+  validateProduceBatch,
+} from '../../log/index.js';
 import {
   batchAt,
+  batchCompression,
   batchMagic,
   batchRecordsCount,
   kafkaErrors,
@@ -29,6 +40,7 @@ import type { Topic } from '../topics.js';
 import { type Handler, handlerOf, noAnswer, type RequestContext } from './handler.js';
 
 type PartitionAnswer = MessageInput<ProduceResponsePartition>;
+type ProduceAnswer = { readonly responses: { readonly name: string; readonly partitionResponses: PartitionAnswer[] }[] } | typeof noAnswer;
 
 /** The one client that may write to internal topics, as in Kafka. */
 const adminClientId = '__admin_client';
@@ -51,42 +63,46 @@ export function produceHandler(core: BrokerCore): Handler {
       const isAcksKnown = request.acks >= -1 && request.acks <= 1;
       const refusal = isAcksKnown ? transactionRefusal(request) : acksRefusal(request.acks);
       const unreadable = unreadableRefusal(request);
-      const flushes: Promise<void>[] = [];
+      const isAwaited = request.acks === -1 && isFlushAwaited;
+      const waits: Promise<void>[] = [];
       const beganMs = core.clock.monotonicMs();
       const responses = request.topicData.map(({ name, partitionData }) => {
         const topic = core.topics.byName(name);
         const partitionResponses: PartitionAnswer[] = [];
-        for (const { index, records } of partitionData) {
-          let answer: PartitionAnswer;
+        for (const [at, { index, records }] of partitionData.entries()) {
+          const failed = (error: unknown): void => {
+            partitionResponses[at] = failure(index, error, topic?.partitions.get(index));
+          };
+          const failedLater = (error: unknown): void => {
+            if (!isLakeError(error)) throw error;
+            failed(error);
+          };
+          /** Answers what waits for the disk, if anything does. */
+          const succeeded = (appended: Appended): Promise<void> | undefined => {
+            partitionResponses[at] = success(appended);
+            return isAwaited && !isFlushed(appended) ? flushed(appended).catch(failedLater) : undefined;
+          };
           try {
             if (unreadable !== undefined) throw unreadable;
             const appended = append(core, topic, name, index, records, context, refusal);
-            answer = success(appended);
-            if (request.acks === -1 && isFlushAwaited) {
-              const at = partitionResponses.length;
-              flushes.push(
-                flushed(appended).then((failure) => {
-                  if (failure !== undefined) partitionResponses[at] = failure;
-                }),
-              );
-            }
+            const wait = appended instanceof Promise ? appended.then(succeeded).catch(failedLater) : succeeded(appended);
+            if (wait !== undefined) waits.push(wait);
           } catch (error) {
-            answer = failure(index, error, topic?.partitions.get(index));
+            failed(error);
           }
-          partitionResponses.push(answer);
         }
         return { name, partitionResponses };
       });
-      if (request.acks === 0) {
+      const answer = (): ProduceAnswer => {
+        if (request.acks !== 0) return { responses };
         const failed = responses.flatMap((topic) => topic.partitionResponses).find((partition) => partition.errorCode !== kafkaErrors.NONE);
-        if (failed !== undefined)
-          throw new LakeError('record-invalid', `acks=0 and error ${failed.errorCode}: ${failed.errorMessage ?? ''}`);
-        return noAnswer;
-      }
-      if (flushes.length === 0) return { responses };
-      return Promise.all(flushes).then(() => {
+        if (failed === undefined) return noAnswer;
+        throw new LakeError('record-invalid', `acks=0 and error ${failed.errorCode}: ${failed.errorMessage ?? ''}`);
+      };
+      if (waits.length === 0) return answer();
+      return Promise.all(waits).then(() => {
         core.pace?.noteProduced(core.clock.monotonicMs() - beganMs);
-        return { responses };
+        return answer();
       });
     },
     { isPipelined: true },
@@ -122,6 +138,7 @@ class KafkaRefusal extends Error {
   }
 }
 
+/** Appends at once, or behind what waits: where the batch is compressed anew, and where one before it is. */
 function append(
   core: BrokerCore,
   topic: Topic | undefined,
@@ -130,13 +147,13 @@ function append(
   records: Buffer | null,
   context: RequestContext,
   refusal: KafkaRefusal | undefined,
-): Appended {
+): Appended | Promise<Appended> {
   const log = topic?.partitions.get(index);
   if (topic === undefined || log === undefined) {
     throw new LakeError(topic === undefined ? 'topic-unknown' : 'partition-unknown', `there is no partition ${name}-${index}`);
   }
   if (records === null) throw new KafkaRefusal(kafkaErrors.INVALID_RECORD, 'a partition without a record batch');
-  checkFrame(records, context.version);
+  const sent = framed(records, context.version);
   if (refusal !== undefined) throw refusal;
   if (topic.record.isInternal && context.clientId !== adminClientId) {
     throw new KafkaRefusal(kafkaErrors.INVALID_TOPIC_EXCEPTION, `${name} is the broker's own: clients do not write to it`);
@@ -146,34 +163,45 @@ function append(
       hint: 'Free disk, or lower local.retention.* so that committed segments are evicted.',
     });
   }
+  const { config } = topic;
   const nowMs = core.clock.nowMs();
-  const batch = validateProduceBatch(records, {
-    maxMessageBytes: topic.config.get('max.message.bytes'),
-    segmentBytes: topic.config.get('segment.bytes'),
-    apiVersion: context.version,
-    isKeyRequired: topic.config.get('cleanup.policy').includes('compact'),
+  const maxMessageBytes = config.get('max.message.bytes');
+  const encoding = targetEncoding(batchCompression(sent, 0), compressionRuleOf(config));
+  validateProduceBatch(sent, {
+    maxMessageBytes,
+    segmentBytes: encoding === undefined ? config.get('segment.bytes') : undefined,
+    isKeyRequired: config.get('cleanup.policy').includes('compact'),
     nowMs,
-    timestampType: topic.config.get('message.timestamp.type') === 'LogAppendTime' ? 'log-append' : 'create',
-    timestampBeforeMaxMs: topic.config.get('message.timestamp.before.max.ms'),
-    timestampAfterMaxMs: topic.config.get('message.timestamp.after.max.ms'),
+    timestampType: config.get('message.timestamp.type') === 'LogAppendTime' ? 'log-append' : 'create',
+    timestampBeforeMaxMs: config.get('message.timestamp.before.max.ms'),
+    timestampAfterMaxMs: config.get('message.timestamp.after.max.ms'),
   });
-  const result = log.append(batch, nowMs);
-  if (!result.isDuplicate) {
-    core.counters.producedBytes += batch.length;
-    core.counters.producedRecords += batchRecordsCount(batch, 0);
-  }
+  const take = (batch: Buffer): Appended => {
+    const result = log.append(batch, nowMs);
+    if (!result.isDuplicate) {
+      core.counters.producedBytes += sent.length;
+      core.counters.producedRecords += batchRecordsCount(batch, 0);
+    }
+    const isTimeTold = result.isDuplicate || timestampType(batch, 0) === 'log-append';
+    return { index, log, result, logAppendTimeMs: isTimeTold ? result.maxTimestampMs : none };
+  };
+  if (encoding !== undefined) return core.appendLines.join(log, core.reencoder.reencode(sent, encoding, maxMessageBytes), take);
+  return core.appendLines.isWaiting(log) ? core.appendLines.join(log, Promise.resolve(sent), take) : take(sent);
+}
+
+function compressionRuleOf(config: TopicConfig): CompressionRule {
   return {
-    index,
-    log,
-    result,
-    logAppendTimeMs: result.isDuplicate || timestampType(batch, 0) === 'log-append' ? result.maxTimestampMs : none,
+    type: config.get('compression.type'),
+    gzipLevel: config.get('compression.gzip.level'),
+    lz4Level: config.get('compression.lz4.level'),
+    zstdLevel: config.get('compression.zstd.level'),
   };
 }
 
-/** A refusal of the frame alone, before the log is looked at. Errors: `KafkaRefusal` with 2, 76 or 87. */
-function checkFrame(records: Buffer, version: number): void {
+/** The batch, as far as its frame alone says, before the log is looked at. Errors: `KafkaRefusal` with 2, 76 or 87. */
+function framed(records: Buffer, version: number): Buffer {
   try {
-    soleBatch(records, version);
+    return soleBatch(records, version);
   } catch (error) {
     const { kafkaCode, message } = toLakeError(error);
     throw new KafkaRefusal(kafkaCode, message);
@@ -207,14 +235,11 @@ function isOfRecords(kafkaCode: number): boolean {
   return codesOfRecords.has(kafkaCode);
 }
 
-async function flushed({ index, log, result }: Appended): Promise<PartitionAnswer | undefined> {
+function isFlushed({ log, result }: Appended): boolean {
+  return log.flushedOffset > result.lastOffset;
+}
+
+async function flushed({ log, result }: Appended): Promise<void> {
   const upTo: Offset = result.lastOffset + 1;
-  if (log.flushedOffset >= upTo) return undefined;
-  try {
-    await log.flush(upTo);
-    return undefined;
-  } catch (error) {
-    if (!isLakeError(error)) throw error;
-    return failure(index, error);
-  }
+  await log.flush(upTo);
 }

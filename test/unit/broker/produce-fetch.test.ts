@@ -5,7 +5,9 @@ import { describe, expect, it } from 'vitest';
 import { type Disk, systemDisk } from '../../../src/kernel/index.js';
 import {
   batchBaseOffset,
+  batchBaseSequence,
   batchCompression,
+  batchPositions,
   compressionCodecs,
   decodeBatch,
   decodeResponse,
@@ -163,6 +165,72 @@ describe('Produce', () => {
       expect([timestampType(after, 0), decodeBatch(after)[0]!.timestampMs]).toEqual(['create', 5]);
     },
   );
+
+  it.each(['uncompressed', 'gzip', 'snappy', 'lz4', 'zstd'] as const)(
+    'stores what comes in any codec as compression.type=%s, in the order in which it came',
+    async (type) => {
+      const broker = await testBroker();
+      const client = await WireClient.open(broker);
+      const id = await client.createTopic('a', 1, { 'compression.type': type });
+      const sent = Array.from({ length: 40 }, (_, i) =>
+        batchOf([`v${i} ${'x'.repeat((i * 997) % 20_000)}`, 'y'], 1_600_000_000_000 + i, {
+          compression: compressionCodecs[i % compressionCodecs.length]!,
+          producerId: 3n,
+          producerEpoch: 0,
+          baseSequence: i * 2,
+        }),
+      );
+      const answers = await Promise.all(sent.map((batch) => client.produce('a', Buffer.from(batch))));
+      expect(answers.map(({ errorCode, baseOffset }) => [errorCode, baseOffset])).toEqual(sent.map((_, i) => [0, i * 2]));
+      // Sent again: known, though its bytes are others.
+      expect(await client.produce('a', Buffer.from(sent[39]!))).toMatchObject({ errorCode: 0, baseOffset: 78 });
+      const records = (await client.fetch(id, 0)).records!;
+      const stored = [...batchPositions(records)];
+      const codec = type === 'uncompressed' ? 'none' : type;
+      expect(stored.map((at) => [batchCompression(records, at), isBatchCrcValid(records, at), batchBaseSequence(records, at)])).toEqual(
+        sent.map((_, i) => [codec, true, i * 2]),
+      );
+      expect(stored.flatMap((at) => decodeBatch(records, at).map(({ value }) => String(value)))).toEqual(
+        sent.flatMap((batch) => decodeBatch(batch).map(({ value }) => String(value))),
+      );
+    },
+  );
+
+  it('refuses what grows beyond max.message.bytes when it is compressed anew, and what is behind it goes on', async () => {
+    const client = await WireClient.open(await testBroker());
+    const id = await client.createTopic('a', 1, { 'compression.type': 'uncompressed', 'max.message.bytes': '5000' });
+    const large = batchOf(['x'.repeat(6000)], undefined, { compression: 'gzip' });
+    const answers = await Promise.all([large, batchOf(['y'])].map((batch) => client.produce('a', batch)));
+    expect(answers).toEqual([
+      expect.objectContaining({ errorCode: 10, baseOffset: -1, errorMessage: expect.stringContaining('max.message.bytes=5000') as string }),
+      expect.objectContaining({ errorCode: 0, baseOffset: 0 }),
+    ]);
+    expect(valuesOf((await client.fetch(id, 0)).records)).toEqual([[0, 'y']]);
+    // Without an answer the connection tells.
+    client.send(produceApi, 7, { acks: 0, timeoutMs: 1, topicData: [{ name: 'a', partitionData: [{ index: 0, records: large }] }] });
+    await client.closed;
+  });
+
+  it('goes on answering while a batch is compressed at the highest level', async () => {
+    const broker = await testBroker();
+    const [slow, other] = [await WireClient.open(broker), await WireClient.open(broker)];
+    const id = await slow.createTopic('a', 1, { 'compression.type': 'zstd', 'compression.zstd.level': '22' });
+    await other.createTopic('b');
+    const values = Array.from({ length: 5000 }, (_, i) => `value ${i} ${(i * 7919) % 1000} ${'abcdefgh'.repeat(12)}`);
+    const first = { isThere: false };
+    const compressed = slow.produce('a', batchOf(values)).then((answer) => {
+      first.isThere = true;
+      return answer;
+    });
+    const behind = slow.produce('a', batchOf(['behind'], undefined, { compression: 'zstd' }));
+    let answered = 0;
+    for (; !first.isThere && answered < 20; answered++)
+      expect(await other.produce('b', batchOf(['x']))).toMatchObject({ errorCode: 0, baseOffset: answered });
+    expect(answered).toBeGreaterThan(3);
+    expect(await compressed).toMatchObject({ errorCode: 0, baseOffset: 0 });
+    expect(await behind).toMatchObject({ errorCode: 0, baseOffset: 5000 });
+    expect(valuesOf((await slow.fetch(id, 0)).records)).toHaveLength(5001);
+  });
 
   it('refuses produce below the disk’s reserve, and goes on serving reads', async () => {
     const disk = await statfs(tmpdir());

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type ProduceRules, validateProduceBatch } from '../../../src/log/index.js';
+import { type ProduceRules, soleBatch, validateProduceBatch } from '../../../src/log/index.js';
 import {
   attributeBits,
   batchAt,
@@ -16,11 +16,17 @@ import { batch, type BatchWishes } from './hot-world.js';
 const rules: ProduceRules = {
   maxMessageBytes: 100_000,
   segmentBytes: 90_000,
-  apiVersion: 9,
   nowMs: 1_000_000,
   timestampBeforeMaxMs: 500_000,
   timestampAfterMaxMs: 3_600_000,
 };
+
+/** What of a request's bytes is taken. */
+function taken(records: Buffer, overrides: Partial<ProduceRules> = {}, apiVersion = 9): Buffer {
+  const sole = soleBatch(records, apiVersion);
+  validateProduceBatch(sole, { ...rules, ...overrides });
+  return sole;
+}
 
 /** A batch altered behind its producer's back, with a CRC that holds. */
 function altered(alter: (bytes: Buffer) => void, wishes: BatchWishes = {}): Buffer {
@@ -36,10 +42,10 @@ describe('a produced batch', () => {
   it.each(['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const)('of codec %s is taken as it is', (compression) => {
     const bytes = good({ compression, valueBytes: 300 });
     const before = Buffer.from(bytes);
-    expect(validateProduceBatch(bytes, rules)).toEqual(before);
+    expect(taken(bytes)).toEqual(before);
   });
 
-  it.each<[string, number, () => Buffer, Partial<ProduceRules>?]>([
+  it.each<[string, number, () => Buffer, Partial<ProduceRules>?, number?]>([
     ['no batch at all', 87, () => Buffer.alloc(0)],
     ['two batches', 87, () => Buffer.concat([good(), good()])],
     ['a few bytes', 2, () => Buffer.alloc(10)],
@@ -84,28 +90,26 @@ describe('a produced batch', () => {
     ['a producer id without a sequence', 87, () => good({ producerId: 1n, producerEpoch: 0 })],
     ['attributes that are not known', 87, () => altered((b) => b.writeInt16BE(0x100, batchAt.attributes))],
     ['a codec that is not known', 76, () => altered((b) => b.writeInt16BE(5, batchAt.attributes))],
-    ['zstd before version 7', 76, () => good({ compression: 'zstd' }), { apiVersion: 6 }],
+    ['zstd before version 7', 76, () => good({ compression: 'zstd' }), {}, 6],
     ['log append time', 32, () => good({ timestampType: 'log-append' })],
     ['a timestamp too old', 32, () => good({ timestampMs: 499_999 })],
     ['a timestamp too new', 32, () => good({ timestampMs: 4_600_001 })],
     ['a timestamp beyond all numbers', 87, () => altered((b) => b.writeInt32BE(0x7fffffff, batchAt.baseTimestamp))],
     ['what would inflate too far', 2, () => good({ compression: 'gzip', valueBytes: 20_000 }), { maxDecompressedBytes: 50_000 }],
     ['what does not inflate', 2, () => altered((b) => b.fill(0xaa, batchAt.records + 4), { compression: 'gzip', valueBytes: 300 })],
-  ])('with %s is refused with %i', (_what, kafkaCode, make, overrides = {}) => {
-    expect(() => validateProduceBatch(make(), { ...rules, ...overrides })).toThrow(
-      expect.objectContaining({ name: 'LakeError', kafkaCode }),
-    );
+  ])('with %s is refused with %i', (_what, kafkaCode, make, overrides, apiVersion) => {
+    expect(() => taken(make(), overrides, apiVersion)).toThrow(expect.objectContaining({ name: 'LakeError', kafkaCode }));
   });
 
   it('without a timestamp is taken', () => {
-    expect(batchMaxTimestamp(validateProduceBatch(good({ timestampMs: -1 }), rules), 0)).toBe(-1);
+    expect(batchMaxTimestamp(taken(good({ timestampMs: -1 })), 0)).toBe(-1);
   });
 
   it('gets the largest timestamp its records have', () => {
     const bytes = altered((b) => writeInt64Number(b, 999_999, batchAt.maxTimestamp), { timestamps: [900_000, 950_000, 920_000] });
-    const taken = validateProduceBatch(bytes, rules);
-    expect(batchMaxTimestamp(taken, 0)).toBe(950_000);
-    expect(isBatchCrcValid(taken, 0)).toBe(true);
+    const whole = taken(bytes);
+    expect(batchMaxTimestamp(whole, 0)).toBe(950_000);
+    expect(isBatchCrcValid(whole, 0)).toBe(true);
   });
 
   it.each(['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const)(
@@ -120,23 +124,19 @@ describe('a produced batch', () => {
         baseSequence: 7,
       });
       const before = Buffer.from(bytes);
-      const taken = validateProduceBatch(bytes, { ...rules, timestampType: 'log-append' });
-      expect(decodeBatch(taken).map(({ timestampMs }) => timestampMs)).toEqual([1_000_000, 1_000_000, 1_000_000]);
-      expect([timestampType(taken, 0), isBatchCrcValid(taken, 0)]).toEqual(['log-append', true]);
-      for (const at of [batchAt.crc, batchAt.crc + 1, batchAt.crc + 2, batchAt.crc + 3]) before[at] = taken[at]!;
+      const stamped = taken(bytes, { timestampType: 'log-append' });
+      expect(decodeBatch(stamped).map(({ timestampMs }) => timestampMs)).toEqual([1_000_000, 1_000_000, 1_000_000]);
+      expect([timestampType(stamped, 0), isBatchCrcValid(stamped, 0)]).toEqual(['log-append', true]);
+      for (const at of [batchAt.crc, batchAt.crc + 1, batchAt.crc + 2, batchAt.crc + 3]) before[at] = stamped[at]!;
       before.writeInt16BE(before.readInt16BE(batchAt.attributes) | attributeBits.isLogAppendTime, batchAt.attributes);
       writeInt64Number(before, 1_000_000, batchAt.maxTimestamp);
-      expect(taken).toEqual(before);
+      expect(stamped).toEqual(before);
     },
   );
 
   it('that says it has append time already is refused under append time too', () => {
-    expect(() => validateProduceBatch(good({ timestampType: 'log-append' }), { ...rules, timestampType: 'log-append' })).toThrow(
+    expect(() => taken(good({ timestampType: 'log-append' }), { timestampType: 'log-append' })).toThrow(
       expect.objectContaining({ kafkaCode: 32 }),
     );
-  });
-
-  it("of the broker's own may be a control batch", () => {
-    expect(() => validateProduceBatch(good({ isControl: true }), { ...rules, isInternalAppend: true })).not.toThrow();
   });
 });

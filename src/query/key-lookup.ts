@@ -1,8 +1,8 @@
 /** The statement of a key lookup, and what it can find rows in: the question is ours, as that of the records route is. */
 import { quoteName } from '../columns/index.js';
-import { LakeError } from '../kernel/index.js';
+import { LakeError, type PartitionId } from '../kernel/index.js';
 import { everything } from './ranges.js';
-import { type RecordsPlan, recordsSql } from './records-plan.js';
+import { ownStatement, type RecordsPlan, recordsSql } from './records-plan.js';
 
 export const keyOrders = ['offset', 'time', 'newest'] as const;
 
@@ -27,7 +27,7 @@ const orderBy: Readonly<Record<(typeof keyOrders)[number], string>> = {
   newest: '_timestamp_ms DESC, _partition_id DESC, _offset DESC',
 };
 
-/** Errors: `request-invalid`. */
+/** Of the last record alone: the last of each partition, and the first of these is the one. Errors: `request-invalid`. */
 export function keyPlan({ topic, key, isHistory, order = 'offset', limit }: KeyRequest): RecordsPlan {
   if (key.length > keyBytesMax) {
     throw new LakeError('request-invalid', `the key has ${key.length} bytes; ${keyBytesMax} are allowed`, {
@@ -41,11 +41,34 @@ export function keyPlan({ topic, key, isHistory, order = 'offset', limit }: KeyR
     { partitions: everything, offsets: everything, timestampsMs: everything, keys: { min: digits, max: digits, list: [digits] } },
   ];
   const where = `_key = '${digits.replaceAll(/../g, String.raw`\x$&`)}'::BLOB`;
-  if (isHistory) return { sql: recordsSql(topic, [where], orderBy[order], limit), ranges };
+  if (isHistory) return { statement: ownStatement(recordsSql(topic, [where], orderBy[order], limit), topic), ranges };
   const lastOfPartition = 'QUALIFY row_number() OVER (PARTITION BY _partition_id ORDER BY _offset DESC) = 1';
   const sql =
     'SELECT _partition_id, _offset, _timestamp_ms, _key, _value, _headers FROM ' +
     `(SELECT * FROM ${quoteName(topic)} WHERE ${where} ${lastOfPartition}) ` +
-    'ORDER BY _timestamp DESC, _partition_id DESC, _offset DESC LIMIT 1';
-  return { sql, ranges };
+    'ORDER BY _timestamp DESC, _partition_id DESC, _offset DESC';
+  return { statement: ownStatement(sql, topic), ranges, isLastOnly: true };
+}
+
+/** The first of the lines that came, and the partitions of all of them. */
+export interface LastOfKey {
+  readonly line: string | undefined;
+  readonly partitions: ReadonlySet<PartitionId>;
+}
+
+const partitionOfLine = /^\{"partition":(\d+),/;
+
+/** Reads an answer to its end, of which one line is kept. */
+export async function lastOfKey(lines: AsyncIterable<string>): Promise<LastOfKey> {
+  let first: string | undefined;
+  const partitions = new Set<PartitionId>();
+  for await (const text of lines) {
+    for (const line of text.split('\n')) {
+      const partition = partitionOfLine.exec(line)?.[1];
+      if (partition === undefined) continue;
+      partitions.add(Number(partition));
+      first ??= `${line}\n`;
+    }
+  }
+  return { line: first, partitions };
 }

@@ -4,7 +4,7 @@
  */
 import { constants, copyFile, link } from 'node:fs/promises';
 import { join } from 'node:path';
-import { LakeError, type Offset, Semaphore } from '../kernel/index.js';
+import { LakeError, type Offset, type PartitionId, Semaphore } from '../kernel/index.js';
 import { blocksOf, type ColdFile } from '../lake/index.js';
 import type { ReadCount } from './cold/bucket-reads.js';
 import type { ColdReads } from './cold/cold-reads.js';
@@ -111,6 +111,22 @@ export function selectCold(topic: PinnedTopic, ranges: readonly ScanRange[], rea
     }
   }
   return { files, prunedFiles: topic.snapshot.files.length - files.length };
+}
+
+/** The newest file of each partition, and the partitions of which others are left out. */
+export function newestOfPartitions({ files, prunedFiles }: ColdSelection): {
+  readonly cold: ColdSelection;
+  readonly unread: ReadonlySet<PartitionId>;
+} {
+  const newest = new Map<PartitionId, SelectedFile>();
+  const unread = new Set<PartitionId>();
+  for (const one of files) {
+    const { partition, baseOffset } = one.file;
+    const other = newest.get(partition);
+    if (other !== undefined) unread.add(partition);
+    if (other === undefined || other.file.baseOffset < baseOffset) newest.set(partition, one);
+  }
+  return { cold: { files: [...newest.values()], prunedFiles: prunedFiles + files.length - newest.size }, unread };
 }
 
 export interface ChunkSelection {

@@ -1,7 +1,7 @@
 /** Puts the files of a query within reach of its engine, or explains which those would be. */
 import { setMaxListeners } from 'node:events';
 import { answeredFiles, noneAnswered } from './answered-files.js';
-import { type ColdSelection, type Lease, type SelectedFile, selectChunks, selectCold } from './lease.js';
+import { type ColdSelection, type Lease, newestOfPartitions, type SelectedFile, selectChunks, selectCold } from './lease.js';
 import type { ColdNeed } from './cold/need.js';
 import { type ExplainedTopic, explainedFiles, explainSql } from './explain.js';
 import { latestDefinition, type NamedRelations } from './named-relations.js';
@@ -9,6 +9,7 @@ import type { PinnedTopic } from './pin.js';
 import { splitAt } from './format-of-then.js';
 import { columnsOf, type QueryPlan, type QueryPlanner } from './query-planner.js';
 import { fullScan, type ScanRange } from './ranges.js';
+import type { NarrowedSelection } from './keys/keyed-files.js';
 import type { RememberedFile } from './keys/remembered-files.js';
 import type { RunContext } from './run-context.js';
 import type { TopicReach } from './scan-bounds.js';
@@ -48,14 +49,22 @@ export class QueryFiles {
         const narrowed = await this.#run.ports.keyed.narrow(cold, ranges);
         const left = relations.readsLatestOnly(topic)
           ? await this.#run.ports.remembered.split(narrowed, ranges, topic.snapshot.columns)
-          : { cold: narrowed, remembered: [] };
+          : { cold: this.#newestFirst(narrowed), remembered: [] };
         return { topic, ranges, answered, ...left };
       }),
     );
   }
 
+  /** Notes of which partitions files are left for later. Where a filter is missing, most of the newest files would not hold the key. */
+  #newestFirst(narrowed: NarrowedSelection): ColdSelection {
+    if (this.#run.records?.isLastOnly !== true || narrowed.unfiltered > 0) return narrowed;
+    const { cold, unread } = newestOfPartitions(narrowed);
+    this.#run.record.unread = unread;
+    return cold;
+  }
+
   #select(topic: PinnedTopic, plan: QueryPlan, ranges: readonly ScanRange[]): ColdSelection {
-    const readsTyped = this.#run.recordsRanges === undefined && readsTypedColumns(columnsOf(plan, topic), plan.used.get(topic.state.name));
+    const readsTyped = this.#run.records === undefined && readsTypedColumns(columnsOf(plan, topic), plan.used.get(topic.state.name));
     return selectCold(topic, ranges, readsTyped);
   }
 
@@ -72,7 +81,7 @@ export class QueryFiles {
       );
       const usedColumns = plan.used.get(topic.state.name);
       const pinnedOnes = columnsOf(plan, topic);
-      const need: ColdNeed = this.#run.recordsRanges === undefined ? topicNeed(ranges, pinnedOnes, usedColumns) : recordsNeed(ranges);
+      const need: ColdNeed = this.#run.records === undefined ? topicNeed(ranges, pinnedOnes, usedColumns) : recordsNeed(ranges);
       const [read, kept] = await this.#all([this.#leaseCold(topic, selected, need), this.#leaseRemembered(topic, remembered, need)]);
       const source = {
         ...(usedColumns === undefined ? {} : { used: usedColumns }),
@@ -86,7 +95,7 @@ export class QueryFiles {
       if (isComputed || source.tail.some(({ typedColumns }) => typedColumns === undefined)) {
         this.isWide ||= (usedColumns?.size ?? pinnedOnes.table.length + pinnedOnes.extra.length) > wideColumnsMin;
       }
-      if (this.#run.recordsRanges !== undefined) views.push(recordsView({ ...source, name: topic.state.name }));
+      if (this.#run.records !== undefined) views.push(recordsView({ ...source, name: topic.state.name }));
       else views.push(...relations.of(topic).map((name) => topicView({ ...source, name })));
       if (relations.readsLatest(topic)) views.push(latestDefinition(topic.state.name).create);
     }

@@ -58,8 +58,8 @@ export class QueryPlanner {
   /** Stages what the query needs of the tail, and settles columns and scans. */
   async plan(pinned: readonly PinnedTopic[], question: Question): Promise<QueryPlan> {
     const budget = new TailBudget(this.#run.ports.limits.tailMaxBytes);
-    if (this.#run.recordsRanges !== undefined) {
-      const ranges = this.#run.recordsRanges;
+    if (this.#run.records !== undefined) {
+      const { ranges } = this.#run.records;
       const scans = new Map(pinned.map((topic) => [topic.state.name, ranges]));
       this.#tails.refuseLarge(pinned, scans);
       await this.#tails.lease(pinned, scans, budget);

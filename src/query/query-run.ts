@@ -73,7 +73,7 @@ export class QueryRun {
   }
 
   async #start(request: QueryRequest, asOf: AsOf | undefined, limits: CheckedLimits, tried?: SavedView): Promise<StartedQuery> {
-    const { ports, session, signal, record, recordsRanges } = this.#run;
+    const { ports, session, signal, record, records } = this.#run;
     const startedMs = ports.nowMs();
     const front = frontOf(request.sql);
     if (front.kind === 'explain' && front.isAnalyzed) {
@@ -85,7 +85,10 @@ export class QueryRun {
     const planner = new QueryPlanner(this.#run, tails);
     const files = new QueryFiles(this.#run, tails, planner, this.#lease);
     try {
-      const [parsed, known] = await Promise.all([this.#parse(front.sql), ports.control.call('broker.describe', {}, { signal })]);
+      const [parsed, known] = await Promise.all([
+        records?.statement ?? this.#parse(front.sql),
+        ports.control.call('broker.describe', {}, { signal }),
+      ]);
       const broker = tried === undefined ? known : withTried(known, tried);
       if (asOf?.kind === 'token') requireSameCluster(asOf.token, broker);
       for (const prefix of ports.tables.keepOnly(broker.topics)) await ports.cold.forgetBelow(prefix);
@@ -104,7 +107,7 @@ export class QueryRun {
       const isRowless = isDescribed || tried !== undefined;
       const reach = isExplained ? [] : await files.reachOf(pinned, isRowless ? withoutRows(pinned, plan) : plan, relations);
       if (!isRowless && !isExplained) {
-        if (recordsRanges === undefined) requireTimeBounds(pinned, plan.scans);
+        if (records === undefined) requireTimeBounds(pinned, plan.scans);
         requireScanBytes(reach, tails, limits.maxScanBytes);
       }
       const made = await files.lease(reach, plan, relations);

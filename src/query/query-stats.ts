@@ -1,4 +1,5 @@
 /** What a run counts, and how far it is: written by its steps, read by whoever watches it. */
+import type { PartitionId } from '../kernel/index.js';
 import type { QueryPhase } from './progress.js';
 
 export interface QueryStats {
@@ -33,12 +34,15 @@ export interface QueryStats {
 
 export interface RunRecord {
   phase: QueryPhase;
+  /** Partitions of which cold files that may hold rows were left out, as newer ones may do. */
+  unread: ReadonlySet<PartitionId>;
   readonly stats: QueryStats;
 }
 
 export function newRunRecord(): RunRecord {
   return {
     phase: 'planning',
+    unread: new Set(),
     stats: {
       hot_rows: 0,
       hot_bytes: 0,

@@ -1,12 +1,18 @@
-/** The statement of the records route, and what it can find rows in: the question is ours, so no plan need be read for it. */
+/** The statement of the records route, and what it can find rows in: the question is ours, so it need neither be parsed nor planned for it. */
 import { quoteName } from '../columns/index.js';
+import type { ParsedStatement } from './engine-protocol.js';
 import type { RecordsRequest } from './query-limits.js';
 import { everything, type Interval } from './ranges.js';
 import type { RecordsScan } from './scan-head.js';
 
 export interface RecordsPlan {
-  readonly sql: string;
+  readonly statement: ParsedStatement;
   readonly ranges: readonly RecordsScan[];
+  /**
+   * Only the last row of each partition is wanted: where every cold file says by a filter whether it may hold the key, of each partition the
+   * newest one is read first.
+   */
+  readonly isLastOnly?: boolean;
 }
 
 export function recordsPlan(request: RecordsRequest): RecordsPlan {
@@ -20,7 +26,7 @@ export function recordsPlan(request: RecordsRequest): RecordsPlan {
     ...(after === undefined ? [] : [afterClause(after, isByTime)]),
   ];
   const orderBy = isByTime ? '_timestamp_ms, _partition_id, _offset' : '_partition_id, _offset';
-  return { sql: recordsSql(topic, where, orderBy, limit), ranges: rangesOf(request, isByTime) };
+  return { statement: ownStatement(recordsSql(topic, where, orderBy, limit), topic), ranges: rangesOf(request, isByTime) };
 }
 
 /** Row values are compared in parts, which DuckDB can look up in a file's bounds. */
@@ -53,4 +59,10 @@ export function recordsSql(topic: string, where: readonly string[], order: strin
   const filter = where.length === 0 ? '' : ` WHERE ${where.join(' AND ')}`;
   const head = limit === undefined ? '' : ` LIMIT ${limit}`;
   return `SELECT _partition_id, _offset, _timestamp_ms, _key, _value, _headers FROM ${quoteName(topic)}${filter} ORDER BY ${order}${head}`;
+}
+
+/** What the engine would say of a statement of ours that reads one topic, written with `quoteName`. */
+export function ownStatement(sql: string, topic: string): ParsedStatement {
+  const position = Buffer.byteLength(sql.slice(0, sql.indexOf(quoteName(topic))));
+  return { sql, tables: [{ name: topic, isSystem: false, position }], parameters: [], isRepeatable: true, isCompound: false };
 }

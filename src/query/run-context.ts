@@ -7,7 +7,7 @@ import type { RememberedFiles } from './keys/remembered-files.js';
 import type { ControlPort } from './pin.js';
 import type { ServiceLimits } from './query-limits.js';
 import type { RunRecord } from './query-stats.js';
-import type { RecordsScan } from './scan-head.js';
+import type { RecordsPlan } from './records-plan.js';
 import type { StatementCache } from './statement-cache.js';
 import type { QuerySummary } from './system-tables.js';
 import type { Tables } from './tables.js';
@@ -30,8 +30,8 @@ export interface RunPorts {
 export interface RunContext {
   readonly ports: RunPorts;
   readonly session: EngineSession;
-  /** For the records route, whose question is ours: what it can find rows in. */
-  readonly recordsRanges: readonly RecordsScan[] | undefined;
+  /** Of the records and key routes, whose questions are ours. */
+  readonly records: RecordsPlan | undefined;
   readonly signal: AbortSignal;
   readonly record: RunRecord;
 }

@@ -17,7 +17,7 @@ import type { AnswerColumn, AnswerShape } from './engine-protocol.js';
 import { answerOf } from './engine-reading.js';
 import type { AnswerFormat } from './formats/format.js';
 import { locatedIn } from './error-advice.js';
-import { type KeyRequest, keyPlan } from './key-lookup.js';
+import { type KeyRequest, keyPlan, lastOfKey } from './key-lookup.js';
 import { ColdNotes } from './keys/cold-notes.js';
 import type { ControlPort } from './pin.js';
 import {
@@ -31,11 +31,10 @@ import {
 import { type Ended, endedBy, type ListedQuery, type QueryCounts, QueryList } from './query-list.js';
 import { QueryQueue } from './query-queue.js';
 import { QueryRun } from './query-run.js';
-import { newRunRecord, type QueryStats } from './query-stats.js';
+import { newRunRecord, type QueryStats, type RunRecord } from './query-stats.js';
 import type { WatchedQuery } from './progress.js';
 import { type RecordsPlan, recordsPlan } from './records-plan.js';
 import type { RunPorts } from './run-context.js';
-import type { RecordsScan } from './scan-head.js';
 import { StatementCache } from './statement-cache.js';
 import type { QuerySummary } from './system-tables.js';
 import { Tables } from './tables.js';
@@ -129,6 +128,8 @@ export interface WrittenAnswer extends TokenTexts {
 interface EngineAnswer extends Omit<QueryAnswer, 'rows'> {
   readonly id: string;
   readonly parts: AsyncIterable<string | Uint8Array>;
+  /** See `RunRecord`. */
+  readonly unread: () => RunRecord['unread'];
 }
 
 export class QueryService {
@@ -277,22 +278,25 @@ export class QueryService {
 
   /** Records of one key over both tiers: the last, or all. Errors: as `query`. */
   async keyRecords(request: KeyRequest, signal: AbortSignal): Promise<RecordsAnswer> {
-    return this.#records(
-      this.#admit(() => keyPlan(request)),
-      request.asOf,
-      signal,
-    );
+    const plan = this.#admit(() => keyPlan(request));
+    const answer = await this.#records(plan, request.asOf, signal);
+    if (plan.isLastOnly !== true) return answer;
+    const { line, partitions } = await lastOfKey(answer.lines);
+    if ([...answer.unread()].every((partition) => partitions.has(partition))) return { ...answer, lines: onlyLine(line) };
+    // A filter let a key through that is not there; the older files are asked for the same moment.
+    const all = await this.#records({ ...plan, isLastOnly: false }, answer.token, signal);
+    return { ...all, lines: onlyLine((await lastOfKey(all.lines)).line) };
   }
 
-  async #records({ sql, ranges }: RecordsPlan, asOf: string | undefined, signal: AbortSignal): Promise<RecordsAnswer> {
-    const question: QueryRequest = { sql, ...(asOf === undefined ? {} : { asOf }) };
-    const { parts, token, headerToken, stats } = await this.#start(question, ranges, 'records', signal);
-    return { lines: parts as AsyncIterable<string>, token, headerToken, stats };
+  async #records(plan: RecordsPlan, asOf: string | undefined, signal: AbortSignal): Promise<RecordsAnswer & Pick<EngineAnswer, 'unread'>> {
+    const question: QueryRequest = { sql: plan.statement.sql, ...(asOf === undefined ? {} : { asOf }) };
+    const { parts, token, headerToken, stats, unread } = await this.#start(question, plan, 'records', signal);
+    return { lines: parts as AsyncIterable<string>, token, headerToken, stats, unread };
   }
 
   async #start(
     request: QueryRequest,
-    ranges: readonly RecordsScan[] | undefined,
+    records: RecordsPlan | undefined,
     shape: AnswerShape,
     signal: AbortSignal,
     { tried, onTaken }: { readonly tried?: SavedView; readonly onTaken?: ((query: WatchedQuery) => void) | undefined } = {},
@@ -340,7 +344,7 @@ export class QueryService {
         listed.percent = percent;
       });
       const named = asOf === undefined ? undefined : await asOfNamed(asOf, this.#handles);
-      const context = { ports: this.#runPorts(), session, recordsRanges: ranges, signal: combined, record };
+      const context = { ports: this.#runPorts(), session, records, signal: combined, record };
       const started = await new QueryRun(context, shape).start(request, named, limits, tried);
       combined.addEventListener('abort', onAbort, { once: true });
       const texts = await tokenTexts(encodeToken(started.token), this.#handles);
@@ -352,6 +356,7 @@ export class QueryService {
         id: listed.id,
         parts: this.#parts(session, listed, stats, end, asLakeError),
         stats: () => stats,
+        unread: () => record.unread,
       };
     } catch (error) {
       const lakeError = asLakeError(error);
@@ -483,6 +488,10 @@ export class QueryService {
 /** Empties the caches of an earlier process; engines are started a little later, or by the first query. */
 export function openQueryService(options: QueryServiceOptions): Promise<QueryService> {
   return QueryService.open(options);
+}
+
+async function* onlyLine(line: string | undefined): AsyncGenerator<string> {
+  if (line !== undefined) yield line;
 }
 
 async function* rowChunks(texts: AsyncIterable<string>): AsyncGenerator<readonly (readonly unknown[])[]> {

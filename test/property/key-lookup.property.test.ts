@@ -17,6 +17,8 @@ const round = fc.record({
   appended: ofPartitions(fc.array(event, { maxLength: 8 })),
   cuts: ofPartitions(fc.integer({ min: 0, max: 100 })),
   fileRows: fc.integer({ min: 1, max: 4 }),
+  /** Else the filters of new files are built while they are asked for. */
+  waitsForFilters: fc.boolean(),
 });
 
 type Place = readonly [partition: number, offset: number, isTombstone: boolean];
@@ -65,7 +67,7 @@ describe('a key lookup', () => {
         world.createTopic(topic, partitions);
         const log: Stored[] = [];
         const earlier: { asOf?: string; log: readonly Stored[] }[] = [];
-        for (const { appended, cuts, fileRows } of rounds) {
+        for (const { appended, cuts, fileRows, waitsForFilters } of rounds) {
           for (const [partition, events] of appended.entries()) {
             const base = world.partition(topic, partition).endOffset;
             if (events.length === 0) continue;
@@ -82,6 +84,10 @@ describe('a key lookup', () => {
           for (const [partition, cut] of cuts.entries()) {
             const { boundary, endOffset } = world.partition(topic, partition);
             await world.makeCold(topic, partition, boundary + Math.floor(((endOffset - boundary) * cut) / 100), fileRows);
+          }
+          if (waitsForFilters) {
+            await lookUp({ topic, key: Buffer.from('a'), isHistory: false });
+            await world.service.settled();
           }
           for (const moment of [{ log }, ...earlier]) {
             const { log: of, ...asOf } = moment;

@@ -12,6 +12,11 @@ const keysAskedMax = 100;
 /** Filters read from the disk at once. */
 const loadsAtOnce = 16;
 
+export interface NarrowedSelection extends ColdSelection {
+  /** Files of which it is not known yet whether they lack the keys. */
+  readonly unfiltered: number;
+}
+
 export class KeyedFiles {
   readonly #store: FilterStore;
   readonly #filters: FilterBuilds;
@@ -24,15 +29,16 @@ export class KeyedFiles {
   }
 
   /** The selection without files that lack the keys. Filters that are missing are built behind the query. */
-  async narrow(selected: ColdSelection, ranges: readonly ScanRange[]): Promise<ColdSelection> {
+  async narrow(selected: ColdSelection, ranges: readonly ScanRange[]): Promise<NarrowedSelection> {
     const { lacking, missing } = await this.#look(
       selected.files.map(({ file }) => file),
       ranges,
     );
     this.#builds.want(this.#filters, missing);
-    if (lacking.size === 0) return selected;
+    const unfiltered = missing.length;
+    if (lacking.size === 0) return { ...selected, unfiltered };
     const files = selected.files.filter(({ file }) => !lacking.has(file.key));
-    return { files, prunedFiles: selected.prunedFiles + lacking.size };
+    return { files, prunedFiles: selected.prunedFiles + lacking.size, unfiltered };
   }
 
   /** Object keys of the files in which no range can find a row, by the filters that are there. Nothing is built. */

@@ -5,6 +5,7 @@ import type { LogReader } from '../../../src/client/index.js';
 import { MiB, systemClock, systemRandom } from '../../../src/kernel/index.js';
 import { MemoryStore } from '../../../src/objects/index.js';
 import { type KeyRequest, openQueryService } from '../../../src/query/index.js';
+import { hashOfKey, KeyFilter } from '../../../src/query/keys/key-filter.js';
 import { silentLogger } from '../../../src/telemetry/index.js';
 import { inlineColumnWorkers } from '../../support/column-workers.js';
 import { QueryWorld } from '../../support/query-world.js';
@@ -127,5 +128,37 @@ describe.each([
     } finally {
       await later.close();
     }
+  });
+
+  it('let the last record be looked for in the newest file first, and in the others where it is not there', async () => {
+    await built(files);
+    const last = await lookUp({ key: Buffer.from('a') });
+    expect(JSON.parse(last.text)).toMatchObject({ offset: (files - 1) * 5 });
+    expect([last.stats.cold_files, last.stats.pruned_files]).toEqual([1, files - 1]);
+    expect((await lookUp({ key: Buffer.from('a'), isHistory: true })).stats.cold_files).toBe(files);
+
+    const keys = Array.from({ length: 20 }, (_, at) => `newer ${at}`);
+    const hashOf = (key: string) => hashOfKey(Buffer.from(key).toString('hex'));
+    const filter = KeyFilter.of(keys.map(hashOf), keys.length);
+    // Between the bounds of both files.
+    const wrong = Array.from({ length: 100_000 }, (_, at) => `newer 1${at}x`).find((key) => filter.mayHold(hashOf(key)))!;
+    world.createTopic('misled', 2);
+    const fill = async (partition: number, firstMs: number, filled: readonly string[]): Promise<void> => {
+      world.append(
+        'misled',
+        partition,
+        filled.map((key, at) => ({ timestampMs: firstMs + at, key, value: `${firstMs}` })),
+      );
+      await world.makeCold('misled', partition, world.partition('misled', partition).endOffset);
+    };
+    await fill(0, 1000, ['a', wrong, 'z']);
+    await fill(0, 2000, keys);
+    await fill(1, 500, ['a', wrong, 'z']);
+    await lookUp({ topic: 'misled', key: Buffer.from(wrong) });
+    await world.service.settled();
+    const found = await lookUp({ topic: 'misled', key: Buffer.from(wrong) });
+    expect(JSON.parse(found.text)).toMatchObject({ partition: 0, offset: 1, value: '1000' });
+    expect(found.stats.cold_files).toBe(3);
+    expect(found.text.split('\n')).toHaveLength(2);
   });
 });

@@ -5,7 +5,7 @@
  * Ignored: the retention time (v2–4): positions do not expire yet.
  * Errors, by partition: UNKNOWN_TOPIC_OR_PARTITION (3), OFFSET_METADATA_TOO_LARGE (12), UNKNOWN_MEMBER_ID
  * (25), ILLEGAL_GENERATION (22), REBALANCE_IN_PROGRESS (27), COORDINATOR_NOT_AVAILABLE (15, the log refused the write);
- * STALE_MEMBER_EPOCH (113, members of consumer groups of the new protocol); UNSUPPORTED_VERSION (35) for static members of classic groups.
+ * STALE_MEMBER_EPOCH (113, members of consumer groups of the new protocol), FENCED_INSTANCE_ID (82).
  */
 import { toLakeError } from '../../kernel/index.js';
 import { kafkaErrors, offsetCommitApi, type OffsetCommitRequest } from '../../wire/index.js';
@@ -57,8 +57,7 @@ function mayCommit(core: BrokerCore, request: OffsetCommitRequest): number {
   const { groupId, memberId, generationIdOrMemberEpoch: generationId } = request;
   const asConsumer = core.groups.consumers.mayCommit(groupId, memberId, generationId);
   if (asConsumer !== undefined) return asConsumer;
-  if (request.groupInstanceId !== null) return kafkaErrors.UNSUPPORTED_VERSION;
   const group = core.groups.group(groupId);
-  if (group !== undefined) return group.mayCommit(memberId, generationId);
+  if (group !== undefined) return group.mayCommit({ memberId, instanceId: request.groupInstanceId }, generationId);
   return generationId < 0 ? kafkaErrors.NONE : kafkaErrors.ILLEGAL_GENERATION;
 }

@@ -39,6 +39,8 @@ export interface Disk {
   writeSync(fd: number, bytes: Uint8Array, at: number, length: number, position: number): number;
   readSync(fd: number, into: Uint8Array, at: number, length: number, position: number): number;
   ftruncateSync(fd: number, bytes: number): void;
+  /** Times of access and of the last change, in seconds. */
+  futimesSync(fd: number, accessedSeconds: number, changedSeconds: number): void;
   fsyncSync(fd: number): void;
   fdatasyncSync(fd: number): void;
   readFileSync(path: string): Buffer;
@@ -73,6 +75,7 @@ export const systemDisk: Disk = {
   writeSync: fs.writeSync,
   readSync: fs.readSync,
   ftruncateSync: fs.ftruncateSync,
+  futimesSync: fs.futimesSync,
   fsyncSync: fs.fsyncSync,
   fdatasyncSync: fs.fdatasyncSync,
   readFileSync: fs.readFileSync,

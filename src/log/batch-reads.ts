@@ -107,13 +107,16 @@ async function readChunk(
   while (at + batchHeaderBytes <= window.length) {
     const fault = headerFault(window, at, Math.max(nextOffset, 0));
     if (fault !== undefined) throw damagedAt(segment.file.path, position + at, fault);
+    // The base offset lies outside the CRC.
+    const lastOffset = batchLastOffset(window, at);
+    if (lastOffset >= segment.nextOffset) throw damagedAt(segment.file.path, position + at, `it has offset ${lastOffset}, above its end`);
     if (batchBaseOffset(window, at) >= endOffset) break;
     const bytes = batchBytes(window, at);
     if (at + bytes > window.length || at + bytes > room) {
       if (at > 0 || (bytes > room && !mustBeOne)) break;
-      return readOne(segment, position, bytes, batchLastOffset(window, at) + 1);
+      return readOne(segment, position, bytes, lastOffset + 1);
     }
-    nextOffset = batchLastOffset(window, at) + 1;
+    nextOffset = lastOffset + 1;
     at += bytes;
   }
   return at === 0 ? undefined : { bytes: window.subarray(0, at), nextOffset };

@@ -6,7 +6,7 @@
  * be without records. So segments follow on one another without holes, as everything that opens or reads a log expects.
  */
 import { join } from 'node:path';
-import { type Disk, LakeError, MiB, type Offset, type TimestampMs } from '../kernel/index.js';
+import { type Disk, LakeError, MiB, type Offset, secondMs, type TimestampMs } from '../kernel/index.js';
 import {
   batchBytes,
   batchHeaderBytes,
@@ -32,6 +32,7 @@ export interface SealedSegment {
   readonly baseOffset: Offset;
   readonly nextOffset: Offset;
   readonly bytes: number;
+  readonly lastAppendMs: TimestampMs;
   /** Open for as long as the pass takes. */
   readonly fd: number;
 }
@@ -155,7 +156,7 @@ function writeGroup(
         return true;
       });
     }
-    if (isChanged) output.finish();
+    if (isChanged) output.finish((segments.at(-1) as SealedSegment).lastAppendMs);
   } finally {
     output.close();
   }
@@ -217,8 +218,10 @@ class Output {
     this.#pace(bytes.length);
   }
 
-  finish(): void {
+  /** Its time of change is what a start takes for the last append: retention counts from there, not from each compaction anew (as in Kafka). */
+  finish(lastAppendMs: TimestampMs): void {
     this.#write();
+    this.#disk.futimesSync(this.#fd, lastAppendMs / secondMs, lastAppendMs / secondMs);
     this.#disk.fsyncSync(this.#fd);
   }
 

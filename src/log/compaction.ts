@@ -17,6 +17,8 @@ export interface CompactablePartition {
   readonly offline: Error | undefined;
   /** What may be compacted; `undefined` where the topic is not. */
   compactionView(): CompactionView | undefined;
+  /** Looks whether what a reader met is damage; where it is, the partition goes offline. */
+  examine(error: unknown): Promise<boolean>;
   /** Puts the group in the place of `old`; false where these are not all there any more. Not while segments are dropped. */
   replaceSegments(old: readonly Segment[], group: CompactedGroup, swapFiles: () => Promise<void>): Promise<boolean>;
 }
@@ -76,6 +78,7 @@ export class Compaction {
         if (!isLakeError(error) && (error as NodeJS.ErrnoException).code === undefined) throw error;
         failed.add(due.partition);
         const { message, kind } = toLakeError(error, 'log-offline');
+        await due.partition.examine(error);
         if (kind === 'corrupt' || kind === 'invalid') this.#unreadable.add(due.partition);
         this.#ports.logger.error('a partition could not be compacted', { partition: due.partition.key, error: message });
       }
@@ -114,7 +117,8 @@ export class Compaction {
         segments: segments.map((segment) => {
           const fd = segment.file.retain();
           held.push(segment);
-          return { baseOffset: segment.baseOffset, nextOffset: segment.nextOffset, bytes: segment.bytes, fd };
+          const { baseOffset, nextOffset, bytes, lastAppendMs } = segment;
+          return { baseOffset, nextOffset, bytes, lastAppendMs, fd };
         }),
         firstDirtyOffset: plan.firstDirtyOffset,
         nowMs,

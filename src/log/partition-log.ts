@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import {
   type Disk,
   invariant,
+  isLakeError,
   LakeError,
   type LeaderEpoch,
   type Offset,
@@ -35,8 +36,11 @@ import type { ProducerStates } from './producer-states.js';
 import type { RecoveredPartition } from './recovery.js';
 import { expiredSegments } from './retention.js';
 import type { SegmentList } from './segment-list.js';
+import { SegmentExaminer } from './segment-examiner.js';
 import { Segment, type SegmentPorts } from './segment.js';
+import { compactionViewOf, replaceSegments } from './segment-replacement.js';
 import { findByTimestamp, findMaxTimestamp } from './timestamp-lookup.js';
+import { Unflushed } from './unflushed.js';
 
 /** `local.retention.*` = −2: as `retention.*` says (KIP-405). */
 const asTotalRetention = -2;
@@ -64,7 +68,9 @@ export class HotPartition implements PartitionLog, CompactablePartition {
   readonly #producers: ProducerStates;
   readonly #appendTimes: AppendTimes | undefined;
   readonly #flusher: GroupFlush;
+  readonly #unflushed: Unflushed;
   readonly #places = new ReadPlaces();
+  readonly #examiner = new SegmentExaminer();
   readonly #listeners = new Set<() => void>();
   #config: LogConfig;
   #logStartOffset: Offset;
@@ -75,8 +81,6 @@ export class HotPartition implements PartitionLog, CompactablePartition {
   #offline: LakeError | undefined;
   /** Set while it is being closed: what has come is made durable, and nothing more comes. */
   #closing: LakeError | undefined;
-  #dirty: Segment[] = [];
-  #isDirectoryDirty = false;
   /** The active segment's file is held open for appends. */
   #holdsActive = false;
   /** Saving what a roll left behind, one thing after the other; never rejects. */
@@ -94,6 +98,7 @@ export class HotPartition implements PartitionLog, CompactablePartition {
     this.key = partitionDirectory(name.topic, name.partition);
     this.#directory = name.directory;
     this.#ports = ports;
+    this.#unflushed = new Unflushed(name.directory);
     this.#flusher = new GroupFlush(
       () => this.#prepareFlush(),
       (work) => ports.pool.afterTurn(work),
@@ -203,7 +208,7 @@ export class HotPartition implements PartitionLog, CompactablePartition {
     const segment = this.#segments.active;
     const position = segment.bytes;
     patchBatch(batch, 0, baseOffset, this.#epochs.latest);
-    this.#markDirty(segment);
+    this.#unflushed.note(segment);
     try {
       segment.file.appendSync(batch);
     } catch (error) {
@@ -243,13 +248,6 @@ export class HotPartition implements PartitionLog, CompactablePartition {
     if (this.#offline !== undefined) throw this.#offline;
   }
 
-  #markDirty(segment: Segment): void {
-    if (segment.isDirty) return;
-    segment.isDirty = true;
-    segment.file.retain();
-    this.#dirty.push(segment);
-  }
-
   #changed(): void {
     for (const listener of this.#listeners) listener();
   }
@@ -272,7 +270,7 @@ export class HotPartition implements PartitionLog, CompactablePartition {
     old.seal();
     old.file.release();
     this.#segments.add(fresh);
-    this.#isDirectoryDirty = true;
+    this.#unflushed.noteDirectory();
     const snapshot = { offset: this.#logEndOffset, bytes: encodeProducerSnapshot(this.#producers.toSnapshot()) };
     this.#inBackground(() => this.#saveSnapshot(snapshot));
     this.#saveInBackground(old);
@@ -308,27 +306,16 @@ export class HotPartition implements PartitionLog, CompactablePartition {
   #prepareFlush(): FlushWork {
     this.#assertOnline();
     const endOffset = this.#logEndOffset;
-    const segments = this.#dirty;
-    const directories = this.#isDirectoryDirty ? [this.#directory] : [];
-    this.#dirty = [];
-    this.#isDirectoryDirty = false;
-    for (const segment of segments) segment.isDirty = false;
-    return { endOffset, run: () => this.#runFlush(endOffset, segments, directories) };
+    const flush = this.#unflushed.take();
+    return { endOffset, run: () => this.#runFlush(endOffset, flush) };
   }
 
-  async #runFlush(endOffset: Offset, segments: readonly Segment[], directories: readonly string[]): Promise<void> {
+  async #runFlush(endOffset: Offset, flush: (pool: Flusher) => Promise<void>): Promise<void> {
     try {
-      const fds = segments.map((segment) => {
-        const fd = segment.file.retain();
-        segment.file.release();
-        return fd;
-      });
-      await this.#ports.pool.flush(fds, directories);
+      await flush(this.#ports.pool);
     } catch (error) {
       const hint = 'Look at the disk and its messages, then restart the broker.';
       throw this.#goOffline(new LakeError('log-offline', `a flush of ${this.#directory} failed`, { cause: error, hint }));
-    } finally {
-      for (const segment of segments) segment.file.release();
     }
     this.#flushedOffset = Math.max(this.#flushedOffset, endOffset);
     this.#changed();
@@ -339,34 +326,62 @@ export class HotPartition implements PartitionLog, CompactablePartition {
     maxBytes: number,
     options: { readonly isMinOneBatch: boolean; readonly endOffset?: Offset },
   ): Promise<LogRead> {
-    this.#assertOnline();
-    if (offset < this.localStartOffset || offset > this.#logEndOffset) throw this.#outOfRange(offset);
-    if (offset === this.#logEndOffset) this.#places.note(this.#segments.active, offset, this.#segments.active.bytes);
-    const endOffset = Math.min(options.endOffset ?? this.#logEndOffset, this.#logEndOffset);
-    const request = { offset, endOffset, maxBytes, isMinOneBatch: options.isMinOneBatch };
-    return this.#reading(readBatches(this.#segments, this.#places, request));
+    return this.#reading(async () => {
+      if (offset < this.localStartOffset || offset > this.#logEndOffset) throw this.#outOfRange(offset);
+      if (offset === this.#logEndOffset) this.#places.note(this.#segments.active, offset, this.#segments.active.bytes);
+      const endOffset = Math.min(options.endOffset ?? this.#logEndOffset, this.#logEndOffset);
+      return readBatches(this.#segments, this.#places, { offset, endOffset, maxBytes, isMinOneBatch: options.isMinOneBatch });
+    });
   }
 
-  /** A read that the partition's end overtook fails for that reason. */
-  async #reading<T>(read: Promise<T>): Promise<T> {
+  /** A read that the partition's end overtook fails for that reason; one that met no batch is tried again where that was mended. */
+  async #reading<T>(read: () => Promise<T>): Promise<T> {
+    this.#assertOnline();
     try {
-      return await read;
+      return await read();
     } catch (error) {
+      if (await this.examine(error)) return read();
       throw this.#offline ?? error;
     }
   }
 
+  /**
+   * A reader met what is no batch, or one whose checksum is wrong: reads the segment whole. Where its batches are all good, its index was
+   * not, and is made anew; a damaged copy of what the table has is dropped: true, the read can be tried again. Other damage takes the
+   * partition offline, with nothing cut.
+   */
+  async examine(error: unknown): Promise<boolean> {
+    if (!isLakeError(error, 'log-damaged') || this.#offline !== undefined) return false;
+    const segment = this.#segments.all.find(({ file }) => file.path === error.facts['path']);
+    if (segment === undefined) return false;
+    const damage = await this.#examiner.damageOf(segment);
+    const index = this.#segments.all.indexOf(segment);
+    if (index < 0 || this.#offline !== undefined) return false;
+    const facts = { topic: this.topic, partition: this.partition, path: segment.file.path };
+    if (damage === undefined) {
+      this.#places.clear();
+      this.#saveInBackground(segment);
+      this.#ports.logger.warn('an index led to no batch and is made anew', facts);
+      return true;
+    }
+    if (index < this.evictableCount) {
+      this.#ports.logger.error('a damaged segment is dropped: the table has all of it', { ...facts, error: damage.message });
+      await this.#drop(index + 1);
+      return true;
+    }
+    this.#goOffline(damage);
+    return false;
+  }
+
   async offsetForTimestamp(timestampMs: TimestampMs, fromOffset: Offset): ReturnType<PartitionLog['offsetForTimestamp']> {
-    this.#assertOnline();
-    const found = await this.#reading(
+    const found = await this.#reading(() =>
       findByTimestamp(this.#segments, timestampMs, Math.max(fromOffset, this.localStartOffset), this.#logEndOffset),
     );
     return found === null ? null : { ...found, leaderEpoch: this.epochForOffset(found.offset) };
   }
 
   async maxTimestamp(): ReturnType<PartitionLog['maxTimestamp']> {
-    this.#assertOnline();
-    const found = await this.#reading(findMaxTimestamp(this.#segments, this.localStartOffset, this.#logEndOffset));
+    const found = await this.#reading(() => findMaxTimestamp(this.#segments, this.localStartOffset, this.#logEndOffset));
     return found === null ? null : { ...found, leaderEpoch: this.epochForOffset(found.offset) };
   }
 
@@ -375,8 +390,7 @@ export class HotPartition implements PartitionLog, CompactablePartition {
   }
 
   async appendSpans(): Promise<Spans> {
-    this.#assertOnline();
-    return this.#reading(this.#appendTimes?.spans() ?? Promise.resolve([]));
+    return this.#reading(async () => this.#appendTimes?.spans() ?? []);
   }
 
   settledAppendMs(nowMs: TimestampMs): TimestampMs {
@@ -443,46 +457,28 @@ export class HotPartition implements PartitionLog, CompactablePartition {
   }
 
   compactionView(): CompactionView | undefined {
-    const { compaction: rules, segmentBytes, indexIntervalBytes } = this.#config;
-    if (rules === undefined) return undefined;
-    const { all } = this.#segments;
-    const end = all.findIndex((segment) => segment === this.#segments.active || segment.isDirty);
-    return {
-      rules,
-      segments: all.slice(0, end),
+    return compactionViewOf(this.#config, {
+      segments: this.#segments,
       logStartOffset: this.#logStartOffset,
       flushedOffset: this.#flushedOffset,
       directory: this.#directory,
-      segmentBytes,
-      indexIntervalBytes,
-      producers: this.#producers.lastOffsets(),
-    };
+      producers: this.#producers,
+    });
   }
 
   async replaceSegments(old: readonly Segment[], group: CompactedGroup, swapFiles: () => Promise<void>): Promise<boolean> {
     this.#assertOnline();
-    if (!this.#segments.hasSealed(old)) return false;
-    for (const segment of old) segment.file.retain();
-    try {
-      for (const segment of old) await segment.beginReplacement();
+    const place = { directory: this.#directory, segments: this.#segments, places: this.#places, ports: this.#ports };
+    const fresh = await replaceSegments(place, old, group, this.#config.indexIntervalBytes, async () => {
       try {
         await swapFiles();
       } catch (error) {
         // Which of the files count is known again at the next start.
         throw this.#goOffline(toLakeError(error, 'log-offline'));
       }
-      const fresh = Segment.compacted(this.#directory, group, this.#ports, {
-        nowMs: (old.at(-1) as Segment).lastAppendMs,
-        indexIntervalBytes: this.#config.indexIntervalBytes,
-      });
-      fresh.firstAppendMs = (old[0] as Segment).firstAppendMs;
-      this.#segments.replace(old, fresh);
-      this.#places.clear();
-      for (const segment of old) segment.file.giveUp();
-      this.#saveInBackground(fresh);
-    } finally {
-      for (const segment of old) segment.file.release();
-    }
+    });
+    if (fresh === undefined) return false;
+    this.#saveInBackground(fresh);
     this.#changed();
     return true;
   }
@@ -618,7 +614,7 @@ export class HotPartition implements PartitionLog, CompactablePartition {
       this.#ports.indexCache.forget(segment);
       segment.file.giveUp();
     }
-    for (const segment of this.#dirty.splice(0)) segment.file.release();
+    this.#unflushed.letGo();
     if (this.#holdsActive) this.#segments.active.file.release();
     this.#holdsActive = false;
     this.#changed();

@@ -152,7 +152,7 @@ export class SegmentFile {
 /** The error for bytes that are not what was written. */
 export function damagedAt(path: string, position: number, what: string): LakeError {
   return new LakeError('log-damaged', `${path} is damaged at ${position}: ${what}`, {
-    hint: 'Look at the disk and its messages; restore the file from a copy.',
+    hint: 'Look at the disk and its messages. Restore the file from a copy and restart the broker, or delete the topic; nothing was cut.',
     facts: { path, position },
   });
 }

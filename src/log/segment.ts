@@ -241,6 +241,16 @@ export class Segment {
     return { indexes, end };
   }
 
+  /** Reads every batch. Where all are whole, indexes that are not in memory for appends are made anew. The caller holds the file. */
+  async verify(): Promise<WalkEnd> {
+    const { indexes, end } = await this.#walkAll(true);
+    if (end.fault !== undefined || !this.#isSealed || this.#isGone) return end;
+    if (indexes.nextOffset !== this.nextOffset) return { ...end, fault: `it ends at ${indexes.nextOffset}, not at ${this.nextOffset}` };
+    indexes.finish();
+    this.#take(indexes, false);
+    return end;
+  }
+
   /** At start: reads every batch, and takes in everything before the first fault. */
   async rebuild(): Promise<WalkEnd> {
     const { indexes, end } = await this.#walkAll(true);

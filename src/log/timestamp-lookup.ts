@@ -3,7 +3,7 @@
  * look into, and only those are decoded. Timestamps need not ascend.
  */
 import type { Offset, TimestampMs } from '../kernel/index.js';
-import { batchBytes, batchMaxTimestamp, batchRecords, RecordCursor } from '../wire/index.js';
+import { batchBytes, batchMaxTimestamp, batchRecords, isBatchCrcValid, RecordCursor } from '../wire/index.js';
 import { nearWindowBytes, walkSegment } from './batch-walk.js';
 import { damagedAt } from './segment-file.js';
 import type { SegmentList } from './segment-list.js';
@@ -116,6 +116,7 @@ async function nextBatch(
 async function decode(segment: Segment, place: BatchPlace, isWanted: (cursor: RecordCursor) => boolean): Promise<FoundRecord | null> {
   const batch = Buffer.allocUnsafe(place.bytes);
   await segment.file.readInto(batch, place.position);
+  if (!isBatchCrcValid(batch, 0)) throw damagedAt(segment.file.path, place.position, 'the CRC does not match');
   const cursor = new RecordCursor();
   cursor.reset(batch, 0, batchRecords(batch, 0));
   while (cursor.next()) if (isWanted(cursor)) return { offset: cursor.offset, timestampMs: cursor.timestampMs };

@@ -138,6 +138,7 @@ class World {
       baseOffset,
       nextOffset,
       bytes: bytes.length,
+      lastAppendMs: nowMs,
       fd: disk.openSync(`${directory}/${offsetFile(baseOffset, suffixes.log)}`, 'r'),
     }));
     const job: CompactionJob = {

@@ -361,6 +361,11 @@ export class SimDisk {
         sync(() => this.#write(of(fd).node, of(fd).path, bytes.subarray(at, at + length), position)),
       readSync: (fd, into, at, length, position) => sync(() => this.#readInto(of(fd).node, of(fd).path, into, at, length, position)),
       ftruncateSync: (fd, bytes) => sync(() => this.#truncate(of(fd).node as FileNode, bytes)),
+      futimesSync: (fd, _accessed, changedSeconds) =>
+        sync(() => {
+          const { node } = of(fd);
+          if (node.kind === 'file') node.mtimeMs = changedSeconds * 1000;
+        }),
       fsyncSync: (fd) => sync(() => this.#sync(of(fd).node, of(fd).path)),
       fdatasyncSync: (fd) => sync(() => this.#sync(of(fd).node, of(fd).path)),
       readFileSync: (path) => sync(() => this.#readFile(path)),

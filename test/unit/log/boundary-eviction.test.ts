@@ -215,6 +215,18 @@ describe('retention of a topic that is not tiered', () => {
     expect(partition.logStartOffset).toBe(91);
   });
 
+  it('evicts local copies of a record from the future by when it was appended too', async () => {
+    const { log, partition } = await world({ segmentBytes: 800, localRetentionMs: 5000 });
+    fill(partition, 20, Date.UTC(2200, 0, 1), 10_000);
+    fill(partition, 20, 20_000, 20_000);
+    await partition.flush();
+    await partition.moveBoundary(40, 0);
+    await log.maintain(15_000, endless);
+    expect(partition.localStartOffset).toBe(0);
+    await log.maintain(15_001, endless);
+    expect(partition.localStartOffset).toBeGreaterThanOrEqual(15);
+  });
+
   it('drops by size and never more than leaves the size asked for', async () => {
     const { log, partition } = await world({ segmentBytes: 800, isTiered: false, retentionBytes: 3000 });
     fill(partition, 100);

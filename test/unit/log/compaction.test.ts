@@ -314,7 +314,7 @@ describe('compaction', () => {
     expect(fs.readdirSync(folder)).toContain('00000000000000000000.log.swap');
   });
 
-  it('leaves a damaged segment as it is, and the others have their turn', async () => {
+  it('takes a partition with a damaged segment offline as it is, and the others have their turn', async () => {
     const { partition, log, dir, add, roll, compact } = await compacted();
     const other = await log.createPartition(topic, topicKey, 1, compactedConfig);
     other.append(keyedBatch('x=1 x=2'), 1);
@@ -330,8 +330,29 @@ describe('compaction', () => {
     await other.flush();
     await compact();
     expect(await shown(other)).toBe('1:x=2');
-    expect(partition.offline).toBeUndefined();
+    expect(partition.offline).toMatchObject({ code: 'log-damaged', hint: expect.stringContaining('Restore the file') as string });
+    expect(() => partition.append(keyedBatch('a=3'), 1)).toThrow(expect.objectContaining({ code: 'log-damaged' }));
     expect(fs.readFileSync(path)).toEqual(bytes);
+    expect(other.offline).toBeUndefined();
+  });
+
+  it('does not make the age of records young again: retention counts from their append, over compactions and starts', async () => {
+    const future = { timestampMs: Date.UTC(2200, 0, 1) };
+    const { log, dir, clock, add, roll, compact } = await compacted();
+    add('a=1 b=1', future);
+    await roll();
+    clock.nowIs += 1000;
+    add('a=2', future);
+    await roll();
+    clock.nowIs += 5000;
+    expect(await compact()).toBe(1);
+    await log.close();
+    const later = { clock: clockAt(16_000), compactor: directCompactor() };
+    const again = await world({ ...compactedConfig, retentionMs: 5000 }, dir, later);
+    await again.log.maintain(16_000, Number.MAX_SAFE_INTEGER);
+    expect(await shown(again.partition)).toBe('1:b=1 2:a=2');
+    await again.log.maintain(16_001, Number.MAX_SAFE_INTEGER);
+    expect(again.partition.logStartOffset).toBe(3);
   });
 
   it('goes by retention too where both are asked for, and stops where a topic is not compacted any more', async () => {

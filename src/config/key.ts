@@ -11,6 +11,8 @@ export interface KeySpec<Value = unknown> {
   readonly min?: number;
   readonly max?: number;
   readonly values?: readonly string[];
+  /** What the text of a list must look like. */
+  readonly pattern?: RegExp;
   readonly isSecret?: boolean;
   /** Only in the type system: what `parse` gives. */
   readonly valueType?: Value;
@@ -59,6 +61,9 @@ export const list = (byDefault: string, values: readonly string[], doc: string):
   doc,
 });
 
+/** A list of items that are not words of a few; empty by default. */
+export const listLike = (pattern: RegExp, doc: string): KeySpec<readonly string[]> => ({ type: 'list', defaultText: '', pattern, doc });
+
 export const oneOf = <const V extends readonly string[]>(values: V, byDefault: V[number], doc: string): KeySpec<V[number]> => ({
   type: 'enum',
   defaultText: byDefault,
@@ -68,6 +73,11 @@ export const oneOf = <const V extends readonly string[]>(values: V, byDefault: V
 
 const integerPattern = /^[+-]?\d{1,19}$/;
 const decimalPattern = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,3})?$/i;
+
+function isInt64(digits: string): boolean {
+  const whole = BigInt(digits.replace(/^\+/, ''));
+  return BigInt.asIntN(64, whole) === whole;
+}
 
 /** Reads a value; throws `config-invalid-value` naming key, value and what would be right. */
 export function parseValue(name: string, spec: KeySpec, written: string): unknown {
@@ -88,7 +98,8 @@ export function parseValue(name: string, spec: KeySpec, written: string): unknow
       const min = spec.min ?? Number.NEGATIVE_INFINITY;
       const max = spec.max ?? Number.POSITIVE_INFINITY;
       const pattern = spec.type === 'double' ? decimalPattern : integerPattern;
-      if (pattern.test(value) && number >= min && number <= max) return number;
+      const isNumber = pattern.test(value) && (spec.type === 'double' || isInt64(value));
+      if (isNumber && number >= min && number <= max) return number;
       const range = `${Number.isFinite(min) ? ` from ${min}` : ''}${Number.isFinite(max) ? ` to ${max}` : ''}`;
       throw refuse(`a ${spec.type === 'double' ? '' : 'whole '}number${range}`);
     }
@@ -99,6 +110,7 @@ export function parseValue(name: string, spec: KeySpec, written: string): unknow
       throw refuse(`one of ${(spec.values ?? []).join(', ')}`);
     case 'list': {
       const items = value === '' ? [] : value.split(',').map((item) => item.trim());
+      if (spec.pattern?.test(items.join(',')) === false) throw refuse(`a list like ${spec.pattern.source}`);
       if (items.every((item) => spec.values?.includes(item) !== false)) return items;
       throw refuse(`a list of ${(spec.values ?? []).join(', ')}`);
     }

@@ -3,7 +3,7 @@
  * the server-wide default, where there is one.
  */
 import { dayMs, GiB, hourMs, MiB, minuteMs } from '../kernel/index.js';
-import { bool, double, int, type KeySpec, list, long, oneOf, text } from './key.js';
+import { bool, double, int, type KeySpec, list, listLike, long, oneOf } from './key.js';
 
 interface TopicKeySpec<Value> extends KeySpec<Value> {
   readonly server?: string;
@@ -12,6 +12,9 @@ interface TopicKeySpec<Value> extends KeySpec<Value> {
 function key<Value>(server: string | undefined, spec: KeySpec<Value>): TopicKeySpec<Value> {
   return server === undefined ? spec : { ...spec, server };
 }
+
+/** All replicas, or some of a partition each. */
+const throttledReplicas = /^(\*|(\d+:\d+(,\d+:\d+)*)?)$/;
 
 const maxLong = '9223372036854775807';
 
@@ -134,8 +137,14 @@ export const topicKeys = {
     'unclean.leader.election.enable',
     bool(false, 'Kept for compatibility: one broker has no election.'),
   ),
-  'follower.replication.throttled.replicas': key(undefined, text('', 'Kept for compatibility: one broker does not replicate.')),
-  'leader.replication.throttled.replicas': key(undefined, text('', 'Kept for compatibility: one broker does not replicate.')),
+  'follower.replication.throttled.replicas': key(
+    undefined,
+    listLike(throttledReplicas, 'Kept for compatibility: one broker does not replicate. `*`, or items `PARTITION:BROKER`.'),
+  ),
+  'leader.replication.throttled.replicas': key(
+    undefined,
+    listLike(throttledReplicas, 'Kept for compatibility: one broker does not replicate. `*`, or items `PARTITION:BROKER`.'),
+  ),
 } as const;
 
 export type TopicKey = keyof typeof topicKeys;

@@ -46,7 +46,7 @@ export class LeaderEpochs {
 
   /** Where an epoch's records end; see `PartitionLog.endOfEpoch`. */
   endOf(epoch: LeaderEpoch, logEndOffset: Offset): { readonly epoch: LeaderEpoch; readonly endOffset: Offset } | undefined {
-    if (epoch < 0) return undefined;
+    if (epoch === none) return undefined;
     if (epoch === this.latest) return { epoch, endOffset: logEndOffset };
     const next = this.#entries.find((entry) => entry.epoch > epoch);
     if (next === undefined) return undefined;

@@ -47,13 +47,6 @@ export interface ProduceRules {
 
 const formatMagic = 2;
 const zstdApiVersion = 7;
-const knownAttributes =
-  attributeBits.codec |
-  attributeBits.isLogAppendTime |
-  attributeBits.isTransactional |
-  attributeBits.isControl |
-  attributeBits.hasDeleteHorizon;
-
 /**
  * Checks the batch that `soleBatch` answered, all of its records. Where the batch names another largest timestamp than its records have,
  * that is put right in place, as Kafka does; under append time the largest timestamp becomes that of all records, and attribute bit 3
@@ -118,8 +111,6 @@ function validateHeader(batch: Buffer, rules: ProduceRules): void {
     });
   }
   if (!isBatchCrcValid(batch, 0)) throw corrupt('the CRC of a batch does not match');
-  const attributes = batchAttributes(batch, 0);
-  if ((attributes & ~knownAttributes) !== 0) throw invalid(`a batch has attributes that are not known: ${attributes}`);
   const count = batchRecordsCount(batch, 0);
   if (count <= 0) throw invalid(`a batch says it has ${count} records`);
   if (batchLastOffsetDelta(batch, 0) !== count - 1) {

@@ -1,3 +1,5 @@
+import type { Around } from './compare.js';
+
 /**
  * All differences between Apache Kafka's answers and ours that are meant, each with its reason. What is not here is a bug of one of the two;
  * and an entry that no longer differs should go.
@@ -5,21 +7,39 @@
 export interface Allowed {
   /** Of an API: `Metadata`; `*` for all. */
   readonly api: string;
-  /** Where in the answer: names of fields joined by dots, without indexes of arrays; a last `*` stands for any field. */
-  readonly path: string;
+  /** Where in the answer: names of fields joined by dots, without indexes of arrays; a first `*` stands for any fields around. */
+  readonly path: string | RegExp;
   readonly why: string;
   /** Where given, only these values are allowed to differ. */
-  readonly when?: (kafka: unknown, ours: unknown) => boolean;
+  readonly when?: (kafka: unknown, ours: unknown, around: Around) => boolean;
 }
 
-/**
- * Configuration keys that are not compared: a lake tiers its topics and keeps what it is given, so the defaults of the first ones
- * differ; the others are ours alone.
- */
-export const configNamesAllowed = /^(remote\.storage\.enable|retention\.ms|local\.retention\.ms|lake\..*)$/;
+/** Keys of Kafka 4.4 that say nothing here, and keys of the lake that Kafka does not know. */
+const onlyInKafka =
+  /configs\.(errors\.deadletterqueue\.group\.enable|max\.decompressed\.message\.bytes|remote\.(copy\.lag\.(bytes|ms)|log\.copy\.disable|log\.delete\.on\.disable))$/;
+const onlyHere =
+  /configs\.(lake\.(commit\.interval\.ms|delete\.max\.delay\.ms|file\.bytes|snapshot\.max\.age\.ms|value\.format)|query\.require\.time\.bound)$/;
+
+const brokerLogger = 8;
+
+function areAmong(ours: readonly unknown[], kafka: readonly unknown[]): boolean {
+  const theirs = new Set(kafka.map((item) => JSON.stringify(item)));
+  return ours.every((item) => theirs.has(JSON.stringify(item)));
+}
+
+interface Served {
+  readonly apiKey: number;
+  readonly minVersion: number;
+  readonly maxVersion: number;
+}
+
+function isServedToo(ours: readonly Served[], kafka: readonly Served[]): boolean {
+  return ours.every((own) =>
+    kafka.some((their) => their.apiKey === own.apiKey && their.minVersion <= own.minVersion && own.maxVersion <= their.maxVersion),
+  );
+}
 
 export const allowed: readonly Allowed[] = [
-  { api: '*', path: 'throttleTimeMs', why: 'no quotas are configured; a broker may throttle as it likes' },
   { api: 'Metadata', path: 'clusterId', why: 'each cluster has its own' },
   { api: 'Metadata', path: 'brokers.port', why: 'two brokers on one machine' },
   { api: 'FindCoordinator', path: 'port', why: 'two brokers on one machine' },
@@ -28,7 +48,14 @@ export const allowed: readonly Allowed[] = [
   {
     api: '*',
     path: '*rrorMessage',
-    why: 'words for people: ours say what to do next, also where Kafka says nothing',
+    why: 'words for people: ours say what to do next, also where Kafka says nothing; never where nothing is wrong',
+    when: (_kafka, ours, around) => around.at(-1)?.ours['errorCode'] !== 'NONE' && (ours === null || typeof ours === 'string'),
+  },
+  {
+    api: 'DescribeProducers',
+    path: 'topics.partitions.activeProducers.lastTimestamp',
+    why: 'ours remembers when something was written, not what time it bore: a producer of old records is not forgotten at once',
+    when: (_kafka, ours) => ours === 'now',
   },
   {
     api: 'CreateTopics',
@@ -55,16 +82,61 @@ export const allowed: readonly Allowed[] = [
     when: (kafka, ours) => Array.isArray(kafka) && Array.isArray(ours) && ours.length === 1 && kafka.length > 1,
   },
   {
-    api: 'IncrementalAlterConfigs',
-    path: 'responses.errorCode',
-    why: 'two things are wrong, and each names another first',
-    when: (kafka, ours) => (kafka === 'INVALID_CONFIG' || kafka === 'INVALID_REQUEST') && ours === 'UNKNOWN_TOPIC_OR_PARTITION',
+    api: '*',
+    path: onlyInKafka,
+    why: 'keys that Kafka 4.4 has for what we do not do: share groups, lag of its own tiering',
+    when: (_kafka, ours) => ours === undefined,
+  },
+  { api: '*', path: onlyHere, why: 'keys of the lake', when: (kafka) => kafka === undefined },
+  {
+    api: '*',
+    path: '*configs.remote.storage.enable.value',
+    why: 'a lake tiers its topics by default',
+    when: (kafka, ours) => kafka === 'false' && ours === 'true',
   },
   {
-    api: 'DescribeConfigs',
-    path: '*throttled.replicas.configType',
-    why: 'keys without effect on one broker are plain texts here, lists in Kafka',
+    api: '*',
+    path: '*configs.retention.ms.value',
+    why: 'and keeps what is tiered for ever',
+    when: (kafka, ours) => kafka === '604800000' && ours === '-1',
   },
+  {
+    api: 'ListConfigResources',
+    path: 'configResources',
+    why: 'our loggers cannot be configured while the broker runs',
+    when: (kafka, ours) => {
+      const others = (kafka as readonly { readonly resourceType: number }[]).filter(({ resourceType }) => resourceType !== brokerLogger);
+      return JSON.stringify(others) === JSON.stringify(ours);
+    },
+  },
+  {
+    api: 'ApiVersions',
+    path: /^(supportedFeatures|finalizedFeatures|finalizedFeaturesEpoch)$/,
+    why: 'features that a cluster turns on when all its brokers have them: one broker has no use for them',
+    when: (kafka, ours) => ours === 0 || areAmong(ours as readonly unknown[], kafka as readonly unknown[]),
+  },
+  {
+    api: 'DescribeQuorum',
+    path: /^topics\.partitions\.(leaderEpoch|highWatermark|currentVoters\.(logEndOffset|lastFetchTimestamp|lastCaughtUpTimestamp|replicaDirectoryId))$/,
+    why: 'each has metadata of its own, and ours is no log',
+  },
+  { api: 'DescribeQuorum', path: /^nodes\.listeners\.(name|port)$/, why: 'ours has no listener of its own for controllers' },
+  { api: 'DescribeCluster', path: 'clusterId', why: 'each cluster has its own' },
+  { api: 'DescribeCluster', path: 'brokers.port', why: 'two brokers on one machine' },
+  {
+    api: 'DescribeLogDirs',
+    path: 'results.topics.partitions.partitionSize',
+    why: 'positions of groups are written as each broker likes',
+    when: (_kafka, _ours, around) => around.some(({ kafka }) => kafka['name'] === '__consumer_offsets'),
+  },
+  {
+    api: 'ApiVersions',
+    path: 'apiKeys',
+    why: 'we serve fewer APIs and versions than Kafka, and none that it does not',
+    when: (kafka, ours) => isServedToo(ours as readonly Served[], kafka as readonly Served[]),
+  },
+  { api: 'DescribeLogDirs', path: 'results.logDir', why: 'each has its own folder' },
+  { api: 'DescribeLogDirs', path: 'results.usableBytes', why: 'the disk is used while both are asked' },
   {
     api: 'DescribeConfigs',
     path: '*synonyms',

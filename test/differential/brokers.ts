@@ -36,6 +36,8 @@ async function startKafka(folder: string): Promise<Peer> {
     'transaction.state.log.replication.factor': '1',
     'transaction.state.log.min.isr': '1',
     'group.initial.rebalance.delay.ms': '0',
+    // Ours assigns at once.
+    'group.consumer.assignment.interval.ms': '0',
   };
   await mkdir(folder, { recursive: true });
   const file = join(folder, 'server.properties');

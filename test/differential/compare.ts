@@ -10,7 +10,7 @@ import {
   kafkaErrors,
   RecordCursor,
 } from '../../src/wire/index.js';
-import { allowed, configNamesAllowed } from './allowed.js';
+import { type Allowed, allowed } from './allowed.js';
 
 export interface Difference {
   readonly path: string;
@@ -19,6 +19,8 @@ export interface Difference {
 }
 
 const errorNames = new Map<number, string>(Object.entries(kafkaErrors).map(([name, code]) => [code, name]));
+const javaId = /-?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+const base64Id = /^[\w-]{22}$/;
 const zeroId = /^A*$/;
 /** A time that a broker took from its clock during a run lies this near; those that a run sends do not. */
 const nowMs = 90_000;
@@ -26,11 +28,14 @@ const nowMs = 90_000;
 /** Names for what one broker chose, in the order in which it showed them. */
 export class FirstSight {
   readonly idNames: ReadonlyMap<string, string>;
+  /** Begin of the names of the run's topics and groups. */
+  readonly run: string;
   readonly #names = new Map<unknown, string>();
   readonly #counts = new Map<string, number>();
 
-  constructor(idNames: ReadonlyMap<string, string>) {
+  constructor(idNames: ReadonlyMap<string, string>, run: string) {
     this.idNames = idNames;
+    this.run = run;
   }
 
   name(kind: string, value: unknown): string {
@@ -42,9 +47,15 @@ export class FirstSight {
     this.#names.set(value, name);
     return name;
   }
+
+  /** A broker's own ids of members end with a UUID behind the client's or the instance's name, or are one; others are as they were sent. */
+  member(id: string): string {
+    if (base64Id.test(id)) return this.name('member', id);
+    return javaId.test(id) ? this.name(id.replace(javaId, '') || 'member', id) : id;
+  }
 }
 
-const timeFields = new Set(['timestamp', 'logAppendTimeMs', 'baseTimestamp', 'maxTimestamp']);
+const timeFields = new Set(['timestamp', 'logAppendTimeMs', 'baseTimestamp', 'maxTimestamp', 'lastTimestamp']);
 /** By these the items of an array are told apart, and sorted: no API promises an order of topics or partitions. */
 const identities = [
   'name',
@@ -53,6 +64,13 @@ const identities = [
   'resourceName',
   'groupId',
   'key',
+  'memberId',
+  'producerId',
+  'apiKey',
+  'topicName',
+  'brokerId',
+  'replicaId',
+  'partitionId',
   'partitionIndex',
   'partition',
   'index',
@@ -66,6 +84,7 @@ function timeOf(value: number, runMs: number): number | string {
 }
 
 function identityOf(item: unknown): string {
+  if (typeof item === 'string') return item;
   if (typeof item !== 'object' || item === null) return '';
   const fields = item as Readonly<Record<string, unknown>>;
   const found = identities.find(
@@ -73,6 +92,11 @@ function identityOf(item: unknown): string {
   );
   const value = found === undefined ? '' : fields[found];
   return typeof value === 'number' ? String(value).padStart(8, '0') : String(value);
+}
+
+/** Sequences run at the same time, and some answers list all there is. */
+function isOfOtherRun(name: string, run: string): boolean {
+  return /^d\d+-\d+-\d+-/.test(name) && !name.startsWith(`${run}-`);
 }
 
 /** An answer as plain values that print well and compare. */
@@ -84,17 +108,17 @@ export function plain(value: unknown, seen: FirstSight, runMs: number, field = '
   if (field === 'errorCode' && typeof value === 'number') return errorNames.get(value) ?? value;
   if (field === 'topicId' && typeof value === 'string')
     return zeroId.test(value) ? 'no id' : (seen.idNames.get(value) ?? `nobody’s ${value}`);
-  if ((field === 'memberId' || field === 'leader') && typeof value === 'string') {
-    return value === '' || value === 'nobody' ? value : seen.name('member', value);
-  }
+  if ((field === 'memberId' || field === 'leader') && typeof value === 'string') return seen.member(value);
   if (field === 'producerId') return Number(value) < 0 ? 'no producer' : seen.name('producer', String(value));
   if (timeFields.has(field) && typeof value === 'number') return timeOf(value, runMs);
   if (Array.isArray(value)) {
-    const items: unknown[] = value.map((item) => plain(item, seen, runMs)).toSorted((a, b) => (identityOf(a) < identityOf(b) ? -1 : 1));
+    const items: unknown[] = value
+      .map((item) => plain(item, seen, runMs))
+      .filter((item) => !isOfOtherRun(identityOf(item), seen.run))
+      .toSorted((a, b) => (identityOf(a) < identityOf(b) ? -1 : 1));
     if (field === 'responses') return merged(items as Topic[]);
     if (field !== 'configs') return items;
-    const named = (items as { name: string }[]).filter(({ name }) => !configNamesAllowed.test(name)).map((item) => [item.name, item]);
-    return Object.fromEntries(named) as unknown;
+    return Object.fromEntries((items as { name: string }[]).map((item) => [item.name, item])) as unknown;
   }
   if (typeof value === 'bigint') return String(value);
   if (typeof value !== 'object' || value === null) return value;
@@ -156,29 +180,41 @@ function batchesOf(bytes: Buffer, seen: FirstSight, runMs: number): unknown[] {
   return batches;
 }
 
-function isAllowed(api: string, path: string, kafka: unknown, ours: unknown): boolean {
-  return allowed.some((entry) => {
+/** The structs that a field is in, from the outermost in. */
+export type Around = readonly { readonly kafka: Readonly<Record<string, unknown>>; readonly ours: Readonly<Record<string, unknown>> }[];
+
+/** How often each entry was needed. */
+export const uses = new Map<Allowed, number>(allowed.map((entry) => [entry, 0]));
+
+function matches(pattern: Allowed['path'], path: string): boolean {
+  if (pattern instanceof RegExp) return pattern.test(path);
+  return pattern.startsWith('*') ? path.endsWith(pattern.slice(1)) : pattern === path;
+}
+
+function isAllowed(api: string, path: string, kafka: unknown, ours: unknown, around: Around): boolean {
+  const found = allowed.find((entry) => {
     if (entry.api !== '*' && entry.api !== api) return false;
-    const isHere = entry.path.startsWith('*') ? path.endsWith(entry.path.slice(1)) : entry.path === path;
-    return isHere && (entry.when === undefined || entry.when(kafka, ours));
+    const isHere = matches(entry.path, path);
+    return isHere && (entry.when === undefined || entry.when(kafka, ours, around));
   });
+  if (found !== undefined) uses.set(found, (uses.get(found) ?? 0) + 1);
+  return found !== undefined;
 }
 
 /** All fields in which two plain answers of an API differ, without those that may. */
-export function differences(api: string, kafka: unknown, ours: unknown, path = ''): Difference[] {
-  if (Object.is(kafka, ours) || isAllowed(api, path, kafka, ours)) return [];
+export function differences(api: string, kafka: unknown, ours: unknown, path = '', around: Around = []): Difference[] {
   if (Array.isArray(kafka) && Array.isArray(ours) && kafka.length === ours.length) {
-    return kafka.flatMap((item, i) => differences(api, item, ours[i], path));
+    return kafka.flatMap((item, i) => differences(api, item, ours[i], path, around));
   }
-  const isObject = (value: unknown): value is Record<string, unknown> =>
-    typeof value === 'object' && value !== null && !Array.isArray(value);
-  if (isObject(kafka) && isObject(ours)) {
-    const isConfigs = path.endsWith('configs');
-    return Object.keys({ ...kafka, ...ours }).flatMap((key) => {
-      // A key that only one of the two knows is no difference in an answer: which keys there are is compared by themselves.
-      if (isConfigs && !(key in kafka && key in ours)) return [];
-      return differences(api, kafka[key], ours[key], path === '' ? key : `${path}.${key}`);
-    });
+  if (isStruct(kafka) && isStruct(ours)) {
+    const inside = [...around, { kafka, ours }];
+    return Object.keys({ ...kafka, ...ours }).flatMap((key) =>
+      differences(api, kafka[key], ours[key], path === '' ? key : `${path}.${key}`, inside),
+    );
   }
-  return [{ path, kafka, ours }];
+  return Object.is(kafka, ours) || isAllowed(api, path, kafka, ours, around) ? [] : [{ path, kafka, ours }];
+}
+
+function isStruct(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,9 +1,10 @@
 // Runs a sequence at both brokers in step, and makes a failing one short.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { apiByKey } from '../../src/wire/index.js';
+import { Chance, type Told } from './chance.js';
 import { type Difference, differences, FirstSight, plain } from './compare.js';
-import { names } from './sequences.js';
-import { type Answer, Side } from './side.js';
+import { topicNames } from './shape.js';
+import { type Answer, answerDeadlineMs, Side } from './side.js';
 import type { Step } from './step.js';
 
 export interface Pair {
@@ -19,42 +20,118 @@ export interface Found {
   readonly ours: unknown;
 }
 
+/** How a sequence went. */
+export interface Outcome {
+  readonly found?: Found;
+  /** The step after which the two could not be compared any more, because each chose by chance. */
+  readonly partedAt?: number;
+}
+
 const createTopicsKey = 19;
 const deleteTopicsKey = 20;
-const alterConfigsKey = 44;
+const createPartitionsKey = 37;
+const configKeys: ReadonlySet<number> = new Set([33, 44]);
+/** What may let a held answer go. */
+const groupKeys: ReadonlySet<number> = new Set([11, 12, 13, 14, 42, 68]);
 /** A broker takes over a change of its configuration a moment after it was answered. */
 const configDelayMs = 40;
-const settleTriesMax = 200;
+const settleTriesMax = 800;
+/** An answer that has not come from either broker by then waits for others: several times what Kafka takes to write a group's change. */
+const holdMs = 60;
 
 let runs = 0;
 
 /** Runs all steps, or up to the first whose answers differ. */
-export async function run(pair: Pair, steps: readonly Step[], label: string): Promise<Found | undefined> {
+export async function run(pair: Pair, steps: readonly Step[], label: string): Promise<Outcome> {
   const runNames = { run: `d${process.pid}-${label}-${++runs}`, runMs: Date.now() };
   const kafka = new Side(pair.kafka, runNames);
   const ours = new Side(pair.ours, runNames);
-  const seen = { kafka: new FirstSight(kafka.idNames), ours: new FirstSight(ours.idNames) };
-  const there = new Map<string, boolean>();
+  const seen = { kafka: new FirstSight(kafka.idNames, runNames.run), ours: new FirstSight(ours.idNames, runNames.run) };
+  const there = new Map<string, number>();
+  const open: Exchange[] = [];
+  const chance = new Chance();
   try {
     for (const [at, step] of steps.entries()) {
-      const [asked, answered] = await Promise.all([kafka.ask(step), ours.ask(step)]);
-      const one = plain(asked, seen.kafka, runNames.runMs);
-      const other = plain(answered, seen.ours, runNames.runMs);
-      const api = apiByKey(step.api)?.name ?? '';
-      const found = differences(api, bodyOf(one as Answer), bodyOf(other as Answer));
-      if (found.length > 0) return { at, step, differences: found, kafka: one, ours: other };
-      if (step.api === createTopicsKey || step.api === deleteTopicsKey) {
-        note(there, step, asked);
-        await Promise.all([settled(kafka, there), settled(ours, there)]);
+      // Who waits for an answer asks nothing else: Kafka would never give the older of two joins of one member an answer.
+      if (open.some((exchange) => exchange.step.lane === step.lane)) continue;
+      const exchange = new Exchange(at, step, kafka.ask(step), ours.ask(step));
+      open.push(exchange);
+      for (const { at: askedAt, step: asked, kafka: theirs, ours: mine } of await answered(open, exchange)) {
+        const one = plain(theirs, seen.kafka, runNames.runMs);
+        const other = plain(mine, seen.ours, runNames.runMs);
+        const [body, own] = [bodyOf(one as Answer), bodyOf(other as Answer)];
+        const api = apiByKey(asked.api)?.name ?? '';
+        const found = differences(api, body, own);
+        if (chance.decided(asked, body as Told, own as Told, found)) return { partedAt: askedAt };
+        if (found.length > 0) return { found: { at, step: asked, differences: found, kafka: one, ours: other } };
+        if (asked.api === createTopicsKey || asked.api === deleteTopicsKey || asked.api === createPartitionsKey) {
+          note(there, asked, theirs!);
+          await Promise.all([settled(kafka, there), settled(ours, there)]);
+        }
+        if (configKeys.has(asked.api)) await sleep(configDelayMs);
       }
-      if (step.api === alterConfigsKey) await sleep(configDelayMs);
     }
-    return undefined;
+    return {};
   } finally {
     await Promise.all([removed(kafka), removed(ours)]);
     kafka.close();
     ours.close();
   }
+}
+
+/** A request at both brokers, and what has come back so far. */
+class Exchange {
+  readonly at: number;
+  readonly step: Step;
+  readonly both: Promise<unknown>;
+  readonly any: Promise<unknown>;
+  kafka: Answer | undefined;
+  ours: Answer | undefined;
+
+  constructor(at: number, step: Step, kafka: Promise<Answer>, ours: Promise<Answer>) {
+    this.at = at;
+    this.step = step;
+    const noted = [
+      kafka.then((answer) => {
+        this.kafka ??= answer;
+      }),
+      ours.then((answer) => {
+        this.ours ??= answer;
+      }),
+    ];
+    this.both = Promise.all(noted);
+    this.any = Promise.race(noted);
+  }
+
+  get isAnswered(): boolean {
+    return this.kafka !== undefined && this.ours !== undefined;
+  }
+
+  get isHalfAnswered(): boolean {
+    return !this.isAnswered && (this.kafka !== undefined || this.ours !== undefined);
+  }
+
+  /** The other side has the time that any answer has. */
+  async complete(): Promise<void> {
+    await Promise.race([this.both, sleep(answerDeadlineMs)]);
+    this.kafka ??= { none: 'silent' };
+    this.ours ??= { none: 'silent' };
+  }
+}
+
+/** Takes out of `open` what both brokers have answered after a step, in the order of the steps; what neither answers is held. */
+async function answered(open: Exchange[], last: Exchange): Promise<Exchange[]> {
+  const done: Exchange[] = [];
+  if (last.step.mayBeHeld !== true) await last.both;
+  for (;;) {
+    for (const half of open.filter(({ isHalfAnswered }) => isHalfAnswered)) await half.complete();
+    done.push(...open.filter(({ isAnswered }) => isAnswered));
+    open.splice(0, open.length, ...open.filter(({ isAnswered }) => !isAnswered));
+    if (open.length === 0 || !groupKeys.has(last.step.api)) break;
+    const isMore = await Promise.race([...open.map(({ any }) => any.then(() => true)), sleep(holdMs, false)]);
+    if (!isMore) break;
+  }
+  return done.toSorted((a, b) => a.at - b.at);
 }
 
 function bodyOf(answer: Answer): unknown {
@@ -66,21 +143,26 @@ interface Named {
   readonly errorCode: number;
 }
 
-/** Notes which topics are there after a step that was answered alike. */
-function note(there: Map<string, boolean>, step: Step, answer: Answer): void {
+/** Notes which topics are there, and with how many partitions at least, after a step that was answered alike. */
+function note(there: Map<string, number>, step: Step, answer: Answer): void {
   if (!('body' in answer) || (step.body as { validateOnly?: boolean }).validateOnly === true) return;
-  const { topics, responses } = answer.body as { topics?: readonly Named[]; responses?: readonly Named[] };
-  for (const { name, errorCode } of topics ?? responses ?? []) {
-    if (name !== null && errorCode === 0) there.set(name, step.api === createTopicsKey);
+  const { topics, responses, results } = answer.body as { [list in 'topics' | 'responses' | 'results']?: readonly Named[] };
+  for (const { name, errorCode } of topics ?? responses ?? results ?? []) {
+    if (name === null || errorCode !== 0) continue;
+    if (step.api !== createPartitionsKey) there.set(name, step.api === createTopicsKey ? 1 : 0);
+    else there.set(name, (step.body as { topics: { count: number }[] }).topics[0]!.count);
   }
 }
 
 /** Waits until topics that are there can be used, and deleted ones are gone: a broker hears of both after they were answered. */
-async function settled(side: Side, there: ReadonlyMap<string, boolean>): Promise<void> {
+async function settled(side: Side, there: ReadonlyMap<string, number>): Promise<void> {
   const topics = [...there.keys()].map((name) => ({ name }));
   for (let tries = 0; tries < settleTriesMax; tries++) {
     const listed = await topicsOf(side, topics);
-    const isKnown = listed.every(({ name, errorCode }) => errorCode === (there.get(name) === true ? 0 : 3));
+    const isKnown = listed.every(({ name, errorCode, partitions }) => {
+      const count = there.get(name) ?? 0;
+      return errorCode === (count > 0 ? 0 : 3) && partitions.length >= count;
+    });
     const asked = listed.filter(({ errorCode }) => errorCode === 0);
     const partitions = asked.map(({ name, partitions }) => ({
       name,
@@ -91,7 +173,7 @@ async function settled(side: Side, there: ReadonlyMap<string, boolean>): Promise
     if (isKnown && offsets.every(({ partitions }) => partitions.every(({ errorCode }) => errorCode === 0))) return;
     await sleep(10);
   }
-  throw new Error(`topics did not come or go in time: ${JSON.stringify([...there])}`);
+  throw new Error(`topics did not come or go in time at ${side.address}: ${JSON.stringify([...there])}`);
 }
 
 interface Listed {
@@ -106,7 +188,7 @@ async function topicsOf(side: Side, topics: readonly { readonly name: string }[]
 }
 
 async function removed(side: Side): Promise<void> {
-  await side.ask({ api: 20, version: 5, body: { topicNames: names.map((name) => `$topic:${name}`), timeoutMs: 5_000 } });
+  await side.ask({ api: 20, version: 5, body: { topicNames: topicNames.map((name) => `$topic:${name}`), timeoutMs: 5_000 } });
 }
 
 /** Leaves out steps for as long as the same field still differs. */
@@ -122,7 +204,7 @@ export async function shrink(
   for (let size = Math.max(1, best.steps.length >> 1); size >= 1; size >>= 1) {
     for (let from = 0; from < best.steps.length - 1; ) {
       const fewer = best.steps.filter((_step, i) => i < from || i >= from + size || i === best.steps.length - 1);
-      const again = fewer.length < best.steps.length ? await run(pair, fewer, label) : undefined;
+      const again = fewer.length < best.steps.length ? (await run(pair, fewer, label)).found : undefined;
       if (isSame(again)) best = { steps: fewer.slice(0, again.at + 1), found: again };
       else from += size;
     }
@@ -138,11 +220,16 @@ export function signature({ step, differences }: Found): string {
 
 const shown = (value: unknown): string => JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? `${item}n` : item));
 
+const differencesTold = 12;
+
 /** A found difference for people: the steps, what differs, and both answers. */
 export function told(seed: number, { steps, found }: { readonly steps: readonly Step[]; readonly found: Found }): string {
   const lines = steps.map(({ api, version, body }) => `  ${apiByKey(api)?.name} v${version} ${shown(body)}`);
-  const what = found.differences.map(({ path, kafka, ours }) => `  ${path}: Kafka ${shown(kafka)}, ours ${shown(ours)}`);
+  const what = found.differences
+    .slice(0, differencesTold)
+    .map(({ path, kafka, ours }) => `  ${path}: Kafka ${shown(kafka)}, ours ${shown(ours)}`);
   return [
+    `npm run differ -- --seeds ${seed} --failures 1`,
     `seed ${seed}, ${steps.length} steps:`,
     ...lines,
     'differs:',

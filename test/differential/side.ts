@@ -2,13 +2,13 @@
 import { connect, type Socket } from 'node:net';
 import { type Api, apiByKey, decodeResponse, encodeRequest, FrameReader, type MessageInput } from '../../src/wire/index.js';
 import { defaultOf, type Fields, isInVersions } from '../../src/wire/notation.js';
-import { type BatchSpec, batchBytesOf, type Step } from './step.js';
+import { type BatchSpec, batchBytesOf, consumerProtocolBytes, messageSetBytesOf, type MessagesSpec, type Step } from './step.js';
 
 /** What came back: a message, or why there is none. */
 export type Answer = { readonly body: unknown } | { readonly none: 'closed' | 'silent' | 'not-decodable' };
 
 /** Longer than anything here waits by itself. */
-const answerDeadlineMs = 8_000;
+export const answerDeadlineMs = 8_000;
 /** An id that no topic and no producer has. */
 const nobodysTopicId = 'AAAAAAAAQACAAAAAAAAA';
 const nobodysProducerId = 987_654_321n;
@@ -39,13 +39,15 @@ class Lane {
     waiting?.(outcome);
   }
 
-  async ask(chunks: readonly Buffer[]): Promise<Buffer | 'closed' | 'silent'> {
+  /** The next frame that comes. What may be held waits until the lane is closed. */
+  async ask(chunks: readonly Buffer[], mayBeHeld = false): Promise<Buffer | 'closed' | 'silent'> {
     if (this.isClosed) return 'closed';
     const outcome = new Promise<Buffer | 'closed' | 'silent'>((resolve) => {
-      const timer = setTimeout(() => {
+      const silent = (): void => {
         this.close();
         resolve('silent');
-      }, answerDeadlineMs);
+      };
+      const timer = mayBeHeld ? undefined : setTimeout(silent, answerDeadlineMs);
       this.#waiting = (frame) => {
         clearTimeout(timer);
         resolve(frame);
@@ -91,17 +93,26 @@ export interface RunNames {
   readonly runMs: number;
 }
 
+/** What answers said of a member or a producer. */
+interface Kept {
+  readonly producerId?: bigint;
+  readonly memberId?: string;
+  readonly generationId?: number;
+  readonly memberEpoch?: number;
+  readonly owned?: unknown;
+}
+
 export class Side {
-  readonly #address: string;
+  readonly address: string;
   readonly #names: RunNames;
   readonly #lanes = new Map<number, Lane>();
   /** What ids of topics stand for, those of deleted ones too. */
   readonly idNames = new Map<string, string>();
   readonly topicIds = new Map<string, string>();
-  readonly #kept = new Map<string, string | bigint>();
+  readonly #kept = new Map<string, Kept>();
 
   constructor(address: string, names: RunNames) {
-    this.#address = address;
+    this.address = address;
     this.#names = names;
   }
 
@@ -114,14 +125,14 @@ export class Side {
     const api = apiByKey(step.api) as Api;
     const body = fitted(api.request.fields, this.#filled(step.body) as Record<string, unknown>, step.version);
     const lane = this.#lane(step.lane ?? 0);
-    const chunks = encodeRequest(api, step.version, 1, 'differ', body as MessageInput<unknown>);
+    const chunks = encodeRequest(api, step.version, 1, step.client ?? 'differ', body as MessageInput<unknown>);
     if (step.api === 0 && body['acks'] === 0) {
       // No answer is owed. What is asked behind it says whether the connection lives.
       lane.send(chunks);
       const next = await lane.ask(encodeRequest(apiByKey(18) as Api, 0, 2, 'differ', {} as MessageInput<unknown>));
       return Buffer.isBuffer(next) ? { body: { isOpen: true } } : { none: next };
     }
-    const frame = await lane.ask(chunks);
+    const frame = await lane.ask(chunks, step.mayBeHeld);
     if (!Buffer.isBuffer(frame)) return { none: frame };
     try {
       const answer = decodeResponse(api, step.version, frame).body as Record<string, unknown>;
@@ -139,7 +150,7 @@ export class Side {
   #lane(number: number): Lane {
     const there = this.#lanes.get(number);
     if (there !== undefined && !there.isClosed) return there;
-    const lane = new Lane(this.#address);
+    const lane = new Lane(this.address);
     this.#lanes.set(number, lane);
     return lane;
   }
@@ -149,11 +160,20 @@ export class Side {
       if (errorCode !== 0 || typeof name !== 'string' || topicId === undefined || /^A*$/.test(topicId)) continue;
       if (this.idNames.has(topicId)) continue;
       this.topicIds.set(name, topicId);
-      this.idNames.set(topicId, `id of ${name} (${this.idNames.size + 1})`);
+      const earlier = [...this.idNames.values()].filter((known) => known.startsWith(`id of ${name} `)).length;
+      this.idNames.set(topicId, `id of ${name} (${earlier + 1})`);
     }
     if (step.keep === undefined) return;
-    const kept = answer['producerId'] ?? answer['memberId'];
-    if ((typeof kept === 'bigint' && kept >= 0n) || (typeof kept === 'string' && kept !== '')) this.#kept.set(step.keep, kept);
+    const { producerId, memberId, generationId, memberEpoch, assignment } = answer;
+    const owned = (assignment as { topicPartitions: unknown } | null | undefined)?.topicPartitions;
+    this.#kept.set(step.keep, {
+      ...this.#kept.get(step.keep),
+      ...(typeof producerId === 'bigint' && producerId >= 0n ? { producerId } : {}),
+      ...(typeof memberId === 'string' && memberId !== '' ? { memberId } : {}),
+      ...(typeof generationId === 'number' && generationId >= 0 ? { generationId } : {}),
+      ...(typeof memberEpoch === 'number' && answer['errorCode'] === 0 ? { memberEpoch } : {}),
+      ...(owned === undefined ? {} : { owned }),
+    });
   }
 
   #filled(value: unknown): unknown {
@@ -163,7 +183,8 @@ export class Side {
       if (value.startsWith('$topic:')) return this.topicName(name);
       if (value.startsWith('$group:')) return this.topicName(name);
       if (value.startsWith('$id:')) return this.topicIds.get(this.topicName(name)) ?? `${nobodysTopicId}${name}${name}`;
-      if (value.startsWith('$member:')) return this.#kept.get(name) ?? 'nobody';
+      if (value.startsWith('$member:')) return this.#kept.get(name)?.memberId ?? 'nobody';
+      if (value.startsWith('$joined:')) return this.#kept.get(name)?.memberId ?? '';
       if (value.startsWith('$time:')) return this.#names.runMs + Number(name);
       if (value.startsWith('$bytes:')) return Buffer.from(name);
       return value;
@@ -171,6 +192,17 @@ export class Side {
     if (Array.isArray(value)) return value.map((item) => this.#filled(item));
     if (typeof value !== 'object' || value === null) return value;
     if ('$empty' in value) return Buffer.alloc(0);
+    if ('$generation' in value) return this.#kept.get(value.$generation as string)?.generationId ?? -1;
+    if ('$epoch' in value) return this.#kept.get(value.$epoch as string)?.memberEpoch ?? 0;
+    if ('$owned' in value) return this.#kept.get(value.$owned as string)?.owned ?? [];
+    if ('$subscription' in value) {
+      return consumerProtocolBytes((value.$subscription as string[]).map((name) => ({ topic: this.topicName(name) })));
+    }
+    if ('$assignment' in value) {
+      const [name, partitions] = value.$assignment as [string, number[]];
+      return consumerProtocolBytes([{ topic: this.topicName(name), partitions }]);
+    }
+    if ('$messages' in value) return messageSetBytesOf(value.$messages as MessagesSpec, this.#names.runMs);
     if ('$pid' in value) return this.#producerId(value.$pid as string);
     if ('$batch' in value) {
       const spec = value.$batch as BatchSpec;
@@ -180,7 +212,6 @@ export class Side {
   }
 
   #producerId(name: string): bigint {
-    const kept = this.#kept.get(name);
-    return typeof kept === 'bigint' ? kept : nobodysProducerId;
+    return this.#kept.get(name)?.producerId ?? nobodysProducerId;
   }
 }

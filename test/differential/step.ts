@@ -7,10 +7,20 @@
  * | `$topic:a`           | the name of topic `a`, which belongs to this run alone          |
  * | `$id:a`              | the id this broker gave that topic, or one nobody has           |
  * | `$group:g`           | the name of a group of this run                                 |
- * | `$member:m`          | the member id this broker gave, or one nobody has               |
+ * | `$member:g/m`        | the member id this broker gave there, or one nobody has         |
+ * | `$joined:g/m`        | the same, or none                                               |
+ * | `$time:n`            | the time n ms after the begin of the run                        |
+ * | `$bytes:x`           | the bytes of a text                                             |
+ * | `{ $generation: m }` | the generation that member last joined, or −1                   |
+ * | `{ $epoch: m }`      | the epoch that member was last told (KIP-848), or 0             |
+ * | `{ $owned: m }`      | the partitions it was last given (KIP-848), or none             |
+ * | `{ $subscription: }` | the bytes of a consumer's subscription to topics                |
+ * | `{ $assignment: }`   | the bytes of a consumer's assignment                            |
  * | `{ $pid: p }`        | the producer id this broker gave, or one nobody has             |
  * | `{ $batch: … }`      | the bytes of a record batch                                     |
+ * | `{ $messages: … }`   | a message set of the formats before batches (magic 0 and 1)     |
  */
+import { crc32 } from '@node-rs/crc32';
 import { codecId, type CompressionCodec, batchAt, computeBatchCrc, encodeBatch } from '../../src/wire/index.js';
 
 export interface RecordSpec {
@@ -47,6 +57,14 @@ export interface BatchSpec {
   readonly epoch?: number;
   readonly sequence?: number;
   readonly flaw?: BatchFlaw;
+  /** Bits that are not as they were: `at` counts bytes around the batch's end; sealed, the checksum is right all the same. */
+  readonly flip?: { readonly at: number; readonly mask: number; readonly isSealed: boolean };
+}
+
+/** A message set of the formats before record batches. */
+export interface MessagesSpec {
+  readonly magic: number;
+  readonly records: readonly RecordSpec[];
 }
 
 /** One request to both brokers. */
@@ -54,10 +72,14 @@ export interface Step {
   readonly api: number;
   readonly version: number;
   readonly body: unknown;
-  /** Under which name the member id or producer id in the answer is kept. */
+  /** Under which name what the answer says of a member or producer is kept. */
   readonly keep?: string;
-  /** Which of a run's connections it goes through; those of a group of steps go at the same time. */
+  /** Which of a run's connections it goes through; 0 where nothing is said. */
   readonly lane?: number;
+  /** The client's name; `differ` where nothing is said. */
+  readonly client?: string;
+  /** Its answer may wait for what others do: the next steps do not wait for it. */
+  readonly mayBeHeld?: true;
 }
 
 /** Applies a change to a finished batch and makes its checksum right again. */
@@ -120,5 +142,63 @@ export function batchBytesOf(spec: BatchSpec, producerId: bigint, runMs: number)
       value: value === null ? null : Buffer.from(value),
     })),
   });
-  return spec.flaw === undefined ? batch : flaws[spec.flaw](batch);
+  const flawed = spec.flaw === undefined ? batch : flaws[spec.flaw](batch);
+  return spec.flip === undefined ? flawed : flipped(flawed, spec.flip);
+}
+
+function flipped(batch: Buffer, { at, mask, isSealed }: NonNullable<BatchSpec['flip']>): Buffer {
+  const byte = at % batch.length;
+  batch.writeUInt8(batch.readUInt8(byte) ^ mask, byte);
+  const hasWholeLength = batch.readInt32BE(batchAt.length) === batch.length - batchAt.leaderEpoch;
+  return isSealed && hasWholeLength ? changed(batch, () => undefined) : batch;
+}
+
+/**
+ * A message set: offset (8), size (4), CRC-32 (4) of what follows, magic (1), attributes (1), from magic 1 on timestamp (8), then key and
+ * value with their lengths (4).
+ */
+export function messageSetBytesOf({ magic, records }: MessagesSpec, runMs: number): Buffer {
+  return Buffer.concat(
+    records.map(({ at, key, value }, offset) => {
+      const sized = (text: string | null): Buffer[] => {
+        const length = Buffer.alloc(4);
+        length.writeInt32BE(text === null ? -1 : Buffer.byteLength(text));
+        return text === null ? [length] : [length, Buffer.from(text)];
+      };
+      const timestamp = Buffer.alloc(8);
+      timestamp.writeBigInt64BE(at === 'none' ? -1n : BigInt(runMs + at));
+      const message = Buffer.concat([Buffer.from([magic, 0]), ...(magic > 0 ? [timestamp] : []), ...sized(key), ...sized(value)]);
+      const head = Buffer.alloc(16);
+      head.writeBigInt64BE(BigInt(offset));
+      head.writeInt32BE(message.length + 4, 8);
+      head.writeUInt32BE(crc32(message), 12);
+      return Buffer.concat([head, message]);
+    }),
+  );
+}
+
+interface ConsumerTopic {
+  readonly topic: string;
+  readonly partitions?: readonly number[];
+}
+
+/** What consumers say to each other through the coordinator, version 0: topics, in an assignment with their partitions; no user data. */
+export function consumerProtocolBytes(topics: readonly ConsumerTopic[]): Buffer {
+  const parts: Buffer[] = [];
+  const push = (bytes: 2 | 4, value: number): void => {
+    const part = Buffer.alloc(bytes);
+    part.writeIntBE(value, 0, bytes);
+    parts.push(part);
+  };
+  push(2, 0);
+  push(4, topics.length);
+  for (const { topic, partitions } of topics) {
+    push(2, Buffer.byteLength(topic));
+    parts.push(Buffer.from(topic));
+    if (partitions === undefined) continue;
+    push(4, partitions.length);
+    for (const partition of partitions) push(4, partition);
+  }
+  push(4, -1);
+  return Buffer.concat(parts);
 }

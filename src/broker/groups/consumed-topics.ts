@@ -4,11 +4,11 @@
  */
 import type { SavedGroup } from './group.js';
 
-const consumerProtocol = 'consumer';
+export const consumerProtocol = 'consumer';
 
 /** Whether a topic is consumed. Every one is by a consumer group with a subscription that cannot be read, none by other groups. */
-export function consumedTopics(group: Pick<SavedGroup, 'protocolType' | 'members'> | undefined): (topic: string) => boolean {
-  if (group?.protocolType !== consumerProtocol) return () => false;
+export function consumedTopics(group: Pick<SavedGroup, 'protocolType' | 'members'>): (topic: string) => boolean {
+  if (group.protocolType !== consumerProtocol) return () => false;
   const topics = new Set<string>();
   for (const { subscription } of group.members) {
     const own = topicsOf(subscription);

@@ -8,6 +8,7 @@ import type { Logger } from '../../telemetry/index.js';
 import { kafkaErrors } from '../../wire/index.js';
 import { ConsumerGroups } from './consumer/consumer-groups.js';
 import type { ConsumerGroupSettings } from './consumer/consumer-group.js';
+import { consumerProtocolType } from './consumer/consumer-protocol.js';
 import { type Heritage, heritageOf } from './consumer/conversion.js';
 import { type Refusal, refusal } from './consumer/refusal.js';
 import type { TopicView } from './consumer/subscriptions.js';
@@ -113,6 +114,7 @@ export class GroupCoordinator {
     await this.#ports.log.replay((record) => this.#take(record, saved));
     for (const [id, group] of saved) this.#create(id).restore(group);
     this.consumers.finishLoad();
+    for (const id of this.#offsets.keys()) this.#remember(id);
     this.#ports.logger.info('consumer groups are loaded', {
       groups: this.#groups.size + this.consumers.count,
       withOffsets: this.#offsets.size,
@@ -153,6 +155,8 @@ export class GroupCoordinator {
     if (classic === undefined) return this.#hasRoom() ? undefined : refusal('COORDINATOR_NOT_AVAILABLE', 'There are too many groups.');
     if (classic.memberCount === 0) return undefined;
     const mayUpgrade = migration.mayUpgrade && classic.memberCount <= Math.min(settings.maxSize, consumerSettings.maxSize);
+    // Kafka answers who waits in the classic group before it finds that the group cannot be upgraded.
+    if (mayUpgrade && classic.protocolType === consumerProtocolType) classic.answerHeld(kafkaErrors.REBALANCE_IN_PROGRESS);
     const heritage = mayUpgrade ? heritageOf(classic, topics) : undefined;
     return heritage ?? refusal('GROUP_ID_NOT_FOUND', `Group ${id} is not a consumer group.`);
   }
@@ -177,6 +181,7 @@ export class GroupCoordinator {
   /** Writes a group's positions; they are seen once they are durable. Errors: those of the log. */
   async commit(groupId: string, offsets: readonly OffsetToCommit[]): Promise<void> {
     if (offsets.length === 0) return;
+    this.#remember(groupId);
     const nowMs = this.#ports.clock.nowMs();
     // Never older than its topic, whatever the clock does: by that a start tells it from what is left of a former topic.
     const dated = offsets.map((entry) => ({
@@ -193,6 +198,12 @@ export class GroupCoordinator {
       if (this.#isCurrent(topic, partition, committedMs) && !isVoid(topic, partition))
         this.#put(groupId, topic, partition, { offset, leaderEpoch, metadata, committedMs });
     }
+  }
+
+  /** Who commits is a group from then on, whatever becomes of its offsets. */
+  #remember(groupId: string): void {
+    if (this.#groups.has(groupId) || this.consumers.group(groupId) !== undefined) return;
+    if (this.#hasRoom()) this.#create(groupId);
   }
 
   /** A group that has members or has committed something, or had members and is remembered; `undefined` where there is none. */
@@ -332,12 +343,7 @@ export class GroupCoordinator {
   }
 
   async #save(group: Group): Promise<void> {
-    const isForgotten = group.memberCount === 0 && !this.#offsets.has(group.id);
-    const value = isForgotten ? null : encodeGroupValue(group.snapshot(), this.#ports.clock.nowMs());
-    if (isForgotten && this.#groups.get(group.id) === group) {
-      this.#groups.delete(group.id);
-      group.close(kafkaErrors.UNKNOWN_MEMBER_ID);
-    }
+    const value = encodeGroupValue(group.snapshot(), this.#ports.clock.nowMs());
     try {
       await this.#ports.log.append(group.id, [{ key: encodeGroupKey(group.id), value }]);
     } catch (error) {
@@ -350,12 +356,13 @@ export class GroupCoordinator {
     this.#ports.logger.warn('a consumer group cannot be saved', { group, error });
   }
 
-  /** Forgets groups that have neither members nor offsets: what clients leave behind that asked for a member id only. */
+  /** Forgets groups that have neither members nor offsets: what is left of those who went, or asked for a member id only. */
   #sweep(): void {
     for (const [id, group] of this.#groups) {
       if (group.memberCount > 0 || this.#offsets.has(id)) continue;
       group.close(kafkaErrors.COORDINATOR_NOT_AVAILABLE);
       this.#groups.delete(id);
+      void this.#ports.log.append(id, [{ key: encodeGroupKey(id), value: null }]).catch((error: unknown) => this.#warnUnsaved(id, error));
     }
     for (const { id, memberCount } of this.consumers.all()) {
       if (memberCount === 0 && !this.#offsets.has(id))

@@ -5,6 +5,7 @@
 import { type Clock, invariant, minuteMs, type Random } from '../../kernel/index.js';
 import { kafkaErrors } from '../../wire/index.js';
 import { runAfter } from '../deadline.js';
+import { consumedTopics, consumerProtocol } from './consumed-topics.js';
 import { type GroupEvent, type GroupState, nextGroupState } from './group-state.js';
 import {
   emptyBytes,
@@ -13,12 +14,11 @@ import {
   joinFailure,
   type JoinRequest,
   type Member,
-  type MemberIdentity,
   type MemberProtocol,
   type SyncAnswer,
   syncFailure,
+  voteProtocol,
 } from './member.js';
-import { Roster } from './roster.js';
 
 export interface GroupSettings {
   readonly initialRebalanceDelayMs: number;
@@ -42,7 +42,6 @@ export interface SavedGroup {
   readonly leaderId: string | null;
   readonly members: readonly {
     readonly id: string;
-    readonly instanceId: string | null;
     readonly clientId: string;
     readonly clientHost: string;
     readonly sessionTimeoutMs: number;
@@ -57,9 +56,6 @@ export interface SavedGroup {
 /** A member whose JoinGroup is held is not timed out by its session: Kafka gives a new one this long. */
 const heldJoinMaxMs = 5 * minuteMs;
 
-/** Ids given out and not yet used: some 300 bytes each with their timers, gone after a session timeout. */
-const pendingIdsMax = 10_000;
-
 export class Group {
   readonly id: string;
   readonly #ports: GroupPorts;
@@ -68,7 +64,9 @@ export class Group {
   #protocolType: string | null = null;
   #protocol: string | null = null;
   #leaderId: string | null = null;
-  readonly #members = new Roster();
+  readonly #members = new Map<string, Member>();
+  /** Whether a topic was subscribed to when the members last joined. */
+  #consumes: (topic: string) => boolean = () => this.#protocolType === consumerProtocol;
   /** Ids given out by MEMBER_ID_REQUIRED and not yet used. */
   readonly #pendingIds = new Map<string, () => void>();
   #stopPhaseTimer: () => void = () => undefined;
@@ -97,7 +95,12 @@ export class Group {
   }
 
   get members(): Iterable<Member> {
-    return this.#members.all();
+    return this.#members.values();
+  }
+
+  /** Whether members consume a topic, as of their generation. */
+  consumes(topic: string): boolean {
+    return this.#consumes(topic);
   }
 
   get memberCount(): number {
@@ -112,10 +115,12 @@ export class Group {
     this.#protocol = saved.protocol;
     this.#leaderId = saved.leaderId;
     for (const was of saved.members) {
-      const protocols = was.protocols ?? [{ name: saved.protocol ?? '', metadata: was.subscription }];
-      this.#add({ ...freshMember(was, protocols), assignment: was.assignment, isSynced: true });
+      const member = this.#addMember(was.id, was, was.protocols ?? [{ name: saved.protocol ?? '', metadata: was.subscription }]);
+      member.assignment = was.assignment;
+      member.isSynced = true;
     }
     if (saved.members.length > 0) this.#state = 'stable';
+    this.#consumes = consumedTopics(saved);
   }
 
   snapshot(): SavedGroup {
@@ -125,9 +130,8 @@ export class Group {
       generation: this.#generation,
       protocol: this.#protocol,
       leaderId: this.#leaderId,
-      members: [...this.#members.all()].map((member) => ({
+      members: [...this.#members.values()].map((member) => ({
         id: member.id,
-        instanceId: member.instanceId,
         clientId: member.clientId,
         clientHost: member.clientHost,
         sessionTimeoutMs: member.sessionTimeoutMs,
@@ -138,37 +142,31 @@ export class Group {
     };
   }
 
-  /** Resolves when the rebalance that this join belongs to is complete. Errors 15, 23, 25, 79, 81, 82 stand in the answer. */
+  /** Resolves when the rebalance that this join belongs to is complete. Errors 23, 25, 79, 81 stand in the answer. */
   join(request: JoinRequest): Promise<JoinAnswer> | JoinAnswer {
-    const { memberId, instanceId } = request;
-    if (!this.#hasRoomFor(memberId)) return this.#turnAway(memberId);
-    if (this.#state === 'dead') return joinFailure(kafkaErrors.COORDINATOR_NOT_AVAILABLE, memberId);
-    if (!this.#isCompatible(request)) return joinFailure(kafkaErrors.INCONSISTENT_GROUP_PROTOCOL, memberId);
-    if (memberId === '') return instanceId === null ? this.#joinFresh(request) : this.#joinStatic(request, instanceId);
+    if (this.#state === 'dead') return joinFailure(kafkaErrors.COORDINATOR_NOT_AVAILABLE, request.memberId);
+    if (!this.#isCompatible(request)) return joinFailure(kafkaErrors.INCONSISTENT_GROUP_PROTOCOL, request.memberId);
+    if (request.memberId === '') return this.#joinFresh(request);
 
-    const forget = this.#pendingIds.get(memberId);
-    if (forget !== undefined) {
-      // Ids are given out to dynamic members only.
-      if (instanceId !== null) return joinFailure(kafkaErrors.UNKNOWN_SERVER_ERROR, memberId);
-      forget();
-      this.#pendingIds.delete(memberId);
-      return this.#joinAs(memberId, request);
-    }
-    const member = this.#members.check(request);
-    return typeof member === 'number' ? joinFailure(member, memberId) : this.#rejoin(member, request);
+    const member = this.#members.get(request.memberId);
+    if (member !== undefined) return this.#rejoin(member, request);
+    const forget = this.#pendingIds.get(request.memberId);
+    if (forget === undefined) return joinFailure(kafkaErrors.UNKNOWN_MEMBER_ID, request.memberId);
+    forget();
+    this.#pendingIds.delete(request.memberId);
+    return this.#joinAs(request.memberId, request);
   }
 
-  /** Resolves when the leader has assigned. Errors 22, 23, 25, 27, 82 stand in the answer. */
-  sync(
-    request: MemberIdentity & {
-      readonly generationId: number;
-      readonly protocolType: string | null;
-      readonly protocolName: string | null;
-      readonly assignments: readonly { readonly memberId: string; readonly assignment: Buffer }[];
-    },
-  ): Promise<SyncAnswer> | SyncAnswer {
-    const member = this.#members.check(request);
-    if (typeof member === 'number') return syncFailure(member);
+  /** Resolves when the leader has assigned. Errors 22, 23, 25, 27 stand in the answer. */
+  sync(request: {
+    readonly memberId: string;
+    readonly generationId: number;
+    readonly protocolType: string | null;
+    readonly protocolName: string | null;
+    readonly assignments: readonly { readonly memberId: string; readonly assignment: Buffer }[];
+  }): Promise<SyncAnswer> | SyncAnswer {
+    const member = this.#members.get(request.memberId);
+    if (member === undefined) return syncFailure(kafkaErrors.UNKNOWN_MEMBER_ID);
     if (request.generationId !== this.#generation) return syncFailure(kafkaErrors.ILLEGAL_GENERATION);
     const isOtherType = request.protocolType !== null && request.protocolType !== this.#protocolType;
     const isOtherProtocol = request.protocolName !== null && request.protocolName !== this.#protocol;
@@ -178,7 +176,6 @@ export class Group {
       case 'preparing-rebalance':
         return syncFailure(kafkaErrors.REBALANCE_IN_PROGRESS);
       case 'stable':
-        member.isSynced = true;
         return this.#assignmentOf(member);
       case 'completing-rebalance': {
         member.isSynced = true;
@@ -194,31 +191,39 @@ export class Group {
     }
   }
 
-  /** 0, or 22, 25, 27, 82. */
-  heartbeat(identity: MemberIdentity, generationId: number): number {
-    const member = this.#members.check(identity);
-    if (typeof member === 'number') return member;
+  /** 0, or 22, 25, 27. */
+  heartbeat(memberId: string, generationId: number): number {
+    const member = this.#members.get(memberId);
+    if (member === undefined) return kafkaErrors.UNKNOWN_MEMBER_ID;
     if (generationId !== this.#generation) return kafkaErrors.ILLEGAL_GENERATION;
     this.#sawMember(member);
     return this.#state === 'preparing-rebalance' ? kafkaErrors.REBALANCE_IN_PROGRESS : kafkaErrors.NONE;
   }
 
-  /** Who names an instance only may be an administrator. 0, or 25, 82. */
-  leave({ memberId, instanceId }: MemberIdentity): number {
+  /** 0, or 25. */
+  leave(memberId: string): number {
     const forget = this.#pendingIds.get(memberId);
     if (forget !== undefined) {
       forget();
       this.#pendingIds.delete(memberId);
-      this.#completeJoinIfAllIn();
+      // As from Kafka, a member that never was in makes the others join again all the same.
+      this.#hasLeft();
       return kafkaErrors.NONE;
     }
-    const member =
-      memberId === '' && instanceId !== null
-        ? (this.#members.ofInstance(instanceId) ?? kafkaErrors.UNKNOWN_MEMBER_ID)
-        : this.#members.check({ memberId, instanceId });
-    if (typeof member === 'number') return member;
+    const member = this.#members.get(memberId);
+    if (member === undefined) return kafkaErrors.UNKNOWN_MEMBER_ID;
     this.#removeMember(member);
     return kafkaErrors.NONE;
+  }
+
+  /** Answers what is held; the members that were waiting have not joined then. */
+  answerHeld(errorCode: number): void {
+    for (const member of this.#members.values()) {
+      member.answerJoin?.(joinFailure(errorCode, member.id));
+      member.answerJoin = undefined;
+      member.answerSync?.(syncFailure(errorCode));
+      member.answerSync = undefined;
+    }
   }
 
   /** Has all members of a stable group join again. */
@@ -226,16 +231,15 @@ export class Group {
     if (this.#state === 'stable') this.#prepareRebalance();
   }
 
-  /** Whether this member may commit offsets now: 0, or 22, 25, 27, 82. Generation −1 is the simple consumer's. */
-  mayCommit(identity: MemberIdentity, generationId: number): number {
+  /** Whether this member may commit offsets now: 0, or 22, 25, 27. Generation −1 is the simple consumer's. */
+  mayCommit(memberId: string, generationId: number): number {
     if (this.#state === 'dead') return kafkaErrors.COORDINATOR_NOT_AVAILABLE;
     if (generationId < 0 && this.#state === 'empty') return kafkaErrors.NONE;
-    const member = this.#members.check(identity);
-    if (typeof member === 'number') return member;
+    const member = this.#members.get(memberId);
+    if (member === undefined) return kafkaErrors.UNKNOWN_MEMBER_ID;
     if (generationId !== this.#generation) return kafkaErrors.ILLEGAL_GENERATION;
-    if (this.#state === 'completing-rebalance') return kafkaErrors.REBALANCE_IN_PROGRESS;
     this.#sawMember(member);
-    return kafkaErrors.NONE;
+    return this.#state === 'completing-rebalance' ? kafkaErrors.REBALANCE_IN_PROGRESS : kafkaErrors.NONE;
   }
 
   /** Ends every timer and answers everything held. */
@@ -243,7 +247,7 @@ export class Group {
     this.#stopPhaseTimer();
     for (const forget of this.#pendingIds.values()) forget();
     this.#pendingIds.clear();
-    for (const member of this.#members.all()) this.#release(member, errorCode);
+    for (const member of this.#members.values()) this.#release(member, errorCode);
     this.#members.clear();
     if (this.#state !== 'dead') this.#enter('removed');
   }
@@ -252,36 +256,21 @@ export class Group {
     this.#state = nextGroupState(this.#state, event);
   }
 
-  #isCompatible({ protocolType, protocols }: JoinRequest): boolean {
-    if (this.#state === 'empty') return protocolType !== '' && protocols.length > 0;
-    return protocolType === this.#protocolType && this.#members.isAnyCommon(protocols);
-  }
-
-  /** While members come back, the first ones to do so have the room, also where `group.max.size` was lowered. */
-  #hasRoomFor(memberId: string): boolean {
-    const { maxSize } = this.#ports.settings;
-    const known = this.#members.get(memberId);
-    switch (this.#state) {
-      case 'empty':
-      case 'dead':
-        return true;
-      case 'preparing-rebalance':
-        return known?.answerJoin !== undefined || this.#members.joiningCount < maxSize;
-      default:
-        return known !== undefined || this.#members.size < maxSize;
-    }
-  }
-
-  #turnAway(memberId: string): JoinAnswer {
-    const known = this.#members.get(memberId);
-    if (known !== undefined) this.#removeMember(known);
-    return joinFailure(kafkaErrors.GROUP_MAX_SIZE_REACHED, '');
+  #isCompatible(request: JoinRequest): boolean {
+    if (request.protocolType === '' || request.protocols.length === 0) return false;
+    if (this.#state === 'empty') return true;
+    if (request.protocolType !== this.#protocolType) return false;
+    // Also what the member itself has said before: it cannot come back with none of it.
+    const members = [...this.#members.values()];
+    return request.protocols.some(({ name }) => members.every((member) => member.protocols.some((protocol) => protocol.name === name)));
   }
 
   #joinFresh(request: JoinRequest): Promise<JoinAnswer> | JoinAnswer {
+    if (this.#members.size + this.#pendingIds.size >= this.#ports.settings.maxSize) {
+      return joinFailure(kafkaErrors.GROUP_MAX_SIZE_REACHED, '');
+    }
     const id = `${request.clientId}-${this.#ports.random.uuid()}`;
     if (!request.isIdRequired) return this.#joinAs(id, request);
-    if (this.#pendingIds.size >= pendingIdsMax) return joinFailure(kafkaErrors.GROUP_MAX_SIZE_REACHED, '');
     this.#pendingIds.set(
       id,
       runAfter(this.#ports.clock, request.sessionTimeoutMs, () => {
@@ -292,65 +281,9 @@ export class Group {
     return joinFailure(kafkaErrors.MEMBER_ID_REQUIRED, id);
   }
 
-  #joinStatic(request: JoinRequest, instanceId: string): Promise<JoinAnswer> {
-    const id = `${instanceId}-${this.#ports.random.uuid()}`;
-    const former = this.#members.ofInstance(instanceId);
-    return former === undefined ? this.#joinAs(id, request) : this.#takeOver(former, id, request);
-  }
-
-  /**
-   * A static member that is back under another id takes the place of the one it was, which is fenced (KIP-345). In a stable group whose
-   * protocol does not change by that, nobody else hears of it.
-   */
-  #takeOver(former: Member, id: string, request: JoinRequest): Promise<JoinAnswer> {
-    const leaderBefore = this.#leaderId;
-    const { sessionTimeoutMs, rebalanceTimeoutMs } = request;
-    const protocols = copyProtocols(request.protocols);
-    const member = { ...former, id, sessionTimeoutMs, rebalanceTimeoutMs, protocols, answerJoin: undefined, answerSync: undefined };
-    this.#replace(former, member, kafkaErrors.FENCED_INSTANCE_ID);
-    const held = this.#hold(member);
-    if (this.#state === 'stable' && this.#members.vote() === this.#protocol) void this.#resume(member, former, leaderBefore, request);
-    else if (this.#state === 'preparing-rebalance') this.#completeJoinIfAllIn();
-    // Who assigns may know it by its former id.
-    else this.#prepareRebalance();
-    return held;
-  }
-
-  #replace(former: Member, member: Member, errorCode: number): void {
-    this.#release(former, errorCode);
-    this.#members.remove(former);
-    if (this.#leaderId === former.id) this.#leaderId = member.id;
-    this.#add(member);
-  }
-
-  /** Saves who a static member is now, then answers it. */
-  async #resume(member: Member, former: Member, leaderBefore: string | null, request: JoinRequest): Promise<void> {
-    const generation = this.#generation;
-    let isSaved = true;
-    try {
-      await this.#ports.save(this);
-    } catch {
-      isSaved = false;
-    }
-    // Where a rebalance began meanwhile, the join belongs to it.
-    if (this.#state !== 'stable' || this.#generation !== generation || this.#members.get(member.id) !== member) return;
-    if (!isSaved) {
-      this.#replace(member, former, kafkaErrors.COORDINATOR_NOT_AVAILABLE);
-      return;
-    }
-    const answer = this.#joinAnswerFor(member);
-    // One that leads, and cannot be told that it need not assign, is told that the one it was leads.
-    this.#members.answerJoin(
-      member,
-      request.canSkipAssignment
-        ? { ...answer, skipAssignment: member.id === this.#leaderId }
-        : { ...answer, leader: leaderBefore ?? '', members: [] },
-    );
-  }
-
   #joinAs(id: string, request: JoinRequest): Promise<JoinAnswer> {
     if (this.#members.size === 0) this.#protocolType = request.protocolType;
-    const member = this.#add(freshMember({ ...request, id }, copyProtocols(request.protocols)));
+    const member = this.#addMember(id, request, request.protocols);
     const held = this.#hold(member);
     this.#joinedDuringDelay = true;
     if (this.#state === 'preparing-rebalance') this.#completeJoinIfAllIn();
@@ -364,9 +297,10 @@ export class Group {
       (this.#state === 'completing-rebalance' && isSame) || (this.#state === 'stable' && isSame && member.id !== this.#leaderId);
     this.#sawMember(member);
     if (isRetry) return this.#joinAnswerFor(member);
-    this.#members.setProtocols(member, copyProtocols(request.protocols));
+    member.protocols = copyProtocols(request.protocols);
     member.sessionTimeoutMs = request.sessionTimeoutMs;
     member.rebalanceTimeoutMs = request.rebalanceTimeoutMs;
+    if (this.#members.size === 1) this.#protocolType = request.protocolType;
     const held = this.#hold(member);
     if (this.#state === 'preparing-rebalance') this.#completeJoinIfAllIn();
     else this.#prepareRebalance();
@@ -374,13 +308,32 @@ export class Group {
   }
 
   #hold(member: Member): Promise<JoinAnswer> {
-    this.#members.answerJoin(member, joinFailure(kafkaErrors.REBALANCE_IN_PROGRESS, member.id));
-    return new Promise<JoinAnswer>((resolve) => this.#members.hold(member, resolve));
+    member.answerJoin?.(joinFailure(kafkaErrors.REBALANCE_IN_PROGRESS, member.id));
+    return new Promise<JoinAnswer>((resolve) => {
+      member.answerJoin = resolve;
+    });
   }
 
-  #add(member: Member): Member {
-    this.#members.add(member);
-    this.#sawMember(member);
+  #addMember(
+    id: string,
+    from: Pick<Member, 'clientId' | 'clientHost' | 'sessionTimeoutMs' | 'rebalanceTimeoutMs'>,
+    protocols: readonly MemberProtocol[],
+  ): Member {
+    const member: Member = {
+      id,
+      clientId: from.clientId,
+      clientHost: from.clientHost,
+      sessionTimeoutMs: from.sessionTimeoutMs,
+      rebalanceTimeoutMs: from.rebalanceTimeoutMs,
+      protocols: copyProtocols(protocols),
+      assignment: emptyBytes,
+      lastSeenMs: this.#ports.clock.monotonicMs(),
+      answerJoin: undefined,
+      answerSync: undefined,
+      isSynced: false,
+      stopWatch: () => undefined,
+    };
+    this.#members.set(id, member);
     this.#watch(member, member.sessionTimeoutMs);
     return member;
   }
@@ -400,25 +353,33 @@ export class Group {
     member.lastSeenMs = this.#ports.clock.monotonicMs();
   }
 
-  #release(member: Member, errorCode: number): void {
+  #release(member: Member, errorCode: number, toldId = member.id): void {
     member.stopWatch();
-    this.#members.answerJoin(member, joinFailure(errorCode, member.id));
+    member.answerJoin?.(joinFailure(errorCode, toldId));
+    member.answerJoin = undefined;
     member.answerSync?.(syncFailure(errorCode));
     member.answerSync = undefined;
   }
 
   #removeMember(member: Member): void {
-    if (!this.#members.remove(member)) return;
-    this.#release(member, kafkaErrors.UNKNOWN_MEMBER_ID);
+    if (!this.#members.delete(member.id)) return;
+    this.#release(member, kafkaErrors.UNKNOWN_MEMBER_ID, '');
     if (this.#leaderId === member.id) this.#leaderId = null;
+    this.#hasLeft();
+  }
+
+  #hasLeft(): void {
     if (this.#state === 'stable' || this.#state === 'completing-rebalance') this.#prepareRebalance();
     else if (this.#state === 'preparing-rebalance') this.#completeJoinIfAllIn();
   }
 
   #prepareRebalance(): void {
     const wasEmpty = this.#state === 'empty';
+    // Until a leader assigns anew, what was assigned before is shown; where it had not yet, that is nothing any more.
+    const isUnassigned = this.#state === 'completing-rebalance';
     this.#stopPhaseTimer();
-    for (const member of this.#members.all()) {
+    for (const member of this.#members.values()) {
+      if (isUnassigned) member.assignment = emptyBytes;
       member.answerSync?.(syncFailure(kafkaErrors.REBALANCE_IN_PROGRESS));
       member.answerSync = undefined;
       member.isSynced = false;
@@ -429,6 +390,11 @@ export class Group {
     if (wasEmpty && delayMs > 0) {
       this.#isInInitialDelay = true;
       this.#waitForMore(delayMs, limitMs - delayMs);
+      return;
+    }
+    // Without a delay it does not even wait for those that have been given an id and not come back yet; nor does a group that all have left.
+    if (wasEmpty || this.#members.size === 0) {
+      this.#completeJoin();
       return;
     }
     this.#stopPhaseTimer = runAfter(this.#ports.clock, limitMs, () => this.#completeJoin());
@@ -451,54 +417,51 @@ export class Group {
 
   #rebalanceTimeoutMs(): number {
     let ms = 0;
-    for (const member of this.#members.all()) ms = Math.max(ms, member.rebalanceTimeoutMs);
+    for (const member of this.#members.values()) ms = Math.max(ms, member.rebalanceTimeoutMs);
     return ms;
   }
 
   #completeJoinIfAllIn(): void {
     if (this.#state !== 'preparing-rebalance' || this.#isInInitialDelay || this.#pendingIds.size > 0) return;
-    if (this.#members.joiningCount === this.#members.size) this.#completeJoin();
+    for (const member of this.#members.values()) if (member.answerJoin === undefined) return;
+    this.#completeJoin();
   }
 
   #completeJoin(): void {
     this.#stopPhaseTimer();
-    for (const member of this.#members.all()) {
-      // A static member may be away until its session runs out.
-      if (member.answerJoin !== undefined || member.instanceId !== null) continue;
-      this.#members.remove(member);
+    for (const member of this.#members.values()) {
+      if (member.answerJoin !== undefined) continue;
+      this.#members.delete(member.id);
       this.#release(member, kafkaErrors.UNKNOWN_MEMBER_ID);
     }
-    if (this.#members.size > 0 && this.#members.joiningCount === 0) {
-      this.#stopPhaseTimer = runAfter(this.#ports.clock, this.#rebalanceTimeoutMs(), () => this.#completeJoin());
-      return;
-    }
     this.#generation++;
-    const members = [...this.#members.all()];
+    const members = [...this.#members.values()];
     if (members.length === 0) {
       this.#protocol = null;
       this.#leaderId = null;
       this.#enter('emptied');
+      this.#consumes = () => false;
       void this.#ports.save(this).catch(() => undefined);
       return;
     }
-    this.#protocol = this.#members.vote() ?? null;
+    this.#protocol = voteProtocol(members) ?? null;
     invariant(this.#protocol !== null, 'members were let in only with a common protocol', { group: this.id });
-    if (this.#members.get(this.#leaderId ?? '')?.answerJoin === undefined)
-      this.#leaderId = members.find(({ answerJoin }) => answerJoin !== undefined)!.id;
+    if (this.#leaderId === null || !this.#members.has(this.#leaderId)) this.#leaderId = members[0]!.id;
     this.#enter('all-joined');
+    this.#consumes = consumedTopics(this.snapshot());
     for (const member of members) {
       this.#sawMember(member);
       member.isSynced = false;
-      member.assignment = emptyBytes;
+      const answer = member.answerJoin;
+      member.answerJoin = undefined;
+      answer?.(this.#joinAnswerFor(member));
     }
-    for (const member of members) this.#members.answerJoin(member, this.#joinAnswerFor(member));
     this.#stopPhaseTimer = runAfter(this.#ports.clock, this.#rebalanceTimeoutMs(), () => this.#dropUnsynced());
   }
 
-  /** Who has not fetched its assignment by now, in a stable group too. */
   #dropUnsynced(): void {
-    if (this.#state !== 'completing-rebalance' && this.#state !== 'stable') return;
-    const late = [...this.#members.all()].filter((member) => !member.isSynced);
+    if (this.#state !== 'completing-rebalance') return;
+    const late = [...this.#members.values()].filter((member) => !member.isSynced);
     for (const member of late) this.#removeMember(member);
   }
 
@@ -510,16 +473,14 @@ export class Group {
       protocolType: this.#protocolType,
       protocolName: this.#protocol,
       leader: this.#leaderId ?? '',
-      skipAssignment: false,
       memberId: member.id,
       members: isLeader ? this.#subscriptions() : [],
     };
   }
 
-  #subscriptions(): JoinAnswer['members'] {
-    return [...this.#members.all()].map((member) => ({
+  #subscriptions(): { memberId: string; metadata: Buffer }[] {
+    return [...this.#members.values()].map((member) => ({
       memberId: member.id,
-      groupInstanceId: member.instanceId,
       metadata: member.protocols.find((protocol) => protocol.name === this.#protocol)?.metadata ?? emptyBytes,
     }));
   }
@@ -536,7 +497,7 @@ export class Group {
   /** Saves the leader's assignment, then answers every sync; a failed save starts the rebalance anew. */
   async #assign(assignments: readonly { readonly memberId: string; readonly assignment: Buffer }[]): Promise<void> {
     const generation = this.#generation;
-    for (const member of this.#members.all()) member.assignment = emptyBytes;
+    for (const member of this.#members.values()) member.assignment = emptyBytes;
     for (const { memberId, assignment } of assignments) {
       const member = this.#members.get(memberId);
       if (member !== undefined) member.assignment = Buffer.from(assignment);
@@ -549,12 +510,14 @@ export class Group {
     }
     if (this.#state !== 'completing-rebalance' || this.#generation !== generation) return;
     if (!isSaved) {
-      for (const member of this.#members.all()) member.assignment = emptyBytes;
+      for (const member of this.#members.values()) member.assignment = emptyBytes;
       this.#prepareRebalance();
       return;
     }
     this.#enter('assigned');
-    for (const member of this.#members.all()) {
+    // In a stable group a member that never syncs is found by its session alone.
+    this.#stopPhaseTimer();
+    for (const member of this.#members.values()) {
       const answer = member.answerSync;
       member.answerSync = undefined;
       answer?.(this.#assignmentOf(member));
@@ -565,25 +528,4 @@ export class Group {
 /** What a member sent lies in the frame of its request, which must not be kept. */
 function copyProtocols(protocols: readonly MemberProtocol[]): MemberProtocol[] {
   return protocols.map(({ name, metadata }) => ({ name, metadata: Buffer.from(metadata) }));
-}
-
-function freshMember(
-  from: Pick<Member, 'id' | 'instanceId' | 'clientId' | 'clientHost' | 'sessionTimeoutMs' | 'rebalanceTimeoutMs'>,
-  protocols: readonly MemberProtocol[],
-): Member {
-  return {
-    id: from.id,
-    instanceId: from.instanceId,
-    clientId: from.clientId,
-    clientHost: from.clientHost,
-    sessionTimeoutMs: from.sessionTimeoutMs,
-    rebalanceTimeoutMs: from.rebalanceTimeoutMs,
-    protocols,
-    assignment: emptyBytes,
-    lastSeenMs: 0,
-    answerJoin: undefined,
-    answerSync: undefined,
-    isSynced: false,
-    stopWatch: () => undefined,
-  };
 }

@@ -1,4 +1,5 @@
 /** Changing what is set on a topic, for both APIs that do: which resources can be changed, and how a refusal is answered. */
+import { resolveTopicConfig, type TopicConfig } from '../../config/index.js';
 import { isTopicName, toLakeError } from '../../kernel/index.js';
 import { kafkaErrors } from '../../wire/index.js';
 import type { BrokerCore } from '../core.js';
@@ -16,6 +17,12 @@ interface Outcome {
   readonly errorMessage: string | null;
 }
 
+/** What is set on a topic, and what follows from it. */
+export interface SetTopic {
+  readonly overrides: Readonly<Record<string, string>>;
+  readonly config: TopicConfig;
+}
+
 /**
  * Alters resources one after the other and answers each in its place. `overridesOf` gives the topic's own keys after the change, and may
  * throw `message-invalid` and `config-invalid-value`.
@@ -23,7 +30,7 @@ interface Outcome {
 export async function alterTopics<R extends Resource>(
   core: BrokerCore,
   resources: readonly R[],
-  overridesOf: (topic: Topic, resource: R) => Readonly<Record<string, string>>,
+  overridesOf: (topic: SetTopic, resource: R) => Readonly<Record<string, string>>,
   isValidateOnly: boolean,
 ): Promise<(Resource & Outcome)[]> {
   const responses: (Resource & Outcome)[] = [];
@@ -45,17 +52,23 @@ function isSame(a: Resource, b: Resource): boolean {
 async function alter(
   core: BrokerCore,
   { resourceType, resourceName }: Resource,
-  overridesOf: (topic: Topic) => Readonly<Record<string, string>>,
+  overridesOf: (topic: SetTopic) => Readonly<Record<string, string>>,
   isValidateOnly: boolean,
 ): Promise<Outcome> {
   const refuse = (errorCode: number, errorMessage: string): Outcome => ({ errorCode, errorMessage });
   if (resourceType !== topicResource) return refuse(kafkaErrors.INVALID_REQUEST, 'only topics are configured while the broker runs');
   if (!isTopicName(resourceName)) return refuse(kafkaErrors.INVALID_TOPIC_EXCEPTION, 'that is not the name of a topic');
   const topic = core.topics.byName(resourceName);
-  if (topic === undefined) return refuse(kafkaErrors.UNKNOWN_TOPIC_OR_PARTITION, `there is no topic ${resourceName}`);
-  if (topic.record.isInternal) return refuse(kafkaErrors.INVALID_REQUEST, `${resourceName} is the broker's own and stays as it is`);
+  if (topic?.record.isInternal === true)
+    return refuse(kafkaErrors.INVALID_REQUEST, `${resourceName} is the broker's own and stays as it is`);
   try {
-    await core.topics.alter(topic.record.id, overridesOf, { isValidateOnly });
+    if (topic === undefined) {
+      // What is wrong with the keys comes first, as from Kafka.
+      resolveTopicConfig(core.config, overridesOf({ overrides: {}, config: resolveTopicConfig(core.config, {}) }));
+      return refuse(kafkaErrors.UNKNOWN_TOPIC_OR_PARTITION, `there is no topic ${resourceName}`);
+    }
+    const setOf = ({ record, config }: Topic): SetTopic => ({ overrides: record.overrides, config });
+    await core.topics.alter(topic.record.id, (current) => overridesOf(setOf(current)), { isValidateOnly });
     return { errorCode: kafkaErrors.NONE, errorMessage: null };
   } catch (error) {
     const { kafkaCode, message, hint } = toLakeError(error);

@@ -24,10 +24,11 @@ const memberTypes = { classic: 0, consumer: 1 } as const;
 
 export function consumerGroupDescribeHandler(core: BrokerCore): Handler {
   return handlerOf(consumerGroupDescribeApi, ({ groupIds, includeAuthorizedOperations }) => ({
-    groups: groupIds.map((groupId) => ({
-      ...describe(core, groupId),
-      authorizedOperations: authorizedOperations('group', includeAuthorizedOperations),
-    })),
+    groups: groupIds.map((groupId) => {
+      const answer = describe(core, groupId);
+      const isAsked = includeAuthorizedOperations && answer.errorCode === kafkaErrors.NONE;
+      return { ...answer, authorizedOperations: authorizedOperations('group', isAsked) };
+    }),
   }));
 }
 
@@ -63,7 +64,7 @@ function describeMember(core: BrokerCore, group: ConsumerGroup, member: Consumer
     clientId: member.clientId,
     clientHost: member.clientHost,
     subscribedTopicNames: member.topicNames,
-    subscribedTopicRegex: member.topicRegex === '' ? null : member.topicRegex,
+    subscribedTopicRegex: member.topicRegex ?? '',
     assignment: named(core, member.assigned),
     targetAssignment: named(core, group.target(member.id)),
     memberType: member.classic === null ? memberTypes.consumer : memberTypes.classic,

@@ -14,7 +14,7 @@ import { type Handler, handlerOf } from './handler.js';
 export function deleteGroupsHandler(core: BrokerCore): Handler {
   return handlerOf(deleteGroupsApi, async ({ groupsNames }) => {
     const results: MessageInput<DeleteGroupsResponseResult>[] = [];
-    for (const groupId of groupsNames) results.push({ groupId, errorCode: await remove(core, groupId) });
+    for (const groupId of new Set(groupsNames)) results.push({ groupId, errorCode: await remove(core, groupId) });
     return { results };
   });
 }

@@ -49,18 +49,19 @@ export function describeConfigsHandler(core: BrokerCore): Handler {
 
 function describe(core: BrokerCore, resource: DescribeConfigsRequestResource, detail: Detail): Result {
   const { resourceType, resourceName, configurationKeys } = resource;
-  const answer = (errorCode: number, errorMessage: string | null, configs: readonly Config[]): Result => ({
+  const isAll = configurationKeys === null || configurationKeys.length === 0;
+  const answer = (errorCode: number, errorMessage: string, configs: readonly Config[]): Result => ({
     errorCode,
     errorMessage,
     resourceType,
     resourceName,
-    configs: configurationKeys === null ? configs : configs.filter(({ name }) => configurationKeys.includes(name)),
+    configs: isAll ? configs : configs.filter(({ name }) => configurationKeys.includes(name)),
   });
   if (resourceType === resourceTypes.topic) {
     const topic = core.topics.byName(resourceName);
     if (topic !== undefined) {
       const configs = topic.config.entries().map((entry) => topicEntry(entry, detail));
-      return answer(kafkaErrors.NONE, null, configs);
+      return answer(kafkaErrors.NONE, '', configs);
     }
     return isTopicName(resourceName)
       ? answer(kafkaErrors.UNKNOWN_TOPIC_OR_PARTITION, `there is no topic ${resourceName}`, [])
@@ -68,7 +69,7 @@ function describe(core: BrokerCore, resource: DescribeConfigsRequestResource, de
   }
   if (resourceType === resourceTypes.broker && (resourceName === '' || resourceName === String(core.nodeId))) {
     const configs = core.config.entries().map((entry) => serverEntry(entry, detail));
-    return answer(kafkaErrors.NONE, null, configs);
+    return answer(kafkaErrors.NONE, '', configs);
   }
   return answer(kafkaErrors.INVALID_REQUEST, `there is no resource ${resourceType}:${resourceName}; this is broker ${core.nodeId}`, []);
 }

@@ -1,6 +1,6 @@
 /**
  * DescribeGroups. Versions served: 0–6.
- * Behaviour: state, members, and in a stable group what each subscribed to and was assigned, byte by byte. A group that is only
+ * Behaviour: state, members and what each was assigned last, and in a stable group what it subscribed to, byte by byte. A group that is only
  * known by committed offsets is Empty. A group that is not there, or is no classic one, is Dead, and from v6 an error too (KIP-1043).
  * Ignored: nothing.
  * Errors, by group: GROUP_ID_NOT_FOUND (69, v6), COORDINATOR_NOT_AVAILABLE (15) where the group's part of `__consumer_offsets`
@@ -51,13 +51,13 @@ function describe(core: BrokerCore, groupId: string, version: number): GroupAnsw
     ...bare(kafkaErrors.NONE, known.state),
     protocolType: known.protocolType,
     protocolData: isStable ? (protocol ?? '') : '',
-    members: members.map(({ id, instanceId, clientId, clientHost, subscription, assignment }) => ({
+    members: members.map(({ id, clientId, clientHost, subscription, assignment }) => ({
       memberId: id,
-      groupInstanceId: instanceId,
+      groupInstanceId: null,
       clientId,
       clientHost,
       memberMetadata: isStable ? subscription : emptyBytes,
-      memberAssignment: isStable ? assignment : emptyBytes,
+      memberAssignment: assignment,
     })),
   };
 }

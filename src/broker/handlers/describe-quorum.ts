@@ -3,7 +3,7 @@
  * Behaviour: this broker is the one voter and leads. Its metadata is a file that is replaced by each change, not a log: the high
  * watermark is the number of changes there were, the leader epoch 0.
  * Ignored: nothing.
- * Errors, by partition: UNKNOWN_TOPIC_OR_PARTITION (3) for all but `__cluster_metadata-0`.
+ * Errors, by partition: UNKNOWN_TOPIC_OR_PARTITION (3) where anything but `__cluster_metadata-0` is asked for.
  */
 import { describeQuorumApi, type DescribeQuorumResponsePartition, kafkaErrors, type MessageInput } from '../../wire/index.js';
 import { zeroTopicId } from '../../kernel/index.js';
@@ -17,16 +17,17 @@ const metadataTopic = '__cluster_metadata';
 export function describeQuorumHandler(core: BrokerCore): Handler {
   return handlerOf(describeQuorumApi, ({ topics }) => {
     const { host, port } = core.advertised();
+    const [first, ...others] = topics.flatMap(({ topicName, partitions }) =>
+      partitions.map(({ partitionIndex }) => ({ topicName, partitionIndex })),
+    );
+    const isQuorum = others.length === 0 && first?.topicName === metadataTopic && first.partitionIndex === 0;
     return {
       errorCode: kafkaErrors.NONE,
-      errorMessage: null,
       topics: topics.map(({ topicName, partitions }) => ({
         topicName,
-        partitions: partitions.map(({ partitionIndex }) =>
-          topicName === metadataTopic && partitionIndex === 0 ? quorum(core) : unknown(topicName, partitionIndex),
-        ),
+        partitions: partitions.map(({ partitionIndex }) => (isQuorum ? quorum(core) : unknown(topicName, partitionIndex))),
       })),
-      nodes: [{ nodeId: core.nodeId, listeners: [{ name: 'PLAINTEXT', host, port }] }],
+      nodes: isQuorum ? [{ nodeId: core.nodeId, listeners: [{ name: 'PLAINTEXT', host, port }] }] : [],
     };
   });
 }
@@ -37,7 +38,6 @@ function quorum(core: BrokerCore): PartitionAnswer {
   return {
     partitionIndex: 0,
     errorCode: kafkaErrors.NONE,
-    errorMessage: null,
     leaderId: core.nodeId,
     leaderEpoch: 0,
     highWatermark: logEndOffset,

@@ -32,7 +32,8 @@ export function describeTopicPartitionsHandler(core: BrokerCore): Handler {
     if (cursor !== null) {
       const isAmongTopics = topics.length === 0 || topics.some(({ name }) => name === cursor.topicName);
       if (!isAmongTopics || cursor.partitionIndex < 0) {
-        return { topics: topics.map(({ name }) => refused(name, kafkaErrors.INVALID_REQUEST)) };
+        const topicAuthorizedOperations = authorizedOperations('topic', false);
+        return { topics: topics.map(({ name }) => ({ ...refused(name, kafkaErrors.INVALID_REQUEST), topicAuthorizedOperations })) };
       }
     }
     return page(core, request);

@@ -18,20 +18,21 @@ export function findCoordinatorHandler(core: BrokerCore): Handler {
     const isFound = outcome.errorCode === kafkaErrors.NONE;
     const { host, port } = isFound ? core.advertised() : { host: '', port: -1 };
     const place = { nodeId: isFound ? core.nodeId : -1, host, port, ...outcome };
-    if (version < 4) return place;
+    // As Kafka says that nothing is wrong.
+    if (version < 4) return isFound ? { ...place, errorMessage: 'NONE' } : place;
     const coordinators: FindCoordinatorResponseCoordinator[] = request.coordinatorKeys.map((key) => ({ key, ...place }));
     return { coordinators };
   });
 }
 
-async function decide(core: BrokerCore, keyType: number): Promise<{ readonly errorCode: number; readonly errorMessage: string | null }> {
+async function decide(core: BrokerCore, keyType: number): Promise<{ readonly errorCode: number; readonly errorMessage: string }> {
   if (keyType === keyTypes.transaction) {
     return { errorCode: kafkaErrors.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, errorMessage: 'transactions are not supported yet' };
   }
   if (keyType !== keyTypes.group) return { errorCode: kafkaErrors.INVALID_REQUEST, errorMessage: `key type ${keyType} is not known` };
   try {
     await core.topics.ensureOffsetsTopic();
-    return { errorCode: kafkaErrors.NONE, errorMessage: null };
+    return { errorCode: kafkaErrors.NONE, errorMessage: '' };
   } catch (error) {
     const { message } = toLakeError(error);
     core.logger.error('__consumer_offsets cannot be created', { error: message });

@@ -10,8 +10,7 @@
 import { LakeError } from '../../kernel/index.js';
 import { incrementalAlterConfigsApi, type IncrementalAlterConfigsRequestResource } from '../../wire/index.js';
 import type { BrokerCore } from '../core.js';
-import type { Topic } from '../topics.js';
-import { alterTopics } from './altered-topic.js';
+import { alterTopics, type SetTopic } from './altered-topic.js';
 import { type Handler, handlerOf } from './handler.js';
 
 const operations = { set: 0, delete: 1, append: 2, subtract: 3 } as const;
@@ -23,17 +22,19 @@ export function incrementalAlterConfigsHandler(core: BrokerCore): Handler {
 }
 
 /** The topic's own keys after the change. Errors: `message-invalid`, `config-invalid-value`. */
-function altered({ record, config }: Topic, { configs }: IncrementalAlterConfigsRequestResource): Record<string, string> {
-  const overrides: Record<string, string> = { ...record.overrides };
+function altered({ overrides: current, config }: SetTopic, { configs }: IncrementalAlterConfigsRequestResource): Record<string, string> {
+  const overrides: Record<string, string> = { ...current };
   const seen = new Set<string>();
   for (const { name, configOperation, value } of configs) {
     if (seen.has(name)) throw new LakeError('message-invalid', `${name} is listed more than once`);
     seen.add(name);
-    if (configOperation === operations.delete) {
+    if (configOperation !== operations.delete && value === null) throw new LakeError('message-invalid', `${name} has no value`);
+  }
+  for (const { name, configOperation, value } of configs) {
+    if (configOperation === operations.delete || value === null) {
       delete overrides[name];
       continue;
     }
-    if (value === null) throw new LakeError('message-invalid', `${name} has no value`);
     const known = config.entries().find((entry) => entry.name === name);
     switch (configOperation) {
       case operations.set:
@@ -44,9 +45,9 @@ function altered({ record, config }: Topic, { configs }: IncrementalAlterConfigs
         if (known !== undefined && !Array.isArray(known.value)) {
           throw new LakeError('config-invalid-value', `${name} is not a list`, { hint: 'Set it instead.' });
         }
-        const current = (known?.value ?? []) as readonly string[];
+        const items = (known?.value ?? []) as readonly string[];
         const given = value.split(',').map((item) => item.trim());
-        const kept = current.filter((item) => !given.includes(item));
+        const kept = items.filter((item) => !given.includes(item));
         overrides[name] = (configOperation === operations.append ? [...kept, ...given] : kept).join(',');
         break;
       }

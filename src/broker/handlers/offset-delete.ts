@@ -10,16 +10,15 @@
 import { toLakeError } from '../../kernel/index.js';
 import { kafkaErrors, offsetDeleteApi, type OffsetDeleteRequest } from '../../wire/index.js';
 import type { BrokerCore } from '../core.js';
-import { consumedTopics } from '../groups/consumed-topics.js';
 import { groupStateNames } from '../groups/group-state.js';
 import { type Handler, handlerOf } from './handler.js';
 
 export function offsetDeleteHandler(core: BrokerCore): Handler {
-  return handlerOf(offsetDeleteApi, async ({ groupId, topics }) => {
+  return handlerOf(offsetDeleteApi, async ({ groupId, topics: asked }) => {
     const refusal = refusalOf(core, groupId);
     if (refusal !== kafkaErrors.NONE) return { errorCode: refusal, topics: [] };
     const isConsumed = isConsumedBy(core, groupId);
-    const answers = topics.map(({ name, partitions }) => ({
+    const answers = asked.map(({ name, partitions }) => ({
       name,
       partitions: partitions.map(({ partitionIndex }) => ({
         partitionIndex,
@@ -37,7 +36,9 @@ export function offsetDeleteHandler(core: BrokerCore): Handler {
     );
     try {
       await core.groups.forgetOffsets(groupId, forgotten);
-      return { errorCode: kafkaErrors.NONE, topics: answers };
+      // As from Kafka, a topic of which nothing is asked is answered only where it is not there.
+      const topics = answers.filter(({ name, partitions }) => partitions.length > 0 || core.topics.byName(name) === undefined);
+      return { errorCode: kafkaErrors.NONE, topics };
     } catch (error) {
       core.logger.warn('offsets cannot be deleted', { group: groupId, error: toLakeError(error).message });
       return { errorCode: kafkaErrors.COORDINATOR_NOT_AVAILABLE, topics: [] };
@@ -56,7 +57,7 @@ function refusalOf(core: BrokerCore, groupId: OffsetDeleteRequest['groupId']): n
 
 function isConsumedBy(core: BrokerCore, groupId: string): (topic: string) => boolean {
   const consumers = core.groups.consumers.group(groupId);
-  if (consumers === undefined) return consumedTopics(core.groups.group(groupId)?.snapshot());
+  if (consumers === undefined) return (topic) => core.groups.group(groupId)?.consumes(topic) === true;
   return (topic) => {
     const id = core.topics.byName(topic)?.record.id;
     return id !== undefined && consumers.isSubscribedTo(id);

@@ -25,9 +25,12 @@ import {
 } from '../../log/index.js';
 import {
   batchAt,
+  batchBytes,
   batchCompression,
+  batchHeaderBytes,
   batchMagic,
   batchRecordsCount,
+  isTransactional,
   kafkaErrors,
   type MessageInput,
   produceApi,
@@ -44,6 +47,9 @@ type ProduceAnswer = { readonly responses: { readonly name: string; readonly par
 
 /** The one client that may write to internal topics, as in Kafka. */
 const adminClientId = '__admin_client';
+
+/** The smallest message of any format, behind its offset and size. */
+const messageBytesMin = 14;
 
 /** The newest record format there is. */
 const formatMagicMax = 2;
@@ -62,7 +68,7 @@ export function produceHandler(core: BrokerCore): Handler {
     (request, context) => {
       const isAcksKnown = request.acks >= -1 && request.acks <= 1;
       const refusal = isAcksKnown ? transactionRefusal(request) : acksRefusal(request.acks);
-      const unreadable = unreadableRefusal(request);
+      const forAll = wholeRefusal(request);
       const isAwaited = request.acks === -1 && isFlushAwaited;
       const waits: Promise<void>[] = [];
       const beganMs = core.clock.monotonicMs();
@@ -83,7 +89,7 @@ export function produceHandler(core: BrokerCore): Handler {
             return isAwaited && !isFlushed(appended) ? flushed(appended).catch(failedLater) : undefined;
           };
           try {
-            if (unreadable !== undefined) throw unreadable;
+            if (forAll !== undefined) throw forAll;
             const appended = append(core, topic, name, index, records, context, refusal);
             const wait = appended instanceof Promise ? appended.then(succeeded).catch(failedLater) : succeeded(appended);
             if (wait !== undefined) waits.push(wait);
@@ -117,12 +123,25 @@ function transactionRefusal(request: ProduceRequest): KafkaRefusal | undefined {
   );
 }
 
-/** A format that nobody knows in one partition's part refuses the whole request, whatever is there, as in Kafka. */
-function unreadableRefusal({ topicData }: ProduceRequest): KafkaRefusal | undefined {
-  const isUnknown = (records: Buffer | null): boolean =>
-    records !== null && records.length > batchAt.magic && batchMagic(records, 0) > formatMagicMax;
-  if (!topicData.some(({ partitionData }) => partitionData.some(({ records }) => isUnknown(records)))) return undefined;
-  return new KafkaRefusal(kafkaErrors.CORRUPT_MESSAGE, 'a record batch has a format that is not known');
+/**
+ * What in one partition's part refuses the whole request, whatever is there, as in Kafka: it looks for transactional records before
+ * anything else, and cannot where a first batch has a size or a format that none has.
+ */
+function wholeRefusal({ topicData }: ProduceRequest): KafkaRefusal | undefined {
+  for (const { partitionData } of topicData) {
+    for (const { records } of partitionData) {
+      if (records === null || records.length < batchAt.leaderEpoch) continue;
+      const isTooSmall = records.readInt32BE(batchAt.length) < messageBytesMin;
+      if (isTooSmall || (records.length > batchAt.magic && batchMagic(records, 0) > formatMagicMax)) {
+        return new KafkaRefusal(kafkaErrors.CORRUPT_MESSAGE, 'a record batch has a size or a format that none has');
+      }
+      const isWhole = records.length >= batchHeaderBytes && batchBytes(records, 0) <= records.length;
+      if (isWhole && batchMagic(records, 0) === formatMagicMax && isTransactional(records, 0)) {
+        return new KafkaRefusal(kafkaErrors.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, 'transactions are not supported');
+      }
+    }
+  }
+  return undefined;
 }
 
 function acksRefusal(acks: number): KafkaRefusal {

@@ -329,13 +329,14 @@ describe('what one broker never has', () => {
 
   it('is its own quorum, which counts the changes of its metadata', async () => {
     const { broker, client } = await serve();
-    const quorum = async () => {
-      const topics = ['__cluster_metadata', 'a'].map((topicName) => ({ topicName, partitions: [{ partitionIndex: 0 }] }));
+    const quorum = async (...names: string[]) => {
+      const topics = names.map((topicName) => ({ topicName, partitions: [{ partitionIndex: 0 }] }));
       return client.call(describeQuorumApi, 2, { topics });
     };
-    const before = (await quorum()).topics[0]!.partitions[0]!.highWatermark;
+    const metadata = '__cluster_metadata';
+    const before = (await quorum(metadata)).topics[0]!.partitions[0]!.highWatermark;
     await client.createTopic('a');
-    const { topics, nodes } = await quorum();
+    const { topics, nodes } = await quorum(metadata);
     expect(topics[0]!.partitions[0]).toMatchObject({
       errorCode: 0,
       leaderId: 1,
@@ -344,8 +345,14 @@ describe('what one broker never has', () => {
       currentVoters: [{ replicaId: 1, replicaDirectoryId: zeroTopicId, logEndOffset: before + 1 }],
       observers: [],
     });
-    expect(topics[1]!.partitions[0]).toMatchObject({ errorCode: 3, leaderId: 0, currentVoters: [] });
     expect(nodes).toEqual([{ nodeId: 1, listeners: [{ name: 'PLAINTEXT', host: '127.0.0.1', port: broker.kafkaAddress.port }] }]);
+    // Whoever asks for anything else gets nothing.
+    const refused = await quorum(metadata, 'a');
+    expect(refused.topics.map(({ partitions }) => partitions[0])).toMatchObject([
+      { errorCode: 3, leaderId: 0, currentVoters: [] },
+      { errorCode: 3, leaderId: 0, currentVoters: [] },
+    ]);
+    expect(refused.nodes).toEqual([]);
   });
 });
 

@@ -35,25 +35,25 @@ function count(sets: PartitionSets | null): number {
 }
 
 describe('a consumer group', () => {
-  it('gives the first member everything at epoch 1, and then tells it nothing new', () => {
+  it('gives the first member everything at epoch 2, and then tells it nothing new', () => {
     const group = newGroup();
     expect(group.state).toBe('Empty');
-    expect(join(group, 'm')).toEqual({ memberId: 'm', memberEpoch: 1, assignment: owning([0, 1, 2, 3]) });
-    expect(answered(group, heartbeat('m', 1))).toEqual({ memberId: 'm', memberEpoch: 1, assignment: null });
+    expect(join(group, 'm')).toEqual({ memberId: 'm', memberEpoch: 2, assignment: owning([0, 1, 2, 3]) });
+    expect(answered(group, heartbeat('m', 2))).toEqual({ memberId: 'm', memberEpoch: 2, assignment: null });
     expect(group.state).toBe('Stable');
   });
 
   it('hands a partition on only once its owner reports not to have it any more', () => {
     const group = newGroup();
     join(group, 'm1');
-    expect(join(group, 'm2')).toEqual({ memberId: 'm2', memberEpoch: 2, assignment: noPartitions });
+    expect(join(group, 'm2')).toEqual({ memberId: 'm2', memberEpoch: 3, assignment: noPartitions });
     expect(group.state).toBe('Reconciling');
-    const told = answered(group, heartbeat('m1', 1));
-    expect(told).toMatchObject({ memberEpoch: 1 });
+    const told = answered(group, heartbeat('m1', 2));
+    expect(told).toMatchObject({ memberEpoch: 2 });
     expect(count(told.assignment)).toBe(2);
-    expect(answered(group, heartbeat('m2', 2)).assignment).toBeNull();
-    expect(answered(group, heartbeat('m1', 1, { owned: told.assignment! }))).toMatchObject({ memberEpoch: 2, assignment: null });
-    const given = answered(group, heartbeat('m2', 2));
+    expect(answered(group, heartbeat('m2', 3)).assignment).toBeNull();
+    expect(answered(group, heartbeat('m1', 2, { owned: told.assignment! }))).toMatchObject({ memberEpoch: 3, assignment: null });
+    const given = answered(group, heartbeat('m2', 3));
     expect(count(given.assignment)).toBe(2);
     expect(group.state).toBe('Stable');
   });
@@ -61,20 +61,22 @@ describe('a consumer group', () => {
   it('fences an epoch that is not its, but for the previous one with what was given: its answer was lost', () => {
     const group = newGroup();
     join(group, 'm1');
-    expect(refused(group, heartbeat('m1', 2))).toBe(110);
-    const told = answered(group, heartbeat('m1', 1));
+    expect(refused(group, heartbeat('m1', 3))).toBe(110);
+    const told = answered(group, heartbeat('m1', 2));
     join(group, 'm2');
-    const kept = answered(group, heartbeat('m1', 1)).assignment!;
-    expect(answered(group, heartbeat('m1', 1, { owned: kept })).memberEpoch).toBe(2);
+    const kept = answered(group, heartbeat('m1', 2)).assignment!;
+    expect(answered(group, heartbeat('m1', 2, { owned: kept })).memberEpoch).toBe(3);
     expect(told.assignment).toBeNull();
-    expect(refused(group, heartbeat('m1', 1, { owned: owning([0, 1, 2, 3]) }))).toBe(110);
-    expect(refused(group, heartbeat('m1', 1))).toBe(110);
-    expect(answered(group, heartbeat('m1', 1, { owned: kept })).memberEpoch).toBe(2);
+    expect(refused(group, heartbeat('m1', 2, { owned: owning([0, 1, 2, 3]) }))).toBe(110);
+    expect(refused(group, heartbeat('m1', 2))).toBe(110);
+    expect(answered(group, heartbeat('m1', 2, { owned: kept })).memberEpoch).toBe(3);
+    // Who has lost everything joins again.
+    expect(answered(group, heartbeat('m1', 0)).memberEpoch).toBe(3);
   });
 
   it('knows no member that has not joined, and takes no more than it may', () => {
     const group = newGroup(1);
-    expect(refused(group, heartbeat('m', 1))).toBe(25);
+    expect(refused(group, heartbeat('m', 2))).toBe(25);
     join(group, 'm');
     expect(refused(group, heartbeat('n', 0, { topicNames: ['a'] }))).toBe(81);
     expect(refused(group, heartbeat('n', -1))).toBe(25);
@@ -88,15 +90,15 @@ describe('a consumer group', () => {
     expect(group.expire(sessionMs - 1)).toEqual([]);
     expect(group.expire(sessionMs)).toEqual(['m1']);
     expect(group.state).toBe('Assigning');
-    expect(answered(group, heartbeat('m2', 2), sessionMs)).toMatchObject({ memberEpoch: 3, assignment: owning([0, 1, 2, 3]) });
+    expect(answered(group, heartbeat('m2', 3), sessionMs)).toMatchObject({ memberEpoch: 4, assignment: owning([0, 1, 2, 3]) });
   });
 
   it('fences a member that does not give up in time what it is told to', () => {
     const group = newGroup();
     join(group, 'm1');
     join(group, 'm2');
-    answered(group, heartbeat('m1', 1), 40_000);
-    for (const nowMs of [60_000, 80_000]) for (const id of ['m1', 'm2']) answered(group, heartbeat(id, id === 'm1' ? 1 : 2), nowMs);
+    answered(group, heartbeat('m1', 2), 40_000);
+    for (const nowMs of [60_000, 80_000]) for (const id of ['m1', 'm2']) answered(group, heartbeat(id, id === 'm1' ? 2 : 3), nowMs);
     expect(group.expire(40_000 + rebalanceMs - 1)).toEqual([]);
     expect(group.expire(40_000 + rebalanceMs)).toEqual(['m1']);
   });
@@ -105,11 +107,11 @@ describe('a consumer group', () => {
     const group = newGroup();
     const { assignment } = join(group, 'm1', { instanceId: 'i' });
     expect(refused(group, heartbeat('m2', 0, { instanceId: 'i', topicNames: ['a'] }))).toBe(111);
-    expect(refused(group, heartbeat('m2', 1, { instanceId: 'i' }))).toBe(82);
-    expect(refused(group, heartbeat('m1', 1, { instanceId: 'other' }))).toBe(25);
+    expect(refused(group, heartbeat('m2', 2, { instanceId: 'i' }))).toBe(82);
+    expect(refused(group, heartbeat('m1', 2, { instanceId: 'other' }))).toBe(25);
     expect(answered(group, heartbeat('m1', -2, { instanceId: 'i' }))).toMatchObject({ memberEpoch: -2 });
-    expect(refused(group, heartbeat('m1', 1, { instanceId: 'i' }))).toBe(110);
-    expect(join(group, 'm2', { instanceId: 'i' }, 1000)).toEqual({ memberId: 'm2', memberEpoch: 1, assignment });
+    expect(refused(group, heartbeat('m1', 2, { instanceId: 'i' }))).toBe(110);
+    expect(join(group, 'm2', { instanceId: 'i' }, 1000)).toEqual({ memberId: 'm2', memberEpoch: 2, assignment });
     expect(group.memberCount).toBe(1);
     expect(group.expire(sessionMs)).toEqual([]);
     expect(group.expire(1000 + sessionMs)).toEqual(['m2']);
@@ -120,7 +122,7 @@ describe('a consumer group', () => {
     join(group, 'm1', { instanceId: 'i' });
     answered(group, heartbeat('m1', -2, { instanceId: 'i' }), 1000);
     expect(group.expire(sessionMs)).toEqual(['m1']);
-    expect(group.epoch).toBe(2);
+    expect(group.epoch).toBe(3);
   });
 
   it('follows topics that come and grow at the next heartbeat, and only those it subscribes to', () => {
@@ -129,32 +131,36 @@ describe('a consumer group', () => {
     const group = new ConsumerGroup('g', { sessionTimeoutMs: sessionMs, maxSize: 10, assignors: ['uniform'] }, own);
     join(group, 'm', { topicNames: null, topicRegex: 'x[0-9]+' });
     own.set('y', 1);
-    expect(answered(group, heartbeat('m', 1)).memberEpoch).toBe(1);
+    expect(answered(group, heartbeat('m', 2)).memberEpoch).toBe(2);
     own.set('x2', 2);
-    const answer = answered(group, heartbeat('m', 1));
-    expect(answer.memberEpoch).toBe(2);
+    const answer = answered(group, heartbeat('m', 2));
+    expect(answer.memberEpoch).toBe(3);
     expect(count(answer.assignment)).toBe(3);
     own.drop('x1');
-    expect(count(answered(group, heartbeat('m', 2)).assignment)).toBe(2);
+    expect(count(answered(group, heartbeat('m', 3)).assignment)).toBe(2);
   });
 
   it('refuses an expression that it cannot run, and changes nothing', () => {
     const group = newGroup();
     expect(refused(group, heartbeat('m', 0, { topicRegex: '(?=a)' }))).toBe(128);
     expect(group.memberCount).toBe(0);
-    expect(group.epoch).toBe(0);
+    expect(group.epoch).toBe(1);
   });
 
-  it('uses the assignor that most members ask for', () => {
+  it('uses the assignor that most members ask for, and begins an epoch with another one', () => {
     const group = newGroup();
     expect(group.assignor).toBe('uniform');
-    join(group, 'm1', { serverAssignor: 'range' });
+    join(group, 'm1', { serverAssignor: 'range', topicNames: [] });
     expect(group.assignor).toBe('range');
+    expect(group.epoch).toBe(2);
+    // Of equal votes it is this one, as in Kafka.
     join(group, 'm2', { serverAssignor: 'uniform' });
+    expect(group.assignor).toBe('range');
+    join(group, 'm3', { serverAssignor: 'uniform' });
     expect(group.assignor).toBe('uniform');
   });
 
-  it('leaves epoch 0 even where the first member has no topics', () => {
+  it('stays at epoch 1 where the first member has no topics', () => {
     const group = newGroup();
     expect(join(group, 'm', { topicNames: [] })).toEqual({ memberId: 'm', memberEpoch: 1, assignment: noPartitions });
   });
@@ -165,7 +171,7 @@ describe('a consumer group', () => {
     expect(group.changesOf(group.takeDirt()).map(({ kind }) => kind)).toEqual(['member', 'epoch', 'target', 'assignment-epoch', 'current']);
     expect(group.takeDirt().isNone).toBe(true);
     answered(group, heartbeat('m', -1));
-    expect(group.epoch).toBe(2);
+    expect(group.epoch).toBe(3);
     const dirt = group.takeDirt();
     expect(group.changesOf(dirt)).toContainEqual({ kind: 'member', id: 'm', member: null });
     group.returnDirt(dirt);

@@ -64,10 +64,10 @@ describe('consumer groups of the new protocol over the wire', () => {
     const { client } = await started();
     const topicId = await client.createTopic('a', 2);
     const assignment = { topicPartitions: [{ topicId, partitions: [0, 1] }] };
-    expect(await join(client)).toMatchObject({ errorCode: 0, memberId: 'm', memberEpoch: 1, heartbeatIntervalMs: 5000, assignment });
-    expect(await beat(client, { memberEpoch: 1 })).toMatchObject({ errorCode: 0, memberEpoch: 1, assignment: null });
+    expect(await join(client)).toMatchObject({ errorCode: 0, memberId: 'm', memberEpoch: 2, heartbeatIntervalMs: 5000, assignment });
+    expect(await beat(client, { memberEpoch: 2 })).toMatchObject({ errorCode: 0, memberEpoch: 2, assignment: null });
     expect(await beat(client, { memberEpoch: -1 })).toMatchObject({ errorCode: 0, memberEpoch: -1 });
-    expect(await join(client, { subscribedTopicNames: null, subscribedTopicRegex: '[ab]' })).toMatchObject({ memberEpoch: 3, assignment });
+    expect(await join(client, { subscribedTopicNames: null, subscribedTopicRegex: '[ab]' })).toMatchObject({ memberEpoch: 4, assignment });
   });
 
   it('give a member an id where it may come without one', async () => {
@@ -103,12 +103,12 @@ describe('consumer groups of the new protocol over the wire', () => {
     const { client } = await started();
     await client.createTopic('a');
     await join(client);
-    expect(await commit(client, 'm', 1)).toBe(0);
+    expect(await commit(client, 'm', 2)).toBe(0);
     expect(await commit(client, 'm', 0)).toBe(113);
     expect(await commit(client, 'other', 1)).toBe(25);
     expect(await commit(client, '', -1)).toBe(25);
-    expect(await fetched(client, 'm', 1)).toBe(5);
-    expect(await fetched(client, 'm', 2)).toBe(-113);
+    expect(await fetched(client, 'm', 2)).toBe(5);
+    expect(await fetched(client, 'm', 3)).toBe(-113);
     expect(await fetched(client, 'other', 1)).toBe(-25);
     expect(await fetched(client, null, -1)).toBe(5);
     await beat(client, { memberEpoch: -1 });
@@ -122,15 +122,15 @@ describe('consumer groups of the new protocol over the wire', () => {
     await join(first.client, { instanceId: 'i', serverAssignor: 'range' });
     await first.broker.close();
     const { client } = await started(dataDir);
-    expect(await beat(client, { memberEpoch: 1, instanceId: 'i' })).toMatchObject({ errorCode: 0, memberEpoch: 1, assignment: null });
+    expect(await beat(client, { memberEpoch: 2, instanceId: 'i' })).toMatchObject({ errorCode: 0, memberEpoch: 2, assignment: null });
     const { groups } = await client.call(consumerGroupDescribeApi, 1, { groupIds: [groupId], includeAuthorizedOperations: false });
-    expect(groups[0]).toMatchObject({ groupState: 'Stable', groupEpoch: 1, assignmentEpoch: 1, assignorName: 'range' });
+    expect(groups[0]).toMatchObject({ groupState: 'Stable', groupEpoch: 2, assignmentEpoch: 2, assignorName: 'range' });
     const topicPartitions = [{ topicName: 'a', partitions: [0, 1] }];
     expect(groups[0]!.members).toMatchObject([
       {
         memberId: 'm',
         instanceId: 'i',
-        memberEpoch: 1,
+        memberEpoch: 2,
         clientId: 'test',
         subscribedTopicNames: ['a'],
         memberType: 1,
@@ -156,7 +156,7 @@ describe('consumer groups of the new protocol over the wire', () => {
     });
     expect(groups).toMatchObject([
       { errorCode: 24 },
-      { errorCode: 69, errorMessage: 'Group none not found.', authorizedOperations: 3400 },
+      { errorCode: 69, errorMessage: 'Group none not found.', authorizedOperations: -2147483648 },
       { errorCode: 69, errorMessage: 'Group classic is not a consumer group.' },
     ]);
   });

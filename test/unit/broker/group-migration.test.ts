@@ -142,12 +142,12 @@ describe('a consumer group', () => {
     await client.createTopic('a', 2);
     await joinNew(client);
     const old = await joinClassic(client);
-    expect(old).toMatchObject({ errorCode: 0, generationId: 2 });
+    expect(old).toMatchObject({ errorCode: 0, generationId: 3 });
     expect(await sync(client, old)).toBe('00000000ffffffff');
-    expect(await beatClassic(client, old.memberId, 2)).toBe(0);
-    const { assignment } = await beat(client, { memberEpoch: 1 });
-    await beat(client, { memberEpoch: 1, topicPartitions: assignment!.topicPartitions });
-    expect(await beatClassic(client, old.memberId, 2)).toBe(27);
+    expect(await beatClassic(client, old.memberId, 3)).toBe(0);
+    const { assignment } = await beat(client, { memberEpoch: 2 });
+    await beat(client, { memberEpoch: 2, topicPartitions: assignment!.topicPartitions });
+    expect(await beatClassic(client, old.memberId, 3)).toBe(27);
     expect(await sync(client, await joinClassic(client, old.memberId))).toMatch(/^00000001/);
     const partitions = [{ partitionIndex: 0, committedOffset: 1, committedMetadata: '' }];
     const commit = async (generation: number): Promise<number> =>
@@ -159,11 +159,11 @@ describe('a consumer group', () => {
           topics: [{ name: 'a', partitions }],
         })
       ).topics[0]!.partitions[0]!.errorCode;
-    expect(await commit(1)).toBe(22);
-    expect(await commit(2)).toBe(0);
+    expect(await commit(2)).toBe(22);
+    expect(await commit(3)).toBe(0);
     expect((await client.call(leaveGroupApi, 1, { groupId, memberId: 'new' })).errorCode).toBe(25);
     expect((await client.call(leaveGroupApi, 1, { groupId, memberId: old.memberId })).errorCode).toBe(0);
-    expect(await beatClassic(client, old.memberId, 2)).toBe(25);
+    expect(await beatClassic(client, old.memberId, 3)).toBe(25);
   });
 
   it('refuses classic members that share no protocol, or are no consumers', async () => {

@@ -35,7 +35,6 @@ describe('the records of __consumer_offsets', () => {
       members: [
         {
           id: 'm1',
-          instanceId: 'i1',
           clientId: 'c',
           clientHost: '/127.0.0.1',
           rebalanceTimeoutMs: 1,

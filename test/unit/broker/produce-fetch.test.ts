@@ -81,7 +81,7 @@ describe('Produce', () => {
       ['too large', batchOf(['x'.repeat(2000)]), 10],
       ['a control batch', control, 87],
       ['the far future', batchOf(['x'], Date.now() + 7_200_000), 32],
-      ['a transaction', encodeBatch({ isTransactional: true, producerId: 1n, producerEpoch: 0, baseSequence: 0, records: [] }), 87],
+      ['a transaction', encodeBatch({ isTransactional: true, producerId: 1n, producerEpoch: 0, baseSequence: 0, records: [] }), 53],
     ];
     for (const [what, records, code] of codes) {
       const answer = await client.produce('a', records);

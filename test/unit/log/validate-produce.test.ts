@@ -88,7 +88,6 @@ describe('a produced batch', () => {
     ['a control batch', 87, () => good({ isControl: true })],
     ['a transactional batch', 87, () => good({ isTransactional: true, producerId: 1n, producerEpoch: 0, baseSequence: 0 })],
     ['a producer id without a sequence', 87, () => good({ producerId: 1n, producerEpoch: 0 })],
-    ['attributes that are not known', 87, () => altered((b) => b.writeInt16BE(0x100, batchAt.attributes))],
     ['a codec that is not known', 76, () => altered((b) => b.writeInt16BE(5, batchAt.attributes))],
     ['zstd before version 7', 76, () => good({ compression: 'zstd' }), {}, 6],
     ['log append time', 32, () => good({ timestampType: 'log-append' })],

@@ -69,7 +69,8 @@ export class ConsumerGroup {
   readonly id: string;
   readonly #settings: ConsumerGroupSettings;
   readonly #subscriptions: Subscriptions;
-  #epoch = 0;
+  /** Never 0, which would tell members to join. */
+  #epoch = 1;
   #assignmentEpoch = 0;
   #metadataHash = '';
   /** Of the topics, when the hash was last compared. */
@@ -121,7 +122,10 @@ export class ConsumerGroup {
       const count = votes.get(serverAssignor);
       if (count !== undefined) votes.set(serverAssignor, count + 1);
     }
-    return [...votes].reduce((best, next) => (next[1] > best[1] ? next : best))[0];
+    const most = Math.max(...votes.values());
+    const byDefault = this.#settings.assignors[0]!;
+    // Of equal votes Kafka takes `range`.
+    return most === 0 ? byDefault : [...votes.keys()].filter((name) => votes.get(name) === most).toSorted()[0]!;
   }
 
   member(id: string): ConsumerMember | undefined {
@@ -148,21 +152,12 @@ export class ConsumerGroup {
     return isRefusal(known) ? known : this.#update(known, request, nowMs);
   }
 
-  /**
-   * A member of the classic protocol joins, or joins again: it has no epoch to check. A static one that names no id takes the place of
-   * the one it was. Errors: 81, 25, 82.
-   */
-  joinClassic(request: MemberHeartbeat & { readonly classic: ClassicSide }, isNew: boolean, nowMs: number): MemberAnswer | Refusal {
-    const known = this.#refuseFull(request.memberId) ?? this.#knownClassic(request, isNew);
-    return isRefusal(known) ? known : this.#update(known, request, nowMs);
-  }
-
-  #knownClassic(request: MemberHeartbeat, isNew: boolean): ConsumerMember | Refusal {
-    const own = this.#members.get(request.memberId) ?? freshMember(request.memberId);
-    if (request.instanceId === null) return own;
-    const member = this.staticMember(request.instanceId);
-    if (!isNew) return this.#requireInstance(member, request, request.instanceId) ?? member!;
-    return member === undefined ? own : { ...member, id: request.memberId, epoch: joinEpoch, previousEpoch: joinEpoch };
+  /** A member of the classic protocol joins, or joins again: it has no epoch to check. Errors: 81. */
+  joinClassic(request: MemberHeartbeat & { readonly classic: ClassicSide }, nowMs: number): MemberAnswer | Refusal {
+    return (
+      this.#refuseFull(request.memberId) ??
+      this.#update(this.#members.get(request.memberId) ?? freshMember(request.memberId), request, nowMs)
+    );
   }
 
   /** A sign of life of a classic member. */
@@ -203,10 +198,12 @@ export class ConsumerGroup {
     const refused = isNewRegex ? this.#subscriptions.refuse(request.topicRegex!) : undefined;
     if (refused !== undefined) return refused;
 
+    const assignorBefore = this.assignor;
     const before = this.#adopt(known);
     const said = updated(before, request);
     this.#put(said);
-    const after = this.#advance(said.id, request.owned, hasOtherSubscription(before, said));
+    const isOtherAssignor = said.classic === null && this.assignor !== assignorBefore;
+    const after = this.#advance(said.id, request.owned, isOtherAssignor || hasOtherSubscription(before, said));
     this.#expectNext(said, after, nowMs);
     const isFull =
       request.memberEpoch === joinEpoch ||
@@ -254,6 +251,10 @@ export class ConsumerGroup {
     this.#subscriptions.prune(this.#members.values());
     this.#metadataHash = this.#subscriptions.hash(this.#members.values());
     this.#bump();
+    if (this.#members.size > 0) return;
+    // There is nobody to assign to.
+    this.#assignmentEpoch = this.#epoch;
+    this.#dirt.isAssignmentEpoch = true;
   }
 
   /** Fences whoever is late, and says who that was. */
@@ -374,8 +375,8 @@ export class ConsumerGroup {
   }
 
   #followTopics(isSubscriptionChanged: boolean): void {
-    // A group never stays at epoch 0, which would tell its members to join.
-    let isBumped = isSubscriptionChanged || this.#epoch === 0;
+    let isBumped = isSubscriptionChanged;
+    if (this.#assignmentEpoch === 0) this.#dirt.isEpoch = true;
     if (isSubscriptionChanged || this.#seenRevision !== this.#subscriptions.revision) {
       this.#seenRevision = this.#subscriptions.revision;
       if (isSubscriptionChanged) this.#subscriptions.prune(this.#members.values());
@@ -461,11 +462,11 @@ function unknownMember(group: string, id: string): Refusal {
 }
 
 /**
- * Why an epoch is not good. The previous one is, where what the member has is within what it was given: then the answer that told
+ * Why an epoch is not good. That of joining always is, and the previous one is, where what the member has is within what it was given: then the answer that told
  * it the next one was lost.
  */
 function checkEpoch(member: ConsumerMember, { memberEpoch, owned }: MemberHeartbeat): Refusal | undefined {
-  if (memberEpoch === member.epoch) return undefined;
+  if (memberEpoch === member.epoch || memberEpoch === joinEpoch) return undefined;
   const isRetry = memberEpoch < member.epoch && memberEpoch === member.previousEpoch && owned !== null && isWithin(owned, member.assigned);
   if (isRetry) return undefined;
   const which = memberEpoch > member.epoch ? 'greater' : 'smaller';

@@ -8,8 +8,8 @@ import { kafkaErrors } from '../../../wire/index.js';
 import { runAfter } from '../../deadline.js';
 import type { SavedGroup } from '../group.js';
 import type { KeyValue } from '../group-log.js';
-import { type JoinAnswer, joinFailure, type JoinRequest, type MemberIdentity, type SyncAnswer } from '../member.js';
-import { classicMember, heartbeatAsClassic, isClassic, joinAsClassic, syncAsClassic, type SyncOfClassic } from './classic-members.js';
+import { type JoinAnswer, joinFailure, type JoinRequest, type SyncAnswer } from '../member.js';
+import { heartbeatAsClassic, isClassic, joinAsClassic, syncAsClassic, type SyncOfClassic } from './classic-members.js';
 import { ConsumerGroup, type ConsumerGroupSettings, type MemberAnswer, type MemberHeartbeat } from './consumer-group.js';
 import { joinEpoch } from './consumer-member.js';
 import { encodeChange, encodeGone } from './consumer-records.js';
@@ -114,8 +114,8 @@ export class ConsumerGroups {
   }
 
   /** Errors: as `heartbeatAsClassic`. */
-  heartbeatClassic(group: ConsumerGroup, identity: MemberIdentity, generationId: number): number {
-    const errorCode = heartbeatAsClassic(group, identity, generationId, this.#nowMs);
+  heartbeatClassic(group: ConsumerGroup, memberId: string, generationId: number): number {
+    const errorCode = heartbeatAsClassic(group, memberId, generationId, this.#nowMs);
     this.#watchGroup(group);
     return errorCode;
   }
@@ -127,28 +127,32 @@ export class ConsumerGroups {
     return answer;
   }
 
-  /** Who names an instance only may be an administrator. Errors: 25, 82, 15. */
-  async leaveClassic(group: ConsumerGroup, { memberId, instanceId }: MemberIdentity): Promise<number> {
-    const isOfInstance = memberId === '' && instanceId !== null;
-    const member = classicMember(group, { memberId: isOfInstance ? (group.staticMember(instanceId)?.id ?? '') : memberId, instanceId });
-    if (typeof member === 'number') return member;
-    group.fence(member.id);
+  /** Errors: 25, 15. */
+  async leaveClassic(group: ConsumerGroup, memberId: string): Promise<number> {
+    const member = group.member(memberId);
+    if (member === undefined || !isClassic(member)) return kafkaErrors.UNKNOWN_MEMBER_ID;
+    group.fence(memberId);
     return (await this.#keep(group))?.errorCode ?? kafkaErrors.NONE;
   }
 
-  /** Whether a member may commit now: 0, 25, 113 (22 for one of the classic protocol); `undefined` where there is no consumer group of that id. */
-  mayCommit(groupId: string, memberId: string, memberEpoch: number): number | undefined {
+  /**
+   * Whether a member may commit now by a request that knows of epochs or not: 0, 25, 35, 113 (22 for one of the classic protocol);
+   * `undefined` where there is no consumer group of that id.
+   */
+  mayCommit(groupId: string, memberId: string, memberEpoch: number, isEpochKnown: boolean): number | undefined {
     const group = this.group(groupId);
     if (group === undefined) return undefined;
     if (memberEpoch < 0 && group.memberCount === 0) return kafkaErrors.NONE;
+    const member = group.member(memberId);
+    if (!isEpochKnown && member?.classic === null) return kafkaErrors.UNSUPPORTED_VERSION;
     return checkMember(group, memberId, memberEpoch);
   }
 
   /** Whether offsets may be fetched: 0, 25, 113. Who names no member is an administrator. */
   mayFetch(groupId: string, memberId: string | null, memberEpoch: number): number {
     const group = this.group(groupId);
-    if (group === undefined || memberId === null || memberId === '' || memberEpoch < 0) return kafkaErrors.NONE;
-    return checkMember(group, memberId, memberEpoch);
+    if (group === undefined || (memberId === null && memberEpoch < 0)) return kafkaErrors.NONE;
+    return checkMember(group, memberId ?? '', memberEpoch);
   }
 
   /** Ends a group without members, in memory at once. Errors: those of the log. */

@@ -72,7 +72,7 @@ export class Subscriptions {
     this.#sets = new Map();
   }
 
-  /** Another text whenever a topic that a member subscribes to came, went or grew: 16 hexadecimal digits. */
+  /** Another text whenever a topic that a member subscribes to came, went or grew: 16 hexadecimal digits, none where there is no topic. */
   hash(members: Iterable<Subscription>): string {
     const all = new Set<TopicId>();
     const seen = new Set<ReadonlySet<TopicId>>();
@@ -82,6 +82,7 @@ export class Subscriptions {
       seen.add(topics);
       for (const topic of topics) all.add(topic);
     }
+    if (all.size === 0) return '';
     const text = [...all].map((topic) => `${topic}:${this.partitionCount(topic)}`).toSorted();
     return createHash('sha256').update(text.join('\n')).digest('hex').slice(0, 16);
   }

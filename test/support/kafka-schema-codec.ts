@@ -93,10 +93,15 @@ export function schemaDefault(schema: SchemaMessage, field: SchemaField): unknow
     case 'uuid':
       return 'AAAAAAAAAAAAAAAAAAAAAA';
     case 'int64':
-      return field.entityType === 'producerId' ? BigInt(given === undefined ? 0 : String(given)) : Number(given ?? 0);
+      return field.entityType === 'producerId' ? BigInt(given === undefined ? 0 : String(given)) : safeNumber(given);
     default:
       return Number(given ?? 0);
   }
+}
+
+/** What lies beyond what a number holds exactly is read as the largest number that does. */
+function safeNumber(given: SchemaField['default']): number {
+  return Math.max(Number.MIN_SAFE_INTEGER, Math.min(Number(given ?? 0), Number.MAX_SAFE_INTEGER));
 }
 
 /** Encodes the body of a message at a version; the value holds every field that is on the wire there. */

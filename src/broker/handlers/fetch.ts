@@ -1,10 +1,10 @@
 /**
- * Fetch. Versions served: 4–17 (topics by id from 13; the same topic may be listed several times).
+ * Fetch. Versions served: 4–18 (topics by id from 13; the same topic may be listed several times).
  * Behaviour: whole batches, the first covering the offset asked for, in the request's order within its limits (KIP-74). Waits up
  * to `max_wait` for `min_bytes`; woken by appends, deletion and state changes. Offsets below the local start come out of the
  * chunk cache; while they are being hydrated the partition is answered with no records and no error, after at most
  * `remote.fetch.max.wait.ms` where the fetch has nothing else.
- * Ignored: rack, replica id and state, last fetched epoch, forgotten topics. Sessions are declined: session id 0, full answers.
+ * Ignored: rack, replica id and state, last fetched epoch, a follower's high watermark (v18, KIP-1166), forgotten topics. Sessions are declined: session id 0, full answers.
  * Errors: FETCH_SESSION_ID_NOT_FOUND (70) for a session's later epochs; by partition UNKNOWN_TOPIC_OR_PARTITION (3),
  * UNKNOWN_TOPIC_ID (100), OFFSET_OUT_OF_RANGE (1, below the true log start or above the end), FENCED_LEADER_EPOCH (74),
  * UNKNOWN_LEADER_EPOCH (75), KAFKA_STORAGE_ERROR (56, offline).

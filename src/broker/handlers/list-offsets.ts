@@ -1,12 +1,14 @@
 /**
- * ListOffsets. Versions served: 1–9.
+ * ListOffsets. Versions served: 1–11.
  * Behaviour: −1 the high watermark (read_committed: last stable offset), −2 the log start, −3 the record with the largest
- * timestamp (v7+), −4 the local start (v8+), −5 the last tiered offset (v9+); any other time: the first offset at or above it,
- * exact, over both tiers: the cold side is asked first where the log begins below the local start.
+ * timestamp (v7+), −4 the local start (v8+), −5 the last tiered offset (v9+), −6 the first offset that is not
+ * in the table yet (v11+, none where the topic is not tiered); any other time: the first offset at or above it, exact, over both tiers:
+ * the cold side is asked first where the log begins below the local start. It has the request's timeout (v10+), or else
+ * `remote.fetch.max.wait.ms`.
  * Ignored: replica id.
  * Errors, by partition: UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_REQUEST (42, listed twice), UNSUPPORTED_VERSION (35, a special time
  * that the version does not have), FENCED_LEADER_EPOCH (74), UNKNOWN_LEADER_EPOCH (75), REQUEST_TIMED_OUT (7, the cold side is
- * not ready: try again), KAFKA_STORAGE_ERROR (56).
+ * not ready in time: try again), KAFKA_STORAGE_ERROR (56).
  */
 import { isLakeError, none, toLakeError } from '../../kernel/index.js';
 import type { PartitionLog } from '../../log/index.js';
@@ -23,6 +25,7 @@ const earliest = -2;
 const maxTimestamp = -3;
 const earliestLocal = -4;
 const latestTiered = -5;
+const earliestPendingUpload = -6;
 /** The first version that has each special time. */
 const specialSince = new Map([
   [latest, 1],
@@ -30,11 +33,13 @@ const specialSince = new Map([
   [maxTimestamp, 7],
   [earliestLocal, 8],
   [latestTiered, 9],
+  [earliestPendingUpload, 11],
 ]);
 
 export function listOffsetsHandler(core: BrokerCore): Handler {
   return handlerOf(listOffsetsApi, async (request, { version, signal }) => {
     const isCommittedOnly = request.isolationLevel === readCommitted;
+    const coldWaitMs = request.timeoutMs > 0 ? request.timeoutMs : core.config.get('remote.fetch.max.wait.ms');
     const seen = new Set<string>();
     const twice = new Set<string>();
     for (const { name, partitions } of request.topics) {
@@ -53,7 +58,7 @@ export function listOffsetsHandler(core: BrokerCore): Handler {
             const log = core.topics.byName(name)?.partitions.get(asked.partitionIndex);
             if (log === undefined) return refuse(asked, kafkaErrors.UNKNOWN_TOPIC_OR_PARTITION);
             if (twice.has(`${name}-${asked.partitionIndex}`)) return refuse(asked, kafkaErrors.INVALID_REQUEST);
-            return listPartition(core, log, asked, { version, isCommittedOnly, signal });
+            return listPartition(core, log, asked, { isCommittedOnly, coldWaitMs, signal });
           }),
         ),
       })),
@@ -82,8 +87,9 @@ function refuse(asked: ListOffsetsRequestPartition, errorCode: number): Promise<
 }
 
 interface Asking {
-  readonly version: number;
   readonly isCommittedOnly: boolean;
+  /** How long the cold side has. */
+  readonly coldWaitMs: number;
   readonly signal: AbortSignal;
 }
 
@@ -117,10 +123,12 @@ function find(core: BrokerCore, log: PartitionLog, timestampMs: number, asking: 
       return at(Math.max(log.logStartOffset, log.localStartOffset));
     case latestTiered:
       return log.boundary > log.logStartOffset ? at(log.boundary - 1) : null;
+    case earliestPendingUpload:
+      return core.topics.byId(log.topicId)?.config.get('remote.storage.enable') === true ? at(log.boundary) : null;
     case maxTimestamp:
-      return findLargest(core, log, asking.signal);
+      return findLargest(core, log, asking);
     default:
-      return findFirst(core, log, timestampMs, asking.signal);
+      return findFirst(core, log, timestampMs, asking);
   }
 }
 
@@ -129,7 +137,7 @@ function isAllLocal(log: PartitionLog): boolean {
   return log.localStartOffset <= log.logStartOffset;
 }
 
-async function findFirst(core: BrokerCore, log: PartitionLog, timestampMs: number, signal: AbortSignal): Promise<FoundOffset | null> {
+async function findFirst(core: BrokerCore, log: PartitionLog, timestampMs: number, asking: Asking): Promise<FoundOffset | null> {
   const { topicId, partition } = log;
   for (;;) {
     let hotFrom = log.logStartOffset;
@@ -137,7 +145,7 @@ async function findFirst(core: BrokerCore, log: PartitionLog, timestampMs: numbe
       // The cold side speaks for what lies below the boundary as it is now: local copies of that need not be looked at.
       hotFrom = Math.max(log.boundary, log.localStartOffset);
       const place = { topicId, partition, timestampMs, fromOffset: log.logStartOffset, belowOffset: hotFrom };
-      const cold = await withDeadline(core, signal, (limited) => core.coldTier.offsetForTimestamp(place, limited));
+      const cold = await withDeadline(core, asking, (limited) => core.coldTier.offsetForTimestamp(place, limited));
       if (cold !== null) return cold;
     }
     const hot = await log.offsetForTimestamp(timestampMs, hotFrom);
@@ -145,14 +153,14 @@ async function findFirst(core: BrokerCore, log: PartitionLog, timestampMs: numbe
   }
 }
 
-async function findLargest(core: BrokerCore, log: PartitionLog, signal: AbortSignal): Promise<FoundOffset | null> {
+async function findLargest(core: BrokerCore, log: PartitionLog, asking: Asking): Promise<FoundOffset | null> {
   const { topicId, partition } = log;
   for (;;) {
     const hotFrom = log.localStartOffset;
     const fromOffset = log.logStartOffset;
     const cold = isAllLocal(log)
       ? null
-      : await withDeadline(core, signal, (limited) =>
+      : await withDeadline(core, asking, (limited) =>
           core.coldTier.maxTimestamp({ topicId, partition, fromOffset, belowOffset: hotFrom }, limited),
         );
     const hot = await log.maxTimestamp();
@@ -168,10 +176,9 @@ function hasLost(log: PartitionLog, from: number): boolean {
   return log.localStartOffset > from;
 }
 
-/** The cold side has as long as a fetch would give it. */
-async function withDeadline<T>(core: BrokerCore, signal: AbortSignal, ask: (limited: AbortSignal) => Promise<T>): Promise<T> {
+async function withDeadline<T>(core: BrokerCore, { coldWaitMs, signal }: Asking, ask: (limited: AbortSignal) => Promise<T>): Promise<T> {
   const deadline = new AbortController();
-  const stop = runAfter(core.clock, core.config.get('remote.fetch.max.wait.ms'), () => deadline.abort());
+  const stop = runAfter(core.clock, coldWaitMs, () => deadline.abort());
   try {
     return await ask(AbortSignal.any([signal, deadline.signal]));
   } finally {

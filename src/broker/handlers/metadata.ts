@@ -1,9 +1,10 @@
 /**
- * Metadata. Versions served: 0–12.
+ * Metadata. Versions served: 0–13.
  * Behaviour: one broker, which leads every partition. Topics null (v0: empty) lists all, internal ones too; a named topic that
  * is not there is created if `auto.create.topics.enable` and the request allow it, and answered in full at once.
  * Authorized operations are answered where they are asked for: all there are, since nobody is restricted.
- * Errors, by topic: UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_TOPIC_EXCEPTION (17), UNKNOWN_TOPIC_ID (100), INVALID_REQUEST (42, by id
+ * Errors: of the whole answer (v13+) none: REBOOTSTRAP_REQUIRED (KIP-1102) is for proxies, a broker never says it here; by topic:
+ * UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_TOPIC_EXCEPTION (17), UNKNOWN_TOPIC_ID (100), INVALID_REQUEST (42, by id
  * below v12), those of creating one;
  * by partition: KAFKA_STORAGE_ERROR (56) while it is offline.
  */

@@ -74,6 +74,6 @@ export function handlerTable(core: BrokerCore): ReadonlyMap<number, Handler> {
     offsetDeleteHandler(core),
     offsetForLeaderEpochHandler(core),
   ];
-  handlers.push(apiVersionsHandler(() => handlers.map(({ api }) => api)));
+  handlers.push(apiVersionsHandler(core, () => handlers.map(({ api }) => api)));
   return new Map(handlers.map((handler) => [handler.api.key, handler]));
 }

@@ -1,10 +1,12 @@
-/** ApiVersions (KIP-35, KIP-511, KIP-584): what the broker serves. Its response header is always v0. */
+/** ApiVersions (KIP-35, KIP-511, KIP-584, KIP-1242): what the broker serves. Its response header is always v0. */
 import type { MessageType } from '../notation.js';
 import { api, array, bool, int16, int32, int64, request, response, string, struct } from '../notation.js';
 
 const apiVersionsRequest = request('ApiVersions', {
   clientSoftwareName: string({ versions: '3+', ignorable: true }),
   clientSoftwareVersion: string({ versions: '3+', ignorable: true }),
+  clusterId: string({ versions: '5+', nullable: true, default: null, ignorable: true }),
+  nodeId: int32({ versions: '5+', default: -1, ignorable: true }),
 });
 
 const apiVersionsResponse = response('ApiVersions', {
@@ -29,7 +31,7 @@ export const apiVersionsApi = api({
   key: 18,
   name: 'ApiVersions',
   minVersion: 0,
-  maxVersion: 4,
+  maxVersion: 5,
   flexibleFrom: 3,
   request: apiVersionsRequest,
   response: apiVersionsResponse,

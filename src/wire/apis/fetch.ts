@@ -25,6 +25,8 @@ const fetchRequest = request('Fetch', {
           logStartOffset: int64({ versions: '5+', default: -1, ignorable: true }),
           partitionMaxBytes: int32(),
           replicaDirectoryId: uuid({ versions: '17+', tag: 0, ignorable: true }),
+          // Kafka's default is 2^63−1, which is read as the largest number there is (KIP-1166).
+          highWatermark: int64({ versions: '18+', default: Number.MAX_SAFE_INTEGER, tag: 1, ignorable: true }),
         }),
       ),
     }),
@@ -75,7 +77,7 @@ export const fetchApi = api({
   key: 1,
   name: 'Fetch',
   minVersion: 4,
-  maxVersion: 17,
+  maxVersion: 18,
   flexibleFrom: 12,
   request: fetchRequest,
   response: fetchResponse,

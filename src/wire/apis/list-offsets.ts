@@ -1,4 +1,6 @@
-/** ListOffsets: offsets for times, and for the special times −1 latest, −2 earliest, −3 max timestamp, −4 local start, −5 last tiered. */
+/**
+ * ListOffsets: offsets for times, and for the special times −1 latest, −2 earliest, −3 max timestamp, −4 local start, −5 last tiered,
+ * −6 earliest pending upload (KIP-1023). From v10 on with a deadline for the cold side (KIP-1075). */
 import type { MessageType } from '../notation.js';
 import { api, array, int16, int32, int64, int8, request, response, string, struct } from '../notation.js';
 
@@ -17,6 +19,7 @@ const listOffsetsRequest = request('ListOffsets', {
       ),
     }),
   ),
+  timeoutMs: int32({ versions: '10+', ignorable: true }),
 });
 
 const listOffsetsResponse = response('ListOffsets', {
@@ -41,7 +44,7 @@ export const listOffsetsApi = api({
   key: 2,
   name: 'ListOffsets',
   minVersion: 1,
-  maxVersion: 9,
+  maxVersion: 11,
   flexibleFrom: 6,
   request: listOffsetsRequest,
   response: listOffsetsResponse,

@@ -42,13 +42,14 @@ const metadataResponse = response('Metadata', {
     }),
   ),
   clusterAuthorizedOperations: int32({ versions: '8-10', default: -2147483648 }),
+  errorCode: int16({ versions: '13+', ignorable: true }),
 });
 
 export const metadataApi = api({
   key: 3,
   name: 'Metadata',
   minVersion: 0,
-  maxVersion: 12,
+  maxVersion: 13,
   flexibleFrom: 9,
   request: metadataRequest,
   response: metadataResponse,

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { Broker, ColdTier } from '../../../src/broker/index.js';
 import type { ControlMethod, ControlParams, ControlResult } from '../../../src/control/index.js';
 import { LakeError, type TopicId } from '../../../src/kernel/index.js';
-import { batchBaseOffset, batchLastOffset, deleteTopicsApi, fetchApi, walkBatches } from '../../../src/wire/index.js';
+import { batchBaseOffset, batchLastOffset, deleteTopicsApi, fetchApi, listOffsetsApi, walkBatches } from '../../../src/wire/index.js';
 import { batchOf, temporaryFolder, testBroker, valuesOf, WireClient } from './broker-fixture.js';
 
 function control<M extends ControlMethod>(broker: Broker, method: M, params: ControlParams<M>): Promise<ControlResult<M>> {
@@ -17,6 +17,8 @@ class RememberedTier implements ColdTier {
   batches: Buffer[] = [];
   readonly asked: number[] = [];
   isAway = false;
+  /** Answers no question for a time before its asker gives up. */
+  isSlow = false;
   partBatches = 2;
   topicChanges = 0;
   /** What a hydration waits for before it begins. */
@@ -42,7 +44,9 @@ class RememberedTier implements ColdTier {
     return { nextOffset };
   };
 
-  offsetForTimestamp: ColdTier['offsetForTimestamp'] = async ({ timestampMs, fromOffset }) => {
+  offsetForTimestamp: ColdTier['offsetForTimestamp'] = async ({ timestampMs, fromOffset }, signal) => {
+    if (this.isSlow)
+      await new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new LakeError('timeout', 'too slow'))));
     if (this.isAway) throw new LakeError('cold-unavailable', 'the bucket is away');
     const found = this.#times().find(([offset, at]) => offset >= fromOffset && at >= timestampMs);
     await this.gate;
@@ -217,9 +221,25 @@ describe('ListOffsets over both tiers', () => {
     expect(await client.listOffset('a', -3)).toMatchObject({ offset: 19 });
     expect(await client.listOffset('a', -4)).toMatchObject({ offset: 12 });
     expect(await client.listOffset('a', -5)).toMatchObject({ offset: 11 });
+    expect(await client.listOffset('a', -6, 11)).toMatchObject({ offset: 12 });
+    expect(await client.listOffset('a', -6, 10)).toMatchObject({ errorCode: 35 });
     cold.isAway = true;
     expect(await client.listOffset('a', firstMs)).toMatchObject({ errorCode: 7 });
     expect(await client.listOffset('a', -1)).toMatchObject({ errorCode: 0, offset: 20 });
+  });
+
+  it('waits for the cold side as long as the request says, from v10 on', async () => {
+    const { client, cold } = await evicted(12, { 'remote.fetch.max.wait.ms': '600000' });
+    cold.isSlow = true;
+    const ask = async (version: number, timeoutMs: number): Promise<number> => {
+      const topics = [{ name: 'a', partitions: [{ partitionIndex: 0, timestamp: firstMs }] }];
+      const answer = await client.call(listOffsetsApi, version, { replicaId: -1, topics, timeoutMs });
+      return answer.topics[0]!.partitions[0]!.errorCode;
+    };
+    expect(await ask(10, 5)).toBe(7);
+    cold.isSlow = false;
+    expect(await ask(10, 60_000)).toBe(0);
+    expect(await ask(11, 0)).toBe(0);
   });
 
   it('misses no record that goes cold while the cold side answers', async () => {

@@ -407,12 +407,20 @@ describe('ListOffsets', () => {
     expect(await client.listOffset('a', -3)).toMatchObject({ offset: 2, timestamp: 7000 });
     expect(await client.listOffset('a', -4)).toMatchObject({ offset: 0 });
     expect(await client.listOffset('a', -5)).toMatchObject({ offset: -1 });
+    expect(await client.listOffset('a', -6, 11)).toMatchObject({ offset: 0 });
     expect(await client.listOffset('a', 6000)).toMatchObject({ offset: 1, timestamp: 6000 });
     expect(await client.listOffset('a', 1)).toMatchObject({ offset: 0, timestamp: 5000 });
     expect(await client.listOffset('a', 8000)).toMatchObject({ offset: -1, timestamp: -1 });
     expect(await client.listOffset('a', -3, 6)).toMatchObject({ errorCode: 35 });
     expect(await client.listOffset('a', -9)).toMatchObject({ errorCode: 35 });
     expect(await client.listOffset('none', -1)).toMatchObject({ errorCode: 3 });
+  });
+
+  it('says of a topic that is not tiered that nothing waits to be', async () => {
+    const client = await WireClient.open(await testBroker());
+    await client.createTopic('a', 1, { 'remote.storage.enable': 'false' });
+    await client.produce('a', batchOf(['0']));
+    expect(await client.listOffset('a', -6, 11)).toEqual({ errorCode: 0, offset: -1, timestamp: -1 });
   });
 
   it('answers numbers that no log has, such as the largest of 64 bits', async () => {

@@ -29,6 +29,24 @@ describe('ApiVersions', () => {
     const client = await WireClient.open(await testBroker());
     expect((await client.call(apiVersionsApi, 3, { clientSoftwareName: 'a b', clientSoftwareVersion: '1' })).errorCode).toBe(42);
   });
+
+  it('tells a client that means another cluster or broker to look for it again, and wants both named or neither', async () => {
+    const client = await WireClient.open(await testBroker());
+    const { clusterId } = await client.call(metadataApi, 13, { topics: [] });
+    const software = { clientSoftwareName: 'test', clientSoftwareVersion: '1.0' };
+    const code = async (meant: { clusterId: string | null; nodeId: number }): Promise<number> =>
+      (await client.call(apiVersionsApi, 5, { ...software, ...meant })).errorCode;
+    expect(await code({ clusterId, nodeId: 1 })).toBe(0);
+    expect(await code({ clusterId: null, nodeId: -1 })).toBe(0);
+    expect(await code({ clusterId: 'another', nodeId: 1 })).toBe(129);
+    expect(await code({ clusterId: '', nodeId: 1 })).toBe(129);
+    expect(await code({ clusterId, nodeId: 2 })).toBe(129);
+    expect(await code({ clusterId, nodeId: -1 })).toBe(42);
+    expect(await code({ clusterId: null, nodeId: 1 })).toBe(42);
+    expect((await client.call(apiVersionsApi, 5, { ...software, clientSoftwareName: '', clusterId: 'another', nodeId: 1 })).errorCode).toBe(
+      42,
+    );
+  });
 });
 
 describe('CreateTopics', () => {

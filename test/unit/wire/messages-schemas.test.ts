@@ -86,11 +86,11 @@ describe.runIf(hasSchemas)('message definitions', () => {
 
 it('serves the versions that are promised', () => {
   expect(Object.fromEntries(apis.map((api) => [api.name, `${api.minVersion}-${api.maxVersion}`]))).toEqual({
-    ApiVersions: '0-4',
-    Metadata: '0-12',
+    ApiVersions: '0-5',
+    Metadata: '0-13',
     Produce: '3-11',
-    Fetch: '4-17',
-    ListOffsets: '1-9',
+    Fetch: '4-18',
+    ListOffsets: '1-11',
     InitProducerId: '0-5',
     FindCoordinator: '0-6',
     JoinGroup: '0-9',

@@ -1,4 +1,4 @@
-// kill -9 of every process, at random moments, while records go in and cool: afterwards each acknowledged one is there once,
+// kill -9 of every process, at random moments, and some that stand still for a while, while records go in and cool: afterwards each acknowledged one is there once,
 // at the offset it was acknowledged with, for a Kafka consumer and for SQL.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
@@ -12,6 +12,9 @@ import { consumedDifferences, differences, selectedDifferences, Workload } from 
 const topic = 'events';
 const partitions = 3;
 const kills = 20;
+/** Stopped for so long at most, and then let go on, as a machine does that swaps or sleeps. */
+const stops = 6;
+const stopMsMax = 4_000;
 /** Roles are started again within seconds, however often they died. */
 const backWithinMs = 30_000;
 
@@ -20,6 +23,15 @@ const targets: readonly ProcessKind[] = ['broker', 'tier', 'gateway', 'column wo
 function find(lake: Lake, kind: ProcessKind, random: Seeded): ServiceProcess | undefined {
   const found = processesBelow(lake.service.pid).filter((one) => one.kind === kind);
   return found.length === 0 ? undefined : random.pick(found);
+}
+
+/** A process that stood still may have been ended by its parent. */
+function signalIfThere(pid: number, signal: 'SIGCONT'): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
 }
 
 /** Whether an error is what a client may meet while a role is away, and says so. */
@@ -98,12 +110,17 @@ describe.skipIf(!canSeeProcesses)('a service whose processes are killed', () => 
 
     const history: string[] = [];
     try {
-      const order = random.shuffled(Array.from({ length: kills }, (_, at) => targets[at % targets.length]!));
-      for (const target of order) {
+      const blows = [...Array<'SIGKILL'>(kills).fill('SIGKILL'), ...Array<'SIGSTOP'>(stops).fill('SIGSTOP')];
+      const order = random.shuffled(blows.map((blow, at) => ({ blow, target: targets[at % targets.length]! })));
+      for (const { blow, target } of order) {
         await sleep(random.whole(100, 2500));
-        const victim = await eventually(`a ${target} to kill`, () => find(lake, target, random), backWithinMs);
-        history.push(`${victim.kind}${victim.role === undefined ? '' : ` of the ${victim.role}`} at ${workload.acked} records`);
-        process.kill(victim.pid, 'SIGKILL');
+        const victim = await eventually(`a ${target} to meet ${blow}`, () => find(lake, target, random), backWithinMs);
+        const name = `${victim.kind}${victim.role === undefined ? '' : ` of the ${victim.role}`}`;
+        history.push(`${name}${blow === 'SIGSTOP' ? ' stands still' : ''} at ${workload.acked} records`);
+        process.kill(victim.pid, blow);
+        if (blow === 'SIGKILL') continue;
+        await sleep(random.whole(200, stopMsMax));
+        signalIfThere(victim.pid, 'SIGCONT');
       }
       await eventually(
         'all roles back',

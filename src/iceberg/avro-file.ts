@@ -33,8 +33,67 @@ const blockBytes = 256 * 1024;
 /** A foreign writer's block may be larger; beyond this it is refused, as 1 MiB of deflate can hold a thousand. */
 const inflatedBlockBytesMax = 256 * MiB;
 
+/** What avsc's types read from; behind its end everything reads as nothing. */
+interface Tap {
+  readonly buf: Buffer;
+  pos: number;
+  readLong(): number;
+  readString(): string;
+}
+
+/** A type of avsc with the method that compiled readers call. */
+interface ReadingType {
+  _read(tap: Tap): unknown;
+}
+
+/**
+ * Arrays and maps whose number of elements is bounded by the bytes that are there. avsc believes it, and a damaged one would keep it busy
+ * for years. An element takes a byte at least.
+ */
+class BoundedArrayType extends avro.types.ArrayType {
+  _read(tap: Tap): unknown[] {
+    const items = this.itemsType as unknown as ReadingType;
+    const read: unknown[] = [];
+    eachElement(tap, () => void read.push(items._read(tap)));
+    return read;
+  }
+}
+
+class BoundedMapType extends avro.types.MapType {
+  _read(tap: Tap): Record<string, unknown> {
+    const values = this.valuesType as ReadingType;
+    const read: Record<string, unknown> = {};
+    eachElement(tap, () => {
+      const key = tap.readString();
+      read[key] = values._read(tap);
+    });
+    return read;
+  }
+}
+
+function typeOf(schema: avro.Schema, options: Partial<avro.ForSchemaOptions> = {}): avro.Type {
+  const typeHook = (part: avro.Schema, inner: avro.ForSchemaOptions): avro.Type | undefined => {
+    if (typeof part !== 'object' || Array.isArray(part) || !('type' in part)) return undefined;
+    if (part.type === 'array') return new BoundedArrayType(part, inner);
+    return part.type === 'map' ? new BoundedMapType(part, inner) : undefined;
+  };
+  return avro.Type.forSchema(schema, { ...options, typeHook });
+}
+
+/** Elements come in runs, each led by its length; a negative one says how many bytes it takes as well. */
+function eachElement(tap: Tap, read: () => void): void {
+  for (let left = tap.readLong(); left !== 0; left = tap.readLong()) {
+    if (left < 0) {
+      left = -left;
+      tap.readLong();
+    }
+    if (left > tap.buf.length - tap.pos) throw new Error(`a list of ${left} elements is in ${tap.buf.length - tap.pos} bytes`);
+    for (; left > 0; left--) read();
+  }
+}
+
 const magic = Buffer.from('Obj\u0001', 'latin1');
-const headerType = avro.Type.forSchema({
+const headerType = typeOf({
   type: 'record',
   name: 'Header',
   fields: [
@@ -75,7 +134,7 @@ const typesMax = 16;
 function avroType(schema: string): avro.Type {
   const cached = types.get(schema);
   if (cached !== undefined) return cached;
-  const type = avro.Type.forSchema(JSON.parse(schema) as avro.Schema, { registry: { long: bigLong }, omitRecordMethods: true });
+  const type = typeOf(JSON.parse(schema) as avro.Schema, { registry: { long: bigLong }, omitRecordMethods: true });
   if (types.size === typesMax) types.clear();
   types.set(schema, type);
   return type;
@@ -148,6 +207,8 @@ export async function readAvroFile(file: Buffer, name: string): Promise<AvroFile
       for (let i = 0; i < block.value.count; i++) {
         const record = type.decode(bytes, position);
         if (record.offset < 0) throw new Error('a block ends inside a record');
+        // As many as a block says would be there, however many that is.
+        if (record.offset === position) throw new Error('records without bytes are not read here');
         records.push(record.value as unknown);
         position = record.offset;
       }

@@ -386,6 +386,8 @@ export async function settle(world: World, clients: Clients): Promise<void> {
   world.heal();
   await until(world, () => clients.pending === 0, settleMsMax, 'every request ends');
   await until(world, () => world.isAllUp(), settleMsMax, 'broker and daemons are up');
+  // A flush that was under way may have failed already, and its partition not heard of it.
+  await pass(world, 1_000);
   await world.restartOffline();
   await until(world, () => world.isAllUp(), settleMsMax, 'the broker is up again');
   for (const topic of world.broker?.core.topics.all ?? []) {

@@ -12,13 +12,12 @@
  * Which segments a `.swap` replaces is in itself: those that begin between its name and the end of its last batch.
  */
 import { join } from 'node:path';
-import { crc32c } from '@node-rs/crc32';
-import { type Disk, MiB, type Offset } from '../kernel/index.js';
-import { batchAt, batchBytes, batchCrc, batchHeaderBytes, batchLastOffset } from '../wire/index.js';
-import { headerFault } from './batch-walk.js';
+import type { Disk, Offset } from '../kernel/index.js';
+import { batchLastOffset } from '../wire/index.js';
+import { farWindowBytes, walkSegment } from './batch-walk.js';
 import { fsyncDirectorySync } from './durable-file.js';
 import { offsetFile, offsetOfFile, suffixes } from './log-files.js';
-import { damagedAt } from './segment-file.js';
+import { damagedAt, type OpenFiles, SegmentFile } from './segment-file.js';
 
 export interface SegmentSwap {
   readonly directory: string;
@@ -28,7 +27,6 @@ export interface SegmentSwap {
   readonly nextOffset: Offset;
 }
 
-const readBytes = MiB;
 const swapSuffix = suffixes.log + suffixes.swap;
 const cleanedSuffix = suffixes.log + suffixes.cleaned;
 
@@ -41,12 +39,13 @@ export function swapSegmentsSync(disk: Disk, swap: SegmentSwap): void {
 }
 
 /** At start: goes on with swaps that a kill interrupted. Errors: `log-damaged` where a swap's file is not whole. */
-export function finishSwapsSync(disk: Disk, directory: string): void {
+export async function finishSwaps(openFiles: OpenFiles, directory: string): Promise<void> {
+  const { disk } = openFiles;
   for (const name of disk.readdirSync(directory)) {
     if (name.endsWith(suffixes.cleaned)) disk.rmSync(join(directory, name), { force: true });
     const baseOffset = offsetOfFile(name, swapSuffix);
     if (baseOffset === undefined) continue;
-    finishSwap(disk, { directory, baseOffset, nextOffset: endOf(disk, join(directory, name), baseOffset) });
+    finishSwap(disk, { directory, baseOffset, nextOffset: await endOf(openFiles, join(directory, name), baseOffset) });
   }
 }
 
@@ -65,35 +64,19 @@ function finishSwap(disk: Disk, { directory, baseOffset, nextOffset }: SegmentSw
 }
 
 /** First offset behind the last batch, all of which are checked: they were on disk before the file got its name. */
-function endOf(disk: Disk, path: string, baseOffset: Offset): Offset {
-  const { size } = disk.statSync(path);
-  const header = Buffer.alloc(batchHeaderBytes);
-  const fd = disk.openSync(path, 'r');
-  const read = (into: Buffer, position: number): void => {
-    for (let filled = 0; filled < into.length; ) {
-      const count = disk.readSync(fd, into, filled, into.length - filled, position + filled);
-      if (count === 0) throw damagedAt(path, position + filled, 'the file ends');
-      filled += count;
-    }
-  };
+async function endOf(openFiles: OpenFiles, path: string, baseOffset: Offset): Promise<Offset> {
+  const { size } = openFiles.disk.statSync(path);
+  const file = new SegmentFile(path, size, openFiles);
+  const walk = { from: 0, to: size, windowBytes: farWindowBytes, isCrcChecked: true, fromOffset: baseOffset };
+  let nextOffset = baseOffset;
   try {
-    let nextOffset = baseOffset;
-    for (let position = 0; position < size; position += batchBytes(header, 0)) {
-      read(header, position);
-      const fault = headerFault(header, 0, nextOffset);
-      if (fault !== undefined) throw damagedAt(path, position, fault);
-      let crc: number | undefined;
-      const end = position + batchBytes(header, 0);
-      for (let at = position + batchAt.attributes; at < end; at += readBytes) {
-        const piece = Buffer.allocUnsafe(Math.min(readBytes, end - at));
-        read(piece, at);
-        crc = crc === undefined ? crc32c(piece) : crc32c(piece, crc);
-      }
-      if (crc !== batchCrc(header, 0)) throw damagedAt(path, position, 'the CRC does not match');
-      nextOffset = batchLastOffset(header, 0) + 1;
-    }
+    const { fault, position } = await walkSegment(file, walk, (window, at) => {
+      nextOffset = batchLastOffset(window, at) + 1;
+      return true;
+    });
+    if (fault !== undefined) throw damagedAt(path, position, fault);
     return nextOffset;
   } finally {
-    disk.closeSync(fd);
+    file.giveUp();
   }
 }

@@ -177,8 +177,7 @@ class HotLogDirectory implements HotLog {
     const slots = new Semaphore(recoveriesAtOnce, Number.POSITIVE_INFINITY);
     const recovered = await Promise.all(found.map((name) => slots.run(() => this.#recoverOne(name, isClean))));
     recovered.forEach((partition) => this.#partitions.set(partition.key, partition));
-    const { boundaries, logStarts, recoveryPoints, cleaned } = this.#ports;
-    for (const offsets of [boundaries, logStarts, recoveryPoints, cleaned]) {
+    for (const offsets of this.#checkpoints()) {
       if (offsets.keepOnly((key) => this.#partitions.has(key))) await offsets.write();
     }
     // From here on a stop is clean only if `close` says so.
@@ -225,8 +224,7 @@ class HotLogDirectory implements HotLog {
         known.updateConfig(config);
         return known;
       }
-      const { boundaries, logStarts, recoveryPoints, cleaned } = this.#ports;
-      await Promise.all([boundaries, logStarts, recoveryPoints, cleaned].map((offsets) => offsets.remove(key)));
+      await Promise.all(this.#checkpoints().map((offsets) => offsets.remove(key)));
       await this.#makeDirectory(topic, topicId, partition);
       const created = await this.#recoverOne(key, true);
       created.updateConfig(config);
@@ -289,8 +287,7 @@ class HotLogDirectory implements HotLog {
       const passing = join(dir, passingDirectory(topic, partition, this.#random.bytes(16).toString('hex'), 'delete'));
       await this.#disk.rename(join(dir, key), passing);
       await this.#ports.pool.flush([], [dir]);
-      const { boundaries, logStarts, recoveryPoints, cleaned } = this.#ports;
-      await Promise.all([boundaries, logStarts, recoveryPoints, cleaned].map((offsets) => offsets.remove(key)));
+      await Promise.all(this.#checkpoints().map((offsets) => offsets.remove(key)));
       await this.#disk.rm(passing, { recursive: true, force: true });
     });
   }
@@ -363,6 +360,12 @@ class HotLogDirectory implements HotLog {
         await this.#lock.release();
       }
     });
+  }
+
+  /** All files that hold an offset a partition. */
+  #checkpoints(): readonly DurableOffsets[] {
+    const { boundaries, logStarts, recoveryPoints, cleaned } = this.#ports;
+    return [boundaries, logStarts, recoveryPoints, cleaned];
   }
 
   #assertOpen(): void {

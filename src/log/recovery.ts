@@ -19,7 +19,7 @@ import type { Logger } from '../telemetry/index.js';
 import { batchBaseOffset, batchHeaderBytes, batchLastOffset, batchLeaderEpoch } from '../wire/index.js';
 import { AppendTimes, type AppendTimesPorts } from './append-times.js';
 import { farWindowBytes, walkSegment } from './batch-walk.js';
-import { finishSwapsSync } from './compaction-swap.js';
+import { finishSwaps } from './compaction-swap.js';
 import { decodeEpochs, decodePartitionMetadata, encodeEpochs } from './checkpoint-text.js';
 import { readFileIfThereSync, replaceFileSync } from './durable-file.js';
 import { LeaderEpochs } from './leader-epochs.js';
@@ -72,7 +72,7 @@ export async function recoverPartition(request: RecoveryRequest): Promise<Recove
   let segments: Segment[] = [];
   try {
     topicId = readTopicId(disk, directory);
-    finishSwapsSync(disk, directory);
+    await finishSwaps(request.ports.openFiles, directory);
     removeLeftovers(disk, directory);
     segments = openSegments(request);
     return { topicId, ...(await recover(request, segments, producers)), producers, damage: undefined };

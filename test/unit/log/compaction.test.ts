@@ -3,6 +3,7 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { LogConfig } from '../../../src/log/index.js';
+import { finishSwaps } from '../../../src/log/compaction-swap.js';
 import { OpenFiles } from '../../../src/log/segment-file.js';
 import { IndexCache, Segment } from '../../../src/log/segment.js';
 import { batchBaseOffset, batchLastOffset, batchRecordsCount, patchBatch, walkBatches } from '../../../src/wire/index.js';
@@ -253,6 +254,28 @@ describe('compaction', () => {
     expect(swapped.partition.offline).toBeUndefined();
     expect(await shown(swapped.partition)).toBe(left);
     expect(swapped.partition.segmentCount).toBe(2);
+  });
+
+  it('removes the indexes of what a swap replaces, and of nothing else', async () => {
+    const { dir, add, roll, compact } = await compacted();
+    for (const value of [1, 2, 3]) {
+      add(`a=${value} k${value}=1`);
+      await roll();
+    }
+    const before = join(await copyOf(dir), partitionFolder);
+    await compact();
+    fs.copyFileSync(join(dir, partitionFolder, '00000000000000000000.log'), join(before, '00000000000000000000.log.swap'));
+    const indexOf = (offset: number, suffix: string): string => `${String(offset).padStart(20, '0')}${suffix}`;
+    const suffixes = ['.index', '.timeindex'];
+    for (const offset of [0, 2, 4, 6]) for (const suffix of suffixes) fs.writeFileSync(join(before, indexOf(offset, suffix)), 'old');
+    await finishSwaps(new OpenFiles(), before);
+    const left = fs.readdirSync(before).filter((name) => /\.(log|index|timeindex|swap)$/.test(name));
+    expect(left.sort()).toEqual(
+      [0, 6]
+        .map((offset) => indexOf(offset, '.log'))
+        .concat(suffixes.map((suffix) => indexOf(6, suffix)))
+        .sort(),
+    );
   });
 
   it('never takes indexes of before a swap for those of the segment that came', async () => {

@@ -110,6 +110,13 @@ describe('the house', () => {
     expect(wrong).toEqual([]);
   });
 
+  it('tests with engines, workers and services in `integration` and above, not among the unit tests', () => {
+    const starts = /\/(query\/engine|support\/(query-world|service|lake))\.js'|openColumnWorkers\(/;
+    const wrong = sources(join(root, 'test/unit')).filter((path) => starts.test(readFileSync(path, 'utf8')));
+    expect(wrong.map((path) => relative(root, path))).toEqual([]);
+    expect(sources(join(root, 'test/integration')).filter((path) => starts.test(readFileSync(path, 'utf8'))).length).toBeGreaterThan(20);
+  });
+
   it('keeps files readable in one sitting', () => {
     const wrong = files.filter((file) => file.text.split('\n').length > 650).map((file) => file.name);
     expect(wrong).toEqual([]);

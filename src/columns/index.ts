@@ -8,7 +8,7 @@
  * gives values for; a digest is computed from raw batches by code that shares nothing with the encoder; no object per record.
  * Loops over bytes are AssemblyScript (`loops/`), one WebAssembly module with no data of its own; whoever calls one has checked the lengths
  * or lets it check them, and has reserved memory that is bounded by a named constant.
- * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/columns test/property/columns test/golden/columns`.
+ * Test: `npx vitest run --config test/vitest.config.ts test/unit/columns test/integration/columns test/property/columns test/golden/columns`.
  */
 export * from './jobs.js';
 export {

@@ -5,7 +5,7 @@
  * Owns: the formats, the names below `<table>/metadata/`, the commit protocol (`TableStore`). Knows nothing of topics.
  * Invariants: a commit is one conditional write that was checked afterwards; objects are written once, under names of
  * their own; everything the v2 specification has is written; a location is resolved by its part below the table.
- * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/iceberg test/property/iceberg test/golden/iceberg`.
+ * Test: `npx vitest run --config test/vitest.config.ts test/unit/iceberg test/property/iceberg test/golden/iceberg`.
  */
 export type { LiveObjects } from './live-objects.js';
 export { hintKey, isSameLocation, keyOf, locationOf, versionKey, type TableAddress, vacatedKey } from './locations.js';

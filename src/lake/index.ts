@@ -6,7 +6,7 @@
  * Invariants: the table's metadata is the only truth about what is cold; files and boundaries change in one conditional
  * write; boundary and log start only grow; every offset below the boundary is in at most one file, and no file lies wholly below the
  * log start; a prefix belongs to one cluster.
- * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/lake test/property/lake`.
+ * Test: `npx vitest run --config test/vitest.config.ts test/unit/lake test/property/lake`.
  */
 export { type BucketTopic, bucketTopics, clusterOfTable } from './bucket-topics.js';
 export { clusterStateKey, dataFileKey, identityKey, parseDataFilePath, parseTopicKey, tablePrefix, topicsPrefix } from './bucket-layout.js';

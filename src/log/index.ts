@@ -6,7 +6,7 @@
  * as it came but for base offset, leader epoch and what the topic's configuration asks for (codec, append time); a failed flush is never
  * tried again; only whole segments below the boundary are evicted, and only after the boundary is on disk; an offset is never used twice
  * in one leader epoch; compaction drops records, never the range of offsets that a segment stands for.
- * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/log test/property/log test/golden/log`.
+ * Test: `npx vitest run --config test/vitest.config.ts test/unit/log test/property/log test/golden/log`.
  */
 export { cutAt, cutsBetween } from './append-spans.js';
 export { type DirectoryLock, isLockFile, lockDirectory } from './directory-lock.js';

@@ -6,7 +6,7 @@
  * Invariants: a put is durable and whole or not there; with `ifAbsent` one writer wins; a lost answer is never taken for
  * a failure (`isOutcomeUnknown`); every call on S3 ends within `callLimitMs`, and retries of all callers share one budget; every
  * request is counted (`RequestCounters`); one contract suite holds for all adapters.
- * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/objects test/contract/object-store`, and with a
+ * Test: `npx vitest run --config test/vitest.config.ts test/unit/objects test/contract/object-store`, and with a
  * real server `THERMOCLINE_TEST_VERSITYGW=<binary> … --project conformance test/conformance/object-store-s3`.
  */
 export { type BucketSetup, leastRightsPolicy, type SetupState, type SetupStep, setUpBucket } from './bucket-setup.js';

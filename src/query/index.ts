@@ -9,7 +9,7 @@
  * Invariants: an answer holds every record acknowledged before the query began, once; pruning never changes an answer; a query
  * reaches the files of its lease and nothing else, and cannot write; what is running, waiting, staged, cached or sent
  * ahead of its reader is bounded; an engine's death ends its own query only; a chunk gives the same rows in either form.
- * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/query test/property/query`.
+ * Test: `npx vitest run --config test/vitest.config.ts test/unit/query test/integration/query test/property/query`.
  */
 export type { AnswerColumn } from './engine-protocol.js';
 export { type AnswerFormat, answerFormats } from './formats/format.js';

@@ -5,7 +5,7 @@
  * Owns: the tables and `cluster/` in the bucket, its folder of spools. Reads the log like every other Kafka client.
  * Invariants: only flushed offsets below the last stable one are committed; nothing is committed that was not read back from the
  * bucket and compared; a range is committed once, whoever commits it; no partition holds up another; every wait ends.
- * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/tier test/property/tier`.
+ * Test: `npx vitest run --config test/vitest.config.ts test/unit/tier test/integration/tier test/property/tier`.
  */
 export { readBucket, type RecoverPorts } from './recover/bucket-contents.js';
 export { commitHoles } from './recover/commit-holes.js';

@@ -6,7 +6,7 @@
  * Invariants: input of any kind is answered with a value or a LakeError, never with another exception, and never allocates much
  * more than its own length; record bytes are views on decode and separate chunks on encode, not copied; int64 is a number within
  * ±(2^53−1) except producer ids; definitions agree with Apache Kafka 4.4's schemas.
- * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/wire test/property/wire test/golden/wire`.
+ * Test: `npx vitest run --config test/vitest.config.ts test/unit/wire test/property/wire test/golden/wire`.
  */
 export * from './api-table.js';
 export * from './apis/alter-configs.js';

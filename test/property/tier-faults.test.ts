@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { isLakeError, systemClock } from '../../src/kernel/index.js';
 import { answerLost, faultyStore, MemoryStore, type ObjectStore, type StoreCall, unavailable } from '../../src/objects/index.js';
 import { SimBroker } from '../support/sim-broker.js';
-import { expectLakeIsLog, records, type Running, startDaemon, until } from '../unit/tier/daemon-fixture.js';
+import { expectLakeIsLog, records, type Running, startDaemon, until } from '../support/daemon-fixture.js';
 
 const never = new Promise<void>(() => undefined);
 const memory = (): MemoryStore => new MemoryStore({ clock: systemClock });

@@ -73,7 +73,7 @@ export function encodeGroupValue(group: SavedGroup, nowMs: TimestampMs): Buffer 
   for (const member of group.members) {
     out
       .string(member.id)
-      .string(null)
+      .string(member.instanceId)
       .string(member.clientId)
       .string(member.clientHost)
       .int32(member.rebalanceTimeoutMs)
@@ -127,13 +127,14 @@ function decodeGroupValue(groupId: string, bytes: Buffer): SavedGroup {
   const members: SavedGroup['members'][number][] = [];
   for (let i = 0; i < count; i++) {
     const id = input.string() ?? '';
-    if (version >= 3) input.string();
+    const instanceId = version >= 3 ? input.string() : null;
     const clientId = input.string() ?? '';
     const clientHost = input.string() ?? '';
     const rebalanceTimeoutMs = version >= 1 ? input.int32() : -1;
     const sessionTimeoutMs = input.int32();
     members.push({
       id,
+      instanceId,
       clientId,
       clientHost,
       rebalanceTimeoutMs: rebalanceTimeoutMs < 0 ? sessionTimeoutMs : rebalanceTimeoutMs,

@@ -14,11 +14,12 @@ import {
   joinFailure,
   type JoinRequest,
   type Member,
+  type MemberIdentity,
   type MemberProtocol,
   type SyncAnswer,
   syncFailure,
-  voteProtocol,
 } from './member.js';
+import { Roster } from './roster.js';
 
 export interface GroupSettings {
   readonly initialRebalanceDelayMs: number;
@@ -42,6 +43,7 @@ export interface SavedGroup {
   readonly leaderId: string | null;
   readonly members: readonly {
     readonly id: string;
+    readonly instanceId: string | null;
     readonly clientId: string;
     readonly clientHost: string;
     readonly sessionTimeoutMs: number;
@@ -56,6 +58,9 @@ export interface SavedGroup {
 /** A member whose JoinGroup is held is not timed out by its session: Kafka gives a new one this long. */
 const heldJoinMaxMs = 5 * minuteMs;
 
+/** Ids given out and not yet used: some 300 bytes each with their timers, gone after a session timeout. */
+const pendingIdsMax = 10_000;
+
 export class Group {
   readonly id: string;
   readonly #ports: GroupPorts;
@@ -64,7 +69,7 @@ export class Group {
   #protocolType: string | null = null;
   #protocol: string | null = null;
   #leaderId: string | null = null;
-  readonly #members = new Map<string, Member>();
+  readonly #members = new Roster();
   /** Whether a topic was subscribed to when the members last joined. */
   #consumes: (topic: string) => boolean = () => this.#protocolType === consumerProtocol;
   /** Ids given out by MEMBER_ID_REQUIRED and not yet used. */
@@ -95,7 +100,7 @@ export class Group {
   }
 
   get members(): Iterable<Member> {
-    return this.#members.values();
+    return this.#members.all();
   }
 
   /** Whether members consume a topic, as of their generation. */
@@ -115,9 +120,8 @@ export class Group {
     this.#protocol = saved.protocol;
     this.#leaderId = saved.leaderId;
     for (const was of saved.members) {
-      const member = this.#addMember(was.id, was, was.protocols ?? [{ name: saved.protocol ?? '', metadata: was.subscription }]);
-      member.assignment = was.assignment;
-      member.isSynced = true;
+      const protocols = was.protocols ?? [{ name: saved.protocol ?? '', metadata: was.subscription }];
+      this.#add({ ...freshMember(was, protocols), assignment: was.assignment, isSynced: true });
     }
     if (saved.members.length > 0) this.#state = 'stable';
     this.#consumes = consumedTopics(saved);
@@ -130,8 +134,9 @@ export class Group {
       generation: this.#generation,
       protocol: this.#protocol,
       leaderId: this.#leaderId,
-      members: [...this.#members.values()].map((member) => ({
+      members: [...this.#members.all()].map((member) => ({
         id: member.id,
+        instanceId: member.instanceId,
         clientId: member.clientId,
         clientHost: member.clientHost,
         sessionTimeoutMs: member.sessionTimeoutMs,
@@ -142,31 +147,37 @@ export class Group {
     };
   }
 
-  /** Resolves when the rebalance that this join belongs to is complete. Errors 23, 25, 79, 81 stand in the answer. */
+  /** Resolves when the rebalance that this join belongs to is complete. Errors 15, 23, 25, 79, 81, 82 stand in the answer. */
   join(request: JoinRequest): Promise<JoinAnswer> | JoinAnswer {
-    if (this.#state === 'dead') return joinFailure(kafkaErrors.COORDINATOR_NOT_AVAILABLE, request.memberId);
-    if (!this.#isCompatible(request)) return joinFailure(kafkaErrors.INCONSISTENT_GROUP_PROTOCOL, request.memberId);
-    if (request.memberId === '') return this.#joinFresh(request);
+    const { memberId, instanceId } = request;
+    if (!this.#hasRoomFor(memberId)) return this.#turnAway(memberId);
+    if (this.#state === 'dead') return joinFailure(kafkaErrors.COORDINATOR_NOT_AVAILABLE, memberId);
+    if (!this.#isCompatible(request)) return joinFailure(kafkaErrors.INCONSISTENT_GROUP_PROTOCOL, memberId);
+    if (memberId === '') return instanceId === null ? this.#joinFresh(request) : this.#joinStatic(request, instanceId);
 
-    const member = this.#members.get(request.memberId);
-    if (member !== undefined) return this.#rejoin(member, request);
-    const forget = this.#pendingIds.get(request.memberId);
-    if (forget === undefined) return joinFailure(kafkaErrors.UNKNOWN_MEMBER_ID, request.memberId);
-    forget();
-    this.#pendingIds.delete(request.memberId);
-    return this.#joinAs(request.memberId, request);
+    const forget = this.#pendingIds.get(memberId);
+    if (forget !== undefined) {
+      // Ids are given out to dynamic members only.
+      if (instanceId !== null) return joinFailure(kafkaErrors.UNKNOWN_SERVER_ERROR, memberId);
+      forget();
+      this.#pendingIds.delete(memberId);
+      return this.#joinAs(memberId, request);
+    }
+    const member = this.#members.check(request);
+    return typeof member === 'number' ? joinFailure(member, memberId) : this.#rejoin(member, request);
   }
 
-  /** Resolves when the leader has assigned. Errors 22, 23, 25, 27 stand in the answer. */
-  sync(request: {
-    readonly memberId: string;
-    readonly generationId: number;
-    readonly protocolType: string | null;
-    readonly protocolName: string | null;
-    readonly assignments: readonly { readonly memberId: string; readonly assignment: Buffer }[];
-  }): Promise<SyncAnswer> | SyncAnswer {
-    const member = this.#members.get(request.memberId);
-    if (member === undefined) return syncFailure(kafkaErrors.UNKNOWN_MEMBER_ID);
+  /** Resolves when the leader has assigned. Errors 22, 23, 25, 27, 82 stand in the answer. */
+  sync(
+    request: MemberIdentity & {
+      readonly generationId: number;
+      readonly protocolType: string | null;
+      readonly protocolName: string | null;
+      readonly assignments: readonly { readonly memberId: string; readonly assignment: Buffer }[];
+    },
+  ): Promise<SyncAnswer> | SyncAnswer {
+    const member = this.#members.check(request);
+    if (typeof member === 'number') return syncFailure(member);
     if (request.generationId !== this.#generation) return syncFailure(kafkaErrors.ILLEGAL_GENERATION);
     const isOtherType = request.protocolType !== null && request.protocolType !== this.#protocolType;
     const isOtherProtocol = request.protocolName !== null && request.protocolName !== this.#protocol;
@@ -176,6 +187,7 @@ export class Group {
       case 'preparing-rebalance':
         return syncFailure(kafkaErrors.REBALANCE_IN_PROGRESS);
       case 'stable':
+        member.isSynced = true;
         return this.#assignmentOf(member);
       case 'completing-rebalance': {
         member.isSynced = true;
@@ -191,17 +203,17 @@ export class Group {
     }
   }
 
-  /** 0, or 22, 25, 27. */
-  heartbeat(memberId: string, generationId: number): number {
-    const member = this.#members.get(memberId);
-    if (member === undefined) return kafkaErrors.UNKNOWN_MEMBER_ID;
+  /** 0, or 22, 25, 27, 82. */
+  heartbeat(identity: MemberIdentity, generationId: number): number {
+    const member = this.#members.check(identity);
+    if (typeof member === 'number') return member;
     if (generationId !== this.#generation) return kafkaErrors.ILLEGAL_GENERATION;
     this.#sawMember(member);
     return this.#state === 'preparing-rebalance' ? kafkaErrors.REBALANCE_IN_PROGRESS : kafkaErrors.NONE;
   }
 
-  /** 0, or 25. */
-  leave(memberId: string): number {
+  /** Who names an instance only may be an administrator. 0, or 25, 82. */
+  leave({ memberId, instanceId }: MemberIdentity): number {
     const forget = this.#pendingIds.get(memberId);
     if (forget !== undefined) {
       forget();
@@ -210,17 +222,19 @@ export class Group {
       this.#hasLeft();
       return kafkaErrors.NONE;
     }
-    const member = this.#members.get(memberId);
-    if (member === undefined) return kafkaErrors.UNKNOWN_MEMBER_ID;
+    const member =
+      memberId === '' && instanceId !== null
+        ? (this.#members.ofInstance(instanceId) ?? kafkaErrors.UNKNOWN_MEMBER_ID)
+        : this.#members.check({ memberId, instanceId });
+    if (typeof member === 'number') return member;
     this.#removeMember(member);
     return kafkaErrors.NONE;
   }
 
   /** Answers what is held; the members that were waiting have not joined then. */
   answerHeld(errorCode: number): void {
-    for (const member of this.#members.values()) {
-      member.answerJoin?.(joinFailure(errorCode, member.id));
-      member.answerJoin = undefined;
+    for (const member of this.#members.all()) {
+      this.#members.answerJoin(member, joinFailure(errorCode, member.id));
       member.answerSync?.(syncFailure(errorCode));
       member.answerSync = undefined;
     }
@@ -231,15 +245,16 @@ export class Group {
     if (this.#state === 'stable') this.#prepareRebalance();
   }
 
-  /** Whether this member may commit offsets now: 0, or 22, 25, 27. Generation −1 is the simple consumer's. */
-  mayCommit(memberId: string, generationId: number): number {
+  /** Whether this member may commit offsets now: 0, or 22, 25, 27, 82. Generation −1 is the simple consumer's. */
+  mayCommit(identity: MemberIdentity, generationId: number): number {
     if (this.#state === 'dead') return kafkaErrors.COORDINATOR_NOT_AVAILABLE;
     if (generationId < 0 && this.#state === 'empty') return kafkaErrors.NONE;
-    const member = this.#members.get(memberId);
-    if (member === undefined) return kafkaErrors.UNKNOWN_MEMBER_ID;
+    const member = this.#members.check(identity);
+    if (typeof member === 'number') return member;
     if (generationId !== this.#generation) return kafkaErrors.ILLEGAL_GENERATION;
+    if (this.#state === 'completing-rebalance') return kafkaErrors.REBALANCE_IN_PROGRESS;
     this.#sawMember(member);
-    return this.#state === 'completing-rebalance' ? kafkaErrors.REBALANCE_IN_PROGRESS : kafkaErrors.NONE;
+    return kafkaErrors.NONE;
   }
 
   /** Ends every timer and answers everything held. */
@@ -247,7 +262,7 @@ export class Group {
     this.#stopPhaseTimer();
     for (const forget of this.#pendingIds.values()) forget();
     this.#pendingIds.clear();
-    for (const member of this.#members.values()) this.#release(member, errorCode);
+    for (const member of this.#members.all()) this.#release(member, errorCode);
     this.#members.clear();
     if (this.#state !== 'dead') this.#enter('removed');
   }
@@ -256,21 +271,36 @@ export class Group {
     this.#state = nextGroupState(this.#state, event);
   }
 
-  #isCompatible(request: JoinRequest): boolean {
-    if (request.protocolType === '' || request.protocols.length === 0) return false;
-    if (this.#state === 'empty') return true;
-    if (request.protocolType !== this.#protocolType) return false;
-    // Also what the member itself has said before: it cannot come back with none of it.
-    const members = [...this.#members.values()];
-    return request.protocols.some(({ name }) => members.every((member) => member.protocols.some((protocol) => protocol.name === name)));
+  #isCompatible({ protocolType, protocols }: JoinRequest): boolean {
+    if (this.#state === 'empty') return protocolType !== '' && protocols.length > 0;
+    return protocolType === this.#protocolType && this.#members.isAnyCommon(protocols);
+  }
+
+  /** While members come back, the first ones to do so have the room, also where `group.max.size` was lowered. */
+  #hasRoomFor(memberId: string): boolean {
+    const { maxSize } = this.#ports.settings;
+    const known = this.#members.get(memberId);
+    switch (this.#state) {
+      case 'empty':
+      case 'dead':
+        return true;
+      case 'preparing-rebalance':
+        return known?.answerJoin !== undefined || this.#members.joiningCount < maxSize;
+      default:
+        return known !== undefined || this.#members.size < maxSize;
+    }
+  }
+
+  #turnAway(memberId: string): JoinAnswer {
+    const known = this.#members.get(memberId);
+    if (known !== undefined) this.#removeMember(known);
+    return joinFailure(kafkaErrors.GROUP_MAX_SIZE_REACHED, '');
   }
 
   #joinFresh(request: JoinRequest): Promise<JoinAnswer> | JoinAnswer {
-    if (this.#members.size + this.#pendingIds.size >= this.#ports.settings.maxSize) {
-      return joinFailure(kafkaErrors.GROUP_MAX_SIZE_REACHED, '');
-    }
     const id = `${request.clientId}-${this.#ports.random.uuid()}`;
     if (!request.isIdRequired) return this.#joinAs(id, request);
+    if (this.#pendingIds.size >= pendingIdsMax) return joinFailure(kafkaErrors.GROUP_MAX_SIZE_REACHED, '');
     this.#pendingIds.set(
       id,
       runAfter(this.#ports.clock, request.sessionTimeoutMs, () => {
@@ -281,9 +311,65 @@ export class Group {
     return joinFailure(kafkaErrors.MEMBER_ID_REQUIRED, id);
   }
 
+  #joinStatic(request: JoinRequest, instanceId: string): Promise<JoinAnswer> {
+    const id = `${instanceId}-${this.#ports.random.uuid()}`;
+    const former = this.#members.ofInstance(instanceId);
+    return former === undefined ? this.#joinAs(id, request) : this.#takeOver(former, id, request);
+  }
+
+  /**
+   * A static member that is back under another id takes the place of the one it was, which is fenced (KIP-345). In a stable group whose
+   * protocol does not change by that, nobody else hears of it.
+   */
+  #takeOver(former: Member, id: string, request: JoinRequest): Promise<JoinAnswer> {
+    const leaderBefore = this.#leaderId;
+    const { sessionTimeoutMs, rebalanceTimeoutMs } = request;
+    const protocols = copyProtocols(request.protocols);
+    const member = { ...former, id, sessionTimeoutMs, rebalanceTimeoutMs, protocols, answerJoin: undefined, answerSync: undefined };
+    this.#replace(former, member, kafkaErrors.FENCED_INSTANCE_ID);
+    const held = this.#hold(member);
+    if (this.#state === 'stable' && this.#members.vote() === this.#protocol) void this.#resume(member, former, leaderBefore, request);
+    else if (this.#state === 'preparing-rebalance') this.#completeJoinIfAllIn();
+    // Who assigns may know it by its former id.
+    else this.#prepareRebalance();
+    return held;
+  }
+
+  #replace(former: Member, member: Member, errorCode: number): void {
+    this.#release(former, errorCode);
+    this.#members.remove(former);
+    if (this.#leaderId === former.id) this.#leaderId = member.id;
+    this.#add(member);
+  }
+
+  /** Saves who a static member is now, then answers it. */
+  async #resume(member: Member, former: Member, leaderBefore: string | null, request: JoinRequest): Promise<void> {
+    const generation = this.#generation;
+    let isSaved = true;
+    try {
+      await this.#ports.save(this);
+    } catch {
+      isSaved = false;
+    }
+    // Where a rebalance began meanwhile, the join belongs to it.
+    if (this.#state !== 'stable' || this.#generation !== generation || this.#members.get(member.id) !== member) return;
+    if (!isSaved) {
+      this.#replace(member, former, kafkaErrors.COORDINATOR_NOT_AVAILABLE);
+      return;
+    }
+    const answer = this.#joinAnswerFor(member);
+    // One that leads, and cannot be told that it need not assign, is told that the one it was leads.
+    this.#members.answerJoin(
+      member,
+      request.canSkipAssignment
+        ? { ...answer, skipAssignment: member.id === this.#leaderId }
+        : { ...answer, leader: leaderBefore ?? '', members: [] },
+    );
+  }
+
   #joinAs(id: string, request: JoinRequest): Promise<JoinAnswer> {
     if (this.#members.size === 0) this.#protocolType = request.protocolType;
-    const member = this.#addMember(id, request, request.protocols);
+    const member = this.#add(freshMember({ ...request, id }, copyProtocols(request.protocols)));
     const held = this.#hold(member);
     this.#joinedDuringDelay = true;
     if (this.#state === 'preparing-rebalance') this.#completeJoinIfAllIn();
@@ -297,10 +383,9 @@ export class Group {
       (this.#state === 'completing-rebalance' && isSame) || (this.#state === 'stable' && isSame && member.id !== this.#leaderId);
     this.#sawMember(member);
     if (isRetry) return this.#joinAnswerFor(member);
-    member.protocols = copyProtocols(request.protocols);
+    this.#members.setProtocols(member, copyProtocols(request.protocols));
     member.sessionTimeoutMs = request.sessionTimeoutMs;
     member.rebalanceTimeoutMs = request.rebalanceTimeoutMs;
-    if (this.#members.size === 1) this.#protocolType = request.protocolType;
     const held = this.#hold(member);
     if (this.#state === 'preparing-rebalance') this.#completeJoinIfAllIn();
     else this.#prepareRebalance();
@@ -308,32 +393,13 @@ export class Group {
   }
 
   #hold(member: Member): Promise<JoinAnswer> {
-    member.answerJoin?.(joinFailure(kafkaErrors.REBALANCE_IN_PROGRESS, member.id));
-    return new Promise<JoinAnswer>((resolve) => {
-      member.answerJoin = resolve;
-    });
+    this.#members.answerJoin(member, joinFailure(kafkaErrors.REBALANCE_IN_PROGRESS, member.id));
+    return new Promise<JoinAnswer>((resolve) => this.#members.hold(member, resolve));
   }
 
-  #addMember(
-    id: string,
-    from: Pick<Member, 'clientId' | 'clientHost' | 'sessionTimeoutMs' | 'rebalanceTimeoutMs'>,
-    protocols: readonly MemberProtocol[],
-  ): Member {
-    const member: Member = {
-      id,
-      clientId: from.clientId,
-      clientHost: from.clientHost,
-      sessionTimeoutMs: from.sessionTimeoutMs,
-      rebalanceTimeoutMs: from.rebalanceTimeoutMs,
-      protocols: copyProtocols(protocols),
-      assignment: emptyBytes,
-      lastSeenMs: this.#ports.clock.monotonicMs(),
-      answerJoin: undefined,
-      answerSync: undefined,
-      isSynced: false,
-      stopWatch: () => undefined,
-    };
-    this.#members.set(id, member);
+  #add(member: Member): Member {
+    this.#members.add(member);
+    this.#sawMember(member);
     this.#watch(member, member.sessionTimeoutMs);
     return member;
   }
@@ -355,14 +421,13 @@ export class Group {
 
   #release(member: Member, errorCode: number, toldId = member.id): void {
     member.stopWatch();
-    member.answerJoin?.(joinFailure(errorCode, toldId));
-    member.answerJoin = undefined;
+    this.#members.answerJoin(member, joinFailure(errorCode, toldId));
     member.answerSync?.(syncFailure(errorCode));
     member.answerSync = undefined;
   }
 
   #removeMember(member: Member): void {
-    if (!this.#members.delete(member.id)) return;
+    if (!this.#members.remove(member)) return;
     this.#release(member, kafkaErrors.UNKNOWN_MEMBER_ID, '');
     if (this.#leaderId === member.id) this.#leaderId = null;
     this.#hasLeft();
@@ -378,7 +443,7 @@ export class Group {
     // Until a leader assigns anew, what was assigned before is shown; where it had not yet, that is nothing any more.
     const isUnassigned = this.#state === 'completing-rebalance';
     this.#stopPhaseTimer();
-    for (const member of this.#members.values()) {
+    for (const member of this.#members.all()) {
       if (isUnassigned) member.assignment = emptyBytes;
       member.answerSync?.(syncFailure(kafkaErrors.REBALANCE_IN_PROGRESS));
       member.answerSync = undefined;
@@ -417,25 +482,29 @@ export class Group {
 
   #rebalanceTimeoutMs(): number {
     let ms = 0;
-    for (const member of this.#members.values()) ms = Math.max(ms, member.rebalanceTimeoutMs);
+    for (const member of this.#members.all()) ms = Math.max(ms, member.rebalanceTimeoutMs);
     return ms;
   }
 
   #completeJoinIfAllIn(): void {
     if (this.#state !== 'preparing-rebalance' || this.#isInInitialDelay || this.#pendingIds.size > 0) return;
-    for (const member of this.#members.values()) if (member.answerJoin === undefined) return;
-    this.#completeJoin();
+    if (this.#members.joiningCount === this.#members.size) this.#completeJoin();
   }
 
   #completeJoin(): void {
     this.#stopPhaseTimer();
-    for (const member of this.#members.values()) {
-      if (member.answerJoin !== undefined) continue;
-      this.#members.delete(member.id);
+    for (const member of this.#members.all()) {
+      // A static member may be away until its session runs out.
+      if (member.answerJoin !== undefined || member.instanceId !== null) continue;
+      this.#members.remove(member);
       this.#release(member, kafkaErrors.UNKNOWN_MEMBER_ID);
     }
+    if (this.#members.size > 0 && this.#members.joiningCount === 0) {
+      this.#stopPhaseTimer = runAfter(this.#ports.clock, this.#rebalanceTimeoutMs(), () => this.#completeJoin());
+      return;
+    }
     this.#generation++;
-    const members = [...this.#members.values()];
+    const members = [...this.#members.all()];
     if (members.length === 0) {
       this.#protocol = null;
       this.#leaderId = null;
@@ -444,24 +513,24 @@ export class Group {
       void this.#ports.save(this).catch(() => undefined);
       return;
     }
-    this.#protocol = voteProtocol(members) ?? null;
+    this.#protocol = this.#members.vote() ?? null;
     invariant(this.#protocol !== null, 'members were let in only with a common protocol', { group: this.id });
-    if (this.#leaderId === null || !this.#members.has(this.#leaderId)) this.#leaderId = members[0]!.id;
+    if (this.#members.get(this.#leaderId ?? '')?.answerJoin === undefined)
+      this.#leaderId = members.find(({ answerJoin }) => answerJoin !== undefined)!.id;
     this.#enter('all-joined');
     this.#consumes = consumedTopics(this.snapshot());
     for (const member of members) {
       this.#sawMember(member);
       member.isSynced = false;
-      const answer = member.answerJoin;
-      member.answerJoin = undefined;
-      answer?.(this.#joinAnswerFor(member));
     }
+    for (const member of members) this.#members.answerJoin(member, this.#joinAnswerFor(member));
     this.#stopPhaseTimer = runAfter(this.#ports.clock, this.#rebalanceTimeoutMs(), () => this.#dropUnsynced());
   }
 
+  /** Who has not fetched its assignment by now, in a stable group too. */
   #dropUnsynced(): void {
-    if (this.#state !== 'completing-rebalance') return;
-    const late = [...this.#members.values()].filter((member) => !member.isSynced);
+    if (this.#state !== 'completing-rebalance' && this.#state !== 'stable') return;
+    const late = [...this.#members.all()].filter((member) => !member.isSynced);
     for (const member of late) this.#removeMember(member);
   }
 
@@ -473,14 +542,16 @@ export class Group {
       protocolType: this.#protocolType,
       protocolName: this.#protocol,
       leader: this.#leaderId ?? '',
+      skipAssignment: false,
       memberId: member.id,
       members: isLeader ? this.#subscriptions() : [],
     };
   }
 
-  #subscriptions(): { memberId: string; metadata: Buffer }[] {
-    return [...this.#members.values()].map((member) => ({
+  #subscriptions(): JoinAnswer['members'] {
+    return [...this.#members.all()].map((member) => ({
       memberId: member.id,
+      groupInstanceId: member.instanceId,
       metadata: member.protocols.find((protocol) => protocol.name === this.#protocol)?.metadata ?? emptyBytes,
     }));
   }
@@ -497,7 +568,7 @@ export class Group {
   /** Saves the leader's assignment, then answers every sync; a failed save starts the rebalance anew. */
   async #assign(assignments: readonly { readonly memberId: string; readonly assignment: Buffer }[]): Promise<void> {
     const generation = this.#generation;
-    for (const member of this.#members.values()) member.assignment = emptyBytes;
+    for (const member of this.#members.all()) member.assignment = emptyBytes;
     for (const { memberId, assignment } of assignments) {
       const member = this.#members.get(memberId);
       if (member !== undefined) member.assignment = Buffer.from(assignment);
@@ -510,14 +581,12 @@ export class Group {
     }
     if (this.#state !== 'completing-rebalance' || this.#generation !== generation) return;
     if (!isSaved) {
-      for (const member of this.#members.values()) member.assignment = emptyBytes;
+      for (const member of this.#members.all()) member.assignment = emptyBytes;
       this.#prepareRebalance();
       return;
     }
     this.#enter('assigned');
-    // In a stable group a member that never syncs is found by its session alone.
-    this.#stopPhaseTimer();
-    for (const member of this.#members.values()) {
+    for (const member of this.#members.all()) {
       const answer = member.answerSync;
       member.answerSync = undefined;
       answer?.(this.#assignmentOf(member));
@@ -528,4 +597,25 @@ export class Group {
 /** What a member sent lies in the frame of its request, which must not be kept. */
 function copyProtocols(protocols: readonly MemberProtocol[]): MemberProtocol[] {
   return protocols.map(({ name, metadata }) => ({ name, metadata: Buffer.from(metadata) }));
+}
+
+function freshMember(
+  from: Pick<Member, 'id' | 'instanceId' | 'clientId' | 'clientHost' | 'sessionTimeoutMs' | 'rebalanceTimeoutMs'>,
+  protocols: readonly MemberProtocol[],
+): Member {
+  return {
+    id: from.id,
+    instanceId: from.instanceId,
+    clientId: from.clientId,
+    clientHost: from.clientHost,
+    sessionTimeoutMs: from.sessionTimeoutMs,
+    rebalanceTimeoutMs: from.rebalanceTimeoutMs,
+    protocols,
+    assignment: emptyBytes,
+    lastSeenMs: 0,
+    answerJoin: undefined,
+    answerSync: undefined,
+    isSynced: false,
+    stopWatch: () => undefined,
+  };
 }

@@ -8,14 +8,18 @@ export interface MemberProtocol {
 export interface JoinRequest {
   readonly groupId: string;
   readonly memberId: string;
+  /** Null: a dynamic member. */
+  readonly instanceId: string | null;
   readonly clientId: string;
   readonly clientHost: string;
   readonly protocolType: string;
   readonly protocols: readonly MemberProtocol[];
   readonly sessionTimeoutMs: number;
   readonly rebalanceTimeoutMs: number;
-  /** KIP-394: a member without an id is first given one and must come back with it (JoinGroup v4+). */
+  /** KIP-394: a dynamic member without an id is first given one and must come back with it (JoinGroup v4+). */
   readonly isIdRequired: boolean;
+  /** KIP-814: a static leader that is back may be told that it leads and need not assign (JoinGroup v9+). */
+  readonly canSkipAssignment: boolean;
 }
 
 export interface JoinAnswer {
@@ -24,8 +28,9 @@ export interface JoinAnswer {
   readonly protocolType: string | null;
   readonly protocolName: string | null;
   readonly leader: string;
+  readonly skipAssignment: boolean;
   readonly memberId: string;
-  readonly members: readonly { readonly memberId: string; readonly metadata: Buffer }[];
+  readonly members: readonly { readonly memberId: string; readonly groupInstanceId: string | null; readonly metadata: Buffer }[];
 }
 
 export interface SyncAnswer {
@@ -35,8 +40,16 @@ export interface SyncAnswer {
   readonly assignment: Buffer;
 }
 
+/** Who a request says that it comes from. */
+export interface MemberIdentity {
+  readonly memberId: string;
+  readonly instanceId: string | null;
+}
+
 export interface Member {
   readonly id: string;
+  /** Of a static member (KIP-345): it keeps its place and its assignment while it is away, until its session runs out. */
+  readonly instanceId: string | null;
   readonly clientId: string;
   readonly clientHost: string;
   sessionTimeoutMs: number;
@@ -57,7 +70,7 @@ export interface Member {
 export const emptyBytes: Buffer = Buffer.alloc(0);
 
 export function joinFailure(errorCode: number, memberId: string): JoinAnswer {
-  return { errorCode, generationId: -1, protocolType: null, protocolName: null, leader: '', memberId, members: [] };
+  return { errorCode, generationId: -1, protocolType: null, protocolName: null, leader: '', skipAssignment: false, memberId, members: [] };
 }
 
 export function syncFailure(errorCode: number): SyncAnswer {
@@ -70,24 +83,4 @@ export function hasSameProtocols(member: Member, protocols: readonly MemberProto
     member.protocols.length === protocols.length &&
     member.protocols.every((own, i) => own.name === protocols[i]!.name && own.metadata.equals(protocols[i]!.metadata))
   );
-}
-
-/**
- * The protocol that all members support and most prefer; of equals, the one the first member lists first.
- * `undefined` where there is none.
- */
-export function voteProtocol(members: readonly Member[]): string | undefined {
-  const [first, ...rest] = members;
-  if (first === undefined) return undefined;
-  const common = first.protocols
-    .map((protocol) => protocol.name)
-    .filter((name) => rest.every((member) => member.protocols.some((protocol) => protocol.name === name)));
-  const votes = new Map<string, number>(common.map((name) => [name, 0]));
-  for (const member of members) {
-    const choice = member.protocols.find((protocol) => votes.has(protocol.name));
-    if (choice !== undefined) votes.set(choice.name, votes.get(choice.name)! + 1);
-  }
-  let best: string | undefined;
-  for (const [name, count] of votes) if (best === undefined || count > votes.get(best)!) best = name;
-  return best;
 }

@@ -51,9 +51,9 @@ function describe(core: BrokerCore, groupId: string, version: number): GroupAnsw
     ...bare(kafkaErrors.NONE, known.state),
     protocolType: known.protocolType,
     protocolData: isStable ? (protocol ?? '') : '',
-    members: members.map(({ id, clientId, clientHost, subscription, assignment }) => ({
+    members: members.map(({ id, instanceId, clientId, clientHost, subscription, assignment }) => ({
       memberId: id,
-      groupInstanceId: null,
+      groupInstanceId: instanceId,
       clientId,
       clientHost,
       memberMetadata: isStable ? subscription : emptyBytes,

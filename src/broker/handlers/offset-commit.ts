@@ -6,7 +6,7 @@
  * Errors, by partition: UNKNOWN_TOPIC_OR_PARTITION (3), OFFSET_METADATA_TOO_LARGE (12), UNKNOWN_MEMBER_ID
  * (25), ILLEGAL_GENERATION (22), REBALANCE_IN_PROGRESS (27), COORDINATOR_NOT_AVAILABLE (15, the log refused the write);
  * GROUP_ID_NOT_FOUND (69, v9); STALE_MEMBER_EPOCH (113) and below v9 UNSUPPORTED_VERSION (35) for members of the new protocol;
- * UNSUPPORTED_VERSION for static members of classic groups.
+ * FENCED_INSTANCE_ID (82).
  */
 import { toLakeError } from '../../kernel/index.js';
 import { kafkaErrors, offsetCommitApi, type OffsetCommitRequest } from '../../wire/index.js';
@@ -62,9 +62,8 @@ function mayCommit(core: BrokerCore, request: OffsetCommitRequest, version: numb
   const { groupId, memberId, generationIdOrMemberEpoch: generationId } = request;
   const asConsumer = core.groups.consumers.mayCommit(groupId, memberId, generationId, isEpochKnown);
   if (asConsumer !== undefined) return asConsumer;
-  if (request.groupInstanceId !== null) return kafkaErrors.UNSUPPORTED_VERSION;
   const group = core.groups.group(groupId);
-  if (group !== undefined) return group.mayCommit(memberId, generationId);
+  if (group !== undefined) return group.mayCommit({ memberId, instanceId: request.groupInstanceId }, generationId);
   if (generationId < 0) return kafkaErrors.NONE;
   return isEpochKnown ? kafkaErrors.GROUP_ID_NOT_FOUND : kafkaErrors.ILLEGAL_GENERATION;
 }

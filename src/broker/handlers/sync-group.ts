@@ -4,7 +4,7 @@
  * of the new protocol (KIP-848) the broker has assigned, and answers at once.
  * Ignored: nothing.
  * Errors: INVALID_GROUP_ID (24), UNKNOWN_MEMBER_ID (25), ILLEGAL_GENERATION (22), INCONSISTENT_GROUP_PROTOCOL (23),
- * REBALANCE_IN_PROGRESS (27), COORDINATOR_NOT_AVAILABLE (15, the broker stops); UNSUPPORTED_VERSION (35) for static members.
+ * REBALANCE_IN_PROGRESS (27), FENCED_INSTANCE_ID (82), COORDINATOR_NOT_AVAILABLE (15, the broker stops).
  */
 import { kafkaErrors, syncGroupApi } from '../../wire/index.js';
 import type { BrokerCore } from '../core.js';
@@ -18,11 +18,11 @@ export function syncGroupHandler(core: BrokerCore): Handler {
   return handlerOf(syncGroupApi, (request, { version }) => {
     const isProtocolNamed = request.protocolType !== null && request.protocolName !== null;
     if (version >= protocolNamedSince && !isProtocolNamed) return syncFailure(kafkaErrors.INCONSISTENT_GROUP_PROTOCOL);
-    if (request.groupInstanceId !== null) return syncFailure(kafkaErrors.UNSUPPORTED_VERSION);
     if (request.groupId === '') return syncFailure(kafkaErrors.INVALID_GROUP_ID);
+    const asked = { ...request, instanceId: request.groupInstanceId };
     const mixed = core.groups.consumers.mixed(request.groupId);
-    if (mixed !== undefined) return core.groups.consumers.syncClassic(mixed, request);
+    if (mixed !== undefined) return core.groups.consumers.syncClassic(mixed, asked);
     const group = core.groups.group(request.groupId);
-    return group === undefined ? syncFailure(kafkaErrors.UNKNOWN_MEMBER_ID) : group.sync(request);
+    return group === undefined ? syncFailure(kafkaErrors.UNKNOWN_MEMBER_ID) : group.sync(asked);
   });
 }

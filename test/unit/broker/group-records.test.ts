@@ -35,6 +35,7 @@ describe('the records of __consumer_offsets', () => {
       members: [
         {
           id: 'm1',
+          instanceId: 'i1',
           clientId: 'c',
           clientHost: '/127.0.0.1',
           rebalanceTimeoutMs: 1,

@@ -1,94 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { Group, type SavedGroup } from '../../../src/broker/groups/group.js';
 import { nextGroupState } from '../../../src/broker/groups/group-state.js';
-import type { JoinAnswer, JoinRequest, SyncAnswer } from '../../../src/broker/groups/member.js';
-import { systemRandom } from '../../../src/kernel/index.js';
-import { ManualClock, settle } from './manual-clock.js';
-
-interface Setup {
-  readonly clock: ManualClock;
-  readonly group: Group;
-  readonly saved: SavedGroup[];
-  failSaves: boolean;
-}
-
-function setUp(initialRebalanceDelayMs = 0): Setup {
-  const clock = new ManualClock();
-  const saved: SavedGroup[] = [];
-  const setup: Setup = {
-    clock,
-    saved,
-    failSaves: false,
-    group: new Group('g', {
-      clock,
-      random: systemRandom,
-      settings: { initialRebalanceDelayMs, maxSize: 3 },
-      save: async (group) => {
-        if (setup.failSaves) throw new Error('no disk');
-        saved.push(group.snapshot());
-      },
-    }),
-  };
-  return setup;
-}
-
-function joinRequest(over: Partial<JoinRequest> = {}): JoinRequest {
-  return {
-    groupId: 'g',
-    memberId: '',
-    clientId: 'c',
-    clientHost: '/127.0.0.1',
-    protocolType: 'consumer',
-    protocols: [{ name: 'range', metadata: Buffer.from('topics') }],
-    sessionTimeoutMs: 10_000,
-    rebalanceTimeoutMs: 20_000,
-    isIdRequired: false,
-    ...over,
-  };
-}
-
-/** Joins, and tells whether the answer is held. */
-function join(group: Group, over: Partial<JoinRequest> = {}): { answer: Promise<JoinAnswer>; isHeld: () => Promise<boolean> } {
-  const answer = Promise.resolve(group.join(joinRequest(over)));
-  let isDone = false;
-  void answer.then(() => {
-    isDone = true;
-  });
-  return {
-    answer,
-    isHeld: async () => {
-      await settle();
-      return !isDone;
-    },
-  };
-}
-
-function sync(group: Group, member: JoinAnswer, assignments: Record<string, string> = {}): Promise<SyncAnswer> {
-  return Promise.resolve(
-    group.sync({
-      memberId: member.memberId,
-      generationId: member.generationId,
-      protocolType: null,
-      protocolName: null,
-      assignments: Object.entries(assignments).map(([memberId, text]) => ({ memberId, assignment: Buffer.from(text) })),
-    }),
-  );
-}
-
-/** A stable group of as many members as asked for. */
-async function stable(setup: Setup, members: number): Promise<JoinAnswer[]> {
-  let joined: JoinAnswer[] = [await join(setup.group).answer];
-  while (joined.length < members) {
-    const fresh = join(setup.group);
-    const again = joined.map(({ memberId }) => join(setup.group, { memberId }).answer);
-    joined = [...(await Promise.all(again)), await fresh.answer];
-  }
-  const leader = joined.find(({ memberId, leader: id }) => memberId === id)!;
-  const assignments = Object.fromEntries(joined.map(({ memberId }, i) => [memberId, `part ${i}`]));
-  const syncs = joined.map((member) => sync(setup.group, member, member === leader ? assignments : {}));
-  for (const answer of await Promise.all(syncs)) expect(answer.errorCode).toBe(0);
-  return joined;
-}
+import type { JoinAnswer } from '../../../src/broker/groups/member.js';
+import { by, join, setUp, stable, sync } from './group-fixture.js';
 
 describe('a consumer group', () => {
   it('refuses an event that its state does not know', () => {
@@ -139,18 +52,18 @@ describe('a consumer group', () => {
     const setup = setUp();
     const { group, clock } = setup;
     const [a, b, c] = (await stable(setup, 3)) as [JoinAnswer, JoinAnswer, JoinAnswer];
-    expect(group.leave(c.memberId)).toBe(0);
-    expect(group.heartbeat(a.memberId, a.generationId)).toBe(27);
+    expect(group.leave(by(c))).toBe(0);
+    expect(group.heartbeat(by(a), a.generationId)).toBe(27);
     const again = join(group, { memberId: a.memberId });
     expect(await again.isHeld()).toBe(true);
     for (let i = 0; i < 5; i++) {
       await clock.advance(4500);
-      group.heartbeat(b.memberId, b.generationId);
+      group.heartbeat(by(b), b.generationId);
     }
     const answer = await again.answer;
     expect(answer).toMatchObject({ errorCode: 0, generationId: a.generationId + 1 });
     expect(group.memberCount).toBe(1);
-    expect(group.heartbeat(b.memberId, b.generationId)).toBe(25);
+    expect(group.heartbeat(by(b), b.generationId)).toBe(25);
   });
 
   it('removes a member whose session runs out, and keeps one that heartbeats', async () => {
@@ -159,17 +72,17 @@ describe('a consumer group', () => {
     const [a, b] = (await stable(setup, 2)) as [JoinAnswer, JoinAnswer];
     for (let i = 0; i < 4; i++) {
       await clock.advance(4000);
-      group.heartbeat(a.memberId, a.generationId);
+      group.heartbeat(by(a), a.generationId);
     }
-    expect(group.heartbeat(b.memberId, b.generationId)).toBe(25);
-    expect(group.heartbeat(a.memberId, a.generationId)).toBe(27);
+    expect(group.heartbeat(by(b), b.generationId)).toBe(25);
+    expect(group.heartbeat(by(a), a.generationId)).toBe(27);
   });
 
   it('fences other generations, unknown members and other protocols', async () => {
     const setup = setUp();
     const [a] = (await stable(setup, 1)) as [JoinAnswer];
     const { group } = setup;
-    expect(group.heartbeat(a.memberId, 7)).toBe(22);
+    expect(group.heartbeat(by(a), 7)).toBe(22);
     expect((await sync(group, { ...a, generationId: 0 })).errorCode).toBe(22);
     expect((await sync(group, { ...a, memberId: 'nobody' })).errorCode).toBe(25);
     expect((await join(group, { protocols: [{ name: 'other', metadata: Buffer.alloc(0) }] }).answer).errorCode).toBe(23);
@@ -179,15 +92,15 @@ describe('a consumer group', () => {
 
   it('lets simple consumers commit only while it has no members', async () => {
     const setup = setUp();
-    expect(setup.group.mayCommit('', -1)).toBe(0);
+    expect(setup.group.mayCommit(by({ memberId: '' }), -1)).toBe(0);
     const [a] = (await stable(setup, 1)) as [JoinAnswer];
-    expect(setup.group.mayCommit('', -1)).toBe(25);
-    expect(setup.group.mayCommit(a.memberId, a.generationId)).toBe(0);
-    expect(setup.group.mayCommit(a.memberId, a.generationId - 1)).toBe(22);
+    expect(setup.group.mayCommit(by({ memberId: '' }), -1)).toBe(25);
+    expect(setup.group.mayCommit(by(a), a.generationId)).toBe(0);
+    expect(setup.group.mayCommit(by(a), a.generationId - 1)).toBe(22);
     const joining = join(setup.group);
     const again = await join(setup.group, { memberId: a.memberId }).answer;
     await joining.answer;
-    expect(setup.group.mayCommit(again.memberId, again.generationId)).toBe(27);
+    expect(setup.group.mayCommit(by(again), again.generationId)).toBe(27);
   });
 
   it('has room for group.max.size members', async () => {
@@ -201,7 +114,7 @@ describe('a consumer group', () => {
     const members = await stable(setup, 2);
     const later = setUp();
     later.group.restore(setup.saved.at(-1)!);
-    expect(later.group.heartbeat(members[1]!.memberId, members[1]!.generationId)).toBe(0);
+    expect(later.group.heartbeat(by(members[1]!), members[1]!.generationId)).toBe(0);
     expect((await sync(later.group, members[1]!)).assignment.toString()).toBe('part 1');
     await later.clock.advance(30_000);
     expect(later.group.memberCount).toBe(0);

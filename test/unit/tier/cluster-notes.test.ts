@@ -5,7 +5,7 @@ import { systemClock } from '../../../src/kernel/index.js';
 import { type ClusterState, clusterStateKey, findClusterState, writeClusterState } from '../../../src/lake/index.js';
 import { faultyStore, MemoryStore, type ObjectStore, unavailable } from '../../../src/objects/index.js';
 import { SimBroker } from '../../support/sim-broker.js';
-import { records, type Running, startingDaemons, until } from './daemon-fixture.js';
+import { records, type Running, startingDaemons, until } from '../../support/daemon-fixture.js';
 
 const begin = startingDaemons();
 

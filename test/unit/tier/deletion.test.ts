@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { LakeError, systemClock } from '../../../src/kernel/index.js';
 import { faultyStore, MemoryStore, type ObjectStore, type StoreCall } from '../../../src/objects/index.js';
 import { SimBroker } from '../../support/sim-broker.js';
-import { expectLakeIsLog, records, startingDaemons, until } from './daemon-fixture.js';
+import { expectLakeIsLog, records, startingDaemons, until } from '../../support/daemon-fixture.js';
 
 const start = startingDaemons();
 

@@ -3,7 +3,7 @@ import { systemClock } from '../../../src/kernel/index.js';
 import { boundaryOf, logStartOf } from '../../../src/lake/index.js';
 import { answerLost, faultyStore, MemoryStore, type ObjectStore, unavailable } from '../../../src/objects/index.js';
 import { SimBroker } from '../../support/sim-broker.js';
-import { loadTable, records, type Running, startingDaemons, until } from './daemon-fixture.js';
+import { loadTable, records, type Running, startingDaemons, until } from '../../support/daemon-fixture.js';
 
 const memory = (): ObjectStore => new MemoryStore({ clock: systemClock });
 

@@ -3,7 +3,7 @@ import { systemClock } from '../../../src/kernel/index.js';
 import { faultyStore, MemoryStore, unavailable } from '../../../src/objects/index.js';
 import { batchBaseOffset, batchLastOffset, decodeBatch, isControl, walkBatches } from '../../../src/wire/index.js';
 import { SimBroker } from '../../support/sim-broker.js';
-import { records, type Running, startingDaemons, until } from './daemon-fixture.js';
+import { records, type Running, startingDaemons, until } from '../../support/daemon-fixture.js';
 
 const start = startingDaemons();
 const memory = (): MemoryStore => new MemoryStore({ clock: systemClock });

@@ -4,7 +4,7 @@ import { systemClock } from '../../../src/kernel/index.js';
 import { faultyStore, MemoryStore, type ObjectStore, unavailable } from '../../../src/objects/index.js';
 import type { TierSettings } from '../../../src/tier/index.js';
 import { SimBroker } from '../../support/sim-broker.js';
-import { loadTable, records, type Running, startingDaemons, until } from './daemon-fixture.js';
+import { loadTable, records, type Running, startingDaemons, until } from '../../support/daemon-fixture.js';
 
 const begin = startingDaemons();
 

@@ -5,7 +5,7 @@ import { claimBucket } from '../../../src/lake/index.js';
 import { faultyStore, MemoryStore, type ObjectStore, unavailable } from '../../../src/objects/index.js';
 import { SimBroker } from '../../support/sim-broker.js';
 import { simFile, simWorkers } from '../../support/sim-workers.js';
-import { expectLakeIsLog, loadTable, records, type Running, startDaemon, startingDaemons, until } from './daemon-fixture.js';
+import { expectLakeIsLog, loadTable, records, type Running, startDaemon, startingDaemons, until } from '../../support/daemon-fixture.js';
 
 const start = startingDaemons();
 const memory = (): MemoryStore => new MemoryStore({ clock: systemClock });

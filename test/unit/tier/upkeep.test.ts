@@ -5,7 +5,15 @@ import { answerLost, faultyStore, MemoryStore, type ObjectStore, unavailable } f
 import type { TierSettings } from '../../../src/tier/index.js';
 import { SimBroker } from '../../support/sim-broker.js';
 import { simFile, simWorkers } from '../../support/sim-workers.js';
-import { expectLakeIsLog, loadTable, records, type Running, type startDaemon, startingDaemons, until } from './daemon-fixture.js';
+import {
+  expectLakeIsLog,
+  loadTable,
+  records,
+  type Running,
+  type startDaemon,
+  startingDaemons,
+  until,
+} from '../../support/daemon-fixture.js';
 
 const begin = startingDaemons();
 

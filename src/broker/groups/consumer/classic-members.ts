@@ -3,7 +3,7 @@
  * turned into what the group understands. Their generation is their epoch; they never have a leader, the broker assigns.
  */
 import { kafkaErrors } from '../../../wire/index.js';
-import { type JoinAnswer, joinFailure, type JoinRequest, type SyncAnswer, syncFailure } from '../member.js';
+import { type JoinAnswer, joinFailure, type JoinRequest, type MemberIdentity, type SyncAnswer, syncFailure } from '../member.js';
 import type { ConsumerGroup } from './consumer-group.js';
 import type { ClassicSide, ConsumerMember } from './consumer-member.js';
 import { consumerProtocolType, decodeSubscription, encodeAssignment } from './consumer-protocol.js';
@@ -12,7 +12,7 @@ import type { TopicView } from './subscriptions.js';
 
 type ClassicMember = ConsumerMember & { readonly classic: ClassicSide };
 
-/** Errors: 23, 79, 81. */
+/** Errors: 23, 25, 79, 81, 82. */
 export function joinAsClassic(
   group: ConsumerGroup,
   request: JoinRequest,
@@ -24,14 +24,15 @@ export function joinAsClassic(
   const [first] = request.protocols;
   if (first === undefined || !isSupported(group, request)) return joinFailure(kafkaErrors.INCONSISTENT_GROUP_PROTOCOL, '');
   const memberId = request.memberId === '' ? freshId() : request.memberId;
-  if (request.memberId === '' && request.isIdRequired) return joinFailure(kafkaErrors.MEMBER_ID_REQUIRED, memberId);
+  if (request.memberId === '' && request.isIdRequired && request.instanceId === null)
+    return joinFailure(kafkaErrors.MEMBER_ID_REQUIRED, memberId);
   const subscription = decodeSubscription(first.metadata, topics);
   if (subscription === undefined) return joinFailure(kafkaErrors.INCONSISTENT_GROUP_PROTOCOL, '');
   const answer = group.joinClassic(
     {
       memberId,
       memberEpoch: 0,
-      instanceId: null,
+      instanceId: request.instanceId,
       rackId: null,
       rebalanceTimeoutMs: request.rebalanceTimeoutMs,
       clientId: request.clientId,
@@ -45,6 +46,7 @@ export function joinAsClassic(
         protocols: request.protocols.map(({ name, metadata }) => ({ name, metadata: Buffer.from(metadata) })),
       },
     },
+    request.memberId === '',
     nowMs,
   );
   if (isRefusal(answer)) return joinFailure(answer.errorCode, '');
@@ -54,6 +56,7 @@ export function joinAsClassic(
     protocolType: consumerProtocolType,
     protocolName: request.protocols[0]!.name,
     leader: '',
+    skipAssignment: false,
     memberId,
     members: [],
   };
@@ -68,9 +71,9 @@ function isSupported(group: ConsumerGroup, { protocolType, protocols }: JoinRequ
   );
 }
 
-/** Errors: 25, 22, 27. */
-export function heartbeatAsClassic(group: ConsumerGroup, memberId: string, generationId: number, nowMs: number): number {
-  const member = check(group, memberId, generationId);
+/** Errors: 25, 82, 22, 27. */
+export function heartbeatAsClassic(group: ConsumerGroup, identity: MemberIdentity, generationId: number, nowMs: number): number {
+  const member = check(group, identity, generationId);
   if (typeof member === 'number') return member;
   const mustRejoin =
     member.epoch < group.epoch || member.state === 'unrevoked' || (member.state === 'unreleased' && !group.isWaiting(member));
@@ -78,16 +81,15 @@ export function heartbeatAsClassic(group: ConsumerGroup, memberId: string, gener
   return mustRejoin ? kafkaErrors.REBALANCE_IN_PROGRESS : kafkaErrors.NONE;
 }
 
-export interface SyncOfClassic {
-  readonly memberId: string;
+export interface SyncOfClassic extends MemberIdentity {
   readonly generationId: number;
   readonly protocolType: string | null;
   readonly protocolName: string | null;
 }
 
-/** Errors: 25, 22, 23, 27. */
+/** Errors: 25, 82, 22, 23, 27. */
 export function syncAsClassic(group: ConsumerGroup, request: SyncOfClassic, topics: TopicView, nowMs: number): SyncAnswer {
-  const member = check(group, request.memberId, request.generationId);
+  const member = check(group, request, request.generationId);
   if (typeof member === 'number') return syncFailure(member);
   const protocolName = member.classic.protocols[0]?.name ?? '';
   const isOther =
@@ -107,11 +109,17 @@ export function syncAsClassic(group: ConsumerGroup, request: SyncOfClassic, topi
   };
 }
 
-/** The member, or why it may not: a member of the new protocol is none here. */
-function check(group: ConsumerGroup, memberId: string, generationId: number): ClassicMember | number {
-  const member = group.member(memberId);
-  if (member === undefined || !isClassic(member)) return kafkaErrors.UNKNOWN_MEMBER_ID;
+function check(group: ConsumerGroup, identity: MemberIdentity, generationId: number): ClassicMember | number {
+  const member = classicMember(group, identity);
+  if (typeof member === 'number') return member;
   return member.epoch === generationId ? member : kafkaErrors.ILLEGAL_GENERATION;
+}
+
+/** The member, or why it may not (25, 82): a member of the new protocol is none here. */
+export function classicMember(group: ConsumerGroup, { memberId, instanceId }: MemberIdentity): ClassicMember | number {
+  const member = instanceId === null ? group.member(memberId) : group.staticMember(instanceId);
+  if (member !== undefined && member.id !== memberId) return kafkaErrors.FENCED_INSTANCE_ID;
+  return member !== undefined && isClassic(member) ? member : kafkaErrors.UNKNOWN_MEMBER_ID;
 }
 
 export function isClassic(member: ConsumerMember): member is ClassicMember {

@@ -152,12 +152,21 @@ export class ConsumerGroup {
     return isRefusal(known) ? known : this.#update(known, request, nowMs);
   }
 
-  /** A member of the classic protocol joins, or joins again: it has no epoch to check. Errors: 81. */
-  joinClassic(request: MemberHeartbeat & { readonly classic: ClassicSide }, nowMs: number): MemberAnswer | Refusal {
-    return (
-      this.#refuseFull(request.memberId) ??
-      this.#update(this.#members.get(request.memberId) ?? freshMember(request.memberId), request, nowMs)
-    );
+  /**
+   * A member of the classic protocol joins, or joins again: it has no epoch to check. A static one that names no id takes the place of
+   * the one it was. Errors: 81, 25, 82.
+   */
+  joinClassic(request: MemberHeartbeat & { readonly classic: ClassicSide }, isNew: boolean, nowMs: number): MemberAnswer | Refusal {
+    const known = this.#refuseFull(request.memberId) ?? this.#knownClassic(request, isNew);
+    return isRefusal(known) ? known : this.#update(known, request, nowMs);
+  }
+
+  #knownClassic(request: MemberHeartbeat, isNew: boolean): ConsumerMember | Refusal {
+    const own = this.#members.get(request.memberId) ?? freshMember(request.memberId);
+    if (request.instanceId === null) return own;
+    const member = this.staticMember(request.instanceId);
+    if (!isNew) return this.#requireInstance(member, request, request.instanceId) ?? member!;
+    return member === undefined ? own : { ...member, id: request.memberId, epoch: joinEpoch, previousEpoch: joinEpoch };
   }
 
   /** A sign of life of a classic member. */

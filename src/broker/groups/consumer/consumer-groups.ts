@@ -8,8 +8,8 @@ import { kafkaErrors } from '../../../wire/index.js';
 import { runAfter } from '../../deadline.js';
 import type { SavedGroup } from '../group.js';
 import type { KeyValue } from '../group-log.js';
-import { type JoinAnswer, joinFailure, type JoinRequest, type SyncAnswer } from '../member.js';
-import { heartbeatAsClassic, isClassic, joinAsClassic, syncAsClassic, type SyncOfClassic } from './classic-members.js';
+import { type JoinAnswer, joinFailure, type JoinRequest, type MemberIdentity, type SyncAnswer } from '../member.js';
+import { classicMember, heartbeatAsClassic, isClassic, joinAsClassic, syncAsClassic, type SyncOfClassic } from './classic-members.js';
 import { ConsumerGroup, type ConsumerGroupSettings, type MemberAnswer, type MemberHeartbeat } from './consumer-group.js';
 import { joinEpoch } from './consumer-member.js';
 import { encodeChange, encodeGone } from './consumer-records.js';
@@ -114,8 +114,8 @@ export class ConsumerGroups {
   }
 
   /** Errors: as `heartbeatAsClassic`. */
-  heartbeatClassic(group: ConsumerGroup, memberId: string, generationId: number): number {
-    const errorCode = heartbeatAsClassic(group, memberId, generationId, this.#nowMs);
+  heartbeatClassic(group: ConsumerGroup, identity: MemberIdentity, generationId: number): number {
+    const errorCode = heartbeatAsClassic(group, identity, generationId, this.#nowMs);
     this.#watchGroup(group);
     return errorCode;
   }
@@ -127,11 +127,12 @@ export class ConsumerGroups {
     return answer;
   }
 
-  /** Errors: 25, 15. */
-  async leaveClassic(group: ConsumerGroup, memberId: string): Promise<number> {
-    const member = group.member(memberId);
-    if (member === undefined || !isClassic(member)) return kafkaErrors.UNKNOWN_MEMBER_ID;
-    group.fence(memberId);
+  /** Who names an instance only may be an administrator. Errors: 25, 82, 15. */
+  async leaveClassic(group: ConsumerGroup, { memberId, instanceId }: MemberIdentity): Promise<number> {
+    const isOfInstance = memberId === '' && instanceId !== null;
+    const member = classicMember(group, { memberId: isOfInstance ? (group.staticMember(instanceId)?.id ?? '') : memberId, instanceId });
+    if (typeof member === 'number') return member;
+    group.fence(member.id);
     return (await this.#keep(group))?.errorCode ?? kafkaErrors.NONE;
   }
 

@@ -24,6 +24,7 @@ export function heritageOf(group: Group, topics: TopicView): Heritage | undefine
     if (subscription === undefined || assigned === undefined) return undefined;
     members.push({
       ...freshMember(member.id),
+      instanceId: member.instanceId,
       clientId: member.clientId,
       clientHost: member.clientHost,
       topicNames: [...new Set(subscription.topics)].toSorted(),
@@ -49,8 +50,9 @@ export function asClassic(group: ConsumerGroup, topics: TopicView): SavedGroup {
     generation: Math.max(0, ...members.map(({ epoch }) => epoch)),
     protocol,
     leaderId: members[0]?.id ?? null,
-    members: members.map(({ id, clientId, clientHost, rebalanceTimeoutMs, classic, assigned }) => ({
+    members: members.map(({ id, instanceId, clientId, clientHost, rebalanceTimeoutMs, classic, assigned }) => ({
       id,
+      instanceId,
       clientId,
       clientHost,
       sessionTimeoutMs: classic!.sessionTimeoutMs,

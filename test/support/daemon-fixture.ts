@@ -4,16 +4,16 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect } from 'vitest';
-import type { BatchRebuilder, ColumnWorkers, TimeLookup } from '../../../src/columns/index.js';
-import type { ControlHandlers, ControlMethod, ControlParams, ControlResult, HydratedPart } from '../../../src/control/index.js';
-import { systemClock, systemRandom } from '../../../src/kernel/index.js';
-import { openTopicTable, type TableSnapshot } from '../../../src/lake/index.js';
-import type { ObjectStore } from '../../../src/objects/index.js';
-import { silentLogger } from '../../../src/telemetry/index.js';
-import { startTier, type TierDaemon, type TierSettings } from '../../../src/tier/index.js';
-import { decodeBatch, type NewRecord, walkBatches } from '../../../src/wire/index.js';
-import type { SimBroker } from '../../support/sim-broker.js';
-import { simFile, simFindTimestamp, simRebuilder, simWorkers } from '../../support/sim-workers.js';
+import type { BatchRebuilder, ColumnWorkers, TimeLookup } from '../../src/columns/index.js';
+import type { ControlHandlers, ControlMethod, ControlParams, ControlResult, HydratedPart } from '../../src/control/index.js';
+import { systemClock, systemRandom } from '../../src/kernel/index.js';
+import { openTopicTable, type TableSnapshot } from '../../src/lake/index.js';
+import type { ObjectStore } from '../../src/objects/index.js';
+import { silentLogger } from '../../src/telemetry/index.js';
+import { startTier, type TierDaemon, type TierSettings } from '../../src/tier/index.js';
+import { decodeBatch, type NewRecord, walkBatches } from '../../src/wire/index.js';
+import type { SimBroker } from './sim-broker.js';
+import { simFile, simFindTimestamp, simRebuilder, simWorkers } from './sim-workers.js';
 
 export const quick: Partial<TierSettings> = {
   fetchWaitMs: 20,

@@ -14,7 +14,7 @@ import { systemClock, systemRandom } from '../../../src/kernel/index.js';
 import { type ObjectStore, openObjectStore } from '../../../src/objects/index.js';
 import { compressionCodecs, decodeBatch, type NewRecord, walkBatches } from '../../../src/wire/index.js';
 import { SimBroker } from '../../support/sim-broker.js';
-import { loadTable, type Running, startDaemon, temporaryFolder, until } from './daemon-fixture.js';
+import { loadTable, type Running, startDaemon, temporaryFolder, until } from '../../support/daemon-fixture.js';
 
 const folder = temporaryFolder();
 let workers: ColumnWorkers;

@@ -79,6 +79,20 @@ function isInt64(digits: string): boolean {
   return BigInt.asIntN(64, whole) === whole;
 }
 
+/** A valid value's text as Kafka answers it: `TRUE` is `true`, ` +05` is `5`; what a number cannot hold exactly keeps its digits. */
+export function canonicalText(spec: KeySpec, written: string): string {
+  const value = written.trim();
+  switch (spec.type) {
+    case 'boolean':
+      return value.toLowerCase();
+    case 'int':
+    case 'long':
+      return String(BigInt(value.replace(/^\+/, '')));
+    default:
+      return written;
+  }
+}
+
 /** Reads a value; throws `config-invalid-value` naming key, value and what would be right. */
 export function parseValue(name: string, spec: KeySpec, written: string): unknown {
   const value = written.trim();
@@ -89,7 +103,7 @@ export function parseValue(name: string, spec: KeySpec, written: string): unknow
     });
   switch (spec.type) {
     case 'boolean':
-      if (value === 'true' || value === 'false') return value === 'true';
+      if (/^(true|false)$/i.test(value)) return value.toLowerCase() === 'true';
       throw refuse('true or false');
     case 'int':
     case 'long':

@@ -1,6 +1,6 @@
 /** One topic's configuration: its own keys over the server's defaults, with the rules that tie keys together. */
 import { LakeError, nearestName } from '../kernel/index.js';
-import { parseValue } from './key.js';
+import { canonicalText, parseValue } from './key.js';
 import type { ServerConfig } from './server-config.js';
 import { type TopicKey, topicKeyNames, topicKeys, topicKeySpec, type TopicValues } from './topic-keys.js';
 
@@ -29,7 +29,8 @@ function resolve(server: ServerConfig, overrides: ReadonlyMap<TopicKey, string>,
     const isServerSet = inherited !== undefined && inherited.source !== 'default';
     const source: TopicConfigSource = own !== undefined ? 'topic' : isServerSet ? 'server' : 'default';
     const text = own ?? (isServerSet ? inherited.text : (byRule ?? spec.defaultText));
-    const entry = { name, text, value: parseValue(name, spec, text), source, serverName: spec.server };
+    const value = parseValue(name, spec, text);
+    const entry = { name, text: canonicalText(spec, text), value, source, serverName: spec.server };
     entries.set(name, entry);
     return entry;
   };

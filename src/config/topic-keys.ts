@@ -121,7 +121,10 @@ export const topicKeys = {
     bool(false, 'Refuse SQL of the topic that does not say from when on, or from which offset.'),
   ),
   'remote.storage.enable': key(undefined, bool(true, 'Whether the topic is tiered. By default true where cleanup.policy is `delete`.')),
-  'retention.bytes': key('log.retention.bytes', long(-1, 'Bytes of a partition kept over both tiers; −1 keeps all.', { min: -1 })),
+  'retention.bytes': key(
+    'log.retention.bytes',
+    long(-1, 'Bytes of a partition kept over both tiers; −1, like any number below 0, keeps all.'),
+  ),
   'retention.ms': key(
     'log.retention.ms',
     long(7 * dayMs, 'How long records are kept over both tiers. By default −1 (for ever) for a tiered topic.', { min: -1 }),

@@ -3,7 +3,7 @@ import type { Seeded } from '../../support/seed.js';
 import { type Kind, seldom, type Shape, step, topicNames, topicOf } from '../shape.js';
 import type { Step } from '../step.js';
 
-// Left out is what we refuse by design and say so: an empty cleanup.policy, levels of lz4, keys of other releases. Kafka takes `TRUE` and retention.bytes=-2 as well.
+// Left out is what we refuse by design and say so: an empty cleanup.policy, levels of lz4, keys of other releases.
 const configValues: readonly (readonly [string, readonly string[]])[] = [
   ['cleanup.policy', ['delete', 'compact', 'compact,delete', 'compact', 'neither']],
   ['compression.type', ['producer', 'uncompressed', 'gzip', 'snappy', 'lz4', 'zstd', 'none', 'brotli']],
@@ -15,14 +15,14 @@ const configValues: readonly (readonly [string, readonly string[]])[] = [
   ['message.timestamp.before.max.ms', ['3600000', '0', 'x']],
   ['segment.bytes', ['1048576', '13', '0', '2147483648', '10485760']],
   ['segment.ms', ['1', '0', '604800000', '-1']],
-  ['retention.bytes', ['-1', '1000000', 'x']],
+  ['retention.bytes', ['-1', '-2', '1000000', 'x']],
   ['min.insync.replicas', ['1', '0', '2']],
   ['flush.messages', ['1', '0', '1000']],
   ['index.interval.bytes', ['0', '4096', '-1']],
   ['delete.retention.ms', ['0', '-1', '1000']],
   ['file.delete.delay.ms', ['0', '-1']],
-  ['unclean.leader.election.enable', ['true', 'false', 'maybe']],
-  ['preallocate', ['false', 'yes']],
+  ['unclean.leader.election.enable', ['true', 'TRUE', 'false', 'maybe']],
+  ['preallocate', ['false', ' False', 'yes']],
   ['retention.ms', ['60000', '-2', '3.5']],
   ['flush.ms', ['0', '-1', '9223372036854775807', '9223372036854775808']],
   ['max.compaction.lag.ms', ['1', '0', '86400000']],

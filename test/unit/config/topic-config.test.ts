@@ -27,6 +27,23 @@ describe('topic configuration', () => {
     expect(entry).toMatchObject({ text: '1000', source: 'server', serverName: 'lake.commit.interval.ms' });
   });
 
+  it('reads and shows values as Kafka does: booleans in any case, numbers with a sign, and any negative retention.bytes for none', () => {
+    const overrides = { 'preallocate': ' False', 'unclean.leader.election.enable': 'TRUE', 'segment.ms': '+05', 'retention.bytes': '-2' };
+    const shown = Object.fromEntries(
+      resolveTopicConfig(server, overrides)
+        .entries()
+        .map(({ name, text }) => [name, text]),
+    );
+    expect(shown).toMatchObject({
+      'preallocate': 'false',
+      'unclean.leader.election.enable': 'true',
+      'segment.ms': '5',
+      'retention.bytes': '-2',
+      'flush.ms': '9223372036854775807',
+    });
+    expect(() => resolveTopicConfig(server, { preallocate: 'yes' })).toThrow('true or false');
+  });
+
   it('refuses what cannot be honoured, with a way out', () => {
     for (const [key, value] of [
       ['cleanup.policy', ''],

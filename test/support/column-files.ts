@@ -3,8 +3,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
+  baseColumns,
   ColumnEngine,
   type CompactResult,
+  duckType,
   type EncodeResult,
   fieldIdsClause,
   readFileFooter,
@@ -33,6 +35,15 @@ export function fileAt(path: string, onRead: (from: number, to: number) => void 
     },
   };
 }
+
+/** Rows of a file that `writeBase` writes. */
+export const baseRows = 5000;
+/** Expressions over `i` for the base columns that are not `_offset`; what is left out is null. */
+export type BaseExpressions = Readonly<Record<string, string>>;
+/** Lists of headers, with nulls wherever one may be. */
+export const someHeaders = `CASE hash(i) % 5 WHEN 0 THEN NULL WHEN 1 THEN [] ELSE list_transform(range((hash(i, 1) % 4)::BIGINT + 1), lambda n:
+  {'key': CASE WHEN n % 3 = 2 THEN NULL ELSE 'h' || n END, 'key_raw': CASE WHEN n % 3 = 2 THEN '\\xFF'::BLOB END,
+   'value': CASE WHEN n % 2 = 1 THEN NULL ELSE (i::VARCHAR || n)::BLOB END}) END`;
 
 export class ColumnFiles {
   readonly dir = mkdtempSync(join(tmpdir(), 'columns-'));
@@ -141,6 +152,18 @@ export class ColumnFiles {
   async copy(select: string, path: string, typedColumns: readonly TypedColumn[] = []): Promise<void> {
     const fieldIds = fieldIdsClause(tableColumns(typedColumns));
     await this.rows(`COPY (${select}) TO '${path}' (FORMAT parquet, COMPRESSION zstd, FIELD_IDS ${fieldIds})`);
+  }
+
+  /** A file of the base columns alone, in several row groups, offsets with holes. */
+  async writeBase(columns: BaseExpressions, shape: string): Promise<string> {
+    const path = this.path('rows.parquet');
+    const select = baseColumns.map((column) => {
+      const expression = column.name === '_offset' ? '(i * 2 + (i // 1000) * 7)::BIGINT' : (columns[column.name] ?? 'NULL');
+      return `(${expression})::${duckType(column)} AS "${column.name}"`;
+    });
+    await this.rows(`COPY (SELECT ${select.join(', ')} FROM range(${baseRows}) t(i)) TO '${path}'
+      (FORMAT parquet, ${shape}, ROW_GROUP_SIZE 2048, FIELD_IDS ${fieldIdsClause(baseColumns)})`);
+    return path;
   }
 
   async rows(sql: string): Promise<unknown[][]> {

@@ -3,10 +3,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ColumnRooms } from '../../../src/columns/column-chunk.js';
 import { PageRooms } from '../../../src/columns/page-rooms.js';
 import { ColdFileReader, type ColdRows } from '../../../src/columns/cold-rows.js';
-import { baseColumns, duckType, fieldIdsClause } from '../../../src/columns/index.js';
 import { isLakeError } from '../../../src/kernel/index.js';
 import { encodeBatch } from '../../../src/wire/index.js';
-import { ColumnFiles } from '../../support/column-files.js';
+import { type BaseExpressions, baseRows, ColumnFiles, someHeaders } from '../../support/column-files.js';
 
 let files: ColumnFiles;
 beforeAll(() => {
@@ -15,15 +14,11 @@ beforeAll(() => {
 afterAll(() => files.close());
 
 const rooms = new ColumnRooms();
-const rowCount = 5000;
 /** Read by JavaScript, and by compiled loops in one memory. */
 const roomsOf = { 'spread rooms': () => rooms, 'one memory': (): ColumnRooms => (pageRooms ??= new PageRooms()) };
 let pageRooms: PageRooms | undefined;
 
-/** Expressions over `i` for the base columns that are not `_offset`; what is left out is null. */
-type Columns = Readonly<Record<string, string>>;
-
-const variants: Readonly<Record<string, Columns>> = {
+const variants: Readonly<Record<string, BaseExpressions>> = {
   'nothing but offsets': {},
   'numbers that never change': {
     _partition_id: '3',
@@ -63,9 +58,7 @@ const variants: Readonly<Record<string, Columns>> = {
   },
   'lists of headers': {
     _value: 'i::VARCHAR::BLOB',
-    _headers: `CASE hash(i) % 5 WHEN 0 THEN NULL WHEN 1 THEN [] ELSE list_transform(range((hash(i, 1) % 4)::BIGINT + 1), lambda n:
-      {'key': CASE WHEN n % 3 = 2 THEN NULL ELSE 'h' || n END, 'key_raw': CASE WHEN n % 3 = 2 THEN '\\xFF'::BLOB END,
-       'value': CASE WHEN n % 2 = 1 THEN NULL ELSE (i::VARCHAR || n)::BLOB END}) END`,
+    _headers: someHeaders,
   },
 };
 
@@ -74,18 +67,6 @@ const shapes = [
   'PARQUET_VERSION v1, COMPRESSION zstd',
   'PARQUET_VERSION v2, COMPRESSION uncompressed',
 ];
-
-/** A file of such rows, in several row groups, offsets with holes. */
-async function write(columns: Columns, shape: string): Promise<string> {
-  const path = files.path('rows.parquet');
-  const select = baseColumns.map((column) => {
-    const expression = column.name === '_offset' ? '(i * 2 + (i // 1000) * 7)::BIGINT' : (columns[column.name] ?? 'NULL');
-    return `(${expression})::${duckType(column)} AS "${column.name}"`;
-  });
-  await files.rows(`COPY (SELECT ${select.join(', ')} FROM range(${rowCount}) t(i)) TO '${path}'
-    (FORMAT parquet, ${shape}, ROW_GROUP_SIZE 2048, FIELD_IDS ${fieldIdsClause(baseColumns)})`);
-  return path;
-}
 
 const hex = (bytes: Buffer): string => bytes.toString('hex').toUpperCase();
 
@@ -135,14 +116,14 @@ describe('rows of a cold file', () => {
   it.each(shapes.flatMap((shape) => Object.keys(variants).map((name) => [name, shape] as const)))(
     'are as DuckDB reads them: %s (%s)',
     async (name, shape) => {
-      const path = await write(variants[name] as Columns, shape);
+      const path = await files.writeBase(variants[name] as BaseExpressions, shape);
       const expected = await oracle(path);
       for (const [where, roomsThere] of Object.entries(roomsOf)) {
         const file = new ColdFileReader(path, roomsThere());
         try {
           expect(file.spans.length).toBeGreaterThan(1);
           const read = file.spans.flatMap((span) => readRows(file.rows(span)));
-          expect(read.length).toBe(rowCount);
+          expect(read.length).toBe(baseRows);
           expect(read, where).toEqual(expected);
         } finally {
           file.close();
@@ -152,7 +133,7 @@ describe('rows of a cold file', () => {
   );
 
   it('are found by offset, between holes too', async () => {
-    const file = new ColdFileReader(await write({}, shapes[0] as string), rooms);
+    const file = new ColdFileReader(await files.writeBase({}, shapes[0] as string), rooms);
     const rows = file.rows(file.spans[0] as never);
     expect([-1, 0, 1, 2, 3, 1998, 2006, 2007, 9_999_999].map((offset) => rows.rowAtOrBelow(offset))).toEqual([
       -1, 0, 0, 1, 1, 999, 999, 1000, 2047,
@@ -161,8 +142,8 @@ describe('rows of a cold file', () => {
   });
 
   it('are uniform only where nothing but offset, time, key and value differs', async () => {
-    const isUniform = async (columns: Columns): Promise<boolean> => {
-      const file = new ColdFileReader(await write(columns, shapes[0] as string), rooms);
+    const isUniform = async (columns: BaseExpressions): Promise<boolean> => {
+      const file = new ColdFileReader(await files.writeBase(columns, shapes[0] as string), rooms);
       const answer = file.rows(file.spans[0] as never).isUniform();
       file.close();
       return answer;
@@ -177,7 +158,7 @@ describe('rows of a cold file', () => {
       _raw_batch: "CASE WHEN i = 9 THEN 'x'::BLOB END",
     };
     for (const [name, expression] of Object.entries(others)) expect(await isUniform({ ...plain, [name]: expression })).toBe(false);
-    expect(await isUniform({ ...plain, _headers: variants['lists of headers']?._headers as string })).toBe(false);
+    expect(await isUniform({ ...plain, _headers: someHeaders })).toBe(false);
   });
 
   it('of a damaged file are refused or other rows, never a crash', async () => {
@@ -203,37 +184,4 @@ describe('rows of a cold file', () => {
     }
     expect(refused).toBeGreaterThan(20);
   });
-
-  it('of damaged pages are refused or other rows: no byte outside of them is read, whatever lengths, levels and indexes say', async () => {
-    // Not compressed, so that each byte of a page can be anything.
-    const path = await write(
-      {
-        _timestamp: 'make_timestamptz(i * 1000)',
-        _key: "CASE WHEN i % 7 = 0 THEN NULL ELSE ('key ' || (i % 20)::VARCHAR)::BLOB END",
-        _value: "CASE WHEN i % 9 = 0 THEN NULL ELSE repeat('v', (i % 50)::INTEGER)::BLOB END",
-        _headers: variants['lists of headers']?._headers as string,
-      },
-      'PARQUET_VERSION v2, COMPRESSION uncompressed',
-    );
-    const bytes = readFileSync(path);
-    const footerAt = bytes.length - 8 - bytes.readUInt32LE(bytes.length - 8);
-    const damaged = files.path('damaged.parquet');
-    const lastOffset = 9998 + 4 * 7;
-    let [refused, read] = [0, 0];
-    const change = (at: number, to: number): void => {
-      const copy = Buffer.from(bytes);
-      copy[at] = to;
-      writeFileSync(damaged, copy);
-      try {
-        files.rebuild(damaged, { baseOffset: 0, lastOffset });
-        read++;
-      } catch (error) {
-        if (!isLakeError(error, 'cold-corrupt')) throw error;
-        refused++;
-      }
-    };
-    for (let at = 4; at < footerAt; at += 1 + (at % 97)) for (const to of [0, 0x7f, 0xff]) change(at, to);
-    expect(refused).toBeGreaterThan(100);
-    expect(read).toBeGreaterThan(100);
-  }, 60_000);
 });

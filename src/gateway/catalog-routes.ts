@@ -12,7 +12,7 @@ import {
   namespacesDocument,
   tablesDocument,
 } from '../iceberg/index.js';
-import { type ErrorKind, LakeError, MiB, toLakeError } from '../kernel/index.js';
+import { type ErrorKind, LakeError, messageWithHint, MiB, toLakeError } from '../kernel/index.js';
 import { type Context, Hono } from 'hono';
 import { challenge } from './bearer.js';
 import { textOf } from './stream.js';
@@ -59,7 +59,7 @@ function catalogError(thrown: unknown): CatalogError {
   const [type, code] = error.code === 'topic-unknown' ? ['NoSuchTableException', 404] : errorTypes[error.kind];
   const isKnown = thrown instanceof LakeError;
   const message = isKnown ? error.message : 'The service met something unforeseen; its log says what.';
-  return { type, code, message: error.hint === undefined ? message : `${message}. ${error.hint}` } as CatalogError;
+  return { type, code, message: messageWithHint({ message, hint: error.hint }) } as CatalogError;
 }
 
 export function catalogRoutes(catalog: TableCatalog): Hono {

@@ -172,6 +172,11 @@ export function toLakeError(error: unknown, code: ErrorCode = 'internal', contex
   return new LakeError(code, context === undefined ? message : `${context}: ${message}`, { cause: error });
 }
 
+/** What happened and what to do about it in one text, for borders that have a single field for both. */
+export function messageWithHint({ message, hint }: Pick<LakeError, 'message' | 'hint'>): string {
+  return hint === undefined ? message : `${message}. ${hint}`;
+}
+
 /** A plain form that crosses a process border (control socket, child process) and comes back by `errorFromPlain`. */
 export interface PlainError {
   readonly code: ErrorCode;

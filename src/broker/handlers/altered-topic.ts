@@ -1,6 +1,6 @@
 /** Changing what is set on a topic, for both APIs that do: which resources can be changed, and how a refusal is answered. */
 import { resolveTopicConfig, type TopicConfig } from '../../config/index.js';
-import { isTopicName, toLakeError } from '../../kernel/index.js';
+import { isTopicName, messageWithHint, toLakeError } from '../../kernel/index.js';
 import { kafkaErrors } from '../../wire/index.js';
 import type { BrokerCore } from '../core.js';
 import type { Topic } from '../topics.js';
@@ -71,7 +71,8 @@ async function alter(
     await core.topics.alter(topic.record.id, (current) => overridesOf(setOf(current)), { isValidateOnly });
     return { errorCode: kafkaErrors.NONE, errorMessage: null };
   } catch (error) {
-    const { kafkaCode, message, hint } = toLakeError(error);
-    return refuse(kafkaCode === -1 ? kafkaErrors.KAFKA_STORAGE_ERROR : kafkaCode, hint === undefined ? message : `${message}. ${hint}`);
+    const refusal = toLakeError(error);
+    const { kafkaCode } = refusal;
+    return refuse(kafkaCode === -1 ? kafkaErrors.KAFKA_STORAGE_ERROR : kafkaCode, messageWithHint(refusal));
   }
 }

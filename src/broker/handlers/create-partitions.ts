@@ -7,7 +7,7 @@
  * topic.max.partitions), INVALID_REPLICA_ASSIGNMENT (39: not one replica on this broker for each new partition), INVALID_REQUEST (42:
  * listed twice, or an internal topic, whose partitions say where a group is), KAFKA_STORAGE_ERROR (56).
  */
-import { toLakeError } from '../../kernel/index.js';
+import { messageWithHint, toLakeError } from '../../kernel/index.js';
 import {
   createPartitionsApi,
   type CreatePartitionsRequestTopic,
@@ -53,8 +53,9 @@ async function grow(core: BrokerCore, asked: CreatePartitionsRequestTopic, isVal
     if (!isValidateOnly) await core.topics.addPartitions(record.id, count);
     return { name, errorCode: kafkaErrors.NONE, errorMessage: null };
   } catch (error) {
-    const { code, kafkaCode, message, hint } = toLakeError(error);
-    if (code === 'request-invalid') return refuse(kafkaErrors.INVALID_PARTITIONS, hint === undefined ? message : `${message}. ${hint}`);
+    const refusal = toLakeError(error);
+    const { code, kafkaCode, message } = refusal;
+    if (code === 'request-invalid') return refuse(kafkaErrors.INVALID_PARTITIONS, messageWithHint(refusal));
     core.logger.error('partitions cannot be added', { topic: name, count, error: message });
     return refuse(kafkaCode === -1 ? kafkaErrors.KAFKA_STORAGE_ERROR : kafkaCode, message);
   }

@@ -8,7 +8,7 @@
  * (39), INVALID_CONFIG (40, with the hint), INVALID_REQUEST (42: listed twice, or an assignment beside numbers).
  */
 import type { TopicConfig } from '../../config/index.js';
-import { type LakeError, toLakeError } from '../../kernel/index.js';
+import { type LakeError, messageWithHint, toLakeError } from '../../kernel/index.js';
 import {
   createTopicsApi,
   type CreateTopicsRequestTopic,
@@ -96,7 +96,7 @@ async function create(core: BrokerCore, asked: CreateTopicsRequestTopic, isValid
     return { name, topicId: topic.record.id, errorCode: kafkaErrors.NONE, errorMessage: null, ...shapeOf(partitions, topic.config) };
   } catch (error) {
     const refusal = toLakeError(error);
-    return refused(name, { errorCode: codeOf(refusal), errorMessage: messageOf(refusal) });
+    return refused(name, { errorCode: codeOf(refusal), errorMessage: messageWithHint(refusal) });
   }
 }
 
@@ -113,8 +113,4 @@ function shapeOf(numPartitions: number, config: TopicConfig): Pick<TopicAnswer, 
 
 function codeOf(refusal: LakeError): number {
   return refusal.code === 'request-invalid' ? kafkaErrors.INVALID_PARTITIONS : refusal.kafkaCode;
-}
-
-function messageOf({ message, hint }: LakeError): string {
-  return hint === undefined ? message : `${message}. ${hint}`;
 }

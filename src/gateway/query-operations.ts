@@ -73,7 +73,7 @@ const parameter: Schema = {
 };
 
 const body: Schema = {
-  ...object({ sql: text('one read-only SELECT, or EXPLAIN, DESCRIBE or SHOW TABLES') }, {
+  ...object({ sql: text('one read-only SELECT, or EXPLAIN, EXPLAIN ANALYZE, DESCRIBE or SHOW TABLES') }, {
     params: {
       oneOf: [list(parameter), mapOf(parameter)],
       description: 'a list for `$1 …`, or an object for `$name`; numbers beyond 2^53 as texts',

@@ -8,6 +8,7 @@
  * order above.
  */
 import type { PlainError } from '../kernel/index.js';
+import type { AnalyzeOrder } from './analyzed.js';
 import type { AnswerFormat } from './formats/format.js';
 import type { ParameterValue } from './parameters.js';
 import type { TableScans } from './scan-plan.js';
@@ -76,6 +77,8 @@ export interface RunQuery {
   /** The answer is the query's columns, a row each. */
   readonly isDescribed: boolean;
   readonly parameters: readonly (readonly [string, ParameterValue])[];
+  /** In the place of its rows: where the query's time went. */
+  readonly analyze?: AnalyzeOrder;
   /** How the rows are written: in a format of an answer as `bytes`, else as messages of `rows`. */
   readonly shape: AnswerShape;
   /** Of `parquet`: what COPY takes as FIELD_IDS; none where left out. */

@@ -2,7 +2,6 @@
  * The answer to `EXPLAIN SELECT …`: per topic, tier and partition what would be read, what not and why, and what of it has to come from
  * the bucket. Nothing is read for it but footers of cold files, some at most, and the tail as any query stages it.
  */
-import { quoteText } from '../columns/index.js';
 import { sum } from '../kernel/index.js';
 import { type ColdFile, filesOfPartition } from '../lake/index.js';
 import type { ColdReads } from './cold/cold-reads.js';
@@ -11,6 +10,7 @@ import { selectChunks } from './lease.js';
 import type { PinnedPartition, PinnedTopic } from './pin.js';
 import { everything, type ScanRange, touches } from './ranges.js';
 import type { TailChunk } from './tail.js';
+import { type Cell, rowsSql } from './told-rows.js';
 
 /** Of more files than this that are read in parts, the rest is reckoned without its footers: as if read whole. */
 export const explainedFootersMax = 256;
@@ -51,21 +51,12 @@ const columns = [
   ['cached_bytes', 'BIGINT'],
 ] as const;
 
-type Cell = string | number | null;
-
 /** A SELECT of the rows. */
 export function explainSql(topics: readonly ExplainedTopic[], cold: ColdReads): string {
   const rows = topics.flatMap((one) =>
     one.topic.partitions.flatMap((partition) => [coldRow(one, partition, cold), hotRow(one, partition)]),
   );
-  const none = `SELECT ${columns.map(([name, type]) => `NULL::${type} AS ${name}`).join(', ')} WHERE false`;
-  if (rows.length === 0) return none;
-  return `${none} UNION ALL VALUES ${rows.map((row) => `(${row.map(cellSql).join(', ')})`).join(', ')}`;
-}
-
-function cellSql(cell: Cell): string {
-  if (cell === null) return 'NULL';
-  return typeof cell === 'string' ? quoteText(cell) : String(cell);
+  return rowsSql(columns, rows);
 }
 
 /** Cold files whose footers the answer is the better for. */

@@ -1,5 +1,6 @@
 /** Puts the files of a query within reach of its engine, or explains which those would be. */
 import { setMaxListeners } from 'node:events';
+import { type AnalyzedScan, type AnalyzedStage, type AnalyzeOrder, type Stage, stages } from './analyzed.js';
 import { answeredFiles, noneAnswered } from './answered-files.js';
 import { type ColdSelection, type Lease, newestOfPartitions, type SelectedFile, selectChunks, selectCold } from './lease.js';
 import type { ColdNeed } from './cold/need.js';
@@ -8,13 +9,14 @@ import { latestDefinition, type NamedRelations } from './named-relations.js';
 import type { PinnedTopic } from './pin.js';
 import { splitAt } from './format-of-then.js';
 import { columnsOf, type QueryPlan, type QueryPlanner } from './query-planner.js';
+import type { QueryStats } from './query-stats.js';
 import { fullScan, type ScanRange } from './ranges.js';
 import type { NarrowedSelection } from './keys/keyed-files.js';
 import type { RememberedFile } from './keys/remembered-files.js';
 import type { RunContext } from './run-context.js';
 import type { TopicReach } from './scan-bounds.js';
 import type { StagedTails } from './staged-tails.js';
-import { type LeasedFile, needOf, readsTypedColumns, recordsNeed, recordsView, topicNeed, topicView } from './views.js';
+import { type LeasedFile, needOf, readsTypedColumns, recordsNeed, recordsView, topicNeed, topicView, type ViewSource } from './views.js';
 
 /** From so many computed columns on, what DuckDB's planner takes grows faster than they do. */
 const wideColumnsMin = 64;
@@ -23,6 +25,8 @@ const noneUnread = { remembered: new Map<string, number>(), keyless: new Set<str
 export class QueryFiles {
   /** A topic's columns are computed from values, and many of them are looked at. */
   isWide = false;
+  readonly #scans: AnalyzedScan[] = [];
+  readonly #sources: (readonly [path: string, scan: number])[] = [];
   readonly #run: RunContext;
   readonly #tails: StagedTails;
   readonly #planner: QueryPlanner;
@@ -74,6 +78,7 @@ export class QueryFiles {
     const hitsBefore = this.#run.ports.cold.hits;
     const views: string[] = [];
     for (const { topic, ranges, cold: selected, answered, remembered } of reach) {
+      const before = { ...this.#run.record.stats };
       this.#run.record.stats.pruned_files += selected.prunedFiles;
       this.#run.record.stats.metadata_files += answered.files.length;
       this.#run.record.stats.boundary[topic.state.name] = Object.fromEntries(
@@ -91,6 +96,7 @@ export class QueryFiles {
         answered,
         isTyped: topic.isTyped,
       };
+      this.#tell(topic, source, before);
       const isComputed = topic.isTyped && selected.files.some((file) => file.reformedFrom !== undefined);
       if (isComputed || source.tail.some(({ typedColumns }) => typedColumns === undefined)) {
         this.isWide ||= (usedColumns?.size ?? pinnedOnes.table.length + pinnedOnes.extra.length) > wideColumnsMin;
@@ -101,6 +107,40 @@ export class QueryFiles {
     }
     this.#run.record.stats.cache_hits += this.#run.ports.cold.hits - hitsBefore;
     return views;
+  }
+
+  /** What has come within reach of the run, and how long that took. */
+  analyzed(): AnalyzeOrder {
+    const { stats, stages: times } = this.#run.record;
+    const { staged_rows: rows, cold_files: files, read_bytes: bytes, requests } = stats;
+    const done: Readonly<Partial<Record<Stage, Omit<AnalyzedStage, 'stage' | 'ms'>>>> = {
+      stage: { rows },
+      read: { files, bytes, requests },
+    };
+    return {
+      stages: stages.map((stage) => ({ stage, ms: times.msOf(stage), ...done[stage] })),
+      scans: this.#scans,
+      sources: this.#sources,
+    };
+  }
+
+  /** `before`: what had been counted when the topic's turn came. */
+  #tell({ state }: PinnedTopic, { cold, tail }: Pick<ViewSource, 'cold' | 'tail'>, before: QueryStats): void {
+    const { stats } = this.#run.record;
+    const left = [
+      ['pruned', stats.pruned_files - before.pruned_files],
+      ['answered from metadata', stats.metadata_files - before.metadata_files],
+      ['last rows kept', stats.remembered_files - before.remembered_files],
+    ] as const;
+    const detail = left.flatMap(([what, count]) => (count > 0 ? `${what} ${count}` : [])).join(', ');
+    for (const [tier, files, rows, bytes] of [
+      ['cold', cold, stats.cold_rows - before.cold_rows, stats.cold_bytes - before.cold_bytes],
+      ['hot', tail, stats.hot_rows - before.hot_rows, stats.hot_bytes - before.hot_bytes],
+    ] as const) {
+      const paths = new Set(files.map(({ path }) => path));
+      for (const path of paths) this.#sources.push([path, this.#scans.length]);
+      this.#scans.push({ topic: state.name, tier, files: paths.size, rows, bytes, detail: tier === 'cold' ? detail : '' });
+    }
   }
 
   async explained(pinned: readonly PinnedTopic[], plan: QueryPlan, relations: NamedRelations): Promise<string> {

@@ -67,7 +67,7 @@ export class QueryRun {
         const isOutdated = key !== undefined && !gone.has(key) && this.#run.ports.tables.distrust(key);
         if (!isOvertaken && !isOutdated) throw error;
         if (key !== undefined) gone.add(key);
-        Object.assign(this.#run.record, newRunRecord());
+        Object.assign(this.#run.record, newRunRecord(this.#run.record.stages));
       }
     }
   }
@@ -76,11 +76,7 @@ export class QueryRun {
     const { ports, session, signal, record, records } = this.#run;
     const startedMs = ports.nowMs();
     const front = frontOf(request.sql);
-    if (front.kind === 'explain' && front.isAnalyzed) {
-      throw new LakeError('unsupported', 'EXPLAIN ANALYZE is not supported', {
-        hint: 'Ask EXPLAIN before, and the SELECT itself: its stats say what it read.',
-      });
-    }
+    record.stages.enter('parse');
     const tails = new StagedTails(this.#run);
     const planner = new QueryPlanner(this.#run, tails);
     const files = new QueryFiles(this.#run, tails, planner, this.#lease);
@@ -90,6 +86,7 @@ export class QueryRun {
         ports.control.call('broker.describe', {}, { signal }),
       ]);
       const broker = tried === undefined ? known : withTried(known, tried);
+      record.stages.enter('pin');
       if (asOf?.kind === 'token') requireSameCluster(asOf.token, broker);
       for (const prefix of ports.tables.keepOnly(broker.topics)) await ports.cold.forgetBelow(prefix);
       const parameters = boundParameters(parsed.parameters, request.params);
@@ -99,10 +96,12 @@ export class QueryRun {
       const bounds = asOf?.kind === 'time' ? await this.#atTime(broker, topics, asOf.atMs) : asOf;
       const pinned = await Promise.all(topics.map((topic) => pinTopic(ports, broker, topic, bounds, signal)));
       await this.#dropCommitted(broker, pinned);
+      record.stages.enter('plan');
       const prelude = await this.#systemTables(broker, systemNames);
       const plan = await planner.plan(pinned, { statement, relations, parameters, prelude, views });
       const isDescribed = front.kind === 'describe';
-      const isExplained = front.kind === 'explain';
+      const isAnalyzed = front.kind === 'explain' && front.isAnalyzed;
+      const isExplained = front.kind === 'explain' && !isAnalyzed;
       // Columns can be told without a row.
       const isRowless = isDescribed || tried !== undefined;
       const reach = isExplained ? [] : await files.reachOf(pinned, isRowless ? withoutRows(pinned, plan) : plan, relations);
@@ -110,11 +109,14 @@ export class QueryRun {
         if (records === undefined) requireTimeBounds(pinned, plan.scans);
         requireScanBytes(reach, tails, limits.maxScanBytes);
       }
+      record.stages.enter('read');
       const made = await files.lease(reach, plan, relations);
+      // Whatever comes next is told by the engine.
+      record.stages.enter('wait');
       const described = isDescribed ? topicNamed(front.table, pinned) : undefined;
       const instead =
         described === undefined ? undefined : describedTopic({ snapshot: described.snapshot, columns: columnsOf(plan, described) });
-      record.stats.plan_ms = ports.nowMs() - startedMs;
+      record.stats.plan_ms = Math.round(ports.nowMs() - startedMs);
       const explained = isExplained ? await files.explained(pinned, plan, relations) : undefined;
       record.phase = 'running';
       const answer = await session.ask(
@@ -129,6 +131,7 @@ export class QueryRun {
           setup: [...made, ...(isExplained ? [] : views.map(({ create }) => create)), ...(instead?.setup ?? [])],
           isDescribed: isDescribed && instead === undefined,
           parameters: isExplained ? [] : parameters,
+          ...(isAnalyzed ? { analyze: files.analyzed() } : {}),
           shape: this.#shape,
           fileBytesMax: ports.limits.parquetBytesMax,
           credits: answerCredits,

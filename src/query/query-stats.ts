@@ -1,4 +1,5 @@
 /** What a run counts, and how far it is: written by its steps, read by whoever watches it. */
+import type { StageTimes } from './analyzed.js';
 import type { PartitionId } from '../kernel/index.js';
 import type { QueryPhase } from './progress.js';
 
@@ -36,12 +37,14 @@ export interface RunRecord {
   phase: QueryPhase;
   /** Partitions of which cold files that may hold rows were left out, as newer ones may do. */
   unread: ReadonlySet<PartitionId>;
+  readonly stages: StageTimes;
   readonly stats: QueryStats;
 }
 
-export function newRunRecord(): RunRecord {
+export function newRunRecord(stages: StageTimes): RunRecord {
   return {
     phase: 'planning',
+    stages,
     unread: new Set(),
     stats: {
       hot_rows: 0,

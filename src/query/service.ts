@@ -10,6 +10,7 @@ import { type Clock, isLakeError, KiB, LakeError, type Random, toLakeError } fro
 import { LocalCache, type ObjectStore } from '../objects/index.js';
 import type { Logger } from '../telemetry/index.js';
 import { asOfText, asOfNamed, type TokenTexts, tokenTexts } from './as-of.js';
+import { StageTimes } from './analyzed.js';
 import { ColdReads } from './cold/cold-reads.js';
 import { FootersAhead } from './cold/footers-ahead.js';
 import { EnginePool, type EngineSession } from './engine.js';
@@ -308,6 +309,7 @@ export class QueryService {
       asOf: request.asOf === undefined ? undefined : asOfText(request.asOf),
     }));
     const listed = this.#queries.add(request.sql);
+    const takenMs = clock.monotonicMs();
     onTaken?.({ id: listed.id, progress: () => this.#queries.progressOf(listed) });
     const timer = new AbortController();
     clock.sleep(limits.timeoutMs, timer.signal).then(
@@ -338,7 +340,7 @@ export class QueryService {
       combined.throwIfAborted();
       freeTurn = await this.#turns.enter(combined);
       session = await this.#pool.claim(combined);
-      const record = newRunRecord();
+      const record = newRunRecord(new StageTimes(() => clock.monotonicMs(), takenMs));
       listed.record = record;
       session.onProgress((percent) => {
         listed.percent = percent;
@@ -427,7 +429,7 @@ export class QueryService {
       remembered: this.#notes.remembered,
       statements: this.#statements,
       queries: () => this.list(),
-      nowMs: () => Math.round(clock.monotonicMs()),
+      nowMs: () => clock.monotonicMs(),
     };
   }
 

@@ -57,6 +57,7 @@ export class StagedTails {
 
   async lease(pinned: readonly PinnedTopic[], scans: Scans | undefined, budget: TailBudget): Promise<void> {
     this.#run.record.phase = 'staging';
+    this.#run.record.stages.enter('stage');
     const work = pinned.flatMap((topic) => {
       const leases: StagedTail[] = [];
       this.#tails.set(topic.state.name, leases);
@@ -73,6 +74,7 @@ export class StagedTails {
     const failed = (await Promise.allSettled(work)).find((outcome) => outcome.status === 'rejected');
     if (failed?.status === 'rejected') throw failed.reason;
     this.#run.record.phase = 'planning';
+    this.#run.record.stages.enter('plan');
   }
 
   /** The part of a partition's tail that the scans can find rows in; `undefined` where none. */

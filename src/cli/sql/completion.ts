@@ -57,7 +57,8 @@ export async function complete(statement: string, line: string, names: Completio
     tables: () => names.tables().catch(() => []),
     columns: (table) => names.columns(table).catch(() => []),
   };
-  if (statement.trim() === '' && /^\s*[.\\]/.test(line) && !/^\.explain\s/.test(line)) return completeCommand(line.trimStart(), safely);
+  if (statement.trim() === '' && /^\s*[.\\]/.test(line) && !/^\.(?:explain|analyze)\s/.test(line))
+    return completeCommand(line.trimStart(), safely);
   const part = /"?[\w.$-]*$/.exec(line)?.[0] ?? '';
   const before = `${statement}${line.slice(0, line.length - part.length)}`;
   if (tableWords.test(before)) {

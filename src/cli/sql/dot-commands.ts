@@ -89,6 +89,14 @@ const commands: readonly DotCommand[] = [
     },
   },
   {
+    names: ['.analyze'],
+    argument: 'SELECT …',
+    help: 'run a statement and show where its time went',
+    run: async ({ session, signal }, argument) => {
+      await session.run(`EXPLAIN ANALYZE ${requireArgument(argument, '.analyze SELECT …').replace(/;\s*$/, '')}`, signal);
+    },
+  },
+  {
     names: ['.help', '\\?', '\\h'],
     argument: '',
     help: 'these commands',

@@ -197,7 +197,7 @@ describe('a connection', () => {
     await expect.poll(() => client.frames.length).toBe(1);
     expect(decodeResponse(apiVersionsApi, 0, client.frames[0]!)).toMatchObject({
       correlationId: 7,
-      body: { errorCode: 35, apiKeys: [{ apiKey: 18, minVersion: 0, maxVersion: 4 }] },
+      body: { errorCode: 35, apiKeys: [{ apiKey: 18, minVersion: 0, maxVersion: 5 }] },
     });
   });
 

@@ -226,7 +226,7 @@ describe('headers', () => {
     expect(() => decodeRequest(produceApi, 2, Buffer.alloc(100), 0)).toThrow(
       expect.objectContaining({ code: 'unsupported-version', kafkaCode: 35 }),
     );
-    expect(() => encodeResponse(fetchApi, 18, 1, { responses: [] })).toThrow(expect.objectContaining({ code: 'unsupported-version' }));
+    expect(() => encodeResponse(fetchApi, 19, 1, { responses: [] })).toThrow(expect.objectContaining({ code: 'unsupported-version' }));
   });
 });
 

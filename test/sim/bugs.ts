@@ -375,7 +375,7 @@ export const bugs = {
   'acknowledge-before-fsync': { what: 'acks=all is answered before the fsync', plant: acknowledgeBeforeFsync, seedsMax: 20 },
   'offset-index-shifted': { what: 'an index passes over batches', plant: offsetIndexShifted, seedsMax: 60 },
   'time-index-shifted': { what: 'a time index names a later offset', plant: timeIndexShifted, seedsMax: 60 },
-  'retry-appended': { what: 'a batch that is sent again is appended again', plant: retryAppended, seedsMax: 30 },
+  'retry-appended': { what: 'a batch that is sent again is appended again', plant: retryAppended, seedsMax: 80 },
   'tail-after-boundary': { what: 'the tail of a query begins behind the boundary', plant: tailAfterBoundary, seedsMax: 5, isSql: true },
   'wrong-field': { what: 'a typed column has the values of another field', plant: wrongField, seedsMax: 5, isSql: true },
 } as const satisfies Readonly<Record<string, PlantedBug>>;

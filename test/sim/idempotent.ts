@@ -128,11 +128,14 @@ export class IdempotentProducer {
     if (this.#queue.length > 0) await scheduler.sleep(retryMs);
   }
 
-  /** Its predecessor was acknowledged with acks=all: the broker must know it, unless nothing of it is left in the log. */
+  /**
+   * Its predecessor was acknowledged with acks=all: the broker must know it, unless nothing of it is left in the log. A producer's first
+   * batch has none: where it was refused for a full disk, one behind it may have come first, as in Kafka.
+   */
   #outOfOrder(head: Batch): void {
     const { known } = this.#target;
     this.isOver = true;
-    if (known.logStart > 0) return;
+    if (known.logStart > 0 || head.ids[0] === this.#chain.ids[0]) return;
     throw new Violation(
       'sequence-refused',
       `${known.where}: record ${head.ids[0]}, whose predecessors were acknowledged, is out of order to the broker`,

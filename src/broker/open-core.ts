@@ -94,7 +94,7 @@ export async function openCore(
     compactionPasses: 0,
     compactedRecords: 0,
   };
-  const upkeep = await Upkeep.start({ dataDir, config, clock, disk, logger, log, cache, counters });
+  const upkeep = await Upkeep.start({ dataDir, config, clock, disk, logger, log, cache, counters, groups });
   undo.push(() => upkeep.close());
   topics.onChange((removed) => {
     if (removed !== undefined) {

@@ -1,13 +1,14 @@
 /**
- * What the broker does by the clock: rolls, retains, evicts and compacts segments, and watches the free space of its disk, whose two
+ * What the broker does by the clock: rolls, retains, evicts and compacts segments, forgets old committed offsets, and watches the free space of its disk, whose two
  * floors decide when caches are dropped and when produce is refused.
  */
 import type { ServerConfig } from '../config/index.js';
-import { type Clock, type Disk, InvariantError, secondMs, toLakeError } from '../kernel/index.js';
+import { type Clock, type Disk, InvariantError, minuteMs, secondMs, toLakeError } from '../kernel/index.js';
 import type { HotLog } from '../log/index.js';
 import type { Logger } from '../telemetry/index.js';
 import type { ChunkCache } from './cold/chunk-cache.js';
 import type { BrokerCounters, DiskState } from './core.js';
+import type { GroupCoordinator } from './groups/coordinator.js';
 
 /** A disk that fills at 1 GB/s loses this much between two looks: a fifth of the default floors. */
 const diskCheckMs = secondMs / 5;
@@ -21,6 +22,7 @@ export interface UpkeepPorts {
   readonly log: HotLog;
   readonly cache: ChunkCache;
   readonly counters: BrokerCounters;
+  readonly groups: GroupCoordinator;
 }
 
 export class Upkeep implements DiskState {
@@ -47,6 +49,7 @@ export class Upkeep implements DiskState {
     upkeep.#running = Promise.all([
       upkeep.#repeat(diskCheckMs, () => upkeep.#checkDisk()),
       upkeep.#repeat(maintainMs, () => upkeep.#maintain()),
+      upkeep.#repeat(ports.config.get('offsets.retention.check.interval.ms'), () => upkeep.#expireOffsets()),
       ...(ports.config.get('log.cleaner.enable')
         ? [upkeep.#repeat(ports.config.get('log.cleaner.backoff.ms'), () => upkeep.#compact())]
         : []),
@@ -106,6 +109,12 @@ export class Upkeep implements DiskState {
     const { segments, bytes } = await log.maintain(clock.nowMs(), config.get('hot.disk.bytes'));
     counters.evictedBytes += bytes;
     if (segments > 0) logger.info('segments dropped', { segments, bytes });
+  }
+
+  async #expireOffsets(): Promise<void> {
+    const { groups, config, logger } = this.#ports;
+    const gone = await groups.expire(config.get('offsets.retention.minutes') * minuteMs, this.#stop.signal);
+    if (gone.offsets + gone.groups > 0) logger.info('committed offsets expired', gone);
   }
 
   /** In its own time, and not while the disk is short: what is written beside must have room before the old can go. */

@@ -36,6 +36,16 @@ const ownKeys = {
   'producer.id.expiration.ms': long(dayMs, 'Silence after which an idempotent producer is forgotten.', { min: 1 }),
   'offsets.topic.num.partitions': int(50, 'Partitions of __consumer_offsets.', { min: 1 }),
   'offset.metadata.max.bytes': int(4096, 'Longest metadata of a committed offset.', { min: 0 }),
+  'offsets.retention.minutes': int(
+    10_080,
+    'How long committed offsets are kept: from when a group with members became empty, else from the commit; not of topics that members of the group subscribe to.',
+    { min: 1 },
+  ),
+  'offsets.retention.check.interval.ms': long(
+    10 * minuteMs,
+    'How often offsets whose retention has passed, and groups that have neither members nor offsets, are forgotten.',
+    { min: 1 },
+  ),
   'group.initial.rebalance.delay.ms': int(3000, 'How long the first rebalance of an empty group waits for more members.', { min: 0 }),
   'group.min.session.timeout.ms': int(6000, 'Shortest session timeout of a member.', { min: 1 }),
   'group.max.session.timeout.ms': int(30 * minuteMs, 'Longest session timeout of a member.', { min: 1 }),

@@ -12,6 +12,7 @@ import { consumerProtocolType } from './consumer/consumer-protocol.js';
 import { type Heritage, heritageOf } from './consumer/conversion.js';
 import { type Refusal, refusal } from './consumer/refusal.js';
 import type { TopicView } from './consumer/subscriptions.js';
+import { classicRule, expiredOffsets, type ExpiryRule } from './expiry.js';
 import { CommitsUnderWay, type IsPosition } from './commits-under-way.js';
 import { Group, type GroupSettings, type SavedGroup } from './group.js';
 import { groupStateNames } from './group-state.js';
@@ -30,6 +31,9 @@ const offsetsPerPart = 1_000;
 
 /** Groups kept in memory, with or without members: about 1 KiB each beside their offsets. */
 export const groupsMax = 100_000;
+
+/** Groups looked at by `expire` before others have a turn: below a millisecond. */
+const groupsPerTurn = 100;
 
 export interface CoordinatorPorts {
   readonly clock: Clock;
@@ -193,10 +197,16 @@ export class GroupCoordinator {
       value: encodeOffsetValue(entry),
     }));
     const isVoid = await this.#committing.append(groupId, () => this.#ports.log.append(groupId, records));
-    for (const { topic, partition, offset, leaderEpoch, metadata, committedMs } of dated) {
+    for (const { topic, partition, offset, leaderEpoch, metadata, committedMs, expireMs } of dated) {
       // A topic that was deleted meanwhile took its positions along.
       if (this.#isCurrent(topic, partition, committedMs) && !isVoid(topic, partition))
-        this.#put(groupId, topic, partition, { offset, leaderEpoch, metadata, committedMs });
+        this.#put(groupId, topic, partition, {
+          offset,
+          leaderEpoch,
+          metadata,
+          committedMs,
+          ...(expireMs === undefined ? {} : { expireMs }),
+        });
     }
   }
 
@@ -274,6 +284,54 @@ export class GroupCoordinator {
     }
   }
 
+  /**
+   * Forgets offsets that were kept for `retentionMs` (KIP-211), and groups that have neither members nor offsets then: one group after
+   * the other, so that others are answered meanwhile. Resolves to how many. Errors: those of the log.
+   */
+  async expire(retentionMs: number, signal: AbortSignal): Promise<{ readonly offsets: number; readonly groups: number }> {
+    const gone = { offsets: 0, groups: 0 };
+    let seen = 0;
+    // Groups come and go meanwhile.
+    const before = [...this.all()];
+    for (const { groupId } of before) {
+      if (signal.aborted) break;
+      if (++seen % groupsPerTurn === 0) await this.#ports.clock.sleep(0, signal).catch(() => undefined);
+      await this.#expireGroup(groupId, retentionMs, gone);
+    }
+    return gone;
+  }
+
+  async #expireGroup(groupId: string, retentionMs: number, gone: { offsets: number; groups: number }): Promise<void> {
+    const known = this.isServed(groupId) ? this.listed(groupId) : undefined;
+    const rule = this.#expiryRule(groupId);
+    if (known === undefined || rule === undefined) return;
+    const offsets = this.allCommitted(groupId);
+    const expired = expiredOffsets(offsets, rule, this.#ports.clock.nowMs(), retentionMs);
+    let kept = -expired.length;
+    for (const partitions of offsets.values()) kept += partitions.size;
+    gone.offsets += expired.length;
+    if (kept === 0 && known.state === groupStateNames.empty) {
+      gone.groups++;
+      await this.delete(groupId);
+    } else await this.forgetOffsets(groupId, expired);
+  }
+
+  #expiryRule(groupId: string): ExpiryRule | undefined {
+    const consumers = this.consumers.group(groupId);
+    if (consumers !== undefined) return { sinceMs: ({ committedMs }) => committedMs, isConsumed: this.consumedBy(groupId) };
+    return classicRule(this.#groups.get(groupId), this.consumedBy(groupId));
+  }
+
+  /** Which topics a group consumes: every one where a member's subscription cannot be read. */
+  consumedBy(groupId: string): (topic: string) => boolean {
+    const consumers = this.consumers.group(groupId);
+    if (consumers === undefined) return (topic) => this.#groups.get(groupId)?.consumes(topic) === true;
+    return (topic) => {
+      const id = this.#ports.topics.topic(topic)?.id;
+      return id !== undefined && consumers.isSubscribedTo(id);
+    };
+  }
+
   committed(groupId: string, topic: string, partition: PartitionId): CommittedOffset | undefined {
     return this.#offsets.get(groupId)?.get(topic)?.get(partition);
   }
@@ -343,7 +401,7 @@ export class GroupCoordinator {
   }
 
   async #save(group: Group): Promise<void> {
-    const value = encodeGroupValue(group.snapshot(), this.#ports.clock.nowMs());
+    const value = encodeGroupValue(group.snapshot());
     try {
       await this.#ports.log.append(group.id, [{ key: encodeGroupKey(group.id), value }]);
     } catch (error) {
@@ -356,18 +414,13 @@ export class GroupCoordinator {
     this.#ports.logger.warn('a consumer group cannot be saved', { group, error });
   }
 
-  /** Forgets groups that have neither members nor offsets: what is left of those who went, or asked for a member id only. */
+  /** Forgets groups that have neither members nor offsets before the next check of retention does. */
   #sweep(): void {
-    for (const [id, group] of this.#groups) {
-      if (group.memberCount > 0 || this.#offsets.has(id)) continue;
-      group.close(kafkaErrors.COORDINATOR_NOT_AVAILABLE);
-      this.#groups.delete(id);
-      void this.#ports.log.append(id, [{ key: encodeGroupKey(id), value: null }]).catch((error: unknown) => this.#warnUnsaved(id, error));
-    }
-    for (const { id, memberCount } of this.consumers.all()) {
-      if (memberCount === 0 && !this.#offsets.has(id))
-        void this.consumers.forget(id).catch((error: unknown) => this.#warnUnsaved(id, error));
-    }
+    for (const { groupId, state } of this.all()) if (state === groupStateNames.empty && !this.#offsets.has(groupId)) this.#end(groupId);
+  }
+
+  #end(groupId: string): void {
+    void this.delete(groupId).catch((error: unknown) => this.#warnUnsaved(groupId, error));
   }
 
   #take(record: GroupRecord, saved: Map<string, SavedGroup>): void {

@@ -19,6 +19,8 @@ export interface CommittedOffset {
   readonly leaderEpoch: LeaderEpoch;
   readonly metadata: string;
   readonly committedMs: TimestampMs;
+  /** What the commit itself asked for (OffsetCommit up to v4); it goes before `offsets.retention.minutes`. */
+  readonly expireMs?: TimestampMs;
 }
 
 export interface OffsetKey {
@@ -35,6 +37,8 @@ export type GroupRecord =
 const offsetKeyVersion = 1;
 const groupKeyVersion = 2;
 const valueVersion = 3;
+/** The only one of an offset with a time of its own to expire. */
+const expiringVersion = 1;
 
 /** Which partition of `__consumer_offsets` a group lives in: Java's `String.hashCode`, made non-negative by its low 31 bits. */
 export function groupPartition(group: string, partitions: number): PartitionId {
@@ -48,6 +52,10 @@ export function encodeOffsetKey(key: OffsetKey): Buffer {
 }
 
 export function encodeOffsetValue(value: CommittedOffset): Buffer {
+  if (value.expireMs !== undefined) {
+    const out = new Output().int16(expiringVersion).int64(value.offset).string(value.metadata);
+    return out.int64(value.committedMs).int64(value.expireMs).done();
+  }
   return new Output()
     .int16(valueVersion)
     .int64(value.offset)
@@ -61,14 +69,14 @@ export function encodeGroupKey(group: string): Buffer {
   return new Output().int16(groupKeyVersion).string(group).done();
 }
 
-export function encodeGroupValue(group: SavedGroup, nowMs: TimestampMs): Buffer {
+export function encodeGroupValue(group: SavedGroup): Buffer {
   const out = new Output()
     .int16(valueVersion)
     .string(group.protocolType)
     .int32(group.generation)
     .string(group.protocol)
     .string(group.leaderId)
-    .int64(nowMs)
+    .int64(group.stateSinceMs ?? -1)
     .int32(group.members.length);
   for (const member of group.members) {
     out
@@ -111,7 +119,9 @@ function decodeOffsetValue(bytes: Buffer): CommittedOffset {
   if (version > valueVersion) throw new RangeError(`offset value version ${version}`);
   const offset = input.int64();
   const leaderEpoch = version >= 3 ? input.int32() : -1;
-  return { offset, leaderEpoch, metadata: input.string() ?? '', committedMs: input.int64() };
+  const committed = { offset, leaderEpoch, metadata: input.string() ?? '', committedMs: input.int64() };
+  const expireMs = version === expiringVersion ? input.int64() : -1;
+  return expireMs < 0 ? committed : { ...committed, expireMs };
 }
 
 function decodeGroupValue(groupId: string, bytes: Buffer): SavedGroup {
@@ -122,7 +132,7 @@ function decodeGroupValue(groupId: string, bytes: Buffer): SavedGroup {
   const generation = input.int32();
   const protocol = input.string();
   const leaderId = input.string();
-  if (version >= 2) input.int64();
+  const stateSinceMs = version >= 2 ? input.int64() : -1;
   const count = input.int32();
   const members: SavedGroup['members'][number][] = [];
   for (let i = 0; i < count; i++) {
@@ -143,5 +153,5 @@ function decodeGroupValue(groupId: string, bytes: Buffer): SavedGroup {
       assignment: input.bytes(),
     });
   }
-  return { groupId, protocolType, generation, protocol, leaderId, members };
+  return { groupId, protocolType, generation, protocol, leaderId, stateSinceMs: stateSinceMs < 0 ? null : stateSinceMs, members };
 }

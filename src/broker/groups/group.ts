@@ -2,7 +2,7 @@
  * One classic consumer group: joins are held until all known members are in, syncs until the leader has assigned. All of
  * it runs on one thread in order of arrival; only saving the assignment is awaited.
  */
-import { type Clock, invariant, minuteMs, type Random } from '../../kernel/index.js';
+import { type Clock, invariant, minuteMs, type Random, type TimestampMs } from '../../kernel/index.js';
 import { kafkaErrors } from '../../wire/index.js';
 import { runAfter } from '../deadline.js';
 import { consumedTopics, consumerProtocol } from './consumed-topics.js';
@@ -41,6 +41,8 @@ export interface SavedGroup {
   readonly generation: number;
   readonly protocol: string | null;
   readonly leaderId: string | null;
+  /** Since when it is in its state; null where that is not known. */
+  readonly stateSinceMs: TimestampMs | null;
   readonly members: readonly {
     readonly id: string;
     readonly instanceId: string | null;
@@ -65,6 +67,7 @@ export class Group {
   readonly id: string;
   readonly #ports: GroupPorts;
   #state: GroupState = 'empty';
+  #stateSinceMs: TimestampMs | null;
   #generation = 0;
   #protocolType: string | null = null;
   #protocol: string | null = null;
@@ -81,10 +84,16 @@ export class Group {
   constructor(id: string, ports: GroupPorts) {
     this.id = id;
     this.#ports = ports;
+    this.#stateSinceMs = ports.clock.nowMs();
   }
 
   get state(): GroupState {
     return this.#state;
+  }
+
+  /** Since when it is in its state; null where that is not known. */
+  get stateSinceMs(): TimestampMs | null {
+    return this.#stateSinceMs;
   }
 
   get generation(): number {
@@ -119,6 +128,7 @@ export class Group {
     this.#protocolType = saved.protocolType === '' ? null : saved.protocolType;
     this.#protocol = saved.protocol;
     this.#leaderId = saved.leaderId;
+    this.#stateSinceMs = saved.stateSinceMs;
     for (const was of saved.members) {
       const protocols = was.protocols ?? [{ name: saved.protocol ?? '', metadata: was.subscription }];
       this.#add({ ...freshMember(was, protocols), assignment: was.assignment, isSynced: true });
@@ -134,6 +144,7 @@ export class Group {
       generation: this.#generation,
       protocol: this.#protocol,
       leaderId: this.#leaderId,
+      stateSinceMs: this.#stateSinceMs,
       members: [...this.#members.all()].map((member) => ({
         id: member.id,
         instanceId: member.instanceId,
@@ -269,6 +280,7 @@ export class Group {
 
   #enter(event: GroupEvent): void {
     this.#state = nextGroupState(this.#state, event);
+    this.#stateSinceMs = this.#ports.clock.nowMs();
   }
 
   #isCompatible({ protocolType, protocols }: JoinRequest): boolean {

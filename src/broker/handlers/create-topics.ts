@@ -91,19 +91,30 @@ async function create(core: BrokerCore, asked: CreateTopicsRequestTopic, isValid
       return refused(name, { errorCode: kafkaErrors.INVALID_CONFIG, errorMessage: `${unset.name} has no value` });
     }
     if (placement !== undefined) return refused(name, placement);
-    if (isValidateOnly) return { name, errorCode: kafkaErrors.NONE, errorMessage: null, ...shapeOf(partitions, config) };
+    if (isValidateOnly) return { name, errorCode: kafkaErrors.NONE, errorMessage: null, ...shapeOf(partitions, config, overrides) };
     const topic = await core.topics.create({ name, partitions, overrides });
-    return { name, topicId: topic.record.id, errorCode: kafkaErrors.NONE, errorMessage: null, ...shapeOf(partitions, topic.config) };
+    return {
+      name,
+      topicId: topic.record.id,
+      errorCode: kafkaErrors.NONE,
+      errorMessage: null,
+      ...shapeOf(partitions, topic.config, overrides),
+    };
   } catch (error) {
     const refusal = toLakeError(error);
     return refused(name, { errorCode: codeOf(refusal), errorMessage: messageWithHint(refusal) });
   }
 }
 
-function shapeOf(numPartitions: number, config: TopicConfig): Pick<TopicAnswer, 'numPartitions' | 'replicationFactor' | 'configs'> {
+/** What was asked for is answered as it was written, as from Kafka; DescribeConfigs shows how it is read. */
+function shapeOf(
+  numPartitions: number,
+  config: TopicConfig,
+  overrides: Readonly<Record<string, string>>,
+): Pick<TopicAnswer, 'numPartitions' | 'replicationFactor' | 'configs'> {
   const configs = config.entries().map(({ name, text, source }) => ({
     name,
-    value: text,
+    value: overrides[name] ?? text,
     readOnly: false,
     configSource: kafkaConfigSource(source),
     isSensitive: false,

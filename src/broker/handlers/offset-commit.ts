@@ -1,29 +1,33 @@
 /**
- * OffsetCommit. Versions served: 2–9.
+ * OffsetCommit. Versions served: 2–10 (from v10 topics go by id).
  * Behaviour: positions are appended to `__consumer_offsets` and flushed (under `flush.policy=group-commit`) before the answer;
- * leader epoch and metadata come back unchanged.
- * Ignored: the retention time (v2–4): positions do not expire yet.
- * Errors, by partition: UNKNOWN_TOPIC_OR_PARTITION (3), OFFSET_METADATA_TOO_LARGE (12), UNKNOWN_MEMBER_ID
+ * leader epoch and metadata come back unchanged. A retention time (v2–4) is when the position expires, whatever
+ * `offsets.retention.minutes` says.
+ * Errors, by partition: UNKNOWN_TOPIC_ID (100), UNKNOWN_TOPIC_OR_PARTITION (3), OFFSET_METADATA_TOO_LARGE (12), UNKNOWN_MEMBER_ID
  * (25), ILLEGAL_GENERATION (22), REBALANCE_IN_PROGRESS (27), COORDINATOR_NOT_AVAILABLE (15, the log refused the write);
  * GROUP_ID_NOT_FOUND (69, v9); STALE_MEMBER_EPOCH (113) and below v9 UNSUPPORTED_VERSION (35) for members of the new protocol;
  * FENCED_INSTANCE_ID (82).
  */
-import { toLakeError } from '../../kernel/index.js';
+import { toLakeError, zeroTopicId } from '../../kernel/index.js';
 import { kafkaErrors, offsetCommitApi, type OffsetCommitRequest } from '../../wire/index.js';
 import type { BrokerCore } from '../core.js';
 import type { OffsetToCommit } from '../groups/coordinator.js';
 import { type Handler, handlerOf } from './handler.js';
 
-/** From here on members of the new protocol commit with their epoch (KIP-848). */
+/** From here on members of the new protocol commit with their epoch, and a group that is not there has an error of its own (KIP-848). */
 const epochKnownSince = 9;
+const topicIdsSince = 10;
 
 export function offsetCommitHandler(core: BrokerCore): Handler {
   const metadataBytesMax = core.config.get('offset.metadata.max.bytes');
   return handlerOf(offsetCommitApi, async (request, { version }) => {
+    const topics = request.topics.map((topic) => ({ ...topic, name: nameOf(core, topic, version) }));
     const refusal = mayCommit(core, request, version);
+    const expiry = request.retentionTimeMs < 0 ? {} : { expireMs: core.clock.nowMs() + request.retentionTimeMs };
     const accepted: OffsetToCommit[] = [];
-    const codes = request.topics.map(({ name, partitions }) =>
+    const codes = topics.map(({ name, partitions }) =>
       partitions.map((entry): number => {
+        if (name === undefined) return kafkaErrors.UNKNOWN_TOPIC_ID;
         if (core.topics.byName(name)?.partitions.has(entry.partitionIndex) !== true) return kafkaErrors.UNKNOWN_TOPIC_OR_PARTITION;
         if (refusal !== kafkaErrors.NONE) return refusal;
         const metadata = entry.committedMetadata ?? '';
@@ -34,6 +38,7 @@ export function offsetCommitHandler(core: BrokerCore): Handler {
           offset: entry.committedOffset,
           leaderEpoch: entry.committedLeaderEpoch,
           metadata,
+          ...expiry,
         });
         return kafkaErrors.NONE;
       }),
@@ -45,16 +50,23 @@ export function offsetCommitHandler(core: BrokerCore): Handler {
       core.logger.warn('offsets cannot be committed', { group: request.groupId, error: toLakeError(error).message });
       outcome = kafkaErrors.COORDINATOR_NOT_AVAILABLE;
     }
-    const topics = request.topics.map(({ name, partitions }, t) => ({
-      name,
+    const answers = topics.map(({ name, topicId, partitions }, t) => ({
+      name: name ?? '',
+      topicId,
       partitions: partitions.map(({ partitionIndex }, p) => {
         const code = codes[t]![p]!;
         return { partitionIndex, errorCode: code === kafkaErrors.NONE ? outcome : code };
       }),
     }));
     // As from Kafka, a topic of which nothing is committed is answered only where it is not there.
-    return { topics: topics.filter(({ name, partitions }) => partitions.length > 0 || core.topics.byName(name) === undefined) };
+    return { topics: answers.filter(({ name, partitions }) => partitions.length > 0 || core.topics.byName(name) === undefined) };
   });
+}
+
+/** `undefined` for an id that no topic has. */
+function nameOf(core: BrokerCore, { name, topicId }: OffsetCommitRequest['topics'][number], version: number): string | undefined {
+  if (version < topicIdsSince) return name;
+  return topicId === zeroTopicId ? undefined : core.topics.byId(topicId)?.record.name;
 }
 
 function mayCommit(core: BrokerCore, request: OffsetCommitRequest, version: number): number {
@@ -65,5 +77,7 @@ function mayCommit(core: BrokerCore, request: OffsetCommitRequest, version: numb
   const group = core.groups.group(groupId);
   if (group !== undefined) return group.mayCommit({ memberId, instanceId: request.groupInstanceId }, generationId);
   if (generationId < 0) return kafkaErrors.NONE;
+  // What a simple consumer commits makes a group too, which nobody is a member of.
+  if (core.groups.listed(groupId) !== undefined) return kafkaErrors.UNKNOWN_MEMBER_ID;
   return isEpochKnown ? kafkaErrors.GROUP_ID_NOT_FOUND : kafkaErrors.ILLEGAL_GENERATION;
 }

@@ -17,7 +17,7 @@ export function offsetDeleteHandler(core: BrokerCore): Handler {
   return handlerOf(offsetDeleteApi, async ({ groupId, topics: asked }) => {
     const refusal = refusalOf(core, groupId);
     if (refusal !== kafkaErrors.NONE) return { errorCode: refusal, topics: [] };
-    const isConsumed = isConsumedBy(core, groupId);
+    const isConsumed = core.groups.consumedBy(groupId);
     const answers = asked.map(({ name, partitions }) => ({
       name,
       partitions: partitions.map(({ partitionIndex }) => ({
@@ -53,15 +53,6 @@ function refusalOf(core: BrokerCore, groupId: OffsetDeleteRequest['groupId']): n
   const known = core.groups.listed(groupId);
   if (known === undefined) return kafkaErrors.GROUP_ID_NOT_FOUND;
   return known.state !== groupStateNames.empty && known.protocolType !== 'consumer' ? kafkaErrors.NON_EMPTY_GROUP : kafkaErrors.NONE;
-}
-
-function isConsumedBy(core: BrokerCore, groupId: string): (topic: string) => boolean {
-  const consumers = core.groups.consumers.group(groupId);
-  if (consumers === undefined) return (topic) => core.groups.group(groupId)?.consumes(topic) === true;
-  return (topic) => {
-    const id = core.topics.byName(topic)?.record.id;
-    return id !== undefined && consumers.isSubscribedTo(id);
-  };
 }
 
 function isPartition(core: BrokerCore, topic: string, partition: number): boolean {

@@ -1,6 +1,6 @@
-/** OffsetCommit: a group's positions, with leader epoch and metadata that must come back unchanged. */
+/** OffsetCommit: a group's positions, with leader epoch and metadata that must come back unchanged. Topics go by id from v10. */
 import type { MessageType } from '../notation.js';
-import { api, array, int16, int32, int64, request, response, string, struct } from '../notation.js';
+import { api, array, int16, int32, int64, request, response, string, struct, uuid } from '../notation.js';
 
 const offsetCommitRequest = request('OffsetCommit', {
   groupId: string(),
@@ -10,7 +10,8 @@ const offsetCommitRequest = request('OffsetCommit', {
   retentionTimeMs: int64({ versions: '2-4', default: -1, ignorable: true }),
   topics: array(
     struct({
-      name: string(),
+      name: string({ versions: '0-9', ignorable: true }),
+      topicId: uuid({ versions: '10+', ignorable: true }),
       partitions: array(
         struct({
           partitionIndex: int32(),
@@ -25,14 +26,20 @@ const offsetCommitRequest = request('OffsetCommit', {
 
 const offsetCommitResponse = response('OffsetCommit', {
   throttleTimeMs: int32({ versions: '3+', ignorable: true }),
-  topics: array(struct({ name: string(), partitions: array(struct({ partitionIndex: int32(), errorCode: int16() })) })),
+  topics: array(
+    struct({
+      name: string({ versions: '0-9', ignorable: true }),
+      topicId: uuid({ versions: '10+', ignorable: true }),
+      partitions: array(struct({ partitionIndex: int32(), errorCode: int16() })),
+    }),
+  ),
 });
 
 export const offsetCommitApi = api({
   key: 8,
   name: 'OffsetCommit',
   minVersion: 2,
-  maxVersion: 9,
+  maxVersion: 10,
   flexibleFrom: 8,
   request: offsetCommitRequest,
   response: offsetCommitResponse,

@@ -1,6 +1,6 @@
-/** OffsetFetch: a group's committed positions; one group up to v7, several from v8 (KIP-709). Topics null asks for all (v2+). */
+/** OffsetFetch: a group's committed positions; one group up to v7, several from v8 (KIP-709). Topics null asks for all (v2+), and go by id from v10. */
 import type { MessageType } from '../notation.js';
-import { api, array, bool, int16, int32, int64, request, response, string, struct } from '../notation.js';
+import { api, array, bool, int16, int32, int64, request, response, string, struct, uuid } from '../notation.js';
 
 const offsetFetchRequest = request('OffsetFetch', {
   groupId: string({ versions: '0-7' }),
@@ -10,7 +10,14 @@ const offsetFetchRequest = request('OffsetFetch', {
       groupId: string(),
       memberId: string({ versions: '9+', nullable: true, default: null, ignorable: true }),
       memberEpoch: int32({ versions: '9+', default: -1, ignorable: true }),
-      topics: array(struct({ name: string(), partitionIndexes: array(int32()) }), { nullable: true }),
+      topics: array(
+        struct({
+          name: string({ versions: '8-9', ignorable: true }),
+          topicId: uuid({ versions: '10+', ignorable: true }),
+          partitionIndexes: array(int32()),
+        }),
+        { nullable: true },
+      ),
     }),
     { versions: '8+' },
   ),
@@ -40,7 +47,8 @@ const offsetFetchResponse = response('OffsetFetch', {
       groupId: string(),
       topics: array(
         struct({
-          name: string(),
+          name: string({ versions: '8-9', ignorable: true }),
+          topicId: uuid({ versions: '10+', ignorable: true }),
           partitions: array(
             struct({
               partitionIndex: int32(),
@@ -62,7 +70,7 @@ export const offsetFetchApi = api({
   key: 9,
   name: 'OffsetFetch',
   minVersion: 1,
-  maxVersion: 9,
+  maxVersion: 10,
   flexibleFrom: 6,
   request: offsetFetchRequest,
   response: offsetFetchResponse,

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach } from 'vitest';
 import { type Broker, type ColdTier, startBroker } from '../../../src/broker/index.js';
 import { loadServerConfig } from '../../../src/config/index.js';
-import { type Disk, LakeError, systemClock, systemRandom, type TopicId } from '../../../src/kernel/index.js';
+import { type Clock, type Disk, LakeError, systemClock, systemRandom, type TopicId } from '../../../src/kernel/index.js';
 import { silentLogger } from '../../../src/telemetry/index.js';
 import {
   type Api,
@@ -45,6 +45,7 @@ export interface TestBrokerOptions {
   readonly dataDir?: string;
   readonly warnings?: string[];
   readonly disk?: Disk;
+  readonly clock?: Clock;
 }
 
 export async function temporaryFolder(): Promise<string> {
@@ -70,7 +71,7 @@ export async function testBroker(options: TestBrokerOptions = {}): Promise<Broke
   const broker = await startBroker({
     config,
     dataDir,
-    clock: systemClock,
+    clock: options.clock ?? systemClock,
     random: systemRandom,
     logger,
     coldTier: options.coldTier ?? noColdTier,

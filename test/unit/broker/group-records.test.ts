@@ -32,6 +32,7 @@ describe('the records of __consumer_offsets', () => {
       generation: 4,
       protocol: 'range',
       leaderId: 'm1',
+      stateSinceMs: 1_700_000_000_000,
       members: [
         {
           id: 'm1',
@@ -45,13 +46,21 @@ describe('the records of __consumer_offsets', () => {
         },
       ],
     };
-    expect(decodeGroupRecord(encodeGroupKey('g'), encodeGroupValue(group, 1))).toEqual({ kind: 'group', group: 'g', value: group });
+    expect(decodeGroupRecord(encodeGroupKey('g'), encodeGroupValue(group))).toEqual({ kind: 'group', group: 'g', value: group });
   });
 
   it('reads versions 0 and 1 of an offset, which have no leader epoch', () => {
     const key = encodeOffsetKey({ group: 'g', topic: 't', partition: 3 });
     const v1 = Buffer.from('0001' + '0000000000000005' + '00016d' + '0000000000000007' + '0000000000000009', 'hex');
     expect(decodeGroupRecord(key, v1)).toMatchObject({ value: { offset: 5, leaderEpoch: -1, metadata: 'm', committedMs: 7 } });
+  });
+
+  it('writes an offset with a time to expire as version 1, and reads it back', () => {
+    const key = { group: 'g', topic: 't', partition: 3 };
+    const value = { offset: 5, leaderEpoch: -1, metadata: 'm', committedMs: 7, expireMs: 9 };
+    const bytes = encodeOffsetValue(value);
+    expect(bytes.toString('hex')).toBe('0001' + '0000000000000005' + '00016d' + '0000000000000007' + '0000000000000009');
+    expect(decodeGroupRecord(encodeOffsetKey(key), bytes)).toEqual({ kind: 'offset', key, value });
   });
 
   it('passes over what it does not know', () => {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { groupPartition } from '../../../src/broker/groups/group-records.js';
 import type { Broker } from '../../../src/broker/index.js';
+import { topicId, zeroTopicId } from '../../../src/kernel/index.js';
 import {
   deleteTopicsApi,
   findCoordinatorApi,
@@ -172,6 +173,39 @@ describe('committed offsets', () => {
     expect(await commit(client, { offset: 1, member: by, topic: 'none' })).toBe(3);
     expect(await commit(client, { offset: 1, member: by, metadata: 'x'.repeat(4097) })).toBe(12);
     expect(await committed(client)).toEqual(none);
+  });
+
+  it('go by the id of their topic from v10', async () => {
+    const { client } = await serve();
+    const id = await client.createTopic('a');
+    const stranger = topicId('3e7Qm1W0RbSZ8u1f8D6X9A');
+    const partitions = [{ partitionIndex: 0, committedOffset: 7, committedLeaderEpoch: 2, committedMetadata: 'm' }];
+    const asked = [stranger, id, zeroTopicId].map((each) => ({ topicId: each, partitions }));
+    const answer = await client.call(offsetCommitApi, 10, { groupId, topics: asked });
+    expect(answer.topics.map((topic) => [topic.topicId, topic.partitions[0]!.errorCode])).toEqual([
+      [stranger, 100],
+      [id, 0],
+      [zeroTopicId, 100],
+    ]);
+    const wanted = [stranger, id].map((each) => ({ topicId: each, partitionIndexes: [0] }));
+    const { groups } = await client.call(offsetFetchApi, 10, {
+      groups: [
+        { groupId, topics: wanted },
+        { groupId, topics: null },
+      ],
+    });
+    const known = { topicId: id, partitions: [{ committedOffset: 7, committedLeaderEpoch: 2, metadata: 'm', errorCode: 0 }] };
+    expect(groups[0]!.topics).toMatchObject([known, { topicId: stranger, partitions: [{ committedOffset: -1, errorCode: 100 }] }]);
+    expect(groups[1]!.topics).toMatchObject([known]);
+  });
+
+  it('tell a group that is not there from a generation that is not its, from v9', async () => {
+    const { client } = await serve();
+    await client.createTopic('a');
+    const partitions = [{ partitionIndex: 0, committedOffset: 7, committedMetadata: '' }];
+    const body = { groupId: 'none', generationIdOrMemberEpoch: 1, memberId: 'm', topics: [{ name: 'a', partitions }] };
+    const at = async (version: number) => (await client.call(offsetCommitApi, version, body)).topics[0]!.partitions[0]!.errorCode;
+    expect([await at(8), await at(9)]).toEqual([22, 69]);
   });
 
   it('are not said to be none where the log of the group is damaged', async () => {

@@ -50,6 +50,7 @@ export function asClassic(group: ConsumerGroup, topics: TopicView): SavedGroup {
     generation: Math.max(0, ...members.map(({ epoch }) => epoch)),
     protocol,
     leaderId: members[0]?.id ?? null,
+    stateSinceMs: null,
     members: members.map(({ id, instanceId, clientId, clientHost, rebalanceTimeoutMs, classic, assigned }) => ({
       id,
       instanceId,

@@ -21,11 +21,13 @@ export interface PlantedBug {
   readonly seedsMax: number;
   /** Only a query in SQL can find it. */
   readonly isSql?: boolean;
+  /** Only idempotent producers, or questions for a time, can find it. */
+  readonly hasProducers?: boolean;
 }
 
 /** What a run needs in order to have the bug. */
-export function plantedRun(bug: PlantedBug): { readonly plant: Plant; readonly sql?: boolean } {
-  return { plant: bug.plant(), ...(bug.isSql === true ? { sql: true } : {}) };
+export function plantedRun(bug: PlantedBug): { readonly plant: Plant; readonly sql?: boolean; readonly hasProducers: boolean } {
+  return { plant: bug.plant(), hasProducers: bug.hasProducers === true, ...(bug.isSql === true ? { sql: true } : {}) };
 }
 
 async function bytesOf(body: Parameters<ObjectStore['put']>[1], disk: Disk): Promise<Buffer> {
@@ -373,9 +375,9 @@ export const bugs = {
   'table-by-name': { what: 'a re-created topic goes on with the table of its predecessor', plant: tableByName, seedsMax: 30 },
   'tier-unflushed': { what: 'records that no fsync has covered are tiered', plant: tierUnflushed, seedsMax: 20 },
   'acknowledge-before-fsync': { what: 'acks=all is answered before the fsync', plant: acknowledgeBeforeFsync, seedsMax: 20 },
-  'offset-index-shifted': { what: 'an index passes over batches', plant: offsetIndexShifted, seedsMax: 60 },
-  'time-index-shifted': { what: 'a time index names a later offset', plant: timeIndexShifted, seedsMax: 60 },
-  'retry-appended': { what: 'a batch that is sent again is appended again', plant: retryAppended, seedsMax: 80 },
+  'offset-index-shifted': { what: 'an index passes over batches', plant: offsetIndexShifted, seedsMax: 60, hasProducers: true },
+  'time-index-shifted': { what: 'a time index names a later offset', plant: timeIndexShifted, seedsMax: 60, hasProducers: true },
+  'retry-appended': { what: 'a batch that is sent again is appended again', plant: retryAppended, seedsMax: 80, hasProducers: true },
   'tail-after-boundary': { what: 'the tail of a query begins behind the boundary', plant: tailAfterBoundary, seedsMax: 5, isSql: true },
   'wrong-field': { what: 'a typed column has the values of another field', plant: wrongField, seedsMax: 5, isSql: true },
 } as const satisfies Readonly<Record<string, PlantedBug>>;

@@ -51,6 +51,8 @@ export interface RunOptions {
   readonly only?: readonly Step[];
   readonly plant?: Plant;
   readonly shape?: WorldShape;
+  /** Idempotent producers, and questions for a time, are among the steps. */
+  readonly hasProducers?: boolean;
   readonly death?: Death;
   /** Cold files are real, and the query service is asked; by default in one seed of 41. */
   readonly sql?: boolean;
@@ -88,8 +90,8 @@ export const defaultSteps = 60;
 
 const weights: Readonly<Record<StepKind, number>> = {
   'produce': 46,
-  'produce-once': 12,
-  'seek-time': 6,
+  'produce-once': 0,
+  'seek-time': 0,
   'wait': 14,
   'consume': 8,
   'query': 4,
@@ -111,6 +113,9 @@ const weights: Readonly<Record<StepKind, number>> = {
   'fail-fsync': 1,
   'fill-disk': 1,
 };
+
+/** With idempotent producers and questions for a time: of these, beside the others. */
+const weightsOfProducers: Readonly<Partial<Record<StepKind, number>>> = { 'produce-once': 12, 'seek-time': 6 };
 
 /** Faults stop; then everything is cold within so long. Retries pause for at most half a minute. */
 const settleMsMax = 600_000;
@@ -135,19 +140,20 @@ function shapeOf(random: Seeded): WorldShape {
   };
 }
 
-export function stepsOf(seed: number, count: number): Step[] {
+export function stepsOf(seed: number, count: number, hasProducers = false): Step[] {
   const random = stream(seed ^ 0x5eed);
-  const total = Object.values(weights).reduce((sum, weight) => sum + weight, 0);
+  const own = hasProducers ? { ...weights, ...weightsOfProducers } : weights;
+  const total = Object.values(own).reduce((sum, weight) => sum + weight, 0);
   return Array.from({ length: count }, () => {
     let draw = random.float() * total;
-    const kind = stepKinds.find((candidate) => (draw -= weights[candidate]) < 0) ?? 'wait';
+    const kind = stepKinds.find((candidate) => (draw -= own[candidate]) < 0) ?? 'wait';
     return { kind, seed: random.whole(1, 2 ** 31) };
   });
 }
 
 export async function run(options: RunOptions): Promise<RunResult> {
   const { seed, plant = {} } = options;
-  const steps = options.only ?? stepsOf(seed, options.steps ?? defaultSteps);
+  const steps = options.only ?? stepsOf(seed, options.steps ?? defaultSteps, options.hasProducers);
   const isSql = options.sql ?? asksInSql(seed);
   const world = new World(seed, options.shape ?? shapeOf(stream(seed)), plant, isSql);
   const sql = isSql ? new SqlClient(world) : undefined;

@@ -39,10 +39,11 @@ export async function recoverTo(dataDir: string, bucket: string): Promise<{ read
 export async function commitOffset(lake: Lake, group: string, topic: string, partition: number, offset: number): Promise<void> {
   const connection = await connectBroker(lake.client);
   try {
+    const { id: topicId } = await lake.topic(topic);
     const { topics } = await connection.request(offsetCommitApi, {
       groupId: group,
       generationIdOrMemberEpoch: -1,
-      topics: [{ name: topic, partitions: [{ partitionIndex: partition, committedOffset: offset, committedMetadata: 'here' }] }],
+      topics: [{ name: topic, topicId, partitions: [{ partitionIndex: partition, committedOffset: offset, committedMetadata: 'here' }] }],
     });
     const code = topics[0]?.partitions[0]?.errorCode;
     if (code !== 0) throw new Error(`the offset was not committed: ${code}`);
@@ -54,7 +55,8 @@ export async function commitOffset(lake: Lake, group: string, topic: string, par
 export async function committedOffset(lake: Lake, groupId: string, topic: string, partition: number): Promise<number> {
   const connection = await connectBroker(lake.client);
   try {
-    const asked = { groups: [{ groupId, topics: [{ name: topic, partitionIndexes: [partition] }] }] };
+    const { id: topicId } = await lake.topic(topic);
+    const asked = { groups: [{ groupId, topics: [{ name: topic, topicId, partitionIndexes: [partition] }] }] };
     const { groups } = await connection.request(offsetFetchApi, asked, { minVersion: 8 });
     return groups[0]!.topics[0]!.partitions[0]!.committedOffset;
   } finally {

@@ -67,7 +67,7 @@ export async function readBatches(segments: SegmentList, places: ReadPlaces, req
       if (position < 0) position = await segment.locate(next);
       while (!isDone && next < request.endOffset && position < segment.bytes) {
         const chunk = await readChunk(segment, position, request.maxBytes - bytes, request.isMinOneBatch && bytes === 0, request.endOffset);
-        isDone = chunk === undefined;
+        isDone = chunk === undefined || chunk.isLast;
         if (chunk === undefined) break;
         chunks.push(chunk.bytes);
         bytes += chunk.bytes.length;
@@ -88,6 +88,8 @@ export async function readBatches(segments: SegmentList, places: ReadPlaces, req
 interface Chunk {
   readonly bytes: Buffer;
   readonly nextOffset: Offset;
+  /** The batch behind it was seen and may not be returned: to read there again would find the same. */
+  readonly isLast: boolean;
 }
 
 /** Whole batches from `position`; `undefined` where none may be returned. */
@@ -104,27 +106,31 @@ async function readChunk(
   await segment.file.readInto(window, position);
   let at = 0;
   let nextOffset = -1;
+  let isLast = false;
   while (at + batchHeaderBytes <= window.length) {
     const fault = headerFault(window, at, Math.max(nextOffset, 0));
     if (fault !== undefined) throw damagedAt(segment.file.path, position + at, fault);
     // The base offset lies outside the CRC.
     const lastOffset = batchLastOffset(window, at);
     if (lastOffset >= segment.nextOffset) throw damagedAt(segment.file.path, position + at, `it has offset ${lastOffset}, above its end`);
-    if (batchBaseOffset(window, at) >= endOffset) break;
     const bytes = batchBytes(window, at);
-    if (at + bytes > window.length || at + bytes > room) {
-      if (at > 0 || (bytes > room && !mustBeOne)) break;
-      return readOne(segment, position, bytes, lastOffset + 1);
+    isLast = batchBaseOffset(window, at) >= endOffset || (at + bytes > room && (at > 0 || !mustBeOne));
+    if (isLast) break;
+    if (at + bytes > window.length) {
+      if (at > 0) break;
+      return readOne(segment, position, window, bytes, lastOffset + 1);
     }
     nextOffset = lastOffset + 1;
     at += bytes;
   }
-  return at === 0 ? undefined : { bytes: window.subarray(0, at), nextOffset };
+  return at === 0 ? undefined : { bytes: window.subarray(0, at), nextOffset, isLast };
 }
 
-async function readOne(segment: Segment, position: number, bytes: number, nextOffset: Offset): Promise<Chunk> {
+/** A batch that is larger than the window, which holds its beginning. */
+async function readOne(segment: Segment, position: number, window: Buffer, bytes: number, nextOffset: Offset): Promise<Chunk> {
   if (bytes > segment.bytes - position) throw damagedAt(segment.file.path, position, `a batch of ${bytes} bytes is cut off`);
   const batch = Buffer.allocUnsafe(bytes);
-  await segment.file.readInto(batch, position);
-  return { bytes: batch, nextOffset };
+  const begun = window.copy(batch);
+  await segment.file.readInto(batch.subarray(begun), position + begun);
+  return { bytes: batch, nextOffset, isLast: false };
 }

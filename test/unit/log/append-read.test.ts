@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { type Disk, systemDisk } from '../../../src/kernel/index.js';
 import { walkBatches } from '../../../src/wire/index.js';
 import { batch, clockAt, files, readAll, sequenced, values, world } from './hot-world.js';
 
@@ -55,6 +56,36 @@ describe('append and read', () => {
     const positions: number[] = [];
     for (const chunk of read.chunks) expect(walkBatches(chunk, (at) => void positions.push(at))).toBe(chunk.length);
     expect(positions).toHaveLength(3);
+  });
+
+  it('reads nothing of the file twice within one answer', async () => {
+    let reads: { readonly from: number; readonly to: number }[] = [];
+    const disk: Disk = {
+      ...systemDisk,
+      read: (fd, into, at, length, position, callback) => {
+        reads.push({ from: position, to: position + length });
+        systemDisk.read(fd, into, at, length, position, callback);
+      },
+    };
+    const { partition } = await world({}, undefined, { disk });
+    const bytes = batch({ valueBytes: 600 }).length;
+    for (let i = 0; i < 10; i++) partition.append(batch({ valueBytes: 600 }), 1);
+    const readsOf = async (maxBytes: number, isMinOneBatch: boolean, endOffset = 10): Promise<[bytes: number, reads: typeof reads]> => {
+      reads = [];
+      return [(await partition.read(0, maxBytes, { isMinOneBatch, endOffset })).bytes, reads];
+    };
+    const room = bytes * 3 + 200;
+    expect(await readsOf(room, true)).toEqual([bytes * 3, [{ from: 0, to: room }]]);
+    expect(await readsOf(room, true, 2)).toEqual([bytes * 2, [{ from: 0, to: room }]]);
+    const tooSmall = bytes - 100;
+    expect(await readsOf(tooSmall, false)).toEqual([0, [{ from: 0, to: tooSmall }]]);
+    expect(await readsOf(tooSmall, true)).toEqual([
+      bytes,
+      [
+        { from: 0, to: tooSmall },
+        { from: tooSmall, to: bytes },
+      ],
+    ]);
   });
 
   it('goes on from one segment to the next', async () => {

@@ -4,14 +4,21 @@ import { soak, verdict } from '../soak/soak.js';
 import { canSeeProcesses } from '../support/processes.js';
 
 const minutes = 1;
+/** What was asked last may take until its limits on a machine that has other work. */
+const withinMs = 8 * 60_000;
 
 describe.skipIf(!canSeeProcesses)('a service under everything at once', () => {
-  it('gives no wrong answer, keeps every token, and grows nowhere', async () => {
-    const report = await soak(minutes);
-    process.stderr.write(`${verdict(report)}\n`);
-    expect(report.findings).toEqual([]);
-    // Something was met at all.
-    expect(report.answers).toBeGreaterThan(5);
-    for (const what of ['engine kill', 'gateway kill']) expect(report.disturbances[what] ?? 0).toBeGreaterThan(0);
-  });
+  it(
+    'gives no wrong answer, keeps every token, and grows nowhere',
+    async () => {
+      const report = await soak(minutes);
+      process.stderr.write(`${verdict(report)}\n`);
+      // Joined, so that whoever only sees the failure's message reads what was found.
+      expect(report.findings.join('\n')).toBe('');
+      // Something was met at all.
+      expect(report.answers).toBeGreaterThan(5);
+      for (const what of ['engine kill', 'gateway kill']) expect(report.disturbances[what] ?? 0).toBeGreaterThan(0);
+    },
+    withinMs,
+  );
 });

@@ -30,7 +30,10 @@ const settings = {
   'tier.sweep.interval.ms': '5000',
   'tier.sweep.min.age.ms': '20000',
   'tier.sweep.grace.ms': '15000',
-  'query.timeout.ms': '30000',
+  // Whoever else wants the processors: a question is late then, and not refused. It waits for its turn until those before have ended.
+  'query.niceness': '0',
+  'query.timeout.ms': '60000',
+  'query.queue.wait.ms': '90000',
   'query.memory.bytes': String(256 * 1024 * 1024),
   'query.cache.bytes': String(128 * 1024 * 1024),
   'query.concurrency': '2',
@@ -54,7 +57,7 @@ const askers = 3;
 /** A broker remembers what was appended when to the second. */
 const asOfBehindMs = 1500;
 /** Queries end by `query.timeout.ms` at the latest; the tries of one that the soak disturbs take less. */
-const loopEndWithinMs = 60_000;
+const loopEndWithinMs = 180_000;
 /** Children that may be more at the end than when all had warmed up: a spare on its way. */
 const childrenMore = 2;
 

@@ -307,15 +307,24 @@ class HotLogDirectory implements HotLog {
   }
 
   async #evictDownTo(hotDiskBytes: number, tally: Tally): Promise<void> {
+    /** Of these nothing can go now. */
+    const kept = new Set<HotPartition>();
     let excess = this.hotBytes - hotDiskBytes;
     while (excess > 0) {
       let oldest: HotPartition | undefined;
       for (const partition of this.#partitions.values()) {
+        if (kept.has(partition)) continue;
         if (partition.evictableCount > 0 && (oldest === undefined || partition.oldestAppendMs < oldest.oldestAppendMs)) oldest = partition;
       }
       if (oldest === undefined) return;
       const partition = oldest;
-      await tally.add(() => partition.evict(1));
+      let isLess = false;
+      await tally.add(async () => {
+        const evicted = await partition.evict(1);
+        isLess = evicted.segments > 0;
+        return evicted;
+      });
+      if (!isLess) kept.add(partition);
       excess = this.hotBytes - hotDiskBytes;
     }
   }

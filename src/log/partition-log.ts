@@ -30,8 +30,8 @@ import { type FlushWork, GroupFlush } from './group-flush.js';
 import type { AppendResult, EvictResult, LogConfig, LogRead, PartitionLog } from './hot-log.js';
 import { storageError } from './job-threads.js';
 import type { LeaderEpochs } from './leader-epochs.js';
-import { leaderEpochFile, offsetFile, offsetOfFile, partitionDirectory, suffixes } from './log-files.js';
-import { encodeProducerSnapshot } from './producer-snapshot.js';
+import { leaderEpochFile, partitionDirectory } from './log-files.js';
+import { producerSnapshot, type ProducerSnapshot, type ProducerSnapshotFiles } from './producer-snapshot-files.js';
 import type { ProducerStates } from './producer-states.js';
 import type { RecoveredPartition } from './recovery.js';
 import { expiredSegments } from './retention.js';
@@ -66,6 +66,7 @@ export class HotPartition implements PartitionLog, CompactablePartition {
   readonly #segments: SegmentList;
   readonly #epochs: LeaderEpochs;
   readonly #producers: ProducerStates;
+  readonly #producerSnapshots: ProducerSnapshotFiles;
   readonly #appendTimes: AppendTimes | undefined;
   readonly #flusher: GroupFlush;
   readonly #unflushed: Unflushed;
@@ -83,6 +84,8 @@ export class HotPartition implements PartitionLog, CompactablePartition {
   #closing: LakeError | undefined;
   /** The active segment's file is held open for appends. */
   #holdsActive = false;
+  /** Segments that may go are kept, which was said: no snapshot of their producers can be saved. */
+  #keepsForProducers = false;
   /** Saving what a roll left behind, one thing after the other; never rejects. */
   #background: Promise<void> = Promise.resolve();
 
@@ -106,6 +109,7 @@ export class HotPartition implements PartitionLog, CompactablePartition {
     this.#segments = recovered.segments;
     this.#epochs = recovered.epochs;
     this.#producers = recovered.producers;
+    this.#producerSnapshots = recovered.producerSnapshots;
     this.#appendTimes = recovered.appendTimes;
     this.#config = config;
     this.#boundary = recovered.boundary;
@@ -271,14 +275,19 @@ export class HotPartition implements PartitionLog, CompactablePartition {
     old.file.release();
     this.#segments.add(fresh);
     this.#unflushed.noteDirectory();
-    const snapshot = { offset: this.#logEndOffset, bytes: encodeProducerSnapshot(this.#producers.toSnapshot()) };
-    this.#inBackground(() => this.#saveSnapshot(snapshot));
+    this.#saveProducersInBackground();
     this.#saveInBackground(old);
     void this.flush().catch(() => undefined);
   }
 
-  async #saveSnapshot(snapshot: { readonly offset: Offset; readonly bytes: Buffer }): Promise<void> {
-    await this.#ports.pool.replaceFile(join(this.#directory, offsetFile(snapshot.offset, suffixes.snapshot)), snapshot.bytes);
+  /** Of everything that was appended so far. */
+  get #presentProducers(): ProducerSnapshot {
+    return producerSnapshot(this.#logEndOffset, this.#producers.toSnapshot());
+  }
+
+  #saveProducersInBackground(): void {
+    const snapshot = this.#presentProducers;
+    this.#inBackground(() => this.#producerSnapshots.save(snapshot, this.#ports.pool));
   }
 
   #saveInBackground(...segments: readonly Segment[]): void {
@@ -367,7 +376,7 @@ export class HotPartition implements PartitionLog, CompactablePartition {
     if (index < this.evictableCount) {
       this.#ports.logger.error('a damaged segment is dropped: the table has all of it', { ...facts, error: damage.message });
       await this.#drop(index + 1);
-      return true;
+      return !this.#segments.all.includes(segment);
     }
     this.#goOffline(damage);
     return false;
@@ -538,6 +547,7 @@ export class HotPartition implements PartitionLog, CompactablePartition {
     return (this.#segments.all[0] as Segment).lastAppendMs;
   }
 
+  /** May take fewer, also none: see `#producersSavedUpTo`. */
   evict(count: number): Promise<EvictResult> {
     return this.#drop(Math.min(count, this.evictableCount));
   }
@@ -550,10 +560,16 @@ export class HotPartition implements PartitionLog, CompactablePartition {
     return this.evict(this.evictableCount);
   }
 
-  /** Takes the oldest segments out at once and removes their files; reads under way go on. */
+  /**
+   * Takes the oldest segments out and removes their files; reads under way go on. Fewer than `count`, or none, where a start would no
+   * longer know the producers of what is in them.
+   */
   async #drop(count: number): Promise<EvictResult> {
     if (count === 0) return { segments: 0, bytes: 0 };
-    const dropped = this.#segments.takeFirst(count);
+    const upTo = await this.#producersSavedUpTo((this.#segments.all[count] as Segment).baseOffset);
+    // Others may have dropped some meanwhile, or ended the partition.
+    if (this.#offline !== undefined) return { segments: 0, bytes: 0 };
+    const dropped = this.#segments.takeBelow(upTo);
     this.#localStartOffset = this.#segments.unbrokenFrom;
     this.#changed();
     let bytes = 0;
@@ -561,18 +577,30 @@ export class HotPartition implements PartitionLog, CompactablePartition {
       bytes += segment.bytes;
       await segment.remove();
     }
-    await this.#removeSnapshotsBelow((this.#segments.all[0] as Segment).baseOffset);
-    return { segments: count, bytes };
+    await this.#producerSnapshots.removeBelow((this.#segments.all[0] as Segment).baseOffset);
+    return { segments: dropped.length, bytes };
   }
 
-  /** Snapshots of segments that are gone; the newest always stays. */
-  async #removeSnapshotsBelow(offset: Offset): Promise<void> {
-    const offsets = (await this.#ports.disk.readdir(this.#directory)).flatMap((name) => offsetOfFile(name, suffixes.snapshot) ?? []);
-    const newest = Math.max(...offsets);
-    for (const old of offsets) {
-      if (old < offset && old !== newest)
-        await this.#ports.disk.rm(join(this.#directory, offsetFile(old, suffixes.snapshot)), { force: true });
+  /**
+   * How far below `offset` segments may go, so that a start knows every producer of theirs that is remembered today: by a snapshot that is
+   * on disk, at an offset that is flushed. That of a roll is saved behind its back, and may have failed.
+   */
+  async #producersSavedUpTo(offset: Offset): Promise<Offset> {
+    if (this.#producers.count === 0) return offset;
+    await this.#background;
+    if (this.#producerSnapshots.savedTo < offset && this.#offline === undefined) {
+      this.#saveProducersInBackground();
+      await this.#background;
     }
+    const { savedTo } = this.#producerSnapshots;
+    const isSaved = savedTo >= offset;
+    if (!isSaved && !this.#keepsForProducers) {
+      const facts = { topic: this.topic, partition: this.partition, from: savedTo, to: offset };
+      this.#ports.logger.warn('segments stay until a snapshot of their producers can be saved', facts);
+    }
+    this.#keepsForProducers = !isSaved;
+    if (this.#offline === undefined && savedTo > this.#flushedOffset) await this.flush(savedTo);
+    return Math.min(offset, savedTo);
   }
 
   #forgetOldEpochs(): void {
@@ -603,7 +631,7 @@ export class HotPartition implements PartitionLog, CompactablePartition {
     await this.flush();
     await this.#background;
     for (const segment of this.#segments.all) await segment.saveIndexes((path, bytes) => this.#ports.pool.replaceFile(path, bytes));
-    await this.#saveSnapshot({ offset: this.#logEndOffset, bytes: encodeProducerSnapshot(this.#producers.toSnapshot()) });
+    await this.#producerSnapshots.save(this.#presentProducers, this.#ports.pool);
   }
 
   /** Refuses everything from now on and lets go of the files; reads and flushes under way keep theirs until they end. */

@@ -24,7 +24,7 @@ import { decodeEpochs, decodePartitionMetadata, encodeEpochs } from './checkpoin
 import { readFileIfThereSync, replaceFileSync } from './durable-file.js';
 import { LeaderEpochs } from './leader-epochs.js';
 import { appendTimesFile, leaderEpochFile, offsetFile, offsetOfFile, partitionMetadataFile, suffixes } from './log-files.js';
-import { decodeProducerSnapshot } from './producer-snapshot.js';
+import { ProducerSnapshotFiles } from './producer-snapshot-files.js';
 import { ProducerStates } from './producer-states.js';
 import { SegmentFile } from './segment-file.js';
 import { SegmentList } from './segment-list.js';
@@ -55,6 +55,7 @@ export interface RecoveredPartition {
   readonly boundary: Offset;
   readonly epochs: LeaderEpochs;
   readonly producers: ProducerStates;
+  readonly producerSnapshots: ProducerSnapshotFiles;
   /** Of a partition that is not damaged. */
   readonly appendTimes: AppendTimes | undefined;
   /** Segments that may hold bytes no flush has covered. */
@@ -68,6 +69,7 @@ export async function recoverPartition(request: RecoveryRequest): Promise<Recove
   const { directory } = request;
   const { disk } = request.ports.openFiles;
   const producers = new ProducerStates(request.producerIdExpirationMs);
+  const producerSnapshots = new ProducerSnapshotFiles(directory, disk);
   let topicId = zeroTopicId;
   let segments: Segment[] = [];
   try {
@@ -75,7 +77,8 @@ export async function recoverPartition(request: RecoveryRequest): Promise<Recove
     await finishSwaps(request.ports.openFiles, directory);
     removeLeftovers(disk, directory);
     segments = openSegments(request);
-    return { topicId, ...(await recover(request, segments, producers)), producers, damage: undefined };
+    const known = { producers, producerSnapshots };
+    return { topicId, ...(await recover(request, segments, known)), ...known, damage: undefined };
   } catch (error) {
     const damage = isLakeError(error, 'log-damaged') ? error : toLakeError(error, 'log-offline', directory);
     request.logger.error('partition stays offline', { directory, error: damage.message });
@@ -97,6 +100,7 @@ export async function recoverPartition(request: RecoveryRequest): Promise<Recove
       boundary: request.boundary,
       epochs: new LeaderEpochs(),
       producers,
+      producerSnapshots,
       appendTimes: undefined,
       unflushed: [],
       damage,
@@ -107,7 +111,7 @@ export async function recoverPartition(request: RecoveryRequest): Promise<Recove
 async function recover(
   request: RecoveryRequest,
   segments: Segment[],
-  producers: ProducerStates,
+  { producers, producerSnapshots }: Pick<RecoveredPartition, 'producers' | 'producerSnapshots'>,
 ): Promise<Pick<RecoveredPartition, 'segments' | 'logStartOffset' | 'boundary' | 'epochs' | 'appendTimes' | 'unflushed'>> {
   const { directory, boundary, recoveryPoint, ports } = request;
   const { logStartOffset } = request;
@@ -129,7 +133,7 @@ async function recover(
   const list = new SegmentList(segments);
   if (list.unbrokenFrom > floor) throw damage(directory, `segments between ${floor} and ${list.unbrokenFrom} are missing`, floor);
   const epochs = await recoverEpochs(request, list);
-  await recoverProducers(request, list, producers);
+  await recoverProducers(request, list, producers, producerSnapshots);
   const { nextOffset: endOffset, lastAppendMs: lastWriteMs } = list.active;
   const log = { endOffset, lastWriteMs, nowMs: request.nowMs };
   const appendTimes = AppendTimes.open(join(directory, appendTimesFile), log, request.appendTimes);
@@ -234,34 +238,17 @@ async function epochsOfBatches(segments: SegmentList): Promise<LeaderEpochs> {
   return epochs;
 }
 
-async function recoverProducers(request: RecoveryRequest, segments: SegmentList, producers: ProducerStates): Promise<void> {
-  const { directory, nowMs } = request;
-  const { disk } = request.ports.openFiles;
-  const endOffset = segments.active.nextOffset;
-  const offsets = disk
-    .readdirSync(directory)
-    .flatMap((name) => offsetOfFile(name, suffixes.snapshot) ?? [])
-    .sort((a, b) => b - a);
-  let from = segments.unbrokenFrom;
-  let isLoaded = false;
-  for (const offset of offsets) {
-    const path = join(directory, offsetFile(offset, suffixes.snapshot));
-    if (offset <= endOffset && !isLoaded) {
-      try {
-        producers.load(decodeProducerSnapshot(disk.readFileSync(path), path), nowMs);
-        isLoaded = true;
-        from = Math.max(from, offset);
-        continue;
-      } catch (error) {
-        if (!isLakeError(error, 'log-damaged')) throw error;
-        request.logger.warn('passed over a producer snapshot', { path });
-      }
-    }
-    // Above the end, damaged, or neither a segment's own nor the newest.
-    if (offset > endOffset || !isLoaded || !segments.all.some((segment) => segment.baseOffset === offset))
-      disk.rmSync(path, { force: true });
-  }
-  if (isLoaded && producers.count > 0) await refillBefore(segments, from, producers);
+async function recoverProducers(
+  request: RecoveryRequest,
+  segments: SegmentList,
+  producers: ProducerStates,
+  snapshots: ProducerSnapshotFiles,
+): Promise<void> {
+  const { nowMs } = request;
+  const bases = new Set(segments.all.map((segment) => segment.baseOffset));
+  producers.load(snapshots.loadSync(segments.active.nextOffset, bases, request.logger), nowMs);
+  const from = Math.max(segments.unbrokenFrom, snapshots.savedTo);
+  if (producers.count > 0) await refillBefore(segments, from, producers);
   await eachBatch(segments, from, (window, at) => {
     if (batchBaseOffset(window, at) >= from) producers.note(window, at, batchLastOffset(window, at), nowMs);
   });

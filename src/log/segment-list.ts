@@ -33,9 +33,10 @@ export class SegmentList {
     this.#segments.push(segment);
   }
 
-  /** Takes the first `count` out; the active one stays. */
-  takeFirst(count: number): Segment[] {
-    invariant(count < this.#segments.length, 'the active segment stays', { count });
+  /** Takes out those that lie wholly below an offset; the active one stays. */
+  takeBelow(offset: Offset): Segment[] {
+    const { active } = this;
+    const count = this.#segments.findIndex((segment) => segment === active || segment.nextOffset > offset);
     return this.#segments.splice(0, count);
   }
 

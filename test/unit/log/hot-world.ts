@@ -5,7 +5,16 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { afterEach } from 'vitest';
 import { type Clock, type Disk, systemClock, topicId, topicName } from '../../../src/kernel/index.js';
-import { type Compactor, type HotLog, type HotLogOptions, type LogConfig, openHotLog, type PartitionLog } from '../../../src/log/index.js';
+import {
+  type Compactor,
+  type Flusher,
+  type HotLog,
+  type HotLogOptions,
+  type LogConfig,
+  openHotLog,
+  type PartitionLog,
+} from '../../../src/log/index.js';
+import type { Logger } from '../../../src/telemetry/index.js';
 import { type BatchFields, decodeBatch, encodeBatch, walkBatches } from '../../../src/wire/index.js';
 
 export const topic = topicName('flights');
@@ -67,13 +76,16 @@ export interface WorldPorts {
   /** Flush workers have the system's own all the same. */
   readonly disk?: Disk;
   readonly compactor?: Compactor;
+  readonly flusher?: Flusher;
+  readonly logger?: Logger;
 }
 
 export async function openIn(dir: string, options: Partial<HotLogOptions> & WorldPorts = {}): Promise<HotLog> {
-  const { clock = systemClock, disk, compactor, ...rest } = options;
+  const { clock = systemClock, disk, compactor, flusher, logger, ...rest } = options;
+  const given = Object.entries({ disk, compactor, flusher, logger }).filter(([, port]) => port !== undefined);
   const log = await openHotLog(
     { dir, flushPolicy: 'group-commit', flushWorkers: 1, producerIdExpirationMs: 86_400_000, ...rest },
-    { clock, ...(disk === undefined ? {} : { disk }), ...(compactor === undefined ? {} : { compactor }) },
+    { clock, ...Object.fromEntries(given) },
   );
   logs.push(log);
   return log;

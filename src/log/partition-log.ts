@@ -21,6 +21,7 @@ import { batchBytes, batchLastOffsetDelta, batchMaxTimestamp, patchBatch } from 
 import type { Spans } from './append-spans.js';
 import type { AppendTimes } from './append-times.js';
 import { ReadPlaces, readBatches } from './batch-reads.js';
+import { BackgroundSaves } from './background-saves.js';
 import type { CompactedGroup } from './compact-segments.js';
 import type { CompactablePartition, CompactionView } from './compaction.js';
 import { encodeEpochs } from './checkpoint-text.js';
@@ -34,16 +35,13 @@ import { leaderEpochFile, partitionDirectory } from './log-files.js';
 import { producerSnapshot, type ProducerSnapshot, type ProducerSnapshotFiles } from './producer-snapshot-files.js';
 import type { ProducerStates } from './producer-states.js';
 import type { RecoveredPartition } from './recovery.js';
-import { expiredSegments } from './retention.js';
 import type { SegmentList } from './segment-list.js';
 import { SegmentExaminer } from './segment-examiner.js';
+import { SegmentRemoval, type ShrinkingPartition } from './segment-removal.js';
 import { Segment, type SegmentPorts } from './segment.js';
 import { compactionViewOf, replaceSegments } from './segment-replacement.js';
 import { findByTimestamp, findMaxTimestamp } from './timestamp-lookup.js';
 import { Unflushed } from './unflushed.js';
-
-/** `local.retention.*` = −2: as `retention.*` says (KIP-405). */
-const asTotalRetention = -2;
 
 export interface PartitionPorts extends SegmentPorts {
   readonly disk: Disk;
@@ -56,7 +54,7 @@ export interface PartitionPorts extends SegmentPorts {
   readonly logger: Logger;
 }
 
-export class HotPartition implements PartitionLog, CompactablePartition {
+export class HotPartition implements PartitionLog, CompactablePartition, ShrinkingPartition {
   readonly topic: TopicName;
   readonly partition: PartitionId;
   readonly topicId: TopicId;
@@ -72,6 +70,9 @@ export class HotPartition implements PartitionLog, CompactablePartition {
   readonly #unflushed: Unflushed;
   readonly #places = new ReadPlaces();
   readonly #examiner = new SegmentExaminer();
+  /** What a roll left behind, and the like. */
+  readonly #saves: BackgroundSaves;
+  readonly #removal: SegmentRemoval;
   readonly #listeners = new Set<() => void>();
   #config: LogConfig;
   #logStartOffset: Offset;
@@ -84,10 +85,6 @@ export class HotPartition implements PartitionLog, CompactablePartition {
   #closing: LakeError | undefined;
   /** The active segment's file is held open for appends. */
   #holdsActive = false;
-  /** Segments that may go are kept, which was said: no snapshot of their producers can be saved. */
-  #keepsForProducers = false;
-  /** Saving what a roll left behind, one thing after the other; never rejects. */
-  #background: Promise<void> = Promise.resolve();
 
   constructor(
     name: { readonly topic: TopicName; readonly partition: PartitionId; readonly directory: string },
@@ -102,6 +99,7 @@ export class HotPartition implements PartitionLog, CompactablePartition {
     this.#directory = name.directory;
     this.#ports = ports;
     this.#unflushed = new Unflushed(name.directory);
+    this.#saves = new BackgroundSaves(name.directory, ports.logger);
     this.#flusher = new GroupFlush(
       () => this.#prepareFlush(),
       (work) => ports.pool.afterTurn(work),
@@ -118,6 +116,18 @@ export class HotPartition implements PartitionLog, CompactablePartition {
     this.#flushedOffset = this.#logEndOffset;
     this.#localStartOffset = recovered.segments.unbrokenFrom;
     this.#offline = recovered.damage;
+    this.#removal = new SegmentRemoval(this, {
+      segments: this.#segments,
+      producers: this.#producers,
+      snapshots: this.#producerSnapshots,
+      saves: this.#saves,
+      logger: ports.logger,
+      moveLogStart: (offset) => this.#moveLogStart(offset),
+      onRemoved: () => {
+        this.#localStartOffset = this.#segments.unbrokenFrom;
+        this.#changed();
+      },
+    });
     if (this.#offline === undefined) {
       this.#segments.active.file.retain();
       this.#holdsActive = true;
@@ -275,7 +285,7 @@ export class HotPartition implements PartitionLog, CompactablePartition {
     old.file.release();
     this.#segments.add(fresh);
     this.#unflushed.noteDirectory();
-    this.#saveProducersInBackground();
+    this.saveProducersInBackground();
     this.#saveInBackground(old);
     void this.flush().catch(() => undefined);
   }
@@ -285,24 +295,13 @@ export class HotPartition implements PartitionLog, CompactablePartition {
     return producerSnapshot(this.#logEndOffset, this.#producers.toSnapshot());
   }
 
-  #saveProducersInBackground(): void {
+  saveProducersInBackground(): void {
     const snapshot = this.#presentProducers;
-    this.#inBackground(() => this.#producerSnapshots.save(snapshot, this.#ports.pool));
+    this.#saves.add(() => this.#producerSnapshots.save(snapshot, this.#ports.pool));
   }
 
   #saveInBackground(...segments: readonly Segment[]): void {
-    for (const segment of segments)
-      this.#inBackground(() => segment.saveIndexes((path, bytes) => this.#ports.pool.replaceFile(path, bytes)));
-  }
-
-  /** For what a start can do without: snapshots and indexes are made anew from the batches. */
-  #inBackground(work: () => Promise<void>): void {
-    this.#background = this.#background.then(work).catch((error: unknown) => {
-      this.#ports.logger.warn('an index, a snapshot or append times were not saved', {
-        directory: this.#directory,
-        error: toLakeError(error).message,
-      });
-    });
+    for (const segment of segments) this.#saves.add(() => segment.saveIndexes((path, bytes) => this.#ports.pool.replaceFile(path, bytes)));
   }
 
   async flush(upTo: Offset = this.#logEndOffset): Promise<{ readonly flushedOffset: Offset; readonly leaderEpoch: LeaderEpoch }> {
@@ -375,7 +374,7 @@ export class HotPartition implements PartitionLog, CompactablePartition {
     }
     if (index < this.evictableCount) {
       this.#ports.logger.error('a damaged segment is dropped: the table has all of it', { ...facts, error: damage.message });
-      await this.#drop(index + 1);
+      await this.#removal.drop(index + 1);
       return !this.#segments.all.includes(segment);
     }
     this.#goOffline(damage);
@@ -495,51 +494,17 @@ export class HotPartition implements PartitionLog, CompactablePartition {
   /** Rolls by age, forgets silent producers, and drops what retention allows. */
   async upkeep(nowMs: TimestampMs): Promise<EvictResult> {
     this.#producers.expire(nowMs);
-    this.#inBackground(async () => this.#appendTimes?.maintain(nowMs, this.#logStartOffset));
-    const config = this.#config;
-    if (this.#segments.active.isOlderThan(config.segmentMs, nowMs)) this.roll(nowMs);
-    const deleted = await this.#dropDeleted(nowMs);
-    const expired = await this.#dropExpired(config, nowMs);
-    return { segments: deleted.segments + expired.segments, bytes: deleted.bytes + expired.bytes };
-  }
-
-  /** Segments wholly below the log start, which is on disk: nobody may read them, whether they were tiered or not. */
-  async #dropDeleted(nowMs: TimestampMs): Promise<EvictResult> {
-    const { active } = this.#segments;
-    if (active.bytes > 0 && active.nextOffset <= this.#logStartOffset) this.roll(nowMs);
+    this.#saves.add(async () => this.#appendTimes?.maintain(nowMs, this.#logStartOffset));
+    if (this.#segments.active.isOlderThan(this.#config.segmentMs, nowMs)) this.roll(nowMs);
     this.#forgetOldEpochs();
-    const first = this.#segments.all.findIndex((segment) => segment.nextOffset > this.#logStartOffset);
-    return this.#drop(first < 0 ? this.#segments.count - 1 : first);
-  }
-
-  async #dropExpired(config: LogConfig, nowMs: TimestampMs): Promise<EvictResult> {
-    if (config.isTiered) {
-      const ms = config.localRetentionMs === asTotalRetention ? config.retentionMs : config.localRetentionMs;
-      const bytes = config.localRetentionBytes === asTotalRetention ? config.retentionBytes : config.localRetentionBytes;
-      return this.#drop(this.#expired({ ms, bytes, belowOffset: this.#boundary }, nowMs));
-    }
-    const count = this.#expired({ ms: config.retentionMs, bytes: config.retentionBytes, belowOffset: this.#flushedOffset }, nowMs);
-    const first = this.#segments.all[count] as Segment;
-    if (count > 0 && first.baseOffset > this.#logStartOffset) {
-      await this.#ports.logStarts.set(this.key, first.baseOffset);
-      this.#logStartOffset = Math.max(this.#logStartOffset, first.baseOffset);
-      this.#forgetOldEpochs();
-    }
-    return this.#drop(count);
-  }
-
-  /** Segments beyond a rule; the active one is rolled first where it is among them. */
-  #expired(rule: { readonly ms: number; readonly bytes: number; readonly belowOffset: Offset }, nowMs: TimestampMs): number {
-    const count = expiredSegments(this.#segments.all, rule, nowMs);
-    if (count === this.#segments.count) this.roll(nowMs);
-    return count;
+    const deleted = await this.#removal.dropDeleted(nowMs);
+    const expired = await this.#removal.dropExpired(nowMs);
+    return { segments: deleted.segments + expired.segments, bytes: deleted.bytes + expired.bytes };
   }
 
   /** Segments that lie wholly below the boundary and are not written any more. */
   get evictableCount(): number {
-    if (this.#offline !== undefined || !this.#config.isTiered) return 0;
-    const first = this.#segments.all.findIndex((segment) => segment.nextOffset > this.boundary);
-    return Math.min(first < 0 ? this.#segments.count : first, this.#segments.count - 1);
+    return this.#removal.evictableCount;
   }
 
   /** When the oldest segment was written last: which partition's goes first when the disk is short. */
@@ -547,66 +512,27 @@ export class HotPartition implements PartitionLog, CompactablePartition {
     return (this.#segments.all[0] as Segment).lastAppendMs;
   }
 
-  /** May take fewer, also none: see `#producersSavedUpTo`. */
+  /** Evicts so many of the oldest, or fewer: see `SegmentRemoval.drop`. */
   evict(count: number): Promise<EvictResult> {
-    return this.#drop(Math.min(count, this.evictableCount));
+    return this.#removal.drop(Math.min(count, this.evictableCount));
   }
 
   /** Rolls where part of the active segment lies below the boundary, and evicts all that can go. */
   async evictAll(nowMs: TimestampMs): Promise<EvictResult> {
     this.#assertOnline();
-    const { active } = this.#segments;
-    if (active.bytes > 0 && active.baseOffset < this.boundary) this.roll(nowMs);
-    return this.evict(this.evictableCount);
+    return this.#removal.evictAll(nowMs);
   }
 
-  /**
-   * Takes the oldest segments out and removes their files; reads under way go on. Fewer than `count`, or none, where a start would no
-   * longer know the producers of what is in them.
-   */
-  async #drop(count: number): Promise<EvictResult> {
-    if (count === 0) return { segments: 0, bytes: 0 };
-    const upTo = await this.#producersSavedUpTo((this.#segments.all[count] as Segment).baseOffset);
-    // Others may have dropped some meanwhile, or ended the partition.
-    if (this.#offline !== undefined) return { segments: 0, bytes: 0 };
-    const dropped = this.#segments.takeBelow(upTo);
-    this.#localStartOffset = this.#segments.unbrokenFrom;
-    this.#changed();
-    let bytes = 0;
-    for (const segment of dropped) {
-      bytes += segment.bytes;
-      await segment.remove();
-    }
-    await this.#producerSnapshots.removeBelow((this.#segments.all[0] as Segment).baseOffset);
-    return { segments: dropped.length, bytes };
-  }
-
-  /**
-   * How far below `offset` segments may go, so that a start knows every producer of theirs that is remembered today: by a snapshot that is
-   * on disk, at an offset that is flushed. That of a roll is saved behind its back, and may have failed.
-   */
-  async #producersSavedUpTo(offset: Offset): Promise<Offset> {
-    if (this.#producers.count === 0) return offset;
-    await this.#background;
-    if (this.#producerSnapshots.savedTo < offset && this.#offline === undefined) {
-      this.#saveProducersInBackground();
-      await this.#background;
-    }
-    const { savedTo } = this.#producerSnapshots;
-    const isSaved = savedTo >= offset;
-    if (!isSaved && !this.#keepsForProducers) {
-      const facts = { topic: this.topic, partition: this.partition, from: savedTo, to: offset };
-      this.#ports.logger.warn('segments stay until a snapshot of their producers can be saved', facts);
-    }
-    this.#keepsForProducers = !isSaved;
-    if (this.#offline === undefined && savedTo > this.#flushedOffset) await this.flush(savedTo);
-    return Math.min(offset, savedTo);
+  async #moveLogStart(offset: Offset): Promise<void> {
+    await this.#ports.logStarts.set(this.key, offset);
+    this.#logStartOffset = Math.max(this.#logStartOffset, offset);
+    this.#forgetOldEpochs();
   }
 
   #forgetOldEpochs(): void {
     if (!this.#epochs.forgetBelow(this.#logStartOffset)) return;
     const bytes = Buffer.from(encodeEpochs(this.#epochs.entries));
-    this.#inBackground(() => this.#ports.pool.replaceFile(join(this.#directory, leaderEpochFile), bytes));
+    this.#saves.add(() => this.#ports.pool.replaceFile(join(this.#directory, leaderEpochFile), bytes));
   }
 
   /** Makes everything durable that a clean start takes as it is. True where that holds. */
@@ -629,7 +555,7 @@ export class HotPartition implements PartitionLog, CompactablePartition {
 
   async #saveAll(): Promise<void> {
     await this.flush();
-    await this.#background;
+    await this.#saves.settled;
     for (const segment of this.#segments.all) await segment.saveIndexes((path, bytes) => this.#ports.pool.replaceFile(path, bytes));
     await this.#producerSnapshots.save(this.#presentProducers, this.#ports.pool);
   }
@@ -637,7 +563,7 @@ export class HotPartition implements PartitionLog, CompactablePartition {
   /** Refuses everything from now on and lets go of the files; reads and flushes under way keep theirs until they end. */
   async giveUp(reason: LakeError): Promise<void> {
     this.#offline ??= reason;
-    await this.#background;
+    await this.#saves.settled;
     for (const segment of this.#segments.all) {
       this.#ports.indexCache.forget(segment);
       segment.file.giveUp();

@@ -7,7 +7,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const door = (room) => import(`${root}dist/${room}/index.js`);
 const [
   { errorCatalogue, LakeError, packageVersion },
-  { serverKeySpecs, topicKeyNames, topicKeySpec },
+  { groupKeyNames, groupKeySpec, isDynamicKey, serverKeySpecs, topicKeyNames, topicKeySpec },
   { metricSpecs },
   { apis },
   { openapiDocument },
@@ -30,9 +30,12 @@ Kafka's names keep Kafka's meaning. Three defaults differ: a topic is tiered (\`
 
 ## Server keys
 
+Those that are changed while the broker runs, for it alone (\`kafka-configs.sh --entity-type brokers --entity-name 1\`) or for all
+(\`--entity-default\`), are durable, and stronger than what the broker was started with: they are the defaults of topic keys.
+
 ${table(
-  ['Key', 'Type', 'Default', 'Meaning'],
-  server.map(([name, spec]) => [code(name), spec.type, code(spec.defaultText), spec.doc]),
+  ['Key', 'Type', 'Default', 'While it runs', 'Meaning'],
+  server.map(([name, spec]) => [code(name), spec.type, code(spec.defaultText), isDynamicKey(name) ? 'yes' : '', spec.doc]),
 )}
 
 ## Topic keys
@@ -43,6 +46,21 @@ ${table(
     .toSorted((a, b) => (a < b ? -1 : 1))
     .map((name) => {
       const spec = topicKeySpec(name);
+      return [code(name), spec.type, code(spec.defaultText), code(spec.server ?? ''), spec.doc];
+    }),
+)}
+
+## Group keys
+
+Of one group (\`kafka-configs.sh --entity-type groups --entity-name GROUP\`), within the bounds that the broker sets. Keys of share and
+streams groups are shown to tools as Kafka's defaults and cannot be set: there are no such groups here.
+
+${table(
+  ['Key', 'Type', 'Default', 'Server-wide default', 'Meaning'],
+  groupKeyNames
+    .filter((name) => groupKeySpec(name).absent === undefined)
+    .map((name) => {
+      const spec = groupKeySpec(name);
       return [code(name), spec.type, code(spec.defaultText), code(spec.server ?? ''), spec.doc];
     }),
 )}

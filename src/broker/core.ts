@@ -1,5 +1,5 @@
 /** The parts of a broker that its handlers share. */
-import type { HostPort, ServerConfig } from '../config/index.js';
+import type { DynamicServerConfig, HostPort } from '../config/index.js';
 import type { Clock, ClusterId, Random } from '../kernel/index.js';
 import type { HotLog, Reencoder } from '../log/index.js';
 import type { Logger } from '../telemetry/index.js';
@@ -8,6 +8,7 @@ import type { ColdReader } from './cold/cold-reader.js';
 import type { HydrationPace } from './cold/hydration-pace.js';
 import type { ColdTier } from './cold-tier.js';
 import type { GroupCoordinator } from './groups/coordinator.js';
+import type { GroupConfigs } from './groups/group-configs.js';
 import type { MetadataStore } from './metadata-store.js';
 import type { ProducerIds } from './producer-ids.js';
 import type { Topics } from './topics.js';
@@ -41,7 +42,7 @@ export interface AnswerRoom {
 }
 
 export interface BrokerCore {
-  readonly config: ServerConfig;
+  readonly config: DynamicServerConfig;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -55,6 +56,7 @@ export interface BrokerCore {
   /** Where the log's partitions lie: an absolute path. */
   readonly logDir: string;
   readonly groups: GroupCoordinator;
+  readonly groupConfigs: GroupConfigs;
   readonly producerIds: ProducerIds;
   readonly cold: ColdReader;
   /** Told what producers feel; absent where cold reads do not yield to them. */

@@ -1,6 +1,6 @@
 /**
  * What the broker must not forget beside the log: its cluster, its topics, the dropped topics whose tables may still be in
- * the bucket, saved views, and how far producer ids are given out. Boundary and log start are the log room's.
+ * the bucket, saved views, keys set on groups and on the broker while it ran, and how far producer ids are given out. Boundary and log start are the log room's.
  *
  * | File | Content |
  * |---|---|
@@ -44,10 +44,27 @@ export interface DroppedTopic {
   readonly id: TopicId;
 }
 
+/** What is configured beside topics: groups by id, `broker` by its node id, and all brokers, which is `broker` by the empty name. */
+export type ConfiguredKind = 'group' | 'broker';
+
+/** The name that stands for all brokers. */
+export const allBrokers = '';
+
+export interface Configured {
+  readonly kind: ConfiguredKind;
+  readonly name: string;
+  /** Never empty. */
+  readonly overrides: Readonly<Record<string, string>>;
+}
+
+/** Groups and brokers with keys of their own: at some 200 bytes each, the file stays below 2 MB for them. */
+export const configuredMax = 10_000;
+
 interface Content {
   readonly topics: readonly TopicRecord[];
   readonly dropped: readonly DroppedTopic[];
   readonly views: readonly SavedView[];
+  readonly configured: readonly Configured[];
   /** First producer id that was never given out, as text (64 bits). */
   readonly nextProducerId: bigint;
   /** How often the content was changed. */
@@ -55,6 +72,7 @@ interface Content {
 }
 
 const formatVersion = 1;
+const empty = { topics: [], dropped: [], views: [], configured: [], nextProducerId: 0n };
 
 export class MetadataStore {
   readonly clusterId: ClusterId;
@@ -75,7 +93,7 @@ export class MetadataStore {
     const cluster = await openClusterId(disk, join(dataDir, 'meta.properties'), nodeId, random);
     const path = join(dataDir, 'metadata.json');
     const text = await readIfThere(disk, path);
-    const content = text === undefined ? { topics: [], dropped: [], views: [], nextProducerId: 0n, revision: 0 } : parseContent(path, text);
+    const content = text === undefined ? { ...empty, revision: 0 } : parseContent(path, text);
     return new MetadataStore(disk, path, cluster, content);
   }
 
@@ -83,11 +101,11 @@ export class MetadataStore {
   static async create(
     dataDir: string,
     nodeId: number,
-    { clusterId: cluster, ...known }: Omit<Content, 'revision'> & { readonly clusterId: ClusterId },
+    { clusterId: cluster, ...known }: Omit<Content, 'revision' | 'configured'> & { readonly clusterId: ClusterId },
     disk: Disk = systemDisk,
   ): Promise<MetadataStore> {
     const path = join(dataDir, 'metadata.json');
-    const content = { ...known, revision: 0 };
+    const content = { ...empty, ...known, revision: 0 };
     await writeClusterId(disk, join(dataDir, 'meta.properties'), nodeId, cluster);
     await writeDurably(disk, path, formatContent(content));
     return new MetadataStore(disk, path, cluster, content);
@@ -104,6 +122,11 @@ export class MetadataStore {
   /** By name. */
   get views(): readonly SavedView[] {
     return this.#content.views;
+  }
+
+  /** Groups and brokers with keys of their own. */
+  get configured(): readonly Configured[] {
+    return this.#content.configured;
   }
 
   /** Above every producer id that was given out. */
@@ -152,6 +175,16 @@ export class MetadataStore {
     }));
   }
 
+  /** Replaces the keys that are set on a group or on brokers; none forgets it. Errors: `config-refused` where there are too many. */
+  setConfigured(configured: Configured): Promise<void> {
+    return this.#change((content) => {
+      const others = content.configured.filter(({ kind, name }) => kind !== configured.kind || name !== configured.name);
+      const isSet = Object.keys(configured.overrides).length > 0;
+      if (isSet && others.length >= configuredMax) throw tooManyConfigured(configured);
+      return { ...content, configured: isSet ? [...others, configured] : others };
+    });
+  }
+
   /** Forgets a topic; `isKeptAsDropped` keeps its name and id until its table is gone. */
   removeTopic(id: TopicId, isKeptAsDropped: boolean): Promise<void> {
     return this.#change((content) => {
@@ -189,6 +222,13 @@ export class MetadataStore {
   }
 }
 
+function tooManyConfigured({ kind, name }: Configured): LakeError {
+  return new LakeError('config-refused', `${configuredMax} groups and brokers have keys of their own: ${kind} ${name} cannot have any`, {
+    hint: 'Take keys back from groups that are gone, or set them to all groups by the broker’s keys.',
+    facts: { kind, name },
+  });
+}
+
 function isNoSpace(error: unknown): boolean {
   return (error as NodeJS.ErrnoException).code === 'ENOSPC';
 }
@@ -222,7 +262,7 @@ function formatContent(content: Content): string {
 }
 
 function parseContent(path: string, text: string): Content {
-  let parsed: Partial<Record<'version' | 'topics' | 'dropped' | 'views' | 'nextProducerId' | 'revision', unknown>>;
+  let parsed: Partial<Record<'version' | keyof Content, unknown>>;
   try {
     parsed = JSON.parse(text) as typeof parsed;
   } catch (error) {
@@ -234,17 +274,30 @@ function parseContent(path: string, text: string): Content {
   // Before there were views, none was written.
   const views = parsed.views ?? [];
   if (!Array.isArray(views) || !views.every(isSavedView)) throw damaged(path, 'its list of views is not one');
+  // Nor could anything but topics be configured.
+  const configured = parsed.configured ?? [];
+  if (!Array.isArray(configured) || !configured.every(isConfigured)) throw damaged(path, 'its list of what is configured is not one');
   if (typeof parsed.nextProducerId !== 'string' || !/^\d{1,19}$/.test(parsed.nextProducerId))
     throw damaged(path, 'nextProducerId is not one');
   // Nor were changes counted.
   const revision = parsed.revision ?? 0;
   if (typeof revision !== 'number' || !Number.isSafeInteger(revision)) throw damaged(path, 'its revision is no number');
-  return { topics: parsed.topics, dropped: parsed.dropped, views, nextProducerId: BigInt(parsed.nextProducerId), revision };
+  return { topics: parsed.topics, dropped: parsed.dropped, views, configured, nextProducerId: BigInt(parsed.nextProducerId), revision };
 }
 
 function isNameAndId(value: unknown): value is DroppedTopic {
   const topic = value as Partial<Record<keyof DroppedTopic, unknown>> | null;
   return typeof topic?.name === 'string' && isTopicName(topic.name) && typeof topic.id === 'string' && isTopicId(topic.id);
+}
+
+function isConfigured(value: unknown): value is Configured {
+  const { kind, name, overrides } = (value ?? {}) as Partial<Record<keyof Configured, unknown>>;
+  const isKnown = kind === 'group' || kind === 'broker';
+  return isKnown && typeof name === 'string' && isTexts(overrides);
+}
+
+function isTexts(value: unknown): value is Record<string, string> {
+  return typeof value === 'object' && value !== null && Object.values(value).every((text) => typeof text === 'string');
 }
 
 function isTopicRecord(value: unknown): value is TopicRecord {

@@ -1,6 +1,6 @@
 /** A broker without its network: the data directory opened, the log recovered, the groups loaded, upkeep running. */
 import { join, resolve } from 'node:path';
-import type { HostPort, ServerConfig } from '../config/index.js';
+import { checkGroupBounds, DynamicServerConfig, type HostPort, isDynamicKey, type ServerConfig } from '../config/index.js';
 import { type Clock, type Random, systemDisk } from '../kernel/index.js';
 import { type HotLogPorts, openHotLog, Reencoder } from '../log/index.js';
 import type { Logger } from '../telemetry/index.js';
@@ -12,8 +12,9 @@ import type { ColdTier } from './cold-tier.js';
 import type { AnswerRoom, BrokerCore, BrokerCounters } from './core.js';
 import { assignorNamesOf } from './groups/consumer/assignor.js';
 import { GroupCoordinator } from './groups/coordinator.js';
+import { GroupConfigs } from './groups/group-configs.js';
 import { GroupLog, offsetsTopic } from './groups/group-log.js';
-import { MetadataStore } from './metadata-store.js';
+import { allBrokers, MetadataStore } from './metadata-store.js';
 import { ProducerIds } from './producer-ids.js';
 import { requireRecovered } from './recover-journal.js';
 import { topicView } from './topic-view.js';
@@ -55,8 +56,10 @@ export async function openCore(
   network: CoreNetwork,
   undo: Undo,
 ): Promise<{ readonly core: BrokerCore; readonly cache: ChunkCache }> {
-  const { config, dataDir, clock, random, logger, coldTier, storage = {} } = options;
+  const { dataDir, clock, random, logger, coldTier, storage = {} } = options;
+  const config = new DynamicServerConfig(options.config);
   const { disk = systemDisk } = storage;
+  checkGroupBounds(config);
   const nodeId = config.get('node.id');
   await disk.mkdir(dataDir, { recursive: true });
   await requireRecovered(dataDir, disk);
@@ -77,13 +80,15 @@ export async function openCore(
   const reencoder = new Reencoder();
   undo.push(() => reencoder.close());
   const store = await MetadataStore.open(dataDir, nodeId, random, disk);
+  loadDynamic(config, store, nodeId);
   const topics = await Topics.open({ config, store, log, clock, random, logger });
   const cache = await ChunkCache.open({ dir: join(dataDir, 'cache', 'chunks'), maxBytes: config.get('chunk.cache.bytes'), disk });
   undo.push(() => cache.close());
   const pace = config.get('cold.read.pace') === 'yield' ? new HydrationPace(clock) : undefined;
   const cold = new ColdReader({ clock, logger, coldTier, cache, ...(pace === undefined ? {} : { pace }) });
   undo.push(() => cold.close());
-  const groups = openGroups(options, topics);
+  const groupConfigs = new GroupConfigs(config, store);
+  const groups = openGroups(options, topics, groupConfigs);
   await groups.load();
   const counters: BrokerCounters = {
     producedBytes: 0,
@@ -118,6 +123,7 @@ export async function openCore(
     appendLines: new AppendLines(),
     logDir: resolve(dataDir, 'log'),
     groups,
+    groupConfigs,
     producerIds: new ProducerIds(store),
     cold,
     pace,
@@ -129,7 +135,18 @@ export async function openCore(
   return { core, cache };
 }
 
-function openGroups({ config, clock, random, logger }: BrokerOptions, topics: Topics): GroupCoordinator {
+/** A key of a later release, or one that cannot be changed any more, is passed over. */
+function loadDynamic(config: DynamicServerConfig, store: MetadataStore, nodeId: number): void {
+  for (const { kind, name, overrides } of store.configured) {
+    if (kind !== 'broker') continue;
+    const known = Object.fromEntries(Object.entries(overrides).filter(([key]) => isDynamicKey(key)));
+    if (name === allBrokers) config.set('brokers', known);
+    else if (name === String(nodeId)) config.set('broker', known);
+  }
+}
+
+function openGroups({ config, clock, random, logger }: BrokerOptions, topics: Topics, groupConfigs: GroupConfigs): GroupCoordinator {
+  const assignors = assignorNamesOf(config.get('group.consumer.assignors'));
   return new GroupCoordinator({
     clock,
     random,
@@ -145,11 +162,16 @@ function openGroups({ config, clock, random, logger }: BrokerOptions, topics: To
       ensureTopic: () => topics.ensureOffsetsTopic(),
       isFlushed: config.get('flush.policy') === 'group-commit',
     }),
-    consumerSettings: {
-      sessionTimeoutMs: config.get('group.consumer.session.timeout.ms'),
+    consumerSettingsOf: (group) => ({
+      get sessionTimeoutMs() {
+        return groupConfigs.of(group).get('consumer.session.timeout.ms');
+      },
+      get assignmentIntervalMs() {
+        return groupConfigs.of(group).get('consumer.assignment.interval.ms');
+      },
       maxSize: config.get('group.consumer.max.size'),
-      assignors: assignorNamesOf(config.get('group.consumer.assignors')),
-    },
+      assignors,
+    }),
     topics: topicView(topics),
     migration: {
       mayUpgrade: ['bidirectional', 'upgrade'].includes(config.get('group.consumer.migration.policy')),

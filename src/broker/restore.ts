@@ -1,17 +1,15 @@
 /** Writes the broker's part of a data directory whose log is lost: cluster id, topics, logs that go on further up, committed offsets. */
 import { join } from 'node:path';
-import { resolveTopicConfig, type ServerConfig } from '../config/index.js';
+import type { ServerConfig } from '../config/index.js';
 import type { NotedGroup, SavedView } from '../control/index.js';
 import {
   type Clock,
   type ClusterId,
-  LakeError,
   type LeaderEpoch,
   type Offset,
   type PartitionId,
   type Random,
   type TimestampMs,
-  toLakeError,
   type TopicId,
   type TopicName,
 } from '../kernel/index.js';
@@ -21,6 +19,7 @@ import { GroupLog, offsetsTopic } from './groups/group-log.js';
 import { encodeOffsetKey, encodeOffsetValue } from './groups/group-records.js';
 import { type DroppedTopic, MetadataStore, type TopicRecord } from './metadata-store.js';
 import { clearBrokerFiles } from './recover-journal.js';
+import { topicConfigOf } from './topic-rules.js';
 import { Topics } from './topics.js';
 
 /** Folders are made by threads that wait for the disk: syncs of different files overlap on most, and nobody else needs it now. */
@@ -67,7 +66,7 @@ export interface RestorePorts {
 export async function restoreBroker(ports: RestorePorts, restore: BrokerRestore, onPartitions: (done: number) => void): Promise<void> {
   const { config, dataDir, clock, random, logger } = ports;
   const records = restore.topics.map(recordOf);
-  for (const { name, overrides, isInternal } of records) requireConfig(config, name, overrides, isInternal);
+  for (const record of records) topicConfigOf(config, record);
   await clearBrokerFiles(dataDir);
   const log = await openHotLog(
     {
@@ -113,19 +112,6 @@ function startsOf({ name, id, partitions }: RestoredTopic): PartitionStart[] {
     logStartOffset,
     leaderEpoch,
   }));
-}
-
-function requireConfig(config: ServerConfig, topic: TopicName, overrides: Readonly<Record<string, string>>, isInternal: boolean): void {
-  try {
-    resolveTopicConfig(config, overrides, { isInternal });
-  } catch (cause) {
-    const error = toLakeError(cause);
-    throw new LakeError(error.code, `topic ${topic} cannot have its configuration here: ${error.message}`, {
-      cause,
-      ...(error.hint === undefined ? {} : { hint: error.hint }),
-      facts: { ...error.facts, topic },
-    });
-  }
 }
 
 function offsetRecord(group: string, { topic, partition, ...value }: NotedGroup['offsets'][number]): { key: Buffer; value: Buffer } {

@@ -1,7 +1,7 @@
-/** Which names and sizes a new topic may have. */
-import type { ServerConfig } from '../config/index.js';
+/** Which names, sizes and configurations a topic may have. */
+import { resolveTopicConfig, type ServerConfig, type TopicConfig } from '../config/index.js';
 import type { SavedView } from '../control/index.js';
-import { isTopicName, LakeError, type TopicName } from '../kernel/index.js';
+import { isTopicName, LakeError, toLakeError, type TopicName } from '../kernel/index.js';
 import type { TopicRecord } from './metadata-store.js';
 import { requireNoView } from './view-rules.js';
 
@@ -51,4 +51,21 @@ export function checkPartitionRaise({ name, partitions }: TopicRecord, count: nu
 /** Whether a number of partitions can be created. −1 stands for the default and is to be resolved first. */
 export function isPartitionCount(count: number, config: ServerConfig): boolean {
   return Number.isInteger(count) && count >= 1 && count <= config.get('topic.max.partitions');
+}
+
+/** The configuration that a topic which is there has by a server's defaults. Errors: those of the configuration, naming the topic. */
+export function topicConfigOf(
+  server: ServerConfig,
+  { name, overrides, isInternal }: Omit<TopicRecord, 'id' | 'partitions' | 'createdMs'>,
+): TopicConfig {
+  try {
+    return resolveTopicConfig(server, overrides, { isInternal });
+  } catch (cause) {
+    const error = toLakeError(cause);
+    throw new LakeError(error.code, `topic ${name} cannot have its configuration here: ${error.message}`, {
+      cause,
+      ...(error.hint === undefined ? {} : { hint: error.hint }),
+      facts: { ...error.facts, topic: name },
+    });
+  }
 }

@@ -17,7 +17,7 @@ import type { Logger } from '../telemetry/index.js';
 import { offsetsTopic } from './groups/group-log.js';
 import { logConfigOf } from './log-config.js';
 import type { MetadataStore, TopicRecord } from './metadata-store.js';
-import { checkNewName, checkPartitionRaise, isPartitionCount } from './topic-rules.js';
+import { checkNewName, checkPartitionRaise, isPartitionCount, topicConfigOf } from './topic-rules.js';
 
 export interface Topic {
   readonly record: TopicRecord;
@@ -140,19 +140,39 @@ export class Topics {
       const overrides = overridesOf(topic);
       const config = resolveTopicConfig(this.#ports.config, overrides);
       const logConfig = logConfigOf(config, false);
-      if (topic.isTiered && !logConfig.isTiered) {
-        throw new LakeError('config-refused', `${topic.record.name} has a cold part: remote.storage.enable cannot be taken back`, {
-          hint: 'Create another topic with remote.storage.enable=false and copy what is still needed.',
-          facts: { key: 'remote.storage.enable' },
-        });
-      }
+      requireStillTiered(topic, logConfig);
       if (isValidateOnly) return;
       await this.#ports.store.setOverrides(id, overrides);
-      for (const partition of topic.partitions.values()) partition.updateConfig(logConfig);
-      this.#list({ ...topic, record: { ...topic.record, overrides }, config, isTiered: logConfig.isTiered });
+      this.#configure({ ...topic, record: { ...topic.record, overrides } }, config, logConfig);
       this.#ports.logger.info('topic configured', { topic: topic.record.name, topicId: id, ...overrides });
       this.#tell(undefined);
     });
+  }
+
+  /**
+   * Has all topics follow other server-wide defaults. `keep` makes those durable and the broker's own, once every topic was found to do
+   * with them; without it nothing is changed. Errors: those of `change`, of the configuration, naming the topic, and of `keep`; nothing
+   * is changed then.
+   */
+  reconfigure(change: () => { readonly server: ServerConfig; readonly keep: (() => Promise<void>) | undefined }): Promise<void> {
+    return this.#changing.run(async () => {
+      const { server, keep } = change();
+      const next = [...this.#byName.values()].map((topic) => {
+        const config = topicConfigOf(server, topic.record);
+        const logConfig = logConfigOf(config, topic.record.isInternal);
+        requireStillTiered(topic, logConfig);
+        return { topic, config, logConfig };
+      });
+      if (keep === undefined) return;
+      await keep();
+      for (const { topic, config, logConfig } of next) this.#configure(topic, config, logConfig);
+      this.#tell(undefined);
+    });
+  }
+
+  #configure(topic: Topic, config: TopicConfig, logConfig: LogConfig): void {
+    for (const partition of topic.partitions.values()) partition.updateConfig(logConfig);
+    this.#list({ ...topic, config, isTiered: logConfig.isTiered });
   }
 
   /**
@@ -264,4 +284,12 @@ export class Topics {
   #tell(removed: Topic | undefined): void {
     for (const listener of this.#listeners) listener(removed);
   }
+}
+
+function requireStillTiered({ record, isTiered }: Topic, next: LogConfig): void {
+  if (!isTiered || next.isTiered) return;
+  throw new LakeError('config-refused', `${record.name} has a cold part: remote.storage.enable cannot be taken back`, {
+    hint: 'Create another topic with remote.storage.enable=false and copy what is still needed.',
+    facts: { key: 'remote.storage.enable' },
+  });
 }

@@ -6,6 +6,9 @@
  * Test: `npx vitest run --config test/vitest.config.ts --project unit test/unit/config`.
  */
 export { formatHostPort, type HostPort, parseHostPort, type Places, placesOf } from './addresses.js';
+export { checkGroupBounds, checkGroupOverrides, type GroupConfig, type GroupConfigEntry, resolveGroupConfig } from './group-config.js';
+export { groupKeyNames, groupKeySpec } from './group-keys.js';
+export { checkDynamicKeys, type DynamicLevel, DynamicServerConfig, isDynamicKey } from './dynamic-config.js';
 export type { KeySpec, KeyType } from './key.js';
 export { type ConfigEntry, type ConfigSource, type ConfigSources, loadServerConfig, type ServerConfig } from './server-config.js';
 export { splitSecrets, takeSecrets } from './secrets.js';

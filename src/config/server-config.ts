@@ -5,7 +5,8 @@ import { parseValue } from './key.js';
 import { environmentName, environmentPrefix, secretShown } from './secrets.js';
 import { type ServerKey, serverKeySpecs, type ServerValues } from './server-keys.js';
 
-export type ConfigSource = 'default' | 'file' | 'environment' | 'flag';
+/** `broker` and `brokers`: set while the server ran, see `DynamicServerConfig`. */
+export type ConfigSource = 'default' | 'file' | 'environment' | 'flag' | 'brokers' | 'broker';
 
 export interface ConfigEntry {
   readonly name: string;

@@ -53,8 +53,25 @@ const ownKeys = {
   'group.consumer.session.timeout.ms': int(45 * secondMs, 'Silence after which a member of a consumer group (KIP-848) is fenced.', {
     min: 1,
   }),
+  'group.consumer.min.session.timeout.ms': int(45 * secondMs, 'Least that a group may set as `consumer.session.timeout.ms`.', { min: 1 }),
+  'group.consumer.max.session.timeout.ms': int(60 * secondMs, 'Most that a group may set as `consumer.session.timeout.ms`.', { min: 1 }),
   'group.consumer.heartbeat.interval.ms': int(5 * secondMs, 'How often members of consumer groups (KIP-848) are told to report.', {
     min: 1,
+  }),
+  'group.consumer.min.heartbeat.interval.ms': int(5 * secondMs, 'Least that a group may set as `consumer.heartbeat.interval.ms`.', {
+    min: 1,
+  }),
+  'group.consumer.max.heartbeat.interval.ms': int(15 * secondMs, 'Most that a group may set as `consumer.heartbeat.interval.ms`.', {
+    min: 1,
+  }),
+  'group.consumer.assignment.interval.ms': int(
+    secondMs,
+    'Least time between two assignments of a consumer group (KIP-1263); 0 assigns with every change.',
+    { min: 0 },
+  ),
+  'group.consumer.min.assignment.interval.ms': int(0, 'Least that a group may set as `consumer.assignment.interval.ms`.', { min: 0 }),
+  'group.consumer.max.assignment.interval.ms': int(15 * secondMs, 'Most that a group may set as `consumer.assignment.interval.ms`.', {
+    min: 0,
   }),
   'group.consumer.max.size': int(2147483647, 'Most members of a consumer group (KIP-848).', { min: 1 }),
   'group.consumer.migration.policy': oneOf(

@@ -13,6 +13,8 @@ import type { Pair } from './run.js';
 import { Side } from './side.js';
 
 const startTriesMax = 600;
+/** Both assign with every change: which heartbeat does would be a matter of the clock otherwise (KIP-1263). */
+const assignmentIntervalMs = '0';
 
 interface Peer {
   readonly address: string;
@@ -36,8 +38,7 @@ async function startKafka(folder: string): Promise<Peer> {
     'transaction.state.log.replication.factor': '1',
     'transaction.state.log.min.isr': '1',
     'group.initial.rebalance.delay.ms': '0',
-    // Ours assigns at once.
-    'group.consumer.assignment.interval.ms': '0',
+    'group.consumer.assignment.interval.ms': assignmentIntervalMs,
   };
   await mkdir(folder, { recursive: true });
   const file = join(folder, 'server.properties');
@@ -100,7 +101,11 @@ export async function startBrokers(): Promise<Brokers> {
     await folder.remove();
   };
   try {
-    service = await startService({ command: ['broker'], dataDir: join(folder.path, 'data') });
+    service = await startService({
+      command: ['broker'],
+      dataDir: join(folder.path, 'data'),
+      set: { 'group.consumer.assignment.interval.ms': assignmentIntervalMs },
+    });
     const pair = { kafka: kafka.address, ours: service.kafka };
     const [theirs, ours] = await Promise.all([versionsAt(pair.kafka), versionsAt(pair.ours)]);
     await Promise.all([coordinates(pair.kafka), coordinates(pair.ours)]);

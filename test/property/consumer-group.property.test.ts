@@ -40,7 +40,7 @@ function subscription(random: Seeded): readonly string[] {
 /** Everybody does as told, until nothing changes: each epoch behind costs a member two heartbeats, and waits for others besides. */
 function rest(world: ConsumerWorld): void {
   world.pass(sessionMs);
-  for (let round = 0; round < 30; round++) {
+  for (let round = 0; round < 60; round++) {
     for (const client of world.clients.values()) {
       world.beat(client);
       client.takeUp();
@@ -51,7 +51,7 @@ function rest(world: ConsumerWorld): void {
 
 function run(seed: number, assignor: 'uniform' | 'range'): ConsumerWorld {
   const random = stream(seed);
-  const world = new ConsumerWorld([assignor]);
+  const world = new ConsumerWorld([assignor], random.pick([0, 1_000, 15_000]));
   world.topics.set('a', 3);
   let ids = 0;
   let before = { epoch: 0, assignmentEpoch: 0 };

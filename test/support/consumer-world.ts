@@ -137,14 +137,22 @@ export class ConsumerWorld {
   nowMs = 0;
   readonly #saved: { readonly key: Buffer; readonly value: Buffer | null }[] = [];
   readonly #assignors: readonly ('uniform' | 'range')[];
+  readonly #assignmentIntervalMs: number;
 
-  constructor(assignors: readonly ('uniform' | 'range')[] = ['uniform', 'range']) {
+  constructor(assignors: readonly ('uniform' | 'range')[] = ['uniform', 'range'], assignmentIntervalMs = 0) {
     this.#assignors = assignors;
+    this.#assignmentIntervalMs = assignmentIntervalMs;
     this.group = this.#fresh();
   }
 
   #fresh(): ConsumerGroup {
-    return new ConsumerGroup('g', { sessionTimeoutMs: sessionMs, maxSize: 100, assignors: this.#assignors }, this.topics);
+    const settings = {
+      sessionTimeoutMs: sessionMs,
+      assignmentIntervalMs: this.#assignmentIntervalMs,
+      maxSize: 100,
+      assignors: this.#assignors,
+    };
+    return new ConsumerGroup('g', settings, this.topics);
   }
 
   /** One heartbeat; the answer may be lost. */

@@ -40,7 +40,7 @@ export interface CoordinatorPorts {
   readonly random: Random;
   readonly logger: Logger;
   readonly settings: GroupSettings;
-  readonly consumerSettings: ConsumerGroupSettings;
+  readonly consumerSettingsOf: (group: string) => ConsumerGroupSettings;
   readonly topics: TopicView;
   /** Whether groups with members may change their protocol. */
   readonly migration: { readonly mayUpgrade: boolean; readonly mayDowngrade: boolean };
@@ -83,7 +83,7 @@ export class GroupCoordinator {
     this.consumers = new ConsumerGroups({
       clock: ports.clock,
       logger: ports.logger,
-      settings: ports.consumerSettings,
+      settingsOf: ports.consumerSettingsOf,
       topics: ports.topics,
       append: (group, records) => ports.log.append(group, records),
       mayDowngrade: (members) => ports.migration.mayDowngrade && members <= ports.settings.maxSize,
@@ -154,11 +154,11 @@ export class GroupCoordinator {
 
   #inheritance(id: string): Refusal | Heritage | undefined {
     if (!this.isServed(id)) return refusal('COORDINATOR_NOT_AVAILABLE', 'What the group was is not known.');
-    const { settings, migration, topics, consumerSettings } = this.#ports;
+    const { settings, migration, topics, consumerSettingsOf } = this.#ports;
     const classic = this.#groups.get(id);
     if (classic === undefined) return this.#hasRoom() ? undefined : refusal('COORDINATOR_NOT_AVAILABLE', 'There are too many groups.');
     if (classic.memberCount === 0) return undefined;
-    const mayUpgrade = migration.mayUpgrade && classic.memberCount <= Math.min(settings.maxSize, consumerSettings.maxSize);
+    const mayUpgrade = migration.mayUpgrade && classic.memberCount <= Math.min(settings.maxSize, consumerSettingsOf(id).maxSize);
     // Kafka answers who waits in the classic group before it finds that the group cannot be upgraded.
     if (mayUpgrade && classic.protocolType === consumerProtocolType) classic.answerHeld(kafkaErrors.REBALANCE_IN_PROGRESS);
     const heritage = mayUpgrade ? heritageOf(classic, topics) : undefined;

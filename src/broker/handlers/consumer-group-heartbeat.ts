@@ -2,7 +2,8 @@
  * ConsumerGroupHeartbeat. Versions served: 0–1 (from v1 members choose their id, and may subscribe by an expression).
  * Behaviour: consumer groups of the new protocol (KIP-848): epoch 0 joins, −1 leaves, −2 is a static member that will be back. The
  * answer has an assignment where it changed, or where the request says everything. What changed is in `__consumer_offsets` before
- * the answer. Expressions are RE2's, without Unicode classes.
+ * the answer. Partitions are assigned anew once `consumer.assignment.interval.ms` has passed since they last were (KIP-1263).
+ * Expressions are RE2's, without Unicode classes.
  * Ignored: the rack (assignors do not look at it).
  * Errors, with a message: INVALID_REQUEST (42), UNSUPPORTED_ASSIGNOR (112), INVALID_REGULAR_EXPRESSION (128), GROUP_ID_NOT_FOUND (69),
  * UNKNOWN_MEMBER_ID (25), FENCED_MEMBER_EPOCH (110), UNRELEASED_INSTANCE_ID (111), FENCED_INSTANCE_ID (82),
@@ -27,7 +28,6 @@ import { type Handler, handlerOf, type RequestContext } from './handler.js';
 const ownIdSince = 1;
 
 export function consumerGroupHeartbeatHandler(core: BrokerCore): Handler {
-  const heartbeatIntervalMs = core.config.get('group.consumer.heartbeat.interval.ms');
   const assignors: readonly string[] = assignorNamesOf(core.config.get('group.consumer.assignors'));
   return handlerOf(consumerGroupHeartbeatApi, async (request, context) => {
     const refused = check(request, context.version, assignors);
@@ -40,7 +40,7 @@ export function consumerGroupHeartbeatHandler(core: BrokerCore): Handler {
       errorCode: kafkaErrors.NONE,
       memberId: answer.memberId,
       memberEpoch,
-      heartbeatIntervalMs: memberEpoch < 0 ? 0 : heartbeatIntervalMs,
+      heartbeatIntervalMs: memberEpoch < 0 ? 0 : core.groupConfigs.of(request.groupId).get('consumer.heartbeat.interval.ms'),
       assignment: assignment === null ? null : { topicPartitions: listPartitionSets(assignment) },
     };
   });

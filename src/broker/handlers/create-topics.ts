@@ -16,8 +16,8 @@ import {
   kafkaErrors,
   type MessageInput,
 } from '../../wire/index.js';
+import { topicSource } from '../configs/resource.js';
 import type { BrokerCore } from '../core.js';
-import { kafkaConfigSource } from './describe-configs.js';
 import { type Handler, handlerOf } from './handler.js';
 
 type TopicAnswer = MessageInput<CreateTopicsResponseTopic>;
@@ -91,14 +91,14 @@ async function create(core: BrokerCore, asked: CreateTopicsRequestTopic, isValid
       return refused(name, { errorCode: kafkaErrors.INVALID_CONFIG, errorMessage: `${unset.name} has no value` });
     }
     if (placement !== undefined) return refused(name, placement);
-    if (isValidateOnly) return { name, errorCode: kafkaErrors.NONE, errorMessage: null, ...shapeOf(partitions, config, overrides) };
+    if (isValidateOnly) return { name, errorCode: kafkaErrors.NONE, errorMessage: null, ...shapeOf(core, partitions, config, overrides) };
     const topic = await core.topics.create({ name, partitions, overrides });
     return {
       name,
       topicId: topic.record.id,
       errorCode: kafkaErrors.NONE,
       errorMessage: null,
-      ...shapeOf(partitions, topic.config, overrides),
+      ...shapeOf(core, partitions, topic.config, overrides),
     };
   } catch (error) {
     const refusal = toLakeError(error);
@@ -108,15 +108,16 @@ async function create(core: BrokerCore, asked: CreateTopicsRequestTopic, isValid
 
 /** What was asked for is answered as it was written, as from Kafka; DescribeConfigs shows how it is read. */
 function shapeOf(
+  core: BrokerCore,
   numPartitions: number,
   config: TopicConfig,
   overrides: Readonly<Record<string, string>>,
 ): Pick<TopicAnswer, 'numPartitions' | 'replicationFactor' | 'configs'> {
-  const configs = config.entries().map(({ name, text, source }) => ({
+  const configs = config.entries().map(({ name, text, source, serverName }) => ({
     name,
     value: overrides[name] ?? text,
     readOnly: false,
-    configSource: kafkaConfigSource(source),
+    configSource: topicSource(core, source, serverName),
     isSensitive: false,
   }));
   return { numPartitions, replicationFactor: 1, configs };

@@ -7,7 +7,7 @@ import { afterEach } from 'vitest';
 import { type Broker, type ColdTier, startBroker } from '../../../src/broker/index.js';
 import { loadServerConfig } from '../../../src/config/index.js';
 import { type Clock, type Disk, LakeError, systemClock, systemRandom, type TopicId } from '../../../src/kernel/index.js';
-import { silentLogger } from '../../../src/telemetry/index.js';
+import { type LevelSwitch, silentLogger } from '../../../src/telemetry/index.js';
 import {
   type Api,
   createTopicsApi,
@@ -44,6 +44,7 @@ export interface TestBrokerOptions {
   readonly coldTier?: ColdTier;
   readonly dataDir?: string;
   readonly warnings?: string[];
+  readonly level?: LevelSwitch;
   readonly disk?: Disk;
   readonly clock?: Clock;
 }
@@ -61,13 +62,18 @@ export async function testBroker(options: TestBrokerOptions = {}): Promise<Broke
       'kafka.listen': '127.0.0.1:0',
       'group.initial.rebalance.delay.ms': '0',
       'group.min.session.timeout.ms': '100',
+      'group.consumer.assignment.interval.ms': '0',
       'offsets.topic.num.partitions': '3',
       'disk.reserve.bytes': '0',
       'disk.low.bytes': '0',
       ...options.flags,
     },
   });
-  const logger = { ...silentLogger, warn: (message: string) => void options.warnings?.push(message) };
+  const logger = {
+    ...silentLogger,
+    warn: (message: string) => void options.warnings?.push(message),
+    ...(options.level === undefined ? {} : { level: options.level }),
+  };
   const broker = await startBroker({
     config,
     dataDir,

@@ -364,9 +364,10 @@ describe('ListConfigResources', () => {
       const { errorCode, configResources } = await client.call(listConfigResourcesApi, version, { resourceTypes });
       return [errorCode, configResources.map(({ resourceName, resourceType }) => `${resourceType}:${resourceName}`)];
     };
-    expect(await list([])).toEqual([0, ['2:a', '4:1']]);
+    expect(await list([])).toEqual([0, ['8:1', '4:1', '2:a']]);
     expect(await list([2])).toEqual([0, ['2:a']]);
     expect(await list([4, 16, 32])).toEqual([0, ['4:1']]);
+    expect(await list([8])).toEqual([0, ['8:1']]);
     expect(await list([3])).toEqual([35, []]);
     expect(await list([], 0)).toEqual([0, []]);
   });

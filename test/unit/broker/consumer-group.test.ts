@@ -8,8 +8,9 @@ const topics = new FakeTopics();
 topics.set('a', 4);
 topics.set('b', 2);
 
-function newGroup(maxSize = 10): ConsumerGroup {
-  return new ConsumerGroup('g', { sessionTimeoutMs: sessionMs, maxSize, assignors: ['uniform', 'range'] }, topics);
+function newGroup(maxSize = 10, assignmentIntervalMs = 0): ConsumerGroup {
+  const settings = { sessionTimeoutMs: sessionMs, assignmentIntervalMs, maxSize, assignors: ['uniform', 'range'] as const };
+  return new ConsumerGroup('g', settings, topics);
 }
 
 function answered(group: ConsumerGroup, request: MemberHeartbeat, nowMs = 0): MemberAnswer {
@@ -35,6 +36,18 @@ function count(sets: PartitionSets | null): number {
 }
 
 describe('a consumer group', () => {
+  it('assigns once in its interval: who joins within it has nothing until a heartbeat after it', () => {
+    const group = newGroup(10, 1_000);
+    expect(count(join(group, 'm1').assignment)).toBe(4);
+    expect(join(group, 'm2', {}, 999)).toMatchObject({ memberEpoch: 2, assignment: noPartitions });
+    expect(group).toMatchObject({ epoch: 3, assignmentEpoch: 2, state: 'Assigning' });
+    expect(count(answered(group, heartbeat('m1', 2, { owned: owning([0, 1, 2, 3]) }), 1_000).assignment)).toBe(2);
+    expect(group).toMatchObject({ epoch: 3, assignmentEpoch: 3 });
+    // A group that emptied assigns at once again.
+    for (const id of ['m1', 'm2']) group.fence(id);
+    expect(count(join(group, 'm3', {}, 1_001).assignment)).toBe(4);
+  });
+
   it('gives the first member everything at epoch 2, and then tells it nothing new', () => {
     const group = newGroup();
     expect(group.state).toBe('Empty');
@@ -128,7 +141,11 @@ describe('a consumer group', () => {
   it('follows topics that come and grow at the next heartbeat, and only those it subscribes to', () => {
     const own = new FakeTopics();
     own.set('x1', 1);
-    const group = new ConsumerGroup('g', { sessionTimeoutMs: sessionMs, maxSize: 10, assignors: ['uniform'] }, own);
+    const group = new ConsumerGroup(
+      'g',
+      { sessionTimeoutMs: sessionMs, assignmentIntervalMs: 0, maxSize: 10, assignors: ['uniform'] },
+      own,
+    );
     join(group, 'm', { topicNames: null, topicRegex: 'x[0-9]+' });
     own.set('y', 1);
     expect(answered(group, heartbeat('m', 2)).memberEpoch).toBe(2);

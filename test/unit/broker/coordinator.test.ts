@@ -14,7 +14,7 @@ function setUp(): { groups: GroupCoordinator; topics: Map<string, number>; flush
     random: systemRandom,
     logger: silentLogger,
     settings: { initialRebalanceDelayMs: 0, maxSize: 10 },
-    consumerSettings: { sessionTimeoutMs: 45_000, maxSize: 10, assignors: ['uniform'] },
+    consumerSettingsOf: () => ({ sessionTimeoutMs: 45_000, assignmentIntervalMs: 0, maxSize: 10, assignors: ['uniform'] }),
     migration: { mayUpgrade: true, mayDowngrade: true },
     topics: { revision: 0, topic: () => undefined, names: () => [], nameOf: () => undefined },
     log: log as unknown as GroupLog,

@@ -260,6 +260,6 @@ describe('DescribeConfigs', () => {
     expect(await ask(4, '1')).toEqual([0, 1]);
     expect(await ask(4, '9')).toEqual([42, 0]);
     expect(await ask(2, 'none')).toEqual([3, 0]);
-    expect(await ask(32, 'g')).toEqual([42, 0]);
+    expect(await ask(64, 'g')).toEqual([42, 0]);
   });
 });

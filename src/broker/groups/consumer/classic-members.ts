@@ -76,7 +76,7 @@ export function heartbeatAsClassic(group: ConsumerGroup, identity: MemberIdentit
   const member = check(group, identity, generationId);
   if (typeof member === 'number') return member;
   const mustRejoin =
-    member.epoch < group.epoch || member.state === 'unrevoked' || (member.state === 'unreleased' && !group.isWaiting(member));
+    member.epoch < group.assignmentEpoch || member.state === 'unrevoked' || (member.state === 'unreleased' && !group.isWaiting(member));
   group.sawClassic(member, member.classic, nowMs, mustRejoin ? 'due' : 'same');
   return mustRejoin ? kafkaErrors.REBALANCE_IN_PROGRESS : kafkaErrors.NONE;
 }
@@ -96,7 +96,7 @@ export function syncAsClassic(group: ConsumerGroup, request: SyncOfClassic, topi
     (request.protocolType !== null && request.protocolType !== consumerProtocolType) ||
     (request.protocolName !== null && request.protocolName !== protocolName);
   if (isOther) return syncFailure(kafkaErrors.INCONSISTENT_GROUP_PROTOCOL);
-  if (group.epoch > member.epoch && member.state !== 'unrevoked') {
+  if (group.assignmentEpoch > member.epoch && member.state !== 'unrevoked') {
     group.sawClassic(member, member.classic, nowMs, 'due');
     return syncFailure(kafkaErrors.REBALANCE_IN_PROGRESS);
   }

@@ -24,8 +24,11 @@ import { reconcile } from './reconciliation.js';
 import { isRefusal, type Refusal, refusal } from './refusal.js';
 import { Subscriptions, type TopicView } from './subscriptions.js';
 
+/** What a group obeys; read whenever it counts, so that a change holds from the next heartbeat on. */
 export interface ConsumerGroupSettings {
   readonly sessionTimeoutMs: number;
+  /** Least time between two assignments (KIP-1263); 0 for none. */
+  readonly assignmentIntervalMs: number;
   readonly maxSize: number;
   /** Served; the first is the default. */
   readonly assignors: readonly AssignorName[];
@@ -72,6 +75,8 @@ export class ConsumerGroup {
   /** Never 0, which would tell members to join. */
   #epoch = 1;
   #assignmentEpoch = 0;
+  /** When partitions were last assigned to members; not since the start of the broker, or since there are members, where undefined. */
+  #assignedAtMs: number | undefined;
   #metadataHash = '';
   /** Of the topics, when the hash was last compared. */
   #seenRevision = -1;
@@ -212,7 +217,7 @@ export class ConsumerGroup {
     const said = updated(before, request);
     this.#put(said);
     const isOtherAssignor = said.classic === null && this.assignor !== assignorBefore;
-    const after = this.#advance(said.id, request.owned, isOtherAssignor || hasOtherSubscription(before, said));
+    const after = this.#advance(said.id, request.owned, isOtherAssignor || hasOtherSubscription(before, said), nowMs);
     this.#expectNext(said, after, nowMs);
     const isFull =
       request.memberEpoch === joinEpoch ||
@@ -234,9 +239,9 @@ export class ConsumerGroup {
   }
 
   /** Brings the group up to date with its topics, and one member a step further; returns it as it is then. */
-  #advance(memberId: string, owned: PartitionSets | null, isSubscriptionChanged: boolean): ConsumerMember {
+  #advance(memberId: string, owned: PartitionSets | null, isSubscriptionChanged: boolean, nowMs: number): ConsumerMember {
     this.#followTopics(isSubscriptionChanged);
-    if (this.#epoch > this.#assignmentEpoch) this.#assign();
+    if (this.#epoch > this.#assignmentEpoch && this.#mayAssign(nowMs)) this.#assign(nowMs);
     const member = this.#members.get(memberId)!;
     const stepped = reconcile({
       member,
@@ -263,6 +268,7 @@ export class ConsumerGroup {
     if (this.#members.size > 0) return;
     // There is nobody to assign to.
     this.#assignmentEpoch = this.#epoch;
+    this.#assignedAtMs = undefined;
     this.#dirt.isAssignmentEpoch = true;
   }
 
@@ -401,7 +407,12 @@ export class ConsumerGroup {
     this.#dirt.isEpoch = true;
   }
 
-  #assign(): void {
+  /** Changes that come close together are assigned for together (KIP-1263). */
+  #mayAssign(nowMs: number): boolean {
+    return this.#assignedAtMs === undefined || nowMs >= this.#assignedAtMs + this.#settings.assignmentIntervalMs;
+  }
+
+  #assign(nowMs: number): void {
     const members = [...this.#members.values()].map(
       (member): MemberToAssign => ({
         id: member.id,
@@ -413,6 +424,7 @@ export class ConsumerGroup {
     const targets = assignors[this.assignor]({ members, partitionCount: (topic) => this.#subscriptions.partitionCount(topic) });
     for (const [id, partitions] of targets) this.#setTarget(id, partitions);
     this.#assignmentEpoch = this.#epoch;
+    this.#assignedAtMs = nowMs;
     this.#dirt.isAssignmentEpoch = true;
   }
 

@@ -22,7 +22,7 @@ import type { TopicView } from './subscriptions.js';
 export interface ConsumerGroupsPorts {
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly settings: ConsumerGroupSettings;
+  readonly settingsOf: (group: string) => ConsumerGroupSettings;
   readonly topics: TopicView;
   readonly append: (group: string, records: readonly KeyValue[]) => Promise<void>;
   /** Whether a group without members of the new protocol becomes a classic one. */
@@ -91,7 +91,7 @@ export class ConsumerGroups {
     if (request.memberEpoch !== joinEpoch) return refusal('GROUP_ID_NOT_FOUND', `Group ${groupId} not found.`);
     const heritage = this.#ports.inherit(groupId);
     if (heritage !== undefined && isRefusal(heritage)) return heritage;
-    const group = new ConsumerGroup(groupId, this.#ports.settings, this.#ports.topics);
+    const group = new ConsumerGroup(groupId, this.#ports.settingsOf(groupId), this.#ports.topics);
     if (heritage !== undefined) group.adoptClassic(heritage.generation, heritage.members, this.#nowMs);
     const answer = group.heartbeat(request, this.#nowMs);
     if (isRefusal(answer)) return answer;
@@ -172,7 +172,7 @@ export class ConsumerGroups {
   }
 
   #create(id: string): ConsumerGroup {
-    const group = new ConsumerGroup(id, this.#ports.settings, this.#ports.topics);
+    const group = new ConsumerGroup(id, this.#ports.settingsOf(id), this.#ports.topics);
     this.#groups.set(id, { group, stopTimer: () => undefined, dueMs: Infinity });
     return group;
   }

@@ -6,11 +6,9 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import type { ColumnMetaData, FileMetaData } from 'hyparquet';
 import { isLakeError, LakeError, none, type Offset, type TimestampMs } from '../kernel/index.js';
 import { type BytesRows, ColumnChunkReader, type ColumnRooms, type IntRows, type ListLevels } from './column-chunk.js';
-import { leafFieldIds, readFooter, type RowGroupSpan, rowGroupSpans } from './parquet-footer.js';
+import { definitionLevel, leafFieldIds, readFooter, type RowGroupSpan, rowGroupSpans } from './parquet-footer.js';
 import { timestampMaxMs, timestampMinMs } from './schema.js';
 
-/** Definition level of a header's field in files of DuckDB: list, entry, element, field. */
-const headerLevel = 4;
 /** From this level on there is an entry at all. */
 const entryLevel = 2;
 const usPerMs = 1000;
@@ -34,6 +32,14 @@ export const leafIdOf = {
   rawBatch: 17,
 } as const;
 export type LeafName = keyof typeof leafIdOf;
+
+/** In what files of DuckDB and those that are only staged differ. */
+interface RowsShape {
+  /** The definition level of a header's field. */
+  readonly headerLevel: number;
+  /** Timestamps are in ms, not in µs. */
+  readonly isInMs: boolean;
+}
 
 /** A row group's base columns, valid until another is read into the same rooms. Null is −1 in numbers, as in a record batch. */
 export class ColdRows {
@@ -62,7 +68,7 @@ export class ColdRows {
   readonly #sequence: IntRows;
   #isUniform: boolean | undefined;
 
-  constructor(reader: ColumnChunkReader, rows: number, metaOf: (leaf: LeafName) => ColumnMetaData | undefined) {
+  constructor(reader: ColumnChunkReader, rows: number, shape: RowsShape, metaOf: (leaf: LeafName) => ColumnMetaData | undefined) {
     const ints = (leaf: LeafName): IntRows => reader.ints(leaf, metaOf(leaf), rows);
     this.rows = rows;
     this.#partition = ints('partition');
@@ -72,7 +78,7 @@ export class ColdRows {
     this.#timestamp = ints('timestamp');
     this.#timestampRaw = ints('timestampRaw');
     this.timestampsMs = reader.doubles('timestampsMs', rows);
-    ownTimestampsMs(this.#timestamp, this.#timestampRaw, this.timestampsMs);
+    ownTimestampsMs(this.#timestamp, this.#timestampRaw, shape.isInMs, this.timestampsMs);
     this.#timestampType = ints('timestampType');
     this.#leaderEpoch = ints('leaderEpoch');
     this.producerId = ints('producerId');
@@ -81,11 +87,11 @@ export class ColdRows {
     this.key = reader.bytes('key', metaOf('key'), rows);
     this.value = reader.bytes('value', metaOf('value'), rows);
     this.rawBatch = reader.bytes('rawBatch', metaOf('rawBatch'), rows);
-    const keys = reader.listBytes('headerKey', metaOf('headerKey'), rows, headerLevel);
+    const keys = reader.listBytes('headerKey', metaOf('headerKey'), rows, shape.headerLevel);
     this.headerKey = keys.rows;
     this.headerLevels = keys.levels;
-    this.headerKeyRaw = reader.listBytes('headerKeyRaw', metaOf('headerKeyRaw'), rows, headerLevel).rows;
-    this.headerValue = reader.listBytes('headerValue', metaOf('headerValue'), rows, headerLevel).rows;
+    this.headerKeyRaw = reader.listBytes('headerKeyRaw', metaOf('headerKeyRaw'), rows, shape.headerLevel).rows;
+    this.headerValue = reader.listBytes('headerValue', metaOf('headerValue'), rows, shape.headerLevel).rows;
     this.isHeaderless = typeof keys.levels.definition === 'number' && keys.levels.definition < entryLevel;
   }
 
@@ -203,9 +209,11 @@ export class ColdRows {
   }
 }
 
-function ownTimestampsMs(timestamp: IntRows, raw: IntRows, out: Float64Array): void {
+function ownTimestampsMs(timestamp: IntRows, raw: IntRows, isInMs: boolean, out: Float64Array): void {
   const { values } = timestamp;
-  if (raw.isAbsent && timestamp.wide === undefined && !timestamp.isThere.includes(0)) {
+  if (isInMs) {
+    for (let row = 0; row < out.length; row++) out[row] = raw.or(row, timestamp.or(row, none));
+  } else if (raw.isAbsent && timestamp.wide === undefined && !timestamp.isThere.includes(0)) {
     for (let row = 0; row < out.length; row++) out[row] = Math.floor((values[row] as number) / usPerMs);
   } else for (let row = 0; row < out.length; row++) out[row] = ownTimestampMs(timestamp, raw, row);
 }
@@ -249,6 +257,7 @@ export class ColdFileReader {
   readonly #reader: ColumnChunkReader;
   readonly #rooms: ColumnRooms;
   readonly #leaves: readonly (number | undefined)[];
+  readonly #shape: RowsShape;
 
   /** Errors: `cold-corrupt`. */
   constructor(path: string, rooms: ColumnRooms) {
@@ -257,6 +266,9 @@ export class ColdFileReader {
     this.#footer = readFooter(path);
     this.spans = rowGroupSpans(path, this.#footer);
     this.#leaves = leafFieldIds(this.#footer.schema);
+    const { schema } = this.#footer;
+    const isInMs = schema.some((element) => element.field_id === leafIdOf.timestamp && element.converted_type === 'TIMESTAMP_MILLIS');
+    this.#shape = { headerLevel: definitionLevel(schema, leafIdOf.headerKey), isInMs };
     this.#file = openSync(path, 'r');
     this.#reader = this.#readerInto(rooms);
   }
@@ -264,6 +276,16 @@ export class ColdFileReader {
   /** All rows of one of the spans. Errors: `cold-corrupt`. */
   rows(span: RowGroupSpan): ColdRows {
     return this.#rowsBy(this.#reader, this.#rooms, span);
+  }
+
+  /** Of each row its key, without the other columns. Valid as rows are. Errors: `cold-corrupt`. */
+  keys(span: RowGroupSpan): BytesRows {
+    return this.#reader.bytes('key', this.#metaOf(span, 'key'), span.rows);
+  }
+
+  /** What the keys of a row group take, inflated. */
+  keyBytes(span: RowGroupSpan): number {
+    return Number(this.#metaOf(span, 'key')?.total_uncompressed_size ?? 0n);
   }
 
   /** As `rows`, in rooms of their own. */
@@ -276,11 +298,10 @@ export class ColdFileReader {
   }
 
   #rowsBy(reader: ColumnChunkReader, rooms: ColumnRooms, span: RowGroupSpan): ColdRows {
-    const { columns } = this.#footer.row_groups[span.group] ?? { columns: [] };
-    const metaOf = (leaf: LeafName): ColumnMetaData | undefined => columns[this.#leaves.indexOf(leafIdOf[leaf])]?.meta_data;
+    const metaOf = (leaf: LeafName): ColumnMetaData | undefined => this.#metaOf(span, leaf);
     try {
       rooms.begin((Object.keys(leafIdOf) as LeafName[]).map(metaOf), span.rows);
-      return new ColdRows(reader, span.rows, metaOf);
+      return new ColdRows(reader, span.rows, this.#shape, metaOf);
     } catch (error) {
       if (isLakeError(error)) throw error;
       // Lengths that lead outside of a page.
@@ -289,6 +310,10 @@ export class ColdFileReader {
         facts: { path: this.#path },
       });
     }
+  }
+
+  #metaOf({ group }: RowGroupSpan, leaf: LeafName): ColumnMetaData | undefined {
+    return this.#footer.row_groups[group]?.columns[this.#leaves.indexOf(leafIdOf[leaf])]?.meta_data;
   }
 
   close(): void {

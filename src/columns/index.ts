@@ -36,6 +36,7 @@ export {
 export * from './schema.js';
 export { onlyKindsOf, type TypedOutput, typedSelect, type TypedSource, untypedSelect } from './typed-sql.js';
 export { findTimestamp, type FoundTime, type RangedFile, type TimeLookup, type TimeQuestion } from './time-lookup.js';
+export { type KeyedRow, type KeyQuestion, lastRowOfKey, ReadAllowance } from './key-search.js';
 export { footerLength } from './parquet-footer.js';
 export {
   type ChunkPlace,

@@ -110,6 +110,21 @@ export function leafFieldIds(schema: readonly SchemaElement[]): (number | undefi
   return schema.filter((element) => element.num_children === undefined || element.num_children === 0).map((element) => element.field_id);
 }
 
+/** At which level a leaf's value is there: how many of the elements down to it may be missing or repeated. 0 where there is no such leaf. */
+export function definitionLevel(schema: readonly SchemaElement[], fieldId: number): number {
+  let at = 0;
+  const within = (above: number): number => {
+    const element = schema[at++];
+    if (element === undefined) return 0;
+    const level = above + (element.repetition_type === undefined || element.repetition_type === 'REQUIRED' ? 0 : 1);
+    if (element.field_id === fieldId) return level;
+    let found = 0;
+    for (let child = 0; child < (element.num_children ?? 0); child++) found = Math.max(found, within(level));
+    return found;
+  };
+  return within(0);
+}
+
 /** Figures per leaf's field id over all row groups. Bounds only where every row group with values has them. */
 export function columnMetrics(footer: FileMetaData, columns: readonly Column[]): ColumnMetrics[] {
   const leaves = leavesOf(columns);

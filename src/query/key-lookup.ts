@@ -47,7 +47,7 @@ export function keyPlan({ topic, key, isHistory, order = 'offset', limit }: KeyR
     'SELECT _partition_id, _offset, _timestamp_ms, _key, _value, _headers FROM ' +
     `(SELECT * FROM ${quoteName(topic)} WHERE ${where} ${lastOfPartition}) ` +
     'ORDER BY _timestamp DESC, _partition_id DESC, _offset DESC';
-  return { statement: ownStatement(sql, topic), ranges, isLastOnly: true };
+  return { statement: ownStatement(sql, topic), ranges, lastOf: key };
 }
 
 /** The first of the lines that came, and the partitions of all of them. */

@@ -12,6 +12,7 @@ import { columnsOf, type QueryPlan, type QueryPlanner } from './query-planner.js
 import type { QueryStats } from './query-stats.js';
 import { fullScan, type ScanRange } from './ranges.js';
 import type { NarrowedSelection } from './keys/keyed-files.js';
+import { LastRecord } from './keys/last-record.js';
 import type { RememberedFile } from './keys/remembered-files.js';
 import type { RunContext } from './run-context.js';
 import type { TopicReach } from './scan-bounds.js';
@@ -30,16 +31,14 @@ export class QueryFiles {
   readonly #run: RunContext;
   readonly #tails: StagedTails;
   readonly #planner: QueryPlanner;
-  readonly #lease: Lease;
   /** Ends what is on its way where one file has failed. */
   readonly #failed = new AbortController();
   readonly #signal: AbortSignal;
 
-  constructor(run: RunContext, tails: StagedTails, planner: QueryPlanner, lease: Lease) {
+  constructor(run: RunContext, tails: StagedTails, planner: QueryPlanner) {
     this.#run = run;
     this.#tails = tails;
     this.#planner = planner;
-    this.#lease = lease;
     this.#signal = AbortSignal.any([run.signal, this.#failed.signal]);
     // Each file that waits for its turn listens.
     setMaxListeners(0, this.#signal);
@@ -59,9 +58,22 @@ export class QueryFiles {
     );
   }
 
+  /** The line of a key's last record, as `LastRecord` has it. */
+  async lastRecord(topic: PinnedTopic, key: Buffer, plan: QueryPlan, maxScanBytes: number): Promise<string | undefined> {
+    const ranges = this.#planner.rangesOf(topic, plan);
+    const cold = await this.#run.ports.keyed.narrow(this.#select(topic, plan, ranges), ranges);
+    this.#run.record.phase = 'reading';
+    this.#noteBoundary(topic);
+    return new LastRecord(this.#run, this.#tails, { key, topic, ranges, cold }).line(maxScanBytes);
+  }
+
+  #noteBoundary({ state, partitions }: PinnedTopic): void {
+    this.#run.record.stats.boundary[state.name] = Object.fromEntries(partitions.map(({ partition, boundary }) => [partition, boundary]));
+  }
+
   /** Notes of which partitions files are left for later. Where a filter is missing, most of the newest files would not hold the key. */
   #newestFirst(narrowed: NarrowedSelection): ColdSelection {
-    if (this.#run.records?.isLastOnly !== true || narrowed.unfiltered > 0) return narrowed;
+    if (this.#run.records?.lastOf === undefined || narrowed.unfiltered > 0) return narrowed;
     const { cold, unread } = newestOfPartitions(narrowed);
     this.#run.record.unread = unread;
     return cold;
@@ -72,8 +84,8 @@ export class QueryFiles {
     return selectCold(topic, ranges, readsTyped);
   }
 
-  /** Puts the files within reach of the engine; answers the SQL of the views over them. */
-  async lease(reach: readonly TopicReach[], plan: QueryPlan, relations: NamedRelations): Promise<string[]> {
+  /** Puts the files into the lease of the engine; answers the SQL of the views over them. */
+  async lease(into: Lease, reach: readonly TopicReach[], plan: QueryPlan, relations: NamedRelations): Promise<string[]> {
     this.#run.record.phase = 'reading';
     const hitsBefore = this.#run.ports.cold.hits;
     const views: string[] = [];
@@ -81,18 +93,19 @@ export class QueryFiles {
       const before = { ...this.#run.record.stats };
       this.#run.record.stats.pruned_files += selected.prunedFiles;
       this.#run.record.stats.metadata_files += answered.files.length;
-      this.#run.record.stats.boundary[topic.state.name] = Object.fromEntries(
-        topic.partitions.map((partition) => [partition.partition, partition.boundary]),
-      );
+      this.#noteBoundary(topic);
       const usedColumns = plan.used.get(topic.state.name);
       const pinnedOnes = columnsOf(plan, topic);
       const need: ColdNeed = this.#run.records === undefined ? topicNeed(ranges, pinnedOnes, usedColumns) : recordsNeed(ranges);
-      const [read, kept] = await this.#all([this.#leaseCold(topic, selected, need), this.#leaseRemembered(topic, remembered, need)]);
+      const [read, kept] = await this.#all([
+        this.#leaseCold(into, topic, selected, need),
+        this.#leaseRemembered(into, topic, remembered, need),
+      ]);
       const source = {
         ...(usedColumns === undefined ? {} : { used: usedColumns }),
         columns: pinnedOnes,
         cold: [...(read ?? []), ...(kept ?? [])],
-        tail: await this.#leaseChunks(topic, ranges),
+        tail: await this.#leaseChunks(into, topic, ranges),
         answered,
         isTyped: topic.isTyped,
       };
@@ -181,13 +194,13 @@ export class QueryFiles {
     return outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
   }
 
-  async #leaseCold({ isTyped }: PinnedTopic, selected: ColdSelection, need: ColdNeed): Promise<LeasedFile[]> {
+  async #leaseCold(into: Lease, { isTyped }: PinnedTopic, selected: ColdSelection, need: ColdNeed): Promise<LeasedFile[]> {
     const { stats } = this.#run.record;
     const count = { requests: 0, bytes: 0 };
     const files = await this.#all(
       selected.files.map(async (one): Promise<readonly LeasedFile[]> => {
         const { file, pinned, bounds, reformedFrom } = one;
-        const leased = await this.#lease.addCold(this.#run.ports.cold, file, needOf(need, one, isTyped), count, this.#signal);
+        const leased = await into.addCold(this.#run.ports.cold, file, needOf(need, one, isTyped), count, this.#signal);
         if (leased === null) {
           stats.pruned_files++;
           return [];
@@ -204,13 +217,13 @@ export class QueryFiles {
     return files.flat();
   }
 
-  async #leaseRemembered(topic: PinnedTopic, remembered: readonly RememberedFile[], need: ColdNeed): Promise<LeasedFile[]> {
+  async #leaseRemembered(into: Lease, topic: PinnedTopic, remembered: readonly RememberedFile[], need: ColdNeed): Promise<LeasedFile[]> {
     const { stats } = this.#run.record;
     const gone: SelectedFile[] = [];
     const kept = await this.#all(
       remembered.map(async ({ file, pinned, path, bytes }): Promise<readonly LeasedFile[]> => {
         try {
-          const leased = await this.#lease.addChunk(path, this.#signal);
+          const leased = await into.addChunk(path, this.#signal);
           stats.remembered_files++;
           stats.cold_bytes += bytes;
           return [{ path: leased, partition: file.partition }];
@@ -223,17 +236,17 @@ export class QueryFiles {
         }
       }),
     );
-    return [...kept.flat(), ...(await this.#leaseCold(topic, { files: gone, prunedFiles: 0 }, need))];
+    return [...kept.flat(), ...(await this.#leaseCold(into, topic, { files: gone, prunedFiles: 0 }, need))];
   }
 
-  async #leaseChunks(topic: PinnedTopic, ranges: readonly ScanRange[]): Promise<LeasedFile[]> {
+  async #leaseChunks(into: Lease, topic: PinnedTopic, ranges: readonly ScanRange[]): Promise<LeasedFile[]> {
     const files: LeasedFile[] = [];
     for (const { partition, lease: tail } of this.#tails.of(topic)) {
       const selected = selectChunks(partition, tail.chunks, ranges);
       this.#run.record.stats.hot_rows += selected.rows;
       this.#run.record.stats.hot_bytes += selected.bytes;
       for (const { chunk, path, bounds } of selected.chunks) {
-        const leased = await this.#lease.addChunk(path, this.#signal);
+        const leased = await into.addChunk(path, this.#signal);
         const { typedColumns, staged } = chunk;
         files.push({
           path: leased,

@@ -111,7 +111,8 @@ export class QueryPlanner {
     const key = statement.isRepeatable && prelude.length === 0 ? scansKey(sql, parameters, [...tables, ...views]) : undefined;
     let known = key === undefined ? undefined : this.#run.ports.statements.scans(key);
     if (known === undefined) {
-      const answer = await this.#run.session.ask({ type: 'analyze', sql, tables, views, prelude, parameters }, 'analyzed');
+      const engine = await this.#run.engine();
+      const answer = await engine.ask({ type: 'analyze', sql, tables, views, prelude, parameters }, 'analyzed');
       if (answer.error !== undefined) return { ...nothingKnown, error: errorFromPlain(answer.error) };
       known = answer.scans;
       if (key !== undefined) this.#run.ports.statements.keepScans(key, known);

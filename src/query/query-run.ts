@@ -33,18 +33,19 @@ const pinsMax = 5;
 export interface StartedQuery {
   readonly columns: readonly AnswerColumn[];
   readonly token: SnapshotToken;
+  /** The whole answer, where no engine was asked for it. */
+  readonly text?: string;
 }
 
 export class QueryRun {
   readonly #run: RunContext;
   readonly #shape: AnswerShape;
   /** One for all that is tried: what a failed try has put there keeps its name. */
-  readonly #lease: Lease;
+  #lease: Lease | undefined;
 
   constructor(run: RunContext, shape: AnswerShape) {
     this.#run = run;
     this.#shape = shape;
-    this.#lease = new Lease(run.session.lease, run.session.leasePath);
     // Each file that waits for its turn listens.
     setMaxListeners(0, run.signal);
   }
@@ -73,13 +74,13 @@ export class QueryRun {
   }
 
   async #start(request: QueryRequest, asOf: AsOf | undefined, limits: CheckedLimits, tried?: SavedView): Promise<StartedQuery> {
-    const { ports, session, signal, record, records } = this.#run;
+    const { ports, signal, record, records } = this.#run;
     const startedMs = ports.nowMs();
     const front = frontOf(request.sql);
     record.stages.enter('parse');
     const tails = new StagedTails(this.#run);
     const planner = new QueryPlanner(this.#run, tails);
-    const files = new QueryFiles(this.#run, tails, planner, this.#lease);
+    const files = new QueryFiles(this.#run, tails, planner);
     try {
       const [parsed, known] = await Promise.all([
         records?.statement ?? this.#parse(front.sql),
@@ -99,6 +100,14 @@ export class QueryRun {
       record.stages.enter('plan');
       const prelude = await this.#systemTables(broker, systemNames);
       const plan = await planner.plan(pinned, { statement, relations, parameters, prelude, views });
+      const pins = pinned.map((topic) => ({ topic, columns: columnsOf(plan, topic) }));
+      const token = tokenOf(broker.clusterId, pins);
+      const [only] = pinned;
+      if (records?.lastOf !== undefined && only !== undefined) {
+        record.stages.enter('read');
+        const text = await files.lastRecord(only, records.lastOf, plan, limits.maxScanBytes);
+        if (text !== undefined) return { columns: [], token, text };
+      }
       const isDescribed = front.kind === 'describe';
       const isAnalyzed = front.kind === 'explain' && front.isAnalyzed;
       const isExplained = front.kind === 'explain' && !isAnalyzed;
@@ -109,8 +118,11 @@ export class QueryRun {
         if (records === undefined) requireTimeBounds(pinned, plan.scans);
         requireScanBytes(reach, tails, limits.maxScanBytes);
       }
+      record.stages.enter('wait');
+      const session = await this.#run.engine();
       record.stages.enter('read');
-      const made = await files.lease(reach, plan, relations);
+      this.#lease ??= new Lease(session.lease, session.leasePath);
+      const made = await files.lease(this.#lease, reach, plan, relations);
       // Whatever comes next is told by the engine.
       record.stages.enter('wait');
       const described = isDescribed ? topicNamed(front.table, pinned) : undefined;
@@ -139,8 +151,7 @@ export class QueryRun {
         },
         'columns',
       );
-      const pins = pinned.map((topic) => ({ topic, columns: columnsOf(plan, topic) }));
-      return { columns: answer.columns, token: tokenOf(broker.clusterId, pins) };
+      return { columns: answer.columns, token };
     } finally {
       // From here on the lease has links of its own.
       tails.release();
@@ -155,9 +166,10 @@ export class QueryRun {
   }
 
   async #parse(sql: string): Promise<ParsedStatement> {
-    const { ports, session } = this.#run;
+    const { ports } = this.#run;
     const known = ports.statements.parsed(sql);
     if (known !== undefined) return known;
+    const session = await this.#run.engine();
     const { type: _, ...parsed } = await session.ask({ type: 'parse', sql }, 'parsed');
     ports.statements.keepParsed(sql, parsed);
     return parsed;

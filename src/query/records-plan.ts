@@ -9,10 +9,10 @@ export interface RecordsPlan {
   readonly statement: ParsedStatement;
   readonly ranges: readonly RecordsScan[];
   /**
-   * Only the last row of each partition is wanted: where every cold file says by a filter whether it may hold the key, of each partition the
-   * newest one is read first.
+   * Only the last record of this key is wanted, which may be found without an engine. Where every cold file says by a filter whether it may
+   * hold the key, an engine is given the newest file of each partition first.
    */
-  readonly isLastOnly?: boolean;
+  readonly lastOf?: Buffer;
 }
 
 export function recordsPlan(request: RecordsRequest): RecordsPlan {

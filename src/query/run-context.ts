@@ -29,7 +29,8 @@ export interface RunPorts {
 
 export interface RunContext {
   readonly ports: RunPorts;
-  readonly session: EngineSession;
+  /** The query's engine, from its first call on. Errors: those of `EnginePool.claim`. */
+  readonly engine: () => Promise<EngineSession>;
   /** Of the records and key routes, whose questions are ours. */
   readonly records: RecordsPlan | undefined;
   readonly signal: AbortSignal;

@@ -281,11 +281,12 @@ export class QueryService {
   async keyRecords(request: KeyRequest, signal: AbortSignal): Promise<RecordsAnswer> {
     const plan = this.#admit(() => keyPlan(request));
     const answer = await this.#records(plan, request.asOf, signal);
-    if (plan.isLastOnly !== true) return answer;
+    if (plan.lastOf === undefined) return answer;
     const { line, partitions } = await lastOfKey(answer.lines);
     if ([...answer.unread()].every((partition) => partitions.has(partition))) return { ...answer, lines: onlyLine(line) };
     // A filter let a key through that is not there; the older files are asked for the same moment.
-    const all = await this.#records({ ...plan, isLastOnly: false }, answer.token, signal);
+    const { lastOf: _, ...whole } = plan;
+    const all = await this.#records(whole, answer.token, signal);
     return { ...all, lines: onlyLine((await lastOfKey(all.lines)).line) };
   }
 
@@ -323,7 +324,7 @@ export class QueryService {
         : locatedIn(request.sql, toLakeError(combined.aborted ? combined.reason : error));
 
     let freeTurn: (() => void) | undefined;
-    let session: EngineSession | undefined;
+    let session: Promise<EngineSession> | undefined;
     let hasEnded = false;
     // Whoever stops reading without a word still gives the engine back when the time is up.
     const onAbort = (): void => end(endedBy(asLakeError(combined.reason)));
@@ -339,14 +340,13 @@ export class QueryService {
     try {
       combined.throwIfAborted();
       freeTurn = await this.#turns.enter(combined);
-      session = await this.#pool.claim(combined);
+      const engine = (): Promise<EngineSession> => (session ??= this.#claim(listed, combined));
+      // Meanwhile the query is pinned.
+      if (records?.lastOf === undefined) engine().catch(() => undefined);
       const record = newRunRecord(new StageTimes(() => clock.monotonicMs(), takenMs));
       listed.record = record;
-      session.onProgress((percent) => {
-        listed.percent = percent;
-      });
       const named = asOf === undefined ? undefined : await asOfNamed(asOf, this.#handles);
-      const context = { ports: this.#runPorts(), session, records, signal: combined, record };
+      const context = { ports: this.#runPorts(), engine, records, signal: combined, record };
       const started = await new QueryRun(context, shape).start(request, named, limits, tried);
       combined.addEventListener('abort', onAbort, { once: true });
       const texts = await tokenTexts(encodeToken(started.token), this.#handles);
@@ -356,7 +356,7 @@ export class QueryService {
         columns: started.columns,
         ...texts,
         id: listed.id,
-        parts: this.#parts(session, listed, stats, end, asLakeError),
+        parts: this.#parts(started.text ?? (await engine()), listed, stats, end, asLakeError),
         stats: () => stats,
         unread: () => record.unread,
       };
@@ -367,8 +367,20 @@ export class QueryService {
     }
   }
 
+  #claim(listed: ListedQuery, signal: AbortSignal): Promise<EngineSession> {
+    const claimed = this.#pool.claim(signal);
+    const watch = (session: EngineSession): void =>
+      session.onProgress((percent) => {
+        listed.percent = percent;
+      });
+    // Whoever asks for the engine hears why there is none.
+    claimed.then(watch).catch(() => undefined);
+    return claimed;
+  }
+
+  /** Of an engine's answer, or the one there is. */
   async *#parts(
-    session: EngineSession,
+    source: EngineSession | string,
     listed: ListedQuery,
     stats: QueryStats,
     end: (how: Ended) => void,
@@ -376,11 +388,15 @@ export class QueryService {
   ): AsyncGenerator<string | Uint8Array> {
     let how: Ended = { state: 'cancelled' };
     try {
-      for await (const message of answerOf(session)) {
-        listed.rows += message.count;
-        stats.rows = listed.rows;
-        yield message.type === 'rows' ? message.text : message.bytes;
-      }
+      if (typeof source === 'string') {
+        listed.rows = stats.rows;
+        yield source;
+      } else
+        for await (const message of answerOf(source)) {
+          listed.rows += message.count;
+          stats.rows = listed.rows;
+          yield message.type === 'rows' ? message.text : message.bytes;
+        }
       how = { state: 'done' };
     } catch (error) {
       const lakeError = asLakeError(error);
@@ -402,10 +418,11 @@ export class QueryService {
   }
 
   /** Behind the answer, which is complete without it; the next query's turn comes when the engine is free. */
-  #giveBack(session: EngineSession | undefined, freeTurn: (() => void) | undefined): void {
+  #giveBack(session: Promise<EngineSession> | undefined, freeTurn: (() => void) | undefined): void {
     const given = (async () => {
       try {
-        await session?.release();
+        // Where it could not be claimed, the query has told so.
+        await (await session?.catch(() => undefined))?.release();
       } catch (error) {
         this.#options.logger.warn('a query engine could not be given back', { error: (error as Error).message });
       } finally {

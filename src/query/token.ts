@@ -9,7 +9,7 @@
  * | `h2.<hex>`    | a handle to such a text where it is too long for its place: see `token-handles.ts`   |
  * | `h1.<uuid>`   | an older handle, which did not outlive its service                                  |
  */
-import { brotliCompressSync, brotliDecompressSync, inflateRawSync } from 'node:zlib';
+import { brotliCompressSync, brotliDecompressSync, constants, inflateRawSync } from 'node:zlib';
 import { type ColumnKind, columnKinds, type ColumnPair } from '../columns/index.js';
 import { type ClusterId, LakeError, type LeaderEpoch, MiB, type Offset, type PartitionId, type TopicId } from '../kernel/index.js';
 
@@ -42,6 +42,8 @@ export interface SnapshotToken {
 const inlinePrefix = 't2.';
 const olderPrefix = 't1.';
 const inflatedBytesMax = 16 * MiB;
+/** Every answer has a token: the best quality takes twenty times as long, for a fifth less of a long one. */
+const quickly = { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } };
 
 interface Wire {
   readonly c: string;
@@ -76,7 +78,7 @@ export function encodeToken(token: SnapshotToken): string {
         : { v: topic.isTyped ? 1 : 0, h: topic.partitions.map((p) => p.endOffset - (p.hotFrom ?? p.endOffset)) }),
     })),
   };
-  return inlinePrefix + brotliCompressSync(JSON.stringify(wire)).toString('base64url');
+  return inlinePrefix + brotliCompressSync(JSON.stringify(wire), quickly).toString('base64url');
 }
 
 /** Of a token that is no handle. Errors: `token-invalid`. */

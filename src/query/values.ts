@@ -15,11 +15,10 @@ import {
   DuckDBUnionValue,
   type DuckDBValue,
 } from '@duckdb/node-api';
-import { blobMark } from './blob-mark.js';
+import { blobText } from './blob-mark.js';
 
 export type AnswerValue = string | number | boolean | null | AnswerValue[] | { [key: string]: AnswerValue };
 
-const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const maxDateMicros = 8_640_000_000_000_000_000n;
 /** Decimal digits that a double keeps. */
 const exactDigits = 15;
@@ -60,16 +59,6 @@ function integerValue(value: bigint): number | string {
 
 function decimalValue(text: string): number | string {
   return text.replace(/\D/g, '').length <= exactDigits ? Number(text) : text;
-}
-
-export function blobText(bytes: Uint8Array): string {
-  try {
-    const text = strictUtf8.decode(bytes);
-    if (!text.startsWith(blobMark)) return text;
-  } catch {
-    // Not UTF-8: marked below.
-  }
-  return blobMark + Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
 }
 
 /** `undefined` outside of what a JavaScript date spans. */

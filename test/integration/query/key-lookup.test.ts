@@ -161,4 +161,60 @@ describe.each([
     expect(found.stats.cold_files).toBe(3);
     expect(found.text.split('\n')).toHaveLength(2);
   });
+
+  it('find the last record as SQL does, wherever it lies and whatever is in it', async () => {
+    const records = [
+      { key: 'k', value: 'one', headers: [{ key: 'h', value: Buffer.from('1') }] },
+      { key: Buffer.from([255, 0]), value: Buffer.from([254]), headers: [{ key: Buffer.from([250]), value: null }] },
+      { key: 'base64:', value: 'base64:', headers: [{ key: 'h', value: Buffer.from('base64:') }] },
+      { key: 'k', value: '', headers: [] },
+      { key: 'other', value: null, headers: [] },
+      {
+        key: '',
+        value: '\u{FEFF}é',
+        headers: [
+          { key: '', value: Buffer.alloc(0) },
+          { key: 'h', value: null },
+        ],
+      },
+    ].map((record, at) => ({ ...record, timestampMs: at % 2 === 0 ? at * 1000 : 5e15 - at }));
+    world.createTopic('kinds', 2);
+    const ask = async (key: Buffer) => {
+      const last = await lookUp({ topic: 'kinds', key });
+      expect(last.text.split('\n')[0]).toBe(
+        (await lookUp({ topic: 'kinds', key, isHistory: true, order: 'newest', limit: 1 })).text.trim(),
+      );
+      return last;
+    };
+    const askAll = async () => {
+      for (const { key } of records) await ask(Buffer.from(key as string));
+      expect((await ask(Buffer.from('nobody'))).text).toBe('');
+    };
+    for (let round = 0; round < 2; round++) {
+      for (const partition of [0, 1]) world.append('kinds', partition, records.slice(partition, records.length - round));
+      await askAll();
+      await world.makeCold('kinds', 1, world.partition('kinds', 1).endOffset, 4);
+      await askAll();
+      await world.service.settled();
+      await askAll();
+      await world.makeCold('kinds', 0, world.partition('kinds', 0).endOffset - 2, 3);
+      await askAll();
+      await world.service.settled();
+      await askAll();
+    }
+  });
+
+  it('ask an engine where one row group is large', async () => {
+    const value = 'v'.repeat(33 * MiB);
+    world.createTopic('large');
+    world.append('large', 0, [{ timestampMs: 1, key: 'k', value }]);
+    for (const coldFiles of [0, 1]) {
+      await world.makeCold('large', 0, coldFiles);
+      await lookUp({ topic: 'large', key: Buffer.from('k') });
+      await world.service.settled();
+      const { text, stats } = await lookUp({ topic: 'large', key: Buffer.from('k') });
+      expect((JSON.parse(text) as { value: string }).value === value).toBe(true);
+      expect([stats.cold_files, stats.hot_rows]).toEqual([coldFiles, 1 - coldFiles]);
+    }
+  });
 });

@@ -88,9 +88,19 @@ export function canonicalText(spec: KeySpec, written: string): string {
     case 'int':
     case 'long':
       return String(BigInt(value.replace(/^\+/, '')));
+    case 'double':
+      return decimalText(Number(value));
     default:
       return written;
   }
+}
+
+/** A number as Java's `Double.toString` writes it. */
+function decimalText(value: number): string {
+  const isPlain = value === 0 || (Math.abs(value) >= 1e-3 && Math.abs(value) < 1e7);
+  const [digits = '', exponent] = (isPlain ? String(value) : value.toExponential()).split('e');
+  const withPoint = digits.includes('.') ? digits : `${digits}.0`;
+  return exponent === undefined ? withPoint : `${withPoint}E${Number(exponent)}`;
 }
 
 /** Reads a value; throws `config-invalid-value` naming key, value and what would be right. */

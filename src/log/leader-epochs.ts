@@ -36,11 +36,12 @@ export class LeaderEpochs {
     return hasChanged;
   }
 
-  /** Forgets epochs that end at or below the log start; the one that covers it stays. */
+  /** Forgets what lies below the log start: the epoch that covers it begins there from now on, as in Kafka. */
   forgetBelow(startOffset: Offset): boolean {
     const first = this.#entries.findLastIndex((entry) => entry.startOffset <= startOffset);
-    if (first <= 0) return false;
-    this.#entries = this.#entries.slice(first);
+    const covering = this.#entries[first];
+    if (covering === undefined || (first === 0 && covering.startOffset === startOffset)) return false;
+    this.#entries = [{ epoch: covering.epoch, startOffset }, ...this.#entries.slice(first + 1)];
     return true;
   }
 

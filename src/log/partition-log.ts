@@ -432,7 +432,7 @@ export class HotPartition implements PartitionLog, CompactablePartition, Shrinki
       logStartOffset > this.#logStartOffset ? this.#ports.logStarts.set(this.key, logStartOffset) : undefined,
     ]);
     this.#boundary = Math.max(this.#boundary, boundary);
-    this.#logStartOffset = Math.max(this.#logStartOffset, logStartOffset);
+    this.#setLogStart(logStartOffset);
     this.#changed();
   }
 
@@ -445,7 +445,7 @@ export class HotPartition implements PartitionLog, CompactablePartition, Shrinki
       // Not for a partition that was deleted meanwhile: another may have its name.
       this.#assertOnline();
       await this.#ports.logStarts.set(this.key, logStartOffset);
-      this.#logStartOffset = Math.max(this.#logStartOffset, logStartOffset);
+      this.#setLogStart(logStartOffset);
       this.#changed();
     }
     return this.#logStartOffset;
@@ -496,7 +496,6 @@ export class HotPartition implements PartitionLog, CompactablePartition, Shrinki
     this.#producers.expire(nowMs);
     this.#saves.add(async () => this.#appendTimes?.maintain(nowMs, this.#logStartOffset));
     if (this.#segments.active.isOlderThan(this.#config.segmentMs, nowMs)) this.roll(nowMs);
-    this.#forgetOldEpochs();
     const deleted = await this.#removal.dropDeleted(nowMs);
     const expired = await this.#removal.dropExpired(nowMs);
     return { segments: deleted.segments + expired.segments, bytes: deleted.bytes + expired.bytes };
@@ -525,11 +524,12 @@ export class HotPartition implements PartitionLog, CompactablePartition, Shrinki
 
   async #moveLogStart(offset: Offset): Promise<void> {
     await this.#ports.logStarts.set(this.key, offset);
-    this.#logStartOffset = Math.max(this.#logStartOffset, offset);
-    this.#forgetOldEpochs();
+    this.#setLogStart(offset);
   }
 
-  #forgetOldEpochs(): void {
+  /** Once it is on disk. Epochs that end below it are of no use to anybody. */
+  #setLogStart(offset: Offset): void {
+    this.#logStartOffset = Math.max(this.#logStartOffset, offset);
     if (!this.#epochs.forgetBelow(this.#logStartOffset)) return;
     const bytes = Buffer.from(encodeEpochs(this.#epochs.entries));
     this.#saves.add(() => this.#ports.pool.replaceFile(join(this.#directory, leaderEpochFile), bytes));

@@ -67,6 +67,9 @@ function producerKey(buf: Buffer, at: number): ProducerKey {
   return Number.isSafeInteger(value) ? value : buf.readBigInt64BE(at + batchAt.producerId);
 }
 
+/** Of a producer with an id, but no epoch. Its batches may come in any order, as in Kafka. */
+const noEpoch = -1;
+
 export class ProducerStates {
   readonly #states = new Map<ProducerKey, ProducerState>();
   readonly #expirationMs: number;
@@ -98,7 +101,7 @@ export class ProducerStates {
     const first = batchBaseSequence(buf, at);
     if (epoch < state.epoch) throw fenced(key, epoch, state.epoch);
     if (epoch > state.epoch) {
-      if (first !== 0) throw outOfOrder(key, epoch, first, 0);
+      if (first !== 0 && state.epoch !== noEpoch) throw outOfOrder(key, epoch, first, 0);
       return true;
     }
     const last = advanceSequence(first, batchLastOffsetDelta(buf, at));
@@ -112,7 +115,7 @@ export class ProducerStates {
         return false;
       }
     }
-    if (state.count === 0) return true;
+    if (state.count === 0 || epoch === noEpoch) return true;
     const expected = advanceSequence(state.field(0, fields.lastSequence), 1);
     if (first !== expected) throw outOfOrder(key, epoch, first, expected);
     return true;

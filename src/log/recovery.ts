@@ -226,7 +226,8 @@ async function recoverEpochs(request: RecoveryRequest, segments: SegmentList): P
   // Epochs above the end are forgotten only once the next one is known to be newer than they were.
   const isCut = epochs.cutAbove(endOffset);
   const isNew = (!request.isClean || isCut || latest < 0) && epochs.assign(latest + 1, endOffset);
-  if (isCut || isNew || bytes === undefined) replaceFileSync(disk, path, Buffer.from(encodeEpochs(epochs.entries)));
+  const isForgotten = epochs.forgetBelow(request.logStartOffset);
+  if (isCut || isNew || isForgotten || bytes === undefined) replaceFileSync(disk, path, Buffer.from(encodeEpochs(epochs.entries)));
   return epochs;
 }
 

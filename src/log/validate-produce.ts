@@ -31,8 +31,6 @@ import {
 export interface ProduceRules {
   /** `max.message.bytes`: of the batch as it came. */
   readonly maxMessageBytes: number;
-  /** `segment.bytes`; a batch that fills more is refused. Left out where the batch will be stored in another size. */
-  readonly segmentBytes?: number | undefined;
   readonly nowMs: TimestampMs;
   /** `message.timestamp.type`. Under `log-append` the batch is stamped with `nowMs`, whatever its records say. Default: `create`. */
   readonly timestampType?: TimestampType;
@@ -52,14 +50,15 @@ const zstdApiVersion = 7;
  * that is put right in place, as Kafka does; under append time the largest timestamp becomes that of all records, and attribute bit 3
  * says so. The records' own bytes are never touched.
  *
- * Errors (Kafka's code): `batch-corrupt` (2), `decompression-bound` (2), `message-too-large` (10), `record-list-too-large` (18),
- * `timestamp-invalid` (32), `record-invalid` (87).
+ * Errors (Kafka's code): `batch-corrupt` (2), `decompression-bound` (2), `message-too-large` (10), `timestamp-invalid` (32),
+ * `compression-unsupported` (76), `record-invalid` (87).
  */
 export function validateProduceBatch(batch: Buffer, rules: ProduceRules): void {
   validateHeader(batch, rules);
   const createdMaxMs = validateRecords(batch, rules);
   if (rules.timestampType === 'log-append') setMaxTimestamp(batch, 'log-append', rules.nowMs);
-  else if (createdMaxMs !== batchMaxTimestamp(batch, 0)) setMaxTimestamp(batch, 'create', createdMaxMs);
+  else if (createdMaxMs !== batchMaxTimestamp(batch, 0) || timestampType(batch, 0) !== 'create')
+    setMaxTimestamp(batch, 'create', createdMaxMs);
 }
 
 /** Kafka's DefaultRecordBatch.setMaxTimestamp. */
@@ -79,8 +78,9 @@ export function soleBatch(records: Buffer, apiVersion: number): Buffer {
   if (records.length === 0) throw invalid('there is no record batch');
   if (records.length <= batchAt.magic) throw corrupt(`${records.length} bytes are no record batch`);
   // Formats 0 and 1 have the magic byte at the same place.
-  if (batchMagic(records, 0) > formatMagic) throw corrupt(`a record batch has the unknown format v${batchMagic(records, 0)}`);
-  if (batchMagic(records, 0) !== formatMagic) throw invalid(`a record batch has format v${batchMagic(records, 0)}, not v2`);
+  const magic = batchMagic(records, 0);
+  if (magic > formatMagic || magic < 0) throw corrupt(`a record batch has the unknown format v${magic}`);
+  if (magic !== formatMagic) throw invalid(`a record batch has format v${magic}, not v2`);
   if (records.length < batchHeaderBytes) throw corrupt(`${records.length} bytes are no record batch`);
   const bytes = batchBytes(records, 0);
   if (bytes < batchHeaderBytes) throw corrupt(`a batch says it has ${bytes} bytes`);
@@ -97,31 +97,23 @@ export function soleBatch(records: Buffer, apiVersion: number): Buffer {
   return left === 0 ? records : records.subarray(0, bytes);
 }
 
+/** In Kafka's order, which decides what is said of a batch that is wrong in two ways: its UnifiedLog first, then its LogValidator. */
 function validateHeader(batch: Buffer, rules: ProduceRules): void {
+  if (batchBaseOffset(batch, 0) !== 0) throw invalid(`the base offset of a produced batch is ${batchBaseOffset(batch, 0)}, not 0`);
   if (batch.length > rules.maxMessageBytes) {
     throw new LakeError('message-too-large', `a batch of ${batch.length} bytes is larger than max.message.bytes=${rules.maxMessageBytes}`, {
       hint: 'Produce smaller batches, or raise max.message.bytes of the topic.',
       facts: { bytes: batch.length, maxMessageBytes: rules.maxMessageBytes },
     });
   }
-  if (rules.segmentBytes !== undefined && batch.length > rules.segmentBytes) {
-    throw new LakeError('record-list-too-large', `a batch of ${batch.length} bytes does not fit into segment.bytes=${rules.segmentBytes}`, {
-      hint: 'Produce smaller batches, or raise segment.bytes of the topic.',
-      facts: { bytes: batch.length, segmentBytes: rules.segmentBytes },
-    });
-  }
   if (!isBatchCrcValid(batch, 0)) throw corrupt('the CRC of a batch does not match');
+  // Throws where nobody knows the codec.
+  batchCompression(batch, 0);
   const count = batchRecordsCount(batch, 0);
   if (count <= 0) throw invalid(`a batch says it has ${count} records`);
   if (batchLastOffsetDelta(batch, 0) !== count - 1) {
     throw invalid(`a batch of ${count} records has the last offset delta ${batchLastOffsetDelta(batch, 0)}`);
   }
-  if (timestampType(batch, 0) !== 'create') {
-    throw new LakeError('timestamp-invalid', 'a producer may not set the timestamp type to log append time', {
-      hint: 'Produce with create time.',
-    });
-  }
-  if (batchBaseOffset(batch, 0) !== 0) throw invalid(`the base offset of a produced batch is ${batchBaseOffset(batch, 0)}, not 0`);
   if (isControl(batch, 0)) throw invalid('clients may not write control batches');
   if (isTransactional(batch, 0)) throw invalid('transactions are not supported');
   const hasProducerId = batch.readInt32BE(batchAt.producerId) >= 0;
@@ -135,6 +127,7 @@ function validateRecords(batch: Buffer, rules: ProduceRules): TimestampMs {
   const isCreateTime = rules.timestampType !== 'log-append';
   const earliestMs = isCreateTime ? nowMs - rules.timestampBeforeMaxMs : Number.NEGATIVE_INFINITY;
   const latestMs = isCreateTime ? nowMs + rules.timestampAfterMaxMs : Number.POSITIVE_INFINITY;
+  const isStamped = timestampType(batch, 0) === 'log-append';
   let maxTimestampMs = -1;
   const cursor = new RecordCursor();
   cursor.reset(batch, 0, batchRecords(batch, 0, rules.maxDecompressedBytes ?? inflatedBytesMax));
@@ -153,6 +146,13 @@ function validateRecords(batch: Buffer, rules: ProduceRules): TimestampMs {
           facts: { batchIndex: cursor.index, timestampMs },
         },
       );
+    }
+    // Kafka takes it under create time where the timestamp is one that it would take from a producer.
+    if (isStamped && (!isCreateTime || timestampMs === -1)) {
+      throw new LakeError('timestamp-invalid', 'a producer may not set the timestamp type to log append time', {
+        hint: 'Produce with create time.',
+        facts: { batchIndex: cursor.index },
+      });
     }
     if (cursor.index === 0 || timestampMs > maxTimestampMs) maxTimestampMs = timestampMs;
   }

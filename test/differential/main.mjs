@@ -2,7 +2,7 @@
  * Differential testing from the command line: the same seeded sequences of requests at Apache Kafka 4.4 and at our broker.
  *
  *     npm run differ -- --seeds 1..1000                        THERMOCLINE_TEST_KAFKA44 names a folder with Kafka's jars
- *     npm run differ -- --seeds 7 --kafka 127.0.0.1:9092       against one that runs already
+ *     npm run differ -- --seeds 7,9 --kafka 127.0.0.1:9092       against one that runs already
  *         [--failures 10]                                      goes on until so many sequences differ
  */
 import { spawn } from 'node:child_process';

@@ -30,14 +30,20 @@ export interface Outcome {
 const createTopicsKey = 19;
 const deleteTopicsKey = 20;
 const createPartitionsKey = 37;
-const configKeys: ReadonlySet<number> = new Set([33, 44]);
+const changeKeys: ReadonlySet<number> = new Set([createTopicsKey, deleteTopicsKey, createPartitionsKey, 33, 44]);
 /** What may let a held answer go. */
 const groupKeys: ReadonlySet<number> = new Set([11, 12, 13, 14, 42, 68]);
-/** A broker takes over a change of its configuration a moment after it was answered. */
-const configDelayMs = 40;
+/** A broker takes over a change of its configuration, and its coordinator one of topics, a moment after it was answered. */
+const changeDelayMs = 40;
 const settleTriesMax = 800;
-/** An answer that has not come from either broker by then waits for others: several times what Kafka takes to write a group's change. */
-const holdMs = 60;
+/** A connection that no step uses. */
+const probeLane = -1;
+/**
+ * An answer that has not come from either broker by then waits for others: several times what Kafka takes to write a group's change, before
+ * and behind a question to the same coordinator, which a busy machine answers late.
+ */
+const holdMs = 40;
+const describeGroupsKey = 15;
 
 let runs = 0;
 
@@ -50,13 +56,21 @@ export async function run(pair: Pair, steps: readonly Step[], label: string): Pr
   const there = new Map<string, number>();
   const open: Exchange[] = [];
   const chance = new Chance();
+  let probed: Promise<unknown> = Promise.resolve();
+  // One after the other: a connection waits for one answer.
+  const probe = (groups: readonly unknown[]): Promise<unknown> => {
+    const question = { api: describeGroupsKey, version: 0, body: { groups }, lane: probeLane };
+    probed = probed.then(() => Promise.all([kafka.ask(question), ours.ask(question)]));
+    return probed;
+  };
   try {
     for (const [at, step] of steps.entries()) {
       // Who waits for an answer asks nothing else: Kafka would never give the older of two joins of one member an answer.
       if (open.some((exchange) => exchange.step.lane === step.lane)) continue;
+      chance.ask(step);
       const exchange = new Exchange(at, step, kafka.ask(step), ours.ask(step));
       open.push(exchange);
-      for (const { at: askedAt, step: asked, kafka: theirs, ours: mine } of await answered(open, exchange)) {
+      for (const { at: askedAt, step: asked, kafka: theirs, ours: mine } of await answered(open, exchange, probe)) {
         const one = plain(theirs, seen.kafka, runNames.runMs);
         const other = plain(mine, seen.ours, runNames.runMs);
         const [body, own] = [bodyOf(one as Answer), bodyOf(other as Answer)];
@@ -68,7 +82,7 @@ export async function run(pair: Pair, steps: readonly Step[], label: string): Pr
           note(there, asked, theirs!);
           await Promise.all([settled(kafka, there), settled(ours, there)]);
         }
-        if (configKeys.has(asked.api)) await sleep(configDelayMs);
+        if (changeKeys.has(asked.api)) await sleep(changeDelayMs);
       }
     }
     return {};
@@ -120,7 +134,7 @@ class Exchange {
 }
 
 /** Takes out of `open` what both brokers have answered after a step, in the order of the steps; what neither answers is held. */
-async function answered(open: Exchange[], last: Exchange): Promise<Exchange[]> {
+async function answered(open: Exchange[], last: Exchange, probe: (groups: readonly unknown[]) => Promise<unknown>): Promise<Exchange[]> {
   const done: Exchange[] = [];
   if (last.step.mayBeHeld !== true) await last.both;
   for (;;) {
@@ -128,7 +142,13 @@ async function answered(open: Exchange[], last: Exchange): Promise<Exchange[]> {
     done.push(...open.filter(({ isAnswered }) => isAnswered));
     open.splice(0, open.length, ...open.filter(({ isAnswered }) => !isAnswered));
     if (open.length === 0 || !groupKeys.has(last.step.api)) break;
-    const isMore = await Promise.race([...open.map(({ any }) => any.then(() => true)), sleep(holdMs, false)]);
+    const groups = open.map(({ step }) => (step.body as { readonly groupId: unknown }).groupId);
+    const quiet = async (): Promise<boolean> => {
+      await sleep(holdMs);
+      await probe(groups);
+      return sleep(holdMs, false);
+    };
+    const isMore = await Promise.race([...open.map(({ any }) => any.then(() => true)), quiet()]);
     if (!isMore) break;
   }
   return done.toSorted((a, b) => a.at - b.at);

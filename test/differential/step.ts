@@ -21,7 +21,15 @@
  * | `{ $messages: … }`   | a message set of the formats before batches (magic 0 and 1)     |
  */
 import { crc32 } from '@node-rs/crc32';
-import { codecId, type CompressionCodec, batchAt, computeBatchCrc, encodeBatch } from '../../src/wire/index.js';
+import {
+  attributeBits,
+  batchAt,
+  batchHeaderBytes,
+  codecId,
+  type CompressionCodec,
+  computeBatchCrc,
+  encodeBatch,
+} from '../../src/wire/index.js';
 
 export interface RecordSpec {
   /** Milliseconds from the begin of the run; −1 stands for no timestamp. */
@@ -147,7 +155,9 @@ export function batchBytesOf(spec: BatchSpec, producerId: bigint, runMs: number)
 }
 
 function flipped(batch: Buffer, { at, mask, isSealed }: NonNullable<BatchSpec['flip']>): Buffer {
-  const byte = at % batch.length;
+  // Of compressed bytes Kafka reads as many as records need, we read all of them first: which of two things is wrong differs then.
+  const isHeaderOnly = isSealed && (batch.readInt16BE(batchAt.attributes) & attributeBits.codec) !== 0;
+  const byte = at % (isHeaderOnly ? batchHeaderBytes : batch.length);
   batch.writeUInt8(batch.readUInt8(byte) ^ mask, byte);
   const hasWholeLength = batch.readInt32BE(batchAt.length) === batch.length - batchAt.leaderEpoch;
   return isSealed && hasWholeLength ? changed(batch, () => undefined) : batch;

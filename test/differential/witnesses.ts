@@ -26,5 +26,6 @@ export const witnesses: readonly (readonly Step[])[] = [
     produce(9, { records: [{ at: -1_000_000, key: 'k', value: 'v' }], producer: 'p', epoch: 0, sequence: 0 }),
     { api: 61, version: 0, body: { topics: [{ name: '$topic:a', partitionIndexes: [0] }] } },
     produce(9, { records: [twoHoursAhead, twoHoursAhead] }),
+    produce(9, { records: [{ at: -1_000_000, key: 'k', value: 'v' }], compression: 'gzip', flaw: 'garbage' }),
   ],
 ];

@@ -223,14 +223,21 @@ export class Group {
     return this.#state === 'preparing-rebalance' ? kafkaErrors.REBALANCE_IN_PROGRESS : kafkaErrors.NONE;
   }
 
-  /** Who names an instance only may be an administrator. 0, or 25, 82. */
-  leave({ memberId, instanceId }: MemberIdentity): number {
+  /**
+   * Removes members, by each 0, or 25, 82; then the others rebalance, once. Who names an instance only may be an administrator. As from
+   * Kafka, a member that was given an id and never came makes the others join again all the same.
+   */
+  leave(identities: readonly MemberIdentity[]): readonly number[] {
+    const codes = identities.map((identity) => this.#drop(identity));
+    if (codes.includes(kafkaErrors.NONE)) this.#hasLeft();
+    return codes;
+  }
+
+  #drop({ memberId, instanceId }: MemberIdentity): number {
     const forget = this.#pendingIds.get(memberId);
     if (forget !== undefined) {
       forget();
       this.#pendingIds.delete(memberId);
-      // As from Kafka, a member that never was in makes the others join again all the same.
-      this.#hasLeft();
       return kafkaErrors.NONE;
     }
     const member =
@@ -238,7 +245,7 @@ export class Group {
         ? (this.#members.ofInstance(instanceId) ?? kafkaErrors.UNKNOWN_MEMBER_ID)
         : this.#members.check({ memberId, instanceId });
     if (typeof member === 'number') return member;
-    this.#removeMember(member);
+    this.#takeOut(member);
     return kafkaErrors.NONE;
   }
 
@@ -439,10 +446,14 @@ export class Group {
   }
 
   #removeMember(member: Member): void {
-    if (!this.#members.remove(member)) return;
+    if (this.#takeOut(member)) this.#hasLeft();
+  }
+
+  #takeOut(member: Member): boolean {
+    if (!this.#members.remove(member)) return false;
     this.#release(member, kafkaErrors.UNKNOWN_MEMBER_ID, '');
     if (this.#leaderId === member.id) this.#leaderId = null;
-    this.#hasLeft();
+    return true;
   }
 
   #hasLeft(): void {

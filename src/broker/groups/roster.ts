@@ -83,7 +83,7 @@ export class Roster {
     held?.(answer);
   }
 
-  /** Whether every member supports one of these protocols. */
+  /** Whether every member supports one of these protocols; where there is no member, each will do. */
   isAnyCommon(protocols: readonly MemberProtocol[]): boolean {
     return protocols.some(({ name }) => this.#isCommon(name));
   }
@@ -106,7 +106,7 @@ export class Roster {
   }
 
   #isCommon(name: string): boolean {
-    return this.#supporters.get(name) === this.#members.size;
+    return (this.#supporters.get(name) ?? 0) === this.#members.size;
   }
 
   /** A protocol that a member lists twice counts once. */

@@ -13,17 +13,30 @@ import { type Handler, handlerOf } from './handler.js';
 export function leaveGroupHandler(core: BrokerCore): Handler {
   return handlerOf(leaveGroupApi, async (request, { version }) => {
     if (request.groupId === '') return { errorCode: kafkaErrors.INVALID_GROUP_ID };
-    const leave = (identity: MemberIdentity): Promise<number> | number => {
-      const mixed = core.groups.consumers.mixed(request.groupId);
-      if (mixed !== undefined) return core.groups.consumers.leaveClassic(mixed, identity);
-      return core.groups.group(request.groupId)?.leave(identity) ?? kafkaErrors.UNKNOWN_MEMBER_ID;
-    };
-    if (version < 3) return { errorCode: await leave({ memberId: request.memberId, instanceId: null }) };
-    const members = [];
-    for (const { memberId, groupInstanceId } of request.members) {
-      const errorCode = await leave({ memberId, instanceId: groupInstanceId });
-      members.push({ memberId, groupInstanceId, errorCode });
-    }
+    const identities =
+      version < 3
+        ? [{ memberId: request.memberId, instanceId: null }]
+        : request.members.map(({ memberId, groupInstanceId }) => ({ memberId, instanceId: groupInstanceId }));
+    const codes = await leave(core, request.groupId, identities);
+    if (version < 3) return { errorCode: codes[0]! };
+    const members = request.members.map(({ memberId, groupInstanceId }, i) => ({ memberId, groupInstanceId, errorCode: codes[i]! }));
     return { errorCode: kafkaErrors.NONE, members };
   });
+}
+
+async function leave(core: BrokerCore, groupId: string, identities: readonly MemberIdentity[]): Promise<readonly number[]> {
+  if (core.groups.consumers.mixed(groupId) === undefined) {
+    return core.groups.group(groupId)?.leave(identities) ?? identities.map(() => kafkaErrors.UNKNOWN_MEMBER_ID);
+  }
+  const codes: number[] = [];
+  for (const identity of identities) {
+    // With its last consumer the group may have become a classic one.
+    const mixed = core.groups.consumers.mixed(groupId);
+    codes.push(
+      mixed === undefined
+        ? (core.groups.group(groupId)?.leave([identity])[0] ?? kafkaErrors.UNKNOWN_MEMBER_ID)
+        : await core.groups.consumers.leaveClassic(mixed, identity),
+    );
+  }
+  return codes;
 }

@@ -132,7 +132,7 @@ function wholeRefusal({ topicData }: ProduceRequest): KafkaRefusal | undefined {
     for (const { records } of partitionData) {
       if (records === null || records.length < batchAt.leaderEpoch) continue;
       const isTooSmall = records.readInt32BE(batchAt.length) < messageBytesMin;
-      if (isTooSmall || (records.length > batchAt.magic && batchMagic(records, 0) > formatMagicMax)) {
+      if (isTooSmall || (records.length > batchAt.magic && !isKnownFormat(batchMagic(records, 0)))) {
         return new KafkaRefusal(kafkaErrors.CORRUPT_MESSAGE, 'a record batch has a size or a format that none has');
       }
       const isWhole = records.length >= batchHeaderBytes && batchBytes(records, 0) <= records.length;
@@ -142,6 +142,11 @@ function wholeRefusal({ topicData }: ProduceRequest): KafkaRefusal | undefined {
     }
   }
   return undefined;
+}
+
+/** The byte is signed. */
+function isKnownFormat(magic: number): boolean {
+  return magic >= 0 && magic <= formatMagicMax;
 }
 
 function acksRefusal(acks: number): KafkaRefusal {
@@ -185,16 +190,15 @@ function append(
   const { config } = topic;
   const nowMs = core.clock.nowMs();
   const maxMessageBytes = config.get('max.message.bytes');
-  const encoding = targetEncoding(batchCompression(sent, 0), compressionRuleOf(config));
   validateProduceBatch(sent, {
     maxMessageBytes,
-    segmentBytes: encoding === undefined ? config.get('segment.bytes') : undefined,
     isKeyRequired: config.get('cleanup.policy').includes('compact'),
     nowMs,
     timestampType: config.get('message.timestamp.type') === 'LogAppendTime' ? 'log-append' : 'create',
     timestampBeforeMaxMs: config.get('message.timestamp.before.max.ms'),
     timestampAfterMaxMs: config.get('message.timestamp.after.max.ms'),
   });
+  const encoding = targetEncoding(batchCompression(sent, 0), compressionRuleOf(config));
   const take = (batch: Buffer): Appended => {
     const result = log.append(batch, nowMs);
     if (!result.isDuplicate) {

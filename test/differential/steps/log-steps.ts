@@ -95,7 +95,8 @@ function listOffsets(shape: Shape): Step {
     -3,
     -4,
     -5,
-    -6,
+    // Not −6, the first offset that is not tiered yet: a lake tiers its topics by default, Kafka does not.
+    -7,
     -7,
     0,
     '$time:-9000001',

@@ -50,6 +50,8 @@ describe('as Kafka answers it', () => {
     };
     expect(await code('none', good, 7)).toEqual([kafkaErrors.UNKNOWN_TOPIC_OR_PARTITION, -1]);
     expect(await code('none', unknownFormat, 1)).toEqual([kafkaErrors.CORRUPT_MESSAGE, -1]);
+    unknownFormat.writeInt8(-3, 16);
+    expect(await code('none', unknownFormat, 1)).toEqual([kafkaErrors.CORRUPT_MESSAGE, -1]);
     expect(await code('a', Buffer.concat([good, good]), 7)).toEqual([kafkaErrors.INVALID_RECORD, -1]);
     const zstd = encodeBatch({ compression: 'zstd', records: [{ timestampMs: 1, key: null, value: Buffer.from('x') }] });
     expect(await code('a', Buffer.concat([zstd, zstd]), 7, 6)).toEqual([kafkaErrors.UNSUPPORTED_COMPRESSION_TYPE, -1]);

@@ -52,7 +52,7 @@ describe('a consumer group', () => {
     const setup = setUp();
     const { group, clock } = setup;
     const [a, b, c] = (await stable(setup, 3)) as [JoinAnswer, JoinAnswer, JoinAnswer];
-    expect(group.leave(by(c))).toBe(0);
+    expect(group.leave([by(c)])).toEqual([0]);
     expect(group.heartbeat(by(a), a.generationId)).toBe(27);
     const again = join(group, { memberId: a.memberId });
     expect(await again.isHeld()).toBe(true);
@@ -64,6 +64,26 @@ describe('a consumer group', () => {
     expect(answer).toMatchObject({ errorCode: 0, generationId: a.generationId + 1 });
     expect(group.memberCount).toBe(1);
     expect(group.heartbeat(by(b), b.generationId)).toBe(25);
+  });
+
+  it('is empty at once when all leave in one request, also while an id that was given out is not back', async () => {
+    const setup = setUp();
+    const { group } = setup;
+    const [a, b] = (await stable(setup, 2)) as [JoinAnswer, JoinAnswer];
+    await join(group, { isIdRequired: true }).answer;
+    expect(group.leave([by(a), { memberId: 'nobody', instanceId: null }, by(b)])).toEqual([0, 25, 0]);
+    expect([group.state, group.generation]).toEqual(['empty', a.generationId + 1]);
+  });
+
+  it('tells a former member that it is not known, where the last one left while an id that was given out is not back', async () => {
+    const { group } = setUp();
+    const a = await join(group).answer;
+    await join(group, { isIdRequired: true }).answer;
+    const again = join(group, { memberId: a.memberId, protocols: [{ name: 'range', metadata: Buffer.from('others') }] });
+    group.leave([by(a)]);
+    expect((await again.answer).errorCode).toBe(25);
+    expect(group.state).toBe('preparing-rebalance');
+    expect((await join(group, { memberId: a.memberId }).answer).errorCode).toBe(25);
   });
 
   it('removes a member whose session runs out, and keeps one that heartbeats', async () => {

@@ -211,6 +211,18 @@ describe('Produce', () => {
     await client.closed;
   });
 
+  it('refuses what is larger than a segment, as it came or when it is compressed anew', async () => {
+    const client = await WireClient.open(await testBroker());
+    const sizes = { 'segment.bytes': '1048576', 'max.message.bytes': '4000000' };
+    await client.createTopic('a', 1, sizes);
+    await client.createTopic('b', 1, { ...sizes, 'compression.type': 'uncompressed' });
+    const value = 'x'.repeat(2_000_000);
+    expect(await client.produce('a', batchOf([value]))).toMatchObject({ errorCode: 18, baseOffset: -1 });
+    const small = batchOf([value], undefined, { compression: 'gzip' });
+    expect(await client.produce('b', small)).toMatchObject({ errorCode: 18, baseOffset: -1 });
+    expect(await client.produce('a', small)).toMatchObject({ errorCode: 0, baseOffset: 0 });
+  });
+
   it('goes on answering while a batch is compressed at the highest level', async () => {
     const broker = await testBroker();
     const [slow, other] = [await WireClient.open(broker), await WireClient.open(broker)];

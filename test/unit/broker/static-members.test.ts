@@ -49,7 +49,7 @@ describe('a static member', () => {
     expect((await sync(setup.group, b, {}, 'b')).errorCode).toBe(82);
     expect((await join(setup.group, { instanceId: 'b', memberId: b.memberId }).answer).errorCode).toBe(82);
     expect((await join(setup.group, { instanceId: 'new', memberId: b.memberId }).answer).errorCode).toBe(25);
-    expect(setup.group.leave(by(b, 'b'))).toBe(82);
+    expect(setup.group.leave([by(b, 'b')])).toEqual([82]);
     expect(setup.saved.at(-1)!.members.map(({ id, instanceId }) => [id, instanceId])).toEqual([
       [a.memberId, 'a'],
       [back.memberId, 'b'],
@@ -124,8 +124,8 @@ describe('a static member', () => {
     const setup = setUp();
     const { group, clock } = setup;
     const [a, b] = await pair(setup);
-    expect(group.leave({ memberId: '', instanceId: 'nobody' })).toBe(25);
-    expect(group.leave({ memberId: '', instanceId: 'a' })).toBe(0);
+    expect(group.leave([{ memberId: '', instanceId: 'nobody' }])).toEqual([25]);
+    expect(group.leave([{ memberId: '', instanceId: 'a' }])).toEqual([0]);
     expect(group.heartbeat(by(b, 'b'), b.generationId)).toBe(27);
     expect(group.heartbeat(by(a, 'a'), a.generationId)).toBe(25);
     await clock.advance(10_001);

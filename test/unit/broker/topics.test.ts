@@ -246,6 +246,8 @@ describe('DescribeConfigs', () => {
     expect(configs.get('segment.bytes')).toMatchObject({ value: '2097152', configSource: 4, configType: 3 });
     expect(configs.get('cleanup.policy')).toMatchObject({ value: 'delete', configSource: 5, configType: 7 });
     expect(configs.get('segment.bytes')!.synonyms.map(({ source }) => source)).toEqual([4, 5]);
+    // There is nothing that a broker could set for it.
+    expect(configs.get('leader.replication.throttled.replicas')!.synonyms).toEqual([]);
     expect(configs.get('retention.ms')!.documentation).toMatch(/records are kept/);
   });
 

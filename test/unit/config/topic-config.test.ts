@@ -44,6 +44,17 @@ describe('topic configuration', () => {
     expect(() => resolveTopicConfig(server, { preallocate: 'yes' })).toThrow('true or false');
   });
 
+  it.each([
+    ['1', '1.0'],
+    ['+.250', '0.25'],
+    ['0', '0.0'],
+    ['0.00012', '1.2E-4'],
+    ['1e-9', '1.0E-9'],
+  ])('shows the fraction %s as %s', (written, shown) => {
+    const entries = resolveTopicConfig(server, { 'min.cleanable.dirty.ratio': written }).entries();
+    expect(entries.find(({ name }) => name === 'min.cleanable.dirty.ratio')?.text).toBe(shown);
+  });
+
   it('refuses what cannot be honoured, with a way out', () => {
     for (const [key, value] of [
       ['cleanup.policy', ''],

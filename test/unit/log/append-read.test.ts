@@ -153,6 +153,19 @@ describe('idempotent producers', () => {
     expect(() => partition.append(sequenced(7n, 0, 2), 1)).toThrow(expect.objectContaining({ kafkaCode: 45 }));
   });
 
+  it('takes the batches of a producer without an epoch in any order, and its first ones with an epoch, as Kafka does', async () => {
+    const { partition } = await world();
+    for (const [sequence, epoch] of [
+      [0, -1],
+      [7, -1],
+      [3, -1],
+      [9, 1],
+    ] as const)
+      partition.append(sequenced(5n, sequence, 1, epoch), 1);
+    expect(() => partition.append(sequenced(5n, 11, 1, 1), 1)).toThrow(/sequence/);
+    expect(partition.logEndOffset).toBe(4);
+  });
+
   it('remembers the last five batches across a clean restart, also beyond the snapshot', async () => {
     const first = await world();
     for (let i = 0; i < 8; i++) {

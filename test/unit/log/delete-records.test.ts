@@ -37,6 +37,19 @@ describe('deleting records', () => {
     expect((await readAll(again)).at(0)).toMatchObject({ offset: 47 });
   });
 
+  it('moves the begin of the leader epoch that covers the log start, also across a restart', async () => {
+    const { dir, partition } = await world();
+    fill(partition, 20);
+    await partition.raiseLogStart(12);
+    expect(partition.endOfEpoch(-2)).toEqual({ epoch: -2, endOffset: 12 });
+    const copy = await copyOf(dir);
+    // As a kill leaves it before the epochs were written anew.
+    await fs.writeFile(join(copy, partitionFolder, 'leader-epoch-checkpoint'), '0\n1\n0 0\n');
+    const again = (await openIn(copy)).partition(topic, 0) as PartitionLog;
+    expect(again.endOfEpoch(-2)).toEqual({ epoch: -2, endOffset: 12 });
+    expect(again.epochForOffset(12)).toBe(0);
+  });
+
   it('never goes back, and is refused above the high watermark', async () => {
     const { partition } = await world();
     fill(partition, 20);

@@ -15,7 +15,6 @@ import { batch, type BatchWishes } from './hot-world.js';
 
 const rules: ProduceRules = {
   maxMessageBytes: 100_000,
-  segmentBytes: 90_000,
   nowMs: 1_000_000,
   timestampBeforeMaxMs: 500_000,
   timestampAfterMaxMs: 3_600_000,
@@ -36,6 +35,12 @@ function altered(alter: (bytes: Buffer) => void, wishes: BatchWishes = {}): Buff
   return bytes;
 }
 
+/** With a CRC that does not hold. */
+function broken(bytes: Buffer): Buffer {
+  bytes.writeUInt32BE((bytes.readUInt32BE(batchAt.crc) ^ 1) >>> 0, batchAt.crc);
+  return bytes;
+}
+
 const good = (wishes: BatchWishes = {}): Buffer => batch({ timestampMs: 900_000, count: 3, ...wishes });
 
 describe('a produced batch', () => {
@@ -51,6 +56,7 @@ describe('a produced batch', () => {
     ['a few bytes', 2, () => Buffer.alloc(10)],
     ['a batch cut short', 87, () => good().subarray(0, 70)],
     ['a header cut short', 2, () => good().subarray(0, 40)],
+    ['format v-1', 2, () => altered((b) => b.writeInt8(-1, batchAt.magic))],
     ['format v1', 87, () => altered((b) => b.writeInt8(1, batchAt.magic))],
     [
       'a wrong CRC',
@@ -63,7 +69,6 @@ describe('a produced batch', () => {
     ],
     ['a wrong value under its CRC', 87, () => altered((b) => b.writeUInt8(0x7f, batchAt.records))],
     ['more bytes than max.message.bytes', 10, () => good({ valueBytes: 40_000 })],
-    ['more bytes than segment.bytes', 18, () => good({ valueBytes: 31_000 })],
     ['no records', 87, () => altered((b) => b.writeInt32BE(0, batchAt.recordsCount))],
     [
       'fewer records than it says',
@@ -90,7 +95,8 @@ describe('a produced batch', () => {
     ['a producer id without a sequence', 87, () => good({ producerId: 1n, producerEpoch: 0 })],
     ['a codec that is not known', 76, () => altered((b) => b.writeInt16BE(5, batchAt.attributes))],
     ['zstd before version 7', 76, () => good({ compression: 'zstd' }), {}, 6],
-    ['log append time', 32, () => good({ timestampType: 'log-append' })],
+    ['log append time, too old', 32, () => good({ timestampType: 'log-append', timestampMs: 1 })],
+    ['log append time, and none', 32, () => good({ timestampType: 'log-append', timestampMs: -1 })],
     ['a timestamp too old', 32, () => good({ timestampMs: 499_999 })],
     ['a timestamp too new', 32, () => good({ timestampMs: 4_600_001 })],
     ['a timestamp beyond all numbers', 87, () => altered((b) => b.writeInt32BE(0x7fffffff, batchAt.baseTimestamp))],
@@ -98,6 +104,30 @@ describe('a produced batch', () => {
     ['what does not inflate', 2, () => altered((b) => b.fill(0xaa, batchAt.records + 4), { compression: 'gzip', valueBytes: 300 })],
   ])('with %s is refused with %i', (_what, kafkaCode, make, overrides, apiVersion) => {
     expect(() => taken(make(), overrides, apiVersion)).toThrow(expect.objectContaining({ name: 'LakeError', kafkaCode }));
+  });
+
+  it.each<[string, number, () => Buffer]>([
+    ['a base offset before its size', 87, () => altered((b) => patchBatch(b, 0, 7, 0), { valueBytes: 40_000 })],
+    ['a base offset before its CRC', 87, () => broken(altered((b) => patchBatch(b, 0, 7, 0)))],
+    ['its size before its CRC', 10, () => broken(good({ valueBytes: 40_000 }))],
+    ['its CRC before its codec', 2, () => broken(altered((b) => b.writeInt16BE(5, batchAt.attributes)))],
+    [
+      'its codec before its count',
+      76,
+      () => altered((b) => b.writeInt16BE(5, batchAt.attributes) && b.writeInt32BE(0, batchAt.recordsCount)),
+    ],
+    [
+      'its count before its timestamp type',
+      87,
+      () => altered((b) => b.writeInt32BE(0, batchAt.recordsCount), { timestampType: 'log-append' }),
+    ],
+  ])('that is wrong twice is told %s', (_what, kafkaCode, make) => {
+    expect(() => taken(make())).toThrow(expect.objectContaining({ kafkaCode }));
+  });
+
+  it('that says it has append time is taken under create time as one that does not say so', () => {
+    const stamped = taken(good({ timestampType: 'log-append' }));
+    expect([timestampType(stamped, 0), batchMaxTimestamp(stamped, 0), isBatchCrcValid(stamped, 0)]).toEqual(['create', 900_000, true]);
   });
 
   it('without a timestamp is taken', () => {

@@ -26,6 +26,9 @@ export const s3mock = named('THERMOCLINE_TEST_S3MOCK', 'the jar of S3Mock 5.2.0'
 /** A folder with Apache Kafka's jars: `libs` for the broker, `tools` for its command-line tools; `java` is on the path. */
 export const kafka44 = named('THERMOCLINE_TEST_KAFKA44', "a folder with Apache Kafka's jars");
 
+/** A folder in which librdkafka 2.15.1 lies built, with its tests: `librdkafka/tests/test-runner`. */
+export const librdkafka = named('THERMOCLINE_TEST_LIBRDKAFKA', 'a folder with librdkafka and its tests, built');
+
 /** A Python with pyiceberg[pyarrow], polars, DataFusion, and duckdb with its Iceberg, Avro and httpfs extensions as wheels. */
 export const readersPython = named('THERMOCLINE_TEST_PYTHON', 'a Python that has pyiceberg, and DuckDB with its Iceberg extension');
 

@@ -42,15 +42,31 @@ interface Limits {
   readonly isCommittedOnly: boolean;
 }
 
-type Read =
-  | { readonly kind: 'records'; readonly chunks: readonly Buffer[]; readonly bytes: number; readonly isCold: boolean }
-  | { readonly kind: 'pending' }
-  | { readonly kind: 'error'; readonly errorCode: number };
+interface Records {
+  readonly kind: 'records';
+  readonly chunks: readonly Buffer[];
+  readonly bytes: number;
+  readonly isCold: boolean;
+}
 
-const noRecords: Read = { kind: 'records', chunks: [], bytes: 0, isCold: false };
+type Read = Records | { readonly kind: 'pending' } | { readonly kind: 'error'; readonly errorCode: number };
+
+const noRecords: Records = { kind: 'records', chunks: [], bytes: 0, isCold: false };
 const readCommitted = 1;
 
-/** `maxBytes` is global, in the request's order; the first partition with data gives at least one whole batch (KIP-74). */
+/** A partition of the request, with its log where it can be read. */
+interface Wanted {
+  readonly asked: FetchRequestPartition;
+  readonly log: PartitionLog | undefined;
+  readonly refusal: number;
+  /** Where its answer belongs. */
+  readonly answers: PartitionAnswer[];
+}
+
+/**
+ * `maxBytes` is global, in the request's order; the first partition with data gives at least one whole batch (KIP-74). Partitions whose
+ * own limits have room beside each other are read at the same time: none of them takes anything from another.
+ */
 export async function fetchRound(core: BrokerCore, request: FetchRequest, version: number, maxBytes: number): Promise<FetchRound> {
   const isCommittedOnly = request.isolationLevel === readCommitted;
   const watched: Watched[] = [];
@@ -58,36 +74,64 @@ export async function fetchRound(core: BrokerCore, request: FetchRequest, versio
   let coldBytes = 0;
   let hasError = false;
   const answers: PartitionAnswer[][] = [];
+  const wanted: Wanted[] = [];
   for (const entry of request.topics) {
     const topic = version >= 13 ? core.topics.byId(entry.topicId) : core.topics.byName(entry.topic);
-    const partitions: PartitionAnswer[] = [];
+    const ofTopic: PartitionAnswer[] = [];
+    answers.push(ofTopic);
     for (const asked of entry.partitions) {
       const log = topic?.partitions.get(asked.partition);
       const refusal = log === undefined ? unknownCode(topic, version) : checkPartition(log, asked);
-      if (log === undefined || refusal !== kafkaErrors.NONE) {
+      wanted.push({ asked, log, refusal, answers: ofTopic });
+    }
+  }
+  const look = (log: PartitionLog, { fetchOffset, partitionMaxBytes }: FetchRequestPartition, isMinOneBatch: boolean): Promise<Read> =>
+    readPartition(core, log, fetchOffset, { bytes: Math.min(partitionMaxBytes, maxBytes - bytes), isMinOneBatch, isCommittedOnly });
+  for (let from = 0, to = 0; from < wanted.length; from = to) {
+    to = endOfGroup(wanted, from, maxBytes - bytes);
+    const reads = await Promise.all(
+      wanted.slice(from, to).map(async ({ asked, log, refusal }, at) => {
+        if (log === undefined || refusal !== kafkaErrors.NONE) return undefined;
+        const { logEndOffset: endOffset, hotBytes } = log;
+        return { endOffset, hotBytes, read: await look(log, asked, bytes === 0 && at === 0) };
+      }),
+    );
+    for (const [at, { asked, log, refusal, answers: into }] of wanted.slice(from, to).entries()) {
+      const looked = reads[at];
+      if (log === undefined || looked === undefined) {
         hasError = true;
-        partitions.push(refusalOf(asked.partition, refusal));
+        into.push(refusalOf(asked.partition, refusal));
         continue;
       }
-      const { logEndOffset: endOffset, hotBytes } = log;
-      const left = Math.min(asked.partitionMaxBytes, maxBytes - bytes);
-      const read = await readPartition(core, log, asked.fetchOffset, { bytes: left, isMinOneBatch: bytes === 0, isCommittedOnly });
+      let { read } = looked;
+      // Only now it is known that all before it gave nothing.
+      const isFirst = bytes === 0 && at > 0 && read.kind === 'records' && read.bytes === 0 && asked.fetchOffset < log.logEndOffset;
+      if (isFirst) read = await look(log, asked, true);
       if (read.kind === 'error') {
         hasError = true;
-        partitions.push(refusalOf(asked.partition, read.errorCode));
+        into.push(refusalOf(asked.partition, read.errorCode));
         continue;
       }
+      const { endOffset, hotBytes } = looked;
       watched.push({ log, endOffset, hotBytes, coldOffset: read.kind === 'pending' ? asked.fetchOffset : undefined });
-      const isThere = read.kind === 'records';
-      if (isThere) {
-        bytes += read.bytes;
-        if (read.isCold) coldBytes += read.bytes;
-      }
-      partitions.push(answerOf(log, asked.partition, isThere ? read.chunks : [], isCommittedOnly));
+      // A first batch larger than its partition's limit has taken from those behind it.
+      const records = read.kind === 'records' && (bytes === 0 || read.bytes <= maxBytes - bytes) ? read : noRecords;
+      bytes += records.bytes;
+      if (records.isCold) coldBytes += records.bytes;
+      into.push(answerOf(log, asked.partition, records.chunks, isCommittedOnly));
     }
-    answers.push(partitions);
   }
   return { answers, bytes, coldBytes, hasError, watched };
+}
+
+/** Behind the last of the partitions from `from` on whose limits fit into `room` together; one at least. */
+function endOfGroup(wanted: readonly Wanted[], from: number, room: number): number {
+  let left = room;
+  for (let to = from; to < wanted.length; to++) {
+    left -= Math.max(0, wanted[to]!.asked.partitionMaxBytes);
+    if (left < 0) return Math.max(to, from + 1);
+  }
+  return wanted.length;
 }
 
 function unknownCode(topic: Topic | undefined, version: number): number {

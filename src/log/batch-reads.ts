@@ -1,11 +1,12 @@
 /**
  * Reads whole batches off segments: large positional reads, returned as they were read. Nothing is cached here; the operating
- * system's page cache is the only second copy.
+ * system's page cache is the only second copy. Who is through with what was read may say so by `returnReadBuffers`.
  */
 import { MiB, type Offset } from '../kernel/index.js';
 import { batchBaseOffset, batchBytes, batchHeaderBytes, batchLastOffset } from '../wire/index.js';
 import { headerFault } from './batch-walk.js';
 import type { LogRead } from './hot-log.js';
+import { returnReadBuffers, takeReadBuffer } from './read-buffers.js';
 import { damagedAt } from './segment-file.js';
 import type { SegmentList } from './segment-list.js';
 import type { Segment } from './segment.js';
@@ -102,7 +103,7 @@ async function readChunk(
 ): Promise<Chunk | undefined> {
   const available = segment.bytes - position;
   if (room < batchHeaderBytes && !mustBeOne) return undefined;
-  const window = Buffer.allocUnsafe(Math.min(available, readChunkBytes, Math.max(room, batchHeaderBytes)));
+  const window = takeReadBuffer(Math.min(available, readChunkBytes, Math.max(room, batchHeaderBytes)));
   await segment.file.readInto(window, position);
   let at = 0;
   let nextOffset = -1;
@@ -123,14 +124,17 @@ async function readChunk(
     nextOffset = lastOffset + 1;
     at += bytes;
   }
-  return at === 0 ? undefined : { bytes: window.subarray(0, at), nextOffset, isLast };
+  if (at > 0) return { bytes: window.subarray(0, at), nextOffset, isLast };
+  returnReadBuffers([window]);
+  return undefined;
 }
 
 /** A batch that is larger than the window, which holds its beginning. */
 async function readOne(segment: Segment, position: number, window: Buffer, bytes: number, nextOffset: Offset): Promise<Chunk> {
   if (bytes > segment.bytes - position) throw damagedAt(segment.file.path, position, `a batch of ${bytes} bytes is cut off`);
-  const batch = Buffer.allocUnsafe(bytes);
+  const batch = takeReadBuffer(bytes);
   const begun = window.copy(batch);
+  returnReadBuffers([window]);
   await segment.file.readInto(batch.subarray(begun), position + begun);
   return { bytes: batch, nextOffset, isLast: false };
 }

@@ -25,5 +25,6 @@ export type {
 } from './hot-log.js';
 export type { Flusher } from './flush-pool.js';
 export { type HotLogPorts, openHotLog } from './open-hot-log.js';
+export { returnReadBuffers } from './read-buffers.js';
 export { type CompressionRule, Reencoder, targetEncoding } from './reencoder.js';
 export { type ProduceRules, soleBatch, validateProduceBatch } from './validate-produce.js';

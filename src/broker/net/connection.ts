@@ -5,6 +5,7 @@
  */
 import type { Socket } from 'node:net';
 import { InvariantError, KiB, MiB, secondMs, toLakeError } from '../../kernel/index.js';
+import { returnReadBuffers } from '../../log/index.js';
 import type { Logger } from '../../telemetry/index.js';
 import {
   apiVersionsApi,
@@ -219,7 +220,7 @@ export class Connection {
     this.#socket.cork();
     while (this.#started[0]?.chunks !== undefined) {
       const { chunks: ready, bytes, handler } = this.#started.shift()!;
-      for (const chunk of ready!) this.#socket.write(chunk);
+      this.#write(ready!);
       this.#frameBytes -= bytes;
       this.#underWay--;
       written++;
@@ -231,6 +232,15 @@ export class Connection {
     this.#noteUnsent(this.#socket.writableNeedDrain ? this.#socket.writableLength : 0);
     this.#account();
     if (this.#unsentBytes === 0) this.#next();
+  }
+
+  #write(chunks: readonly Buffer[]): void {
+    const last = chunks.length - 1;
+    for (let i = 0; i < last; i++) this.#socket.write(chunks[i]!);
+    if (last < 0) return;
+    // Only record batches are chunks of their own. Where the write failed, who knows who still has them.
+    if (last === 0) this.#socket.write(chunks[0]!);
+    else this.#socket.write(chunks[last]!, (error) => error ?? returnReadBuffers(chunks));
   }
 
   #next(): void {

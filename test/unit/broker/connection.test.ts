@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type Handler, handlerOf, noAnswer, type RequestContext } from '../../../src/broker/handlers/handler.js';
 import { Listener, type ListenerOptions } from '../../../src/broker/net/listener.js';
 import { MiB } from '../../../src/kernel/index.js';
+import { freeBuffersMax, readBufferBytes, takeReadBuffer } from '../../../src/log/read-buffers.js';
 import { silentLogger } from '../../../src/telemetry/index.js';
 import {
   type Api,
@@ -224,6 +225,32 @@ describe('a connection', () => {
     slow.socket.resume();
     await expect.poll(() => slow.frames.length).toBe(4);
     expect(roomOf(listener)).toBe(256 * MiB);
+  });
+
+  it('gives the memory of what it sends back only when that is sent', async () => {
+    const sent: Buffer[] = [];
+    const fetched = handlerOf(fetchApi, () => {
+      for (let i = 0; i < 16; i++) sent.push(takeReadBuffer(readBufferBytes).fill(i));
+      return {
+        responses: [
+          { topic: 't', partitions: [{ partitionIndex: 0, errorCode: 0, highWatermark: 0, abortedTransactions: null, records: sent }] },
+        ],
+      };
+    });
+    const { port, listener } = await serve([fetched]);
+    const slow = await open(port);
+    slow.socket.pause();
+    slow.socket.write(Buffer.concat(encodeRequest(fetchApi, 4, 1, 'c', { maxWaitMs: 0, minBytes: 0, topics: [] })));
+    await expect.poll(() => roomOf(listener)).toBeLessThan(256 * MiB);
+    const isSent = ({ buffer }: Buffer): boolean => sent.some((one) => one.buffer === buffer);
+    const others = Array.from({ length: freeBuffersMax }, () => takeReadBuffer(readBufferBytes));
+    expect(others.filter(isSent)).toHaveLength(0);
+    slow.socket.resume();
+    await expect.poll(() => slow.frames.length).toBe(1);
+    const records = slow.frames[0]!.subarray(-16 * readBufferBytes);
+    for (let i = 0; i < 16; i++)
+      expect(records.subarray(i * readBufferBytes, (i + 1) * readBufferBytes).every((byte) => byte === i)).toBe(true);
+    expect(Array.from({ length: freeBuffersMax }, () => takeReadBuffer(readBufferBytes)).filter(isSent)).toHaveLength(16);
   });
 
   it('gives room to many answers that are read at once only as far as their bound goes', async () => {

@@ -301,6 +301,74 @@ describe('Fetch', () => {
     expect(both.responses[1]!.partitions[0]).toMatchObject({ partitionIndex: 1, highWatermark: 1, errorCode: 0 });
   });
 
+  it('gives one batch beyond its limit to the first partition that has any, and to no other', async () => {
+    const client = await WireClient.open(await testBroker());
+    const id = await client.createTopic('a', 4);
+    const [large, small] = [batchOf(['x'.repeat(3000)]), batchOf(['y'])];
+    await client.produce('a', large, { partition: 1 });
+    await client.produce('a', large, { partition: 2 });
+    await client.produce('a', small, { partition: 3 });
+    const lengths = async (...indexes: readonly number[]): Promise<number[]> => {
+      const partitions = indexes.map((partition) => ({ partition, fetchOffset: 0, partitionMaxBytes: 1000 }));
+      const answer = await client.call(fetchApi, 13, { maxWaitMs: 0, minBytes: 1, topics: [{ topicId: id, partitions }] });
+      return answer.responses[0]!.partitions.map(({ records }) => records!.length);
+    };
+    expect(await lengths(0, 1, 2, 3)).toEqual([0, large.length, 0, small.length]);
+    // Their limits fit beside each other, but not beside what the first one gives.
+    expect(await lengths(1, 3)).toEqual([large.length, 0]);
+  });
+
+  it('reads partitions at the same time whose limits fit into one answer', async () => {
+    let [open, most] = [0, 0];
+    const disk: Disk = {
+      ...systemDisk,
+      read: (fd, into, at, length, position, callback) => {
+        most = Math.max(most, ++open);
+        systemDisk.read(fd, into, at, length, position, (...result) => {
+          open--;
+          callback(...result);
+        });
+      },
+    };
+    const client = await WireClient.open(await testBroker({ disk }));
+    const id = await client.createTopic('a', 4);
+    for (const partition of [0, 1, 2, 3]) await client.produce('a', batchOf(['x'.repeat(300)]), { partition });
+    const ask = async (maxBytes: number): Promise<number> => {
+      most = 0;
+      const partitions = [0, 1, 2, 3].map((partition) => ({ partition, fetchOffset: 0, partitionMaxBytes: 1000 }));
+      const answer = await client.call(fetchApi, 13, { maxWaitMs: 0, minBytes: 1, maxBytes, topics: [{ topicId: id, partitions }] });
+      expect(answer.responses[0]!.partitions.every(({ records }) => records!.length > 0)).toBe(true);
+      return most;
+    };
+    expect(await ask(4000)).toBe(4);
+    expect(await ask(2500)).toBe(2);
+  });
+
+  it('sends each reader what it asked for while many read and the memory of their answers is used again', async () => {
+    const broker = await testBroker();
+    const writer = await WireClient.open(broker);
+    const id = await writer.createTopic('a', 4);
+    const partitions = [0, 1, 2, 3];
+    for (const partition of partitions) {
+      for (let i = 0; i < 12; i++)
+        await writer.produce('a', batchOf([String.fromCharCode(65 + partition * 12 + i).repeat(150_000)]), { partition });
+    }
+    const readers = await Promise.all(Array.from({ length: 6 }, () => WireClient.open(broker)));
+    const asks = readers.map(async (reader, at) => {
+      for (let turn = 0; turn < 12; turn++) {
+        const fetchOffset = (turn + at) % 12;
+        const wanted = partitions.map((partition) => ({ partition, fetchOffset, partitionMaxBytes: 400_000 }));
+        const answer = await reader.call(fetchApi, 13, { maxWaitMs: 0, minBytes: 1, topics: [{ topicId: id, partitions: wanted }] });
+        for (const { partitionIndex, records } of answer.responses[0]!.partitions) {
+          const read = valuesOf(records);
+          expect(read.length).toBe(Math.min(2, 12 - fetchOffset));
+          for (const [offset, value] of read) expect(value).toBe(String.fromCharCode(65 + partitionIndex * 12 + offset).repeat(150_000));
+        }
+      }
+    });
+    await Promise.all(asks);
+  });
+
   it('is out of range only below the start and above the end', async () => {
     const client = await WireClient.open(await testBroker());
     const id = await client.createTopic('a');

@@ -1,0 +1,31 @@
+/**
+ * Memory for large reads, used again when what was read has been sent. A consumer that catches up takes gigabytes in pieces of one
+ * size; fresh memory for each is mapped and cleared by the kernel and counted by the garbage collector, for one use.
+ */
+import { KiB, MiB } from '../kernel/index.js';
+
+/** What the usual clients ask for a partition: `max.partition.fetch.bytes`, `fetch.message.max.bytes`. */
+export const readBufferBytes = MiB;
+/** Smaller reads, as at the end of a log, come out of small allocations. */
+const pooledBytesMin = 128 * KiB;
+/** 32 MiB: a full fetch answer of 32 partitions. What comes back beyond is left to the garbage collector. */
+export const freeBuffersMax = 32;
+
+const free: Buffer[] = [];
+/** Who has one: each is given back once. */
+const lent = new WeakSet<ArrayBufferLike>();
+
+/** A buffer of so many bytes, with anything in it. Whoever never gives it back costs no more than the allocation. */
+export function takeReadBuffer(bytes: number): Buffer {
+  if (bytes < pooledBytesMin || bytes > readBufferBytes) return Buffer.allocUnsafe(bytes);
+  const whole = free.pop() ?? Buffer.allocUnsafeSlow(readBufferBytes);
+  lent.add(whole.buffer);
+  return bytes === readBufferBytes ? whole : whole.subarray(0, bytes);
+}
+
+/** Takes back those of `chunks` that came from here, whole or in part: nobody reads any byte of them any more. */
+export function returnReadBuffers(chunks: readonly Buffer[]): void {
+  for (const { buffer } of chunks) {
+    if (lent.delete(buffer) && free.length < freeBuffersMax) free.push(Buffer.from(buffer));
+  }
+}

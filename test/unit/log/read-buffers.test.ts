@@ -1,0 +1,33 @@
+import { describe, expect, it } from 'vitest';
+import { KiB } from '../../../src/kernel/index.js';
+import { freeBuffersMax, readBufferBytes, returnReadBuffers, takeReadBuffer } from '../../../src/log/read-buffers.js';
+
+describe('read buffers', () => {
+  it('lends the memory again that was given back, whole or in part', () => {
+    const first = takeReadBuffer(300 * KiB);
+    expect(first.length).toBe(300 * KiB);
+    returnReadBuffers([first.subarray(10, 20)]);
+    const second = takeReadBuffer(readBufferBytes);
+    expect(second.length).toBe(readBufferBytes);
+    expect(second.buffer).toBe(first.buffer);
+    expect(takeReadBuffer(readBufferBytes).buffer).not.toBe(first.buffer);
+  });
+
+  it('lends nothing to two readers, however often it is given back', () => {
+    const first = takeReadBuffer(readBufferBytes);
+    returnReadBuffers([first, first.subarray(0, 1)]);
+    returnReadBuffers([first]);
+    expect(takeReadBuffer(readBufferBytes).buffer).toBe(first.buffer);
+    expect(takeReadBuffer(readBufferBytes).buffer).not.toBe(first.buffer);
+  });
+
+  it('takes nothing that is not its own, and keeps no more than its bound', () => {
+    const foreign = [Buffer.alloc(readBufferBytes), takeReadBuffer(10), takeReadBuffer(readBufferBytes + 1)];
+    returnReadBuffers(foreign);
+    const many = Array.from({ length: freeBuffersMax + 5 }, () => takeReadBuffer(readBufferBytes));
+    for (const { buffer } of foreign) expect(many.some((one) => one.buffer === buffer)).toBe(false);
+    returnReadBuffers(many);
+    const again = Array.from({ length: many.length }, () => takeReadBuffer(readBufferBytes));
+    expect(again.filter((one) => many.some(({ buffer }) => buffer === one.buffer))).toHaveLength(freeBuffersMax);
+  });
+});

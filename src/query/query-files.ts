@@ -13,7 +13,7 @@ import type { QueryStats } from './query-stats.js';
 import { fullScan, type ScanRange } from './ranges.js';
 import type { NarrowedSelection } from './keys/keyed-files.js';
 import { LastRecord } from './keys/last-record.js';
-import type { RememberedFile } from './keys/remembered-files.js';
+import type { RememberedRows } from './keys/remembered-files.js';
 import type { RunContext } from './run-context.js';
 import type { TopicReach } from './scan-bounds.js';
 import type { StagedTails } from './staged-tails.js';
@@ -51,7 +51,7 @@ export class QueryFiles {
         const { cold, answered } = withoutAnswered(topic, plan, this.#select(topic, plan, ranges));
         const narrowed = await this.#run.ports.keyed.narrow(cold, ranges);
         const left = relations.readsLatestOnly(topic)
-          ? await this.#run.ports.remembered.split(narrowed, ranges, topic.snapshot.columns)
+          ? await this.#run.ports.remembered.split(topic, narrowed, ranges)
           : { cold: this.#newestFirst(narrowed), remembered: [] };
         return { topic, ranges, answered, ...left };
       }),
@@ -164,7 +164,7 @@ export class QueryFiles {
       const need = topicNeed(ranges, columnsOf(plan, topic), plan.used.get(name));
       const selected = new Map(cold.files.map((one) => [one.file.key, one]));
       const within = cold.files.map(({ file }) => file);
-      const { remembered, keyless } = relations.readsLatestOnly(topic) ? await this.#run.ports.remembered.unread(cold) : noneUnread;
+      const { remembered, keyless } = relations.readsLatestOnly(topic) ? await this.#run.ports.remembered.unread(topic, cold) : noneUnread;
       return {
         lacking: new Set([...(await this.#run.ports.keyed.lacking(within, ranges)), ...keyless]),
         answered: new Set(answered.files.map(({ key }) => key)),
@@ -217,21 +217,21 @@ export class QueryFiles {
     return files.flat();
   }
 
-  async #leaseRemembered(into: Lease, topic: PinnedTopic, remembered: readonly RememberedFile[], need: ColdNeed): Promise<LeasedFile[]> {
+  async #leaseRemembered(into: Lease, topic: PinnedTopic, remembered: readonly RememberedRows[], need: ColdNeed): Promise<LeasedFile[]> {
     const { stats } = this.#run.record;
     const gone: SelectedFile[] = [];
     const kept = await this.#all(
-      remembered.map(async ({ file, pinned, path, bytes }): Promise<readonly LeasedFile[]> => {
+      remembered.map(async ({ path, bytes, instead, parts, forget }): Promise<readonly LeasedFile[]> => {
         try {
           const leased = await into.addChunk(path, this.#signal);
-          stats.remembered_files++;
+          stats.remembered_files += instead.length;
           stats.cold_bytes += bytes;
-          return [{ path: leased, partition: file.partition }];
+          return parts.map((part) => ({ path: leased, ...part }));
         } catch {
           // Another query's may have taken its place meanwhile.
           this.#signal.throwIfAborted();
-          await this.#run.ports.remembered.forget(file);
-          gone.push({ file, pinned });
+          await forget();
+          gone.push(...instead);
           return [];
         }
       }),

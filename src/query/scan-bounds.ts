@@ -1,7 +1,7 @@
 /** What a plan may put within reach: refused before a cold file is read, with what it would have been and how to ask for less. */
 import { LakeError, sum } from '../kernel/index.js';
 import type { AnsweredFiles } from './answered-files.js';
-import type { RememberedFile } from './keys/remembered-files.js';
+import type { RememberedRows } from './keys/remembered-files.js';
 import { type ColdSelection, selectChunks } from './lease.js';
 import type { PinnedTopic } from './pin.js';
 import { fullScan, type ScanRange, type Scans } from './ranges.js';
@@ -32,7 +32,7 @@ export interface TopicReach {
   /** Of its cold files, those that the table's metadata answers for; not among `cold`. */
   readonly answered: AnsweredFiles;
   /** And those of which only kept rows are read. */
-  readonly remembered: readonly RememberedFile[];
+  readonly remembered: readonly RememberedRows[];
 }
 
 /** Bytes of the cold files and of the staged hot chunks in which the scans can find rows. Errors: `query-too-large`. */

@@ -48,6 +48,8 @@ import { viewPrelude } from './views.js';
 const queueDefaults = { waiting: 32, waitMs: 10_000 };
 /** Last rows of keys may take such a part of what the cache of cold files may. */
 const lastRowsShare = 4;
+/** And those of whole topics. */
+const mergedRowsShare = 8;
 /** A smaller cold file is read in no time, and compacted soon. */
 const lastRowsFileBytesMin = 256 * KiB;
 /** Engines and a column worker are started so long after the service: until then the other roles start as well. */
@@ -72,6 +74,8 @@ export interface QueryServiceOptions {
   readonly coldWholeBytesMax?: number;
   /** Of smaller cold files the last row of each key is not kept; default 256 KiB. */
   readonly lastRowsFileBytesMin?: number;
+  /** So many cold files make it worth while to keep the last row of each key of all of them in one; default 8. */
+  readonly mergedFilesMin?: number;
   /** Where long tokens are kept for as long as there is room; left out, every answer carries its token itself, however long. */
   readonly tokenDir?: string;
   /** False where no log is hot: then nothing is made ready for one. */
@@ -211,6 +215,8 @@ export class QueryService {
     const sizes = {
       lastRowsBytesMax: Math.floor(limits.cacheBytes / lastRowsShare),
       fileBytesMin: options.lastRowsFileBytesMin ?? lastRowsFileBytesMin,
+      mergedRowsBytesMax: Math.floor(limits.cacheBytes / mergedRowsShare),
+      newFilesMin: options.mergedFilesMin,
     };
     const notes = await ColdNotes.open(cacheDir, sizes, reads, {
       enter: (giveWay, signal) => turns.enterBehind(giveWay, signal),

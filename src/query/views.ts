@@ -30,7 +30,7 @@ import type { SelectedFile } from './lease.js';
 import type { PinnedColumns } from './pin.js';
 import type { ScanRange } from './ranges.js';
 
-/** A file of a lease, and which of its offsets count where not all do. */
+/** A file of a lease, and which of its offsets count where not all do; of one with several partitions, each with what counts of it. */
 export interface LeasedFile {
   /** As SQL names it. */
   readonly path: string;
@@ -210,7 +210,7 @@ function baseOf(files: readonly LeasedFile[], base: readonly BaseName[], more: r
 }
 
 function fileList(files: readonly LeasedFile[]): string {
-  return `[${files.map((file) => quoteText(file.path)).join(', ')}]`;
+  return `[${[...new Set(files.map(({ path }) => quoteText(path)))].join(', ')}]`;
 }
 
 function boundsClause(files: readonly LeasedFile[]): string {

@@ -1,5 +1,5 @@
 // latest(topic) equals a model, for any cut between hot and cold, any files, a log start inside a file, compaction, and as of a token;
-// from the files and from what is kept of their last rows.
+// from the files and from what is kept of their last rows, file by file or put together.
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { inlineColumnWorkers } from '../support/column-workers.js';
@@ -39,12 +39,15 @@ function model(log: readonly Stored[]): unknown[][] {
     .sort((a, b) => (String(a[0]) < String(b[0]) ? -1 : 1));
 }
 
-describe('latest', () => {
+describe.each([
+  ['file by file', 100],
+  ['put together', 1],
+])('latest, of last rows %s', (_, mergedFilesMin) => {
   let world: QueryWorld;
   let serial = 0;
   let remembered = 0;
   beforeAll(async () => {
-    world = await QueryWorld.open({ workers: inlineColumnWorkers, tailEncodeBytesMin: 1, lastRowsFileBytesMin: 0 });
+    world = await QueryWorld.open({ workers: inlineColumnWorkers, tailEncodeBytesMin: 1, lastRowsFileBytesMin: 0, mergedFilesMin });
   });
   afterAll(async () => {
     await world[Symbol.asyncDispose]();
@@ -125,7 +128,7 @@ describe('latest', () => {
         }
         world.dropTopic(name);
       }),
-      { numRuns: 12 },
+      { numRuns: 8 },
     );
     expect(remembered).toBeGreaterThan(4);
   }, 120_000);

@@ -141,6 +141,7 @@ export interface WorldOptions {
   readonly tailEncodeBytesMin?: number;
   readonly coldWholeBytesMax?: number;
   readonly lastRowsFileBytesMin?: number;
+  readonly mergedFilesMin?: number;
   readonly logger?: Logger;
   /** Default: a directory beside the caches. */
   readonly store?: ObjectStore;
@@ -220,6 +221,7 @@ export class QueryWorld implements AsyncDisposable {
           snapshotUsableMs: 1_800_000,
           ...options.limits,
         },
+        ...(options.mergedFilesMin === undefined ? {} : { mergedFilesMin: options.mergedFilesMin }),
         ...(options.lastRowsFileBytesMin === undefined ? {} : { lastRowsFileBytesMin: options.lastRowsFileBytesMin }),
         ...(options.coldWholeBytesMax === undefined ? {} : { coldWholeBytesMax: options.coldWholeBytesMax }),
         ...(options.tailEncodeBytesMin === undefined ? {} : { tailEncodeBytesMin: options.tailEncodeBytesMin }),

@@ -28,7 +28,7 @@ import { idOf, NoteFolder } from './note-folder.js';
 /** It is sent as a whole, and held while it is. */
 const lastRowsBytesMax = 32 * MiB;
 /** A key has at least so many rows on average, or the file is as good. */
-const rowsPerKeyMin = 2;
+export const rowsPerKeyMin = 2;
 /** What SQL shows of a row beside its typed columns. */
 const baseNames: ReadonlySet<string> = new Set(['_partition_id', '_offset', '_timestamp', '_key', '_value', '_headers']);
 
@@ -105,7 +105,7 @@ export class LastRows implements BuildKind {
   async build(session: EngineSession, wanted: readonly WantedFile[], signal: AbortSignal): Promise<void> {
     for (const { file, columns } of wanted) {
       const lease = new Lease(session.lease, session.leasePath);
-      const read = columnsOf(file, columns);
+      const read = storedColumns([file], columns);
       const need = { ranges: [fullScan], columns: new Set(read.map(({ fieldId }) => fieldId)) };
       const leased = await lease.addCold(this.#cold, file, need, { requests: 0, bytes: 0 }, signal);
       const bytes = leased === null ? undefined : await lastRowsOf(session, leased.path, read, file);
@@ -119,28 +119,34 @@ function tagOf(bytes: Uint8Array): string {
   return crc32(bytes).toString(16).padStart(8, '0');
 }
 
-/** Of the typed columns those that the file has a value of. */
-function columnsOf(file: ColdFile, typed: readonly TypedColumn[]): Column[] {
-  const has = new Set(file.fieldIds);
+/** The columns to keep of files: of the typed ones those that any of them has a value of. */
+export function storedColumns(files: readonly ColdFile[], typed: readonly TypedColumn[]): Column[] {
+  const has = new Set(files.flatMap(({ fieldIds }) => fieldIds));
   const base = baseColumns.filter(({ name }) => baseNames.has(name));
-  return [...base, ...tableColumns(typed.filter(({ fieldId }) => has.has(fieldId))).slice(baseColumns.length)];
+  const columns = [...base, ...tableColumns(typed.filter(({ fieldId }) => has.has(fieldId))).slice(baseColumns.length)];
+  return columns.map((column): Column => ({ ...column, name: plainNameOf(column) }));
+}
+
+/** What stands behind FROM for the rows of files of a lease. */
+export function readRows(paths: readonly string[], columns: readonly Column[]): string {
+  return `read_parquet([${paths.map(quoteText).join(', ')}], schema = ${readSchemaMap(columns)})`;
 }
 
 /** `undefined` where the file has too many keys. */
 async function lastRowsOf(session: EngineSession, path: string, columns: readonly Column[], file: ColdFile): Promise<Buffer | undefined> {
-  const named = columns.map((column): Column => ({ ...column, name: plainNameOf(column) }));
-  const source = `read_parquet([${quoteText(path)}], schema = ${readSchemaMap(named)})`;
+  const source = readRows([path], columns);
   // A cold file is of one partition, so an offset is one row. Of too many keys nothing is read but key and offset.
   const keysMax = Math.floor(file.rows / rowsPerKeyMin);
-  await runOwn(session, {
-    sql:
-      `WITH ends AS MATERIALIZED (SELECT max(_offset) AS o FROM ${source} WHERE _key IS NOT NULL GROUP BY _key) ` +
-      `SELECT ${named.map(({ name }) => quoteName(name)).join(', ')} FROM ${source} ` +
-      `WHERE (SELECT count(*) FROM ends) <= ${keysMax} AND _offset IN (SELECT o FROM ends)`,
-    shape: 'parquet',
-    fieldIds: fieldIdsClause(named),
-    fileBytesMax: lastRowsBytesMax,
-  });
+  const sql =
+    `WITH ends AS MATERIALIZED (SELECT max(_offset) AS o FROM ${source} WHERE _key IS NOT NULL GROUP BY _key) ` +
+    `SELECT ${columns.map(({ name }) => quoteName(name)).join(', ')} FROM ${source} ` +
+    `WHERE (SELECT count(*) FROM ends) <= ${keysMax} AND _offset IN (SELECT o FROM ends)`;
+  return rowsAsParquet(session, sql, columns);
+}
+
+/** `undefined` where there are none. Errors: `query-too-large` where they would be above 32 MiB, those of the query. */
+export async function rowsAsParquet(session: EngineSession, sql: string, columns: readonly Column[]): Promise<Buffer | undefined> {
+  await runOwn(session, { sql, shape: 'parquet', fieldIds: fieldIdsClause(columns), fileBytesMax: lastRowsBytesMax });
   const pieces: Uint8Array[] = [];
   const answer = answerOf(session);
   for (;;) {

@@ -152,3 +152,110 @@ describe('the last rows of cold files', () => {
     expect(await readdir(directory())).toEqual(kept);
   });
 });
+
+describe('the last rows of a topic put together', () => {
+  let world: QueryWorld;
+  const open = (limits: Partial<ServiceLimits> = {}) =>
+    QueryWorld.open({ workers: inlineColumnWorkers, lastRowsFileBytesMin: 0, mergedFilesMin: 3, limits });
+  beforeEach(async () => {
+    world = await open();
+    world.createTopic('log', 2);
+  });
+  afterEach(() => world[Symbol.asyncDispose]());
+
+  /** Batches of ten records of five keys, in one file each. */
+  const fill = async (files: number, partition = 0, keyOf = (at: number): string => `k${at % 5}`) => {
+    for (let file = 0; file < files; file++) {
+      world.append(
+        'log',
+        partition,
+        Array.from({ length: 10 }, (_, at) => ({ timestampMs: 1000 + at, key: keyOf(at), value: JSON.stringify({ file, at }) })),
+      );
+      await world.makeCold('log', partition, world.partition('log', partition).endOffset, 10);
+    }
+  };
+  const asked = async (question: Parameters<typeof world.ask>[0] = { sql: 'FROM latest(log) ORDER BY _key' }) => {
+    const { rows, stats, token } = await world.ask(question);
+    await world.service.settled();
+    return { rows, token, files: [stats.remembered_files, stats.cold_files, stats.pruned_files] };
+  };
+  const folder = (): Promise<string[]> => readdir(join(world.directory, 'cache', 'merged-rows'));
+
+  it('stand for all files, then for the older ones, until there are so many new ones that they are put together anew', async () => {
+    await fill(4);
+    const first = await asked();
+    expect([first.rows.length, first.files]).toEqual([5, [0, 4, 0]]);
+    expect([await folder(), world.service.metricsSnapshot().lastRowsFiles]).toEqual([['0.parquet'], 0]);
+    const second = await asked();
+    expect(second).toEqual({ ...first, token: second.token, files: [4, 0, 0] });
+    const { columns, rows } = await world.ask('EXPLAIN FROM latest(log)');
+    expect(rows[0]?.[columns.findIndex(({ name }) => name === 'pruned_by')]).toBe('last rows kept 4');
+    await fill(2, 1);
+    expect((await asked()).files).toEqual([4, 2, 0]);
+    expect(await folder()).toEqual(['0.parquet']);
+    await fill(1, 1);
+    expect((await asked()).files).toEqual([6, 1, 0]);
+    expect(await folder()).toEqual(['1.parquet']);
+    const all = await asked();
+    expect([all.rows.map((row) => row[4]), all.files]).toEqual([
+      [1, 1, 1, 1, 1],
+      [7, 0, 0],
+    ]);
+    // What a token was given for ends before what is put together.
+    expect((await asked({ sql: 'FROM latest(log) ORDER BY _key', asOf: first.token })).rows).toEqual(first.rows);
+  });
+
+  it('count from the log start on, and leave out what is gone when they are put together anew', async () => {
+    await fill(3, 0, (at) => `old${at % 5}`);
+    await fill(3);
+    await asked();
+    expect((await asked()).rows).toHaveLength(10);
+    world.partition('log', 0).logStartOffset = 28;
+    const { rows, files } = await asked();
+    expect([rows.map((row) => row[5]), files]).toEqual([
+      [55, 56, 57, 58, 59, 28, 29],
+      [4, 0, 2],
+    ]);
+    const bytes = world.service.metricsSnapshot().lastRowsBytes;
+    world.partition('log', 0).logStartOffset = 35;
+    await fill(3);
+    await asked();
+    expect((await asked()).rows).toHaveLength(5);
+    expect(world.service.metricsSnapshot().lastRowsBytes).toBeLessThan(bytes);
+  });
+
+  it('are made anew where they have gone, and not tried again soon where there are too many keys', async () => {
+    await fill(3);
+    await asked();
+    await rm(join(world.directory, 'cache', 'merged-rows', '0.parquet'));
+    const again = await asked();
+    expect([again.rows.length, again.files]).toEqual([5, [0, 3, 0]]);
+    await asked();
+    expect((await asked()).files).toEqual([3, 0, 0]);
+    world.dropTopic('log');
+    world.createTopic('log');
+    let serial = 0;
+    await fill(4, 0, () => `${serial++}`);
+    for (const round of [0, 1]) {
+      expect((await asked()).files, `${round}`).toEqual([0, 4, 0]);
+      // Then those of each file are tried.
+      expect([await folder(), world.service.metricsSnapshot().lastRowsFiles]).toEqual([['1.parquet'], round * 4]);
+    }
+  });
+
+  it('take no more of the disk than they may', async () => {
+    await fill(3);
+    await asked();
+    const { lastRowsBytes } = world.service.metricsSnapshot();
+    await world[Symbol.asyncDispose]();
+    world = await open({ cacheBytes: 8 * lastRowsBytes });
+    for (const _ of [0, 1]) {
+      world.createTopic('log');
+      await fill(3);
+      await asked();
+      expect((await asked()).files).toEqual([3, 0, 0]);
+      world.dropTopic('log');
+    }
+    expect(await folder()).toEqual(['1.parquet']);
+  });
+});

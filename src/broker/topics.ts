@@ -127,7 +127,7 @@ export class Topics {
 
   /**
    * Changes the keys that are set on a topic; durable and applied when this resolves. Errors: `topic-unknown`, `config-refused` where
-   * tiering would end, and those of the configuration and the disk; nothing is changed then.
+   * tiering would end and a part is cold, and those of the configuration and the disk; nothing is changed then.
    */
   alter(
     id: TopicId,
@@ -140,9 +140,9 @@ export class Topics {
       const overrides = overridesOf(topic);
       const config = resolveTopicConfig(this.#ports.config, overrides);
       const logConfig = logConfigOf(config, false);
-      requireStillTiered(topic, logConfig);
+      requireTiering(topic, logConfig);
       if (isValidateOnly) return;
-      await this.#ports.store.setOverrides(id, overrides);
+      await this.#untieringFirst([{ topic, logConfig }], () => this.#ports.store.setOverrides(id, overrides));
       this.#configure({ ...topic, record: { ...topic.record, overrides } }, config, logConfig);
       this.#ports.logger.info('topic configured', { topic: topic.record.name, topicId: id, ...overrides });
       this.#tell(undefined);
@@ -160,14 +160,32 @@ export class Topics {
       const next = [...this.#byName.values()].map((topic) => {
         const config = topicConfigOf(server, topic.record);
         const logConfig = logConfigOf(config, topic.record.isInternal);
-        requireStillTiered(topic, logConfig);
+        requireTiering(topic, logConfig);
         return { topic, config, logConfig };
       });
       if (keep === undefined) return;
-      await keep();
+      await this.#untieringFirst(next, keep);
       for (const { topic, config, logConfig } of next) this.#configure(topic, config, logConfig);
       this.#tell(undefined);
     });
+  }
+
+  /**
+   * Topics that are not to be tiered any more are not from now on, before that is durable: no boundary moves once it was seen that none has.
+   * What a tier daemon commits meanwhile is told to nobody, and stays unread.
+   */
+  async #untieringFirst(
+    next: readonly { readonly topic: Topic; readonly logConfig: LogConfig }[],
+    keep: () => Promise<void>,
+  ): Promise<void> {
+    const ending = next.filter(({ topic, logConfig }) => topic.isTiered && !logConfig.isTiered).map(({ topic }) => topic);
+    for (const topic of ending) this.#list({ ...topic, isTiered: false });
+    try {
+      await keep();
+    } catch (error) {
+      for (const topic of ending) this.#list(topic);
+      throw error;
+    }
   }
 
   #configure(topic: Topic, config: TopicConfig, logConfig: LogConfig): void {
@@ -286,8 +304,10 @@ export class Topics {
   }
 }
 
-function requireStillTiered({ record, isTiered }: Topic, next: LogConfig): void {
+/** Tiering ends only where nothing is cold yet (`docs/decisions/0014-tiering-taken-back.md`). */
+function requireTiering({ record, isTiered, partitions }: Topic, next: LogConfig): void {
   if (!isTiered || next.isTiered) return;
+  if (![...partitions.values()].some(({ mayBeCold }) => mayBeCold)) return;
   throw new LakeError('config-refused', `${record.name} has a cold part: remote.storage.enable cannot be taken back`, {
     hint: 'Create another topic with remote.storage.enable=false and copy what is still needed.',
     facts: { key: 'remote.storage.enable' },

@@ -82,7 +82,40 @@ function check(config: TopicConfig, isInternal: boolean): void {
       'Leave compression.lz4.level at 9, or set compression.type to `zstd` for smaller batches.',
     );
   }
+  if (config.get('errors.deadletterqueue.group.enable')) {
+    throw refuse(
+      'errors.deadletterqueue.group.enable',
+      'errors.deadletterqueue.group.enable=true is not supported: there are no share groups here',
+      'Leave errors.deadletterqueue.group.enable at false.',
+    );
+  }
+  if (isTiered) checkTiering(config);
   if (isTiered) for (const key of ['retention.ms', 'retention.bytes'] as const) checkLocalRetention(config, key);
+}
+
+/** What Kafka can hold back, halt or undo of tiering (KIP-405, KIP-950), and is not done here. */
+function checkTiering(config: TopicConfig): void {
+  if (config.get('remote.copy.lag.ms') !== 0 && config.get('remote.copy.lag.bytes') !== 0) {
+    throw refuse(
+      'remote.copy.lag.ms',
+      `remote.copy.lag.ms=${config.get('remote.copy.lag.ms')} is not supported: a topic is tiered as its records come`,
+      'Leave remote.copy.lag.ms at 0; lake.commit.interval.ms says how long records may wait for it.',
+    );
+  }
+  if (config.get('remote.log.copy.disable')) {
+    throw refuse(
+      'remote.log.copy.disable',
+      'remote.log.copy.disable=true is not supported: tiering of a topic cannot be halted',
+      'Leave it at false; a topic that is never to be tiered is created with remote.storage.enable=false.',
+    );
+  }
+  if (config.get('remote.log.delete.on.disable')) {
+    throw refuse(
+      'remote.log.delete.on.disable',
+      'remote.log.delete.on.disable=true is not supported: tiering ends only where nothing is cold yet',
+      'Leave it at false; what is cold goes with the topic, or by retention and DeleteRecords.',
+    );
+  }
 }
 
 /** What is kept locally is a part of what is kept (KIP-405): −2 is all of it. */

@@ -51,6 +51,10 @@ export const topicKeys = {
     'log.cleaner.delete.retention.ms',
     long(dayMs, 'How long a tombstone is kept after the compaction that first met it.', { min: 0 }),
   ),
+  'errors.deadletterqueue.group.enable': key(
+    undefined,
+    bool(false, 'Kept for compatibility: there are no share groups here that could write undeliverable records to the topic.'),
+  ),
   'file.delete.delay.ms': key('log.segment.delete.delay.ms', long(minuteMs, 'Delay before a deleted segment file is removed.', { min: 0 })),
   'flush.messages': key('log.flush.interval.messages', long(maxLong, 'Kept for compatibility: flushing follows flush.policy.', { min: 1 })),
   'flush.ms': key('log.flush.interval.ms', long(maxLong, 'Kept for compatibility: flushing follows flush.policy.', { min: 0 })),
@@ -82,6 +86,13 @@ export const topicKeys = {
   'local.retention.ms': key(
     'log.local.retention.ms',
     long(-2, 'How long committed records stay on local disk; −2 follows retention.ms.', { min: -2 }),
+  ),
+  'max.decompressed.message.bytes': key(
+    'max.decompressed.message.bytes',
+    int(2_147_483_639, 'Largest record of a compressed batch, inflated; a batch with a larger one is refused when it is produced.', {
+      min: 1,
+      max: 2_147_483_639,
+    }),
   ),
   'max.message.bytes': key('message.max.bytes', int(1_048_588, 'Largest record batch, as compressed by its producer.', { min: 0 })),
   'max.compaction.lag.ms': key(
@@ -120,7 +131,31 @@ export const topicKeys = {
     'query.require.time.bound',
     bool(false, 'Refuse SQL of the topic that does not say from when on, or from which offset.'),
   ),
-  'remote.storage.enable': key(undefined, bool(true, 'Whether the topic is tiered. By default true where cleanup.policy is `delete`.')),
+  'remote.copy.lag.bytes': key(
+    'log.remote.copy.lag.bytes',
+    long(-1, 'Kept for compatibility: a topic is tiered by lake.commit.interval.ms, whatever its hot log holds.', { min: -1 }),
+  ),
+  'remote.copy.lag.ms': key(
+    'log.remote.copy.lag.ms',
+    long(0, 'Kept for compatibility: a topic is tiered by lake.commit.interval.ms. Of a tiered topic this or remote.copy.lag.bytes is 0.', {
+      min: -1,
+    }),
+  ),
+  'remote.log.copy.disable': key(
+    undefined,
+    bool(false, 'Kept for compatibility: tiering of a topic cannot be halted. Of a tiered topic false.'),
+  ),
+  'remote.log.delete.on.disable': key(
+    undefined,
+    bool(false, 'Kept for compatibility: tiering ends only where nothing is cold yet. Of a tiered topic false.'),
+  ),
+  'remote.storage.enable': key(
+    undefined,
+    bool(
+      true,
+      'Whether the topic is tiered. By default true where cleanup.policy is `delete`. Taken back only while nothing is in the table yet.',
+    ),
+  ),
   'retention.bytes': key(
     'log.retention.bytes',
     long(-1, 'Bytes of a partition kept over both tiers; −1, like any number below 0, keeps all.'),

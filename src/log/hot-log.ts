@@ -127,6 +127,9 @@ export interface PartitionLog {
   /** Last offset of each leader epoch: the epoch that an offset was written in, −1 if unknown. */
   epochForOffset(offset: Offset): LeaderEpoch;
 
+  /** Whether offsets may be served from the table: some are, or a move of the boundary is under way. */
+  readonly mayBeCold: boolean;
+
   /**
    * Notes a commit durably (written and fsynced before it resolves); only then may `evict` drop anything. Never goes
    * back. A boundary above the flushed end is refused with `log-damaged`: an alarm, never a reason to evict.

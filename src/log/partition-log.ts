@@ -77,6 +77,8 @@ export class HotPartition implements PartitionLog, CompactablePartition, Shrinki
   #config: LogConfig;
   #logStartOffset: Offset;
   #boundary: Offset;
+  /** Not saved yet. */
+  #boundaryMoves = 0;
   #localStartOffset: Offset;
   #flushedOffset: Offset;
   #logEndOffset: Offset;
@@ -417,7 +419,20 @@ export class HotPartition implements PartitionLog, CompactablePartition, Shrinki
     return this.#producers.toSnapshot();
   }
 
+  get mayBeCold(): boolean {
+    return this.boundary > 0 || this.#boundaryMoves > 0;
+  }
+
   async moveBoundary(boundary: Offset, logStartOffset: Offset): Promise<void> {
+    this.#boundaryMoves++;
+    try {
+      await this.#moveBoundary(boundary, logStartOffset);
+    } finally {
+      this.#boundaryMoves--;
+    }
+  }
+
+  async #moveBoundary(boundary: Offset, logStartOffset: Offset): Promise<void> {
     this.#assertOnline();
     const facts = { topic: this.topic, partition: this.partition, boundary, logStartOffset, flushedOffset: this.#flushedOffset };
     if (boundary > this.#flushedOffset || logStartOffset > this.#flushedOffset) {

@@ -39,8 +39,10 @@ export interface ProduceRules {
   readonly timestampAfterMaxMs: number;
   /** Of a compacted topic: each record has a key. */
   readonly isKeyRequired?: boolean;
-  /** Of the inflated records. */
+  /** Of all inflated records. */
   readonly maxDecompressedBytes?: number;
+  /** `max.decompressed.message.bytes`: of each record of a compressed batch, inflated, without its length field. */
+  readonly maxRecordBytes?: number;
 }
 
 const formatMagic = 2;
@@ -128,11 +130,16 @@ function validateRecords(batch: Buffer, rules: ProduceRules): TimestampMs {
   const earliestMs = isCreateTime ? nowMs - rules.timestampBeforeMaxMs : Number.NEGATIVE_INFINITY;
   const latestMs = isCreateTime ? nowMs + rules.timestampAfterMaxMs : Number.POSITIVE_INFINITY;
   const isStamped = timestampType(batch, 0) === 'log-append';
+  const maxRecordBytes =
+    batchCompression(batch, 0) === 'none' ? Number.POSITIVE_INFINITY : (rules.maxRecordBytes ?? Number.POSITIVE_INFINITY);
   let maxTimestampMs = -1;
   const cursor = new RecordCursor();
   cursor.reset(batch, 0, batchRecords(batch, 0, rules.maxDecompressedBytes ?? inflatedBytesMax));
   while (cursor.next()) {
     const { timestampMs } = cursor;
+    // Refused as a whole, as from Kafka: it names no record.
+    if (cursor.recordBytes > maxRecordBytes)
+      throw invalid(`record ${cursor.index} has ${cursor.recordBytes} bytes, more than max.decompressed.message.bytes=${maxRecordBytes}`);
     if (cursor.offsetDelta !== cursor.index)
       throw invalid(`record ${cursor.index} has the offset delta ${cursor.offsetDelta}`, cursor.index);
     if (rules.isKeyRequired === true && cursor.keyLength < 0)

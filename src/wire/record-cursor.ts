@@ -53,6 +53,8 @@ export class RecordCursor {
   /** First byte of the record, its length field included. */
   recordAt = 0;
   recordEnd = 0;
+  /** Of this record without its length field. */
+  recordBytes = 0;
 
   /** Of the header `nextHeader` stands on. */
   headerKeyAt = 0;
@@ -124,6 +126,7 @@ export class RecordCursor {
     if (headerCount > 0) this.#skipHeaders();
     if (reader.position !== recordEnd) throw this.#invalid('a record is longer or shorter than its fields');
     this.recordEnd = recordEnd;
+    this.recordBytes = length;
     this.offsetDelta = offsetDelta;
     this.offset = this.#baseOffset + offsetDelta;
     this.timestampMs = this.#appendTimeMs ?? this.#baseTimestampMs + timestampDelta;

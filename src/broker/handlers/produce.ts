@@ -197,6 +197,7 @@ function append(
     timestampType: config.get('message.timestamp.type') === 'LogAppendTime' ? 'log-append' : 'create',
     timestampBeforeMaxMs: config.get('message.timestamp.before.max.ms'),
     timestampAfterMaxMs: config.get('message.timestamp.after.max.ms'),
+    maxRecordBytes: config.get('max.decompressed.message.bytes'),
   });
   const encoding = targetEncoding(batchCompression(sent, 0), compressionRuleOf(config));
   const take = (batch: Buffer): Appended => {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Broker } from '../../../src/broker/index.js';
+import { type Disk, systemDisk, type TopicId } from '../../../src/kernel/index.js';
 import { deleteTopicsApi, describeConfigsApi, incrementalAlterConfigsApi } from '../../../src/wire/index.js';
-import { batchOf, noColdTier, temporaryFolder, testBroker, WireClient } from './broker-fixture.js';
+import { batchOf, noColdTier, temporaryFolder, testBroker, valuesOf, WireClient } from './broker-fixture.js';
 
 type Change = readonly [name: string, operation: number, value: string | null];
 const [set, remove, append, subtract] = [0, 1, 2, 3];
@@ -89,7 +90,6 @@ describe('IncrementalAlterConfigs', () => {
     expect(await code('a', [['segment.ms', 9, '1']])).toBe(42);
     expect(await code('a', [['segment.ms', append, '1']])).toBe(40);
     expect(await code('a', [['local.retention.ms', set, '1001']])).toBe(40);
-    expect(await code('a', [['remote.storage.enable', set, 'false']])).toBe(40);
     expect(
       await code('a', [
         ['segment.ms', set, '1'],
@@ -106,9 +106,75 @@ describe('IncrementalAlterConfigs', () => {
     await client.createTopic('a');
     expect(await alter(client, 'a', [['cleanup.policy', append, 'delete']])).toMatchObject({ errorCode: 0 });
     expect(await valueOf(client, 'a', 'cleanup.policy')).toEqual(['delete', 1]);
-    expect(await alter(client, 'a', [['cleanup.policy', append, 'compact']])).toMatchObject({ errorCode: 40 });
+    expect(await alter(client, 'a', [['cleanup.policy', append, 'compact']])).toMatchObject({ errorCode: 0 });
+    expect(await valueOf(client, 'a', 'cleanup.policy')).toEqual(['delete,compact', 1]);
     expect(await alter(client, 'a', [['cleanup.policy', subtract, 'compact']])).toMatchObject({ errorCode: 0 });
     expect(await alter(client, 'a', [['cleanup.policy', subtract, 'delete']])).toMatchObject({ errorCode: 40 });
     expect(await valueOf(client, 'a', 'cleanup.policy')).toEqual(['delete', 1]);
+  });
+});
+
+describe('tiering that is taken back', () => {
+  const move = async (broker: Broker, topicId: TopicId, boundary: number) =>
+    broker.controlHandlers['broker.boundary-moved']!(
+      { topicId, commitId: 'c', partitions: [{ partition: 0, boundary, logStartOffset: 0 }] } as never,
+      undefined as never,
+    );
+  const isTiered = async (broker: Broker): Promise<boolean> =>
+    (await broker.controlHandlers['broker.describe']!({ topic: 'a' }, undefined as never)).topics[0]!.isTiered;
+
+  it('makes a topic a compacted one while nothing is cold, for good, and takes no boundary from then on', async () => {
+    const dataDir = await temporaryFolder();
+    const broker = await testBroker({ dataDir });
+    const client = await WireClient.open(broker);
+    const id = await client.createTopic('a');
+    await client.produce('a', batchOf(['x', 'y']));
+    expect(await alter(client, 'a', [['cleanup.policy', set, 'compact']])).toMatchObject({ errorCode: 0, errorMessage: null });
+    expect(await valueOf(client, 'a', 'remote.storage.enable')).toEqual(['false', 5]);
+    expect(await isTiered(broker)).toBe(false);
+    expect(await move(broker, id, 1)).toMatchObject({ accepted: [], alarms: ['a-0: the topic is not tiered'] });
+    await broker.close();
+    const again = await testBroker({ dataDir });
+    expect(await isTiered(again)).toBe(false);
+    expect(valuesOf((await (await WireClient.open(again)).fetch(id, 0)).records)).toEqual([
+      [0, 'x'],
+      [1, 'y'],
+    ]);
+  });
+
+  it('is refused where a part is cold or becomes it meanwhile, and where tiering was asked for beside it', async () => {
+    const broker = await testBroker();
+    const client = await WireClient.open(broker);
+    const id = await client.createTopic('a');
+    await client.produce('a', batchOf(['x', 'y']));
+    const beside = await alter(client, 'a', [
+      ['cleanup.policy', set, 'compact'],
+      ['remote.storage.enable', set, 'true'],
+    ]);
+    expect(beside).toMatchObject({ errorCode: 40 });
+    const moving = move(broker, id, 1);
+    const meanwhile = await alter(client, 'a', [['remote.storage.enable', set, 'false']]);
+    expect(await moving).toMatchObject({ accepted: [0] });
+    expect(meanwhile).toMatchObject({ errorCode: 40 });
+    expect(meanwhile.errorMessage).toContain('a has a cold part');
+    expect(await alter(client, 'a', [['cleanup.policy', set, 'compact']])).toMatchObject({ errorCode: 40 });
+    expect(await isTiered(broker)).toBe(true);
+  });
+
+  it('leaves the topic tiered where the change cannot be saved', async () => {
+    const full: NodeJS.ErrnoException = Object.assign(new Error('full'), { code: 'ENOSPC' });
+    let isFull = false;
+    const disk: Disk = {
+      ...systemDisk,
+      rename: (from, to) => (isFull && to.endsWith('metadata.json') ? Promise.reject(full) : systemDisk.rename(from, to)),
+    };
+    const broker = await testBroker({ disk });
+    const client = await WireClient.open(broker);
+    const id = await client.createTopic('a');
+    await client.produce('a', batchOf(['x']));
+    isFull = true;
+    expect(await alter(client, 'a', [['cleanup.policy', set, 'compact']])).toMatchObject({ errorCode: 56 });
+    expect(await isTiered(broker)).toBe(true);
+    expect(await move(broker, id, 1)).toMatchObject({ accepted: [0] });
   });
 });

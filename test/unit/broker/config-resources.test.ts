@@ -183,9 +183,10 @@ describe('the broker’s configuration', () => {
     expect(await answer([['log.roll.ms', set, '1']], 'x')).toMatchObject({ errorCode: 42 });
     expect(await answer([['node.id', remove, null]])).toMatchObject({ errorCode: 0 });
     // A topic that could not have its configuration then is named.
+    await client.createTopic('tiered', 1, { 'remote.storage.enable': 'true' });
     const compacted = await answer([['log.cleanup.policy', set, 'compact']]);
     expect(compacted).toMatchObject({ errorCode: 40 });
-    expect(compacted.errorMessage).toContain('a has a cold part');
+    expect(compacted.errorMessage).toContain('topic tiered cannot');
     const { configs } = await described(client, 'broker', '1');
     expect(configs.find(({ name }) => name === 'num.partitions')).toMatchObject({ readOnly: true, configSource: 5 });
     expect(configs.find(({ name }) => name === 'log.roll.ms')).toMatchObject({ readOnly: false, configType: 5 });

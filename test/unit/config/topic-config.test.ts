@@ -114,6 +114,22 @@ describe('topic configuration', () => {
     expect(() => of({ 'min.compaction.lag.ms': '5', 'max.compaction.lag.ms': '4' })).toThrow('max.compaction.lag.ms=4');
   });
 
+  it('refuses to hold back, halt or undo tiering, and takes those keys where there is none', () => {
+    for (const [key, value] of [
+      ['remote.copy.lag.ms', '1'],
+      ['remote.copy.lag.ms', '-1'],
+      ['remote.log.copy.disable', 'true'],
+      ['remote.log.delete.on.disable', 'true'],
+    ] as const) {
+      expect(() => resolveTopicConfig(server, { [key]: value }), key).toThrow(`${key}=${value} is not supported`);
+      expect(resolveTopicConfig(server, { 'remote.storage.enable': 'false', [key]: value }).get(key)).toBeDefined();
+    }
+    // Of the two lags it is enough that one has passed.
+    expect(resolveTopicConfig(server, { 'remote.copy.lag.bytes': '5' }).get('remote.copy.lag.bytes')).toBe(5);
+    expect(resolveTopicConfig(server, { 'remote.copy.lag.ms': '5', 'remote.copy.lag.bytes': '0' }).get('remote.copy.lag.ms')).toBe(5);
+    expect(() => resolveTopicConfig(server, { 'errors.deadletterqueue.group.enable': 'true' })).toThrow('no share groups');
+  });
+
   it('never tiers an internal topic, and lets it compact', () => {
     const config = resolveTopicConfig(server, { 'cleanup.policy': 'compact' }, { isInternal: true });
     expect(config.get('remote.storage.enable')).toBe(false);

@@ -4,10 +4,12 @@ import {
   attributeBits,
   batchAt,
   batchMaxTimestamp,
+  batchRecords,
   computeBatchCrc,
   decodeBatch,
   isBatchCrcValid,
   patchBatch,
+  RecordCursor,
   timestampType,
   writeInt64Number,
 } from '../../../src/wire/index.js';
@@ -48,6 +50,24 @@ describe('a produced batch', () => {
     const bytes = good({ compression, valueBytes: 300 });
     const before = Buffer.from(bytes);
     expect(taken(bytes)).toEqual(before);
+  });
+
+  it('of a codec has no record above max.decompressed.message.bytes, of none may have one', () => {
+    const bytesOf = (compression: 'gzip' | 'none'): [Buffer, number] => {
+      const bytes = good({ compression, valueBytes: 300 });
+      const cursor = new RecordCursor();
+      cursor.reset(bytes, 0, batchRecords(bytes, 0));
+      cursor.next();
+      return [bytes, cursor.recordBytes];
+    };
+    const [compressed, recordBytes] = bytesOf('gzip');
+    expect(recordBytes).toBeGreaterThan(300);
+    expect(taken(compressed, { maxRecordBytes: recordBytes })).toEqual(compressed);
+    expect(() => taken(compressed, { maxRecordBytes: recordBytes - 1 })).toThrow(
+      `more than max.decompressed.message.bytes=${recordBytes - 1}`,
+    );
+    const [plain] = bytesOf('none');
+    expect(taken(plain, { maxRecordBytes: 1 })).toEqual(plain);
   });
 
   it.each<[string, number, () => Buffer, Partial<ProduceRules>?, number?]>([

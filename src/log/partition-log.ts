@@ -416,7 +416,7 @@ export class HotPartition implements PartitionLog, CompactablePartition, Shrinki
   }
 
   producers(): ReturnType<PartitionLog['producers']> {
-    return this.#producers.toSnapshot();
+    return this.#producers.latest();
   }
 
   get mayBeCold(): boolean {

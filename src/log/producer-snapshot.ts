@@ -1,6 +1,6 @@
 /**
- * Producer state as Kafka keeps it on disk (`<offset>.snapshot`, ProducerSnapshot version 1): one entry a producer, with its
- * last batch only. Big-endian.
+ * Producer state as Kafka keeps it on disk (`<offset>.snapshot`, ProducerSnapshot version 1). Kafka writes one entry a producer, with its
+ * last batch; we write one for each batch that may be sent again, the newest last, which is the one that Kafka keeps. Big-endian.
  *
  * | at | header                          | at | entry (46 bytes each)                    |
  * |---:|---------------------------------|---:|------------------------------------------|

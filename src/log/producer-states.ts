@@ -4,7 +4,7 @@
  * awaited between them.
  */
 import { LakeError, none, type Offset, type TimestampMs } from '../kernel/index.js';
-import { batchAt, batchBaseSequence, batchLastOffset, batchLastOffsetDelta, batchMaxTimestamp, batchProducerEpoch } from '../wire/index.js';
+import { batchAt, batchBaseSequence, batchLastOffsetDelta, batchMaxTimestamp, batchProducerEpoch } from '../wire/index.js';
 import type { AppendResult } from './hot-log.js';
 import type { ProducerSnapshotEntry } from './producer-snapshot.js';
 
@@ -146,35 +146,6 @@ export class ProducerStates {
     return state;
   }
 
-  /**
-   * Puts batches that a snapshot left out (it has one a producer) back behind the newest. `batches` ascend; those at or
-   * above the snapshot's own are not taken again.
-   */
-  refill(buf: Buffer, positions: readonly number[]): void {
-    const older = new Map<ProducerKey, number[]>();
-    for (const at of positions) {
-      const key = producerKey(buf, at);
-      const state = key === -1 ? undefined : this.#states.get(key);
-      if (state?.count !== 1 || state.epoch !== batchProducerEpoch(buf, at) || batchBaseSequence(buf, at) < 0) continue;
-      if (batchLastOffset(buf, at) >= state.field(0, fields.lastOffset)) continue;
-      const kept = older.get(key) ?? [];
-      kept.push(at);
-      older.set(key, kept.slice(1 - batchesKept));
-    }
-    for (const [key, kept] of older) {
-      const state = this.#states.get(key) as ProducerState;
-      const newest = Object.values(fields).map((field) => state.field(0, field));
-      state.count = 0;
-      for (const at of kept) {
-        const delta = batchLastOffsetDelta(buf, at);
-        const first = batchBaseSequence(buf, at);
-        const lastOffset = batchLastOffset(buf, at);
-        state.push(first, advanceSequence(first, delta), lastOffset - delta, lastOffset, batchMaxTimestamp(buf, at));
-      }
-      state.push(...(newest as [number, number, number, number, number]));
-    }
-  }
-
   /** Forgets producers that were silent for `producer.id.expiration.ms`. */
   expire(nowMs: TimestampMs): void {
     for (const [key, state] of this.#states) if (nowMs - state.lastMs >= this.#expirationMs) this.#states.delete(key);
@@ -192,18 +163,20 @@ export class ProducerStates {
     return offsets;
   }
 
+  /** Each producer with its newest batch. */
+  latest(): ProducerSnapshotEntry[] {
+    return [...this.#states].map(([key, state]) => entryOf(key, state, 0));
+  }
+
+  /**
+   * All that a start must know: each producer with the batches that it may send again, in their order. Who reads Kafka's format expects
+   * one entry a producer, and keeps the last, which is the newest.
+   */
   toSnapshot(): ProducerSnapshotEntry[] {
     const entries: ProducerSnapshotEntry[] = [];
     for (const [key, state] of this.#states) {
-      const hasBatch = state.count > 0;
-      entries.push({
-        producerId: BigInt(key),
-        producerEpoch: state.epoch,
-        lastSequence: hasBatch ? state.field(0, fields.lastSequence) : -1,
-        lastOffset: hasBatch ? state.field(0, fields.lastOffset) : -1,
-        offsetDelta: hasBatch ? state.field(0, fields.lastOffset) - state.field(0, fields.firstOffset) : 0,
-        timestampMs: state.lastMs,
-      });
+      for (let age = state.count - 1; age > 0; age--) entries.push(entryOf(key, state, age));
+      entries.push(entryOf(key, state, 0));
     }
     return entries;
   }
@@ -212,19 +185,30 @@ export class ProducerStates {
   load(entries: readonly ProducerSnapshotEntry[], nowMs: TimestampMs): void {
     this.#states.clear();
     for (const entry of entries) {
-      if (nowMs - entry.timestampMs >= this.#expirationMs) continue;
-      const state = new ProducerState(entry.producerEpoch, entry.timestampMs);
-      if (entry.lastSequence >= 0) {
-        const first = entry.lastSequence - entry.offsetDelta;
-        const firstSequence = first >= 0 ? first : first + sequenceMax + 1;
-        // A snapshot has one time an entry: when the batch came.
-        state.push(firstSequence, entry.lastSequence, entry.lastOffset - entry.offsetDelta, entry.lastOffset, entry.timestampMs);
-      }
-      const id = entry.producerId;
-      const asNumber = Number(id);
-      this.#states.set(Number.isSafeInteger(asNumber) ? asNumber : id, state);
+      const asNumber = Number(entry.producerId);
+      const state = this.#stateFor(Number.isSafeInteger(asNumber) ? asNumber : entry.producerId, entry.producerEpoch, entry.timestampMs);
+      state.lastMs = entry.timestampMs;
+      if (entry.lastSequence < 0) continue;
+      const first = entry.lastSequence - entry.offsetDelta;
+      const firstSequence = first >= 0 ? first : first + sequenceMax + 1;
+      // Of the newest batch that is when it came: an entry has one time.
+      state.push(firstSequence, entry.lastSequence, entry.lastOffset - entry.offsetDelta, entry.lastOffset, entry.timestampMs);
     }
+    this.expire(nowMs);
   }
+}
+
+/** The newest batch's entry bears when the producer was last heard of, an older one's its largest timestamp. */
+function entryOf(key: ProducerKey, state: ProducerState, age: number): ProducerSnapshotEntry {
+  const hasBatch = state.count > 0;
+  return {
+    producerId: BigInt(key),
+    producerEpoch: state.epoch,
+    lastSequence: hasBatch ? state.field(age, fields.lastSequence) : -1,
+    lastOffset: hasBatch ? state.field(age, fields.lastOffset) : -1,
+    offsetDelta: hasBatch ? state.field(age, fields.lastOffset) - state.field(age, fields.firstOffset) : 0,
+    timestampMs: age === 0 ? state.lastMs : state.field(age, fields.maxTimestampMs),
+  };
 }
 
 function fenced(key: ProducerKey, epoch: number, current: number): LakeError {

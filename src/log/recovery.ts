@@ -14,9 +14,9 @@
  * shorter, at the end of a batch, and an offset must not be used twice in one epoch.
  */
 import { join } from 'node:path';
-import { type Disk, isLakeError, LakeError, MiB, type Offset, type TopicId, toLakeError, zeroTopicId } from '../kernel/index.js';
+import { type Disk, isLakeError, LakeError, type Offset, type TopicId, toLakeError, zeroTopicId } from '../kernel/index.js';
 import type { Logger } from '../telemetry/index.js';
-import { batchBaseOffset, batchHeaderBytes, batchLastOffset, batchLeaderEpoch } from '../wire/index.js';
+import { batchBaseOffset, batchLastOffset, batchLeaderEpoch } from '../wire/index.js';
 import { AppendTimes, type AppendTimesPorts } from './append-times.js';
 import { farWindowBytes, walkSegment } from './batch-walk.js';
 import { finishSwaps } from './compaction-swap.js';
@@ -30,8 +30,6 @@ import { SegmentFile } from './segment-file.js';
 import { SegmentList } from './segment-list.js';
 import { Segment, type SegmentPorts } from './segment.js';
 
-/** How far behind a snapshot batches are looked at for the retries that it left out: dozens of batches of many producers. */
-const refillBytes = MiB;
 const defaultIndexIntervalBytes = 4096;
 
 export interface RecoveryRequest {
@@ -249,33 +247,9 @@ async function recoverProducers(
   const bases = new Set(segments.all.map((segment) => segment.baseOffset));
   producers.load(snapshots.loadSync(segments.active.nextOffset, bases, request.logger), nowMs);
   const from = Math.max(segments.unbrokenFrom, snapshots.savedTo);
-  if (producers.count > 0) await refillBefore(segments, from, producers);
   await eachBatch(segments, from, (window, at) => {
     if (batchBaseOffset(window, at) >= from) producers.note(window, at, batchLastOffset(window, at), nowMs);
   });
-}
-
-/** Shows the producers the last batches below `offset`, of which the snapshot had one each. */
-async function refillBefore(segments: SegmentList, offset: Offset, producers: ProducerStates): Promise<void> {
-  const segment = segments.all.findLast((candidate) => candidate.baseOffset < offset && candidate.nextOffset > candidate.baseOffset);
-  if (segment === undefined) return;
-  segment.file.retain();
-  try {
-    const end = await segment.locate(offset);
-    const { offsets } = await segment.indexes();
-    const headers: Buffer[] = [];
-    const walk = { from: offsets.positionAtMost(end - refillBytes), to: end, windowBytes: farWindowBytes };
-    await walkSegment(segment.file, walk, (window, at) => {
-      headers.push(Buffer.from(window.subarray(at, at + batchHeaderBytes)));
-      return true;
-    });
-    producers.refill(
-      Buffer.concat(headers),
-      headers.map((_header, index) => index * batchHeaderBytes),
-    );
-  } finally {
-    segment.file.release();
-  }
 }
 
 async function eachBatch(segments: SegmentList, from: Offset, visit: (window: Buffer, at: number) => void): Promise<void> {

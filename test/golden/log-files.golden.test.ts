@@ -58,6 +58,9 @@ it('writes producer snapshots', () => {
       'ffffffffffffffff',
   );
   expect(decodeProducerSnapshot(bytes, 'x')).toEqual(entries);
+  // As it was written with one entry a producer, and as Kafka writes it.
+  const former = '00014b2465c20000000100000000000000070000000000010000000000000001000000000000018bcfe56800ffffffffffffffffffffffff';
+  expect(decodeProducerSnapshot(Buffer.from(former, 'hex'), 'x')).toMatchObject([{ producerId: 7n, lastSequence: 1, lastOffset: 1 }]);
   bytes[20] = 1;
   expect(() => decodeProducerSnapshot(bytes, 'x')).toThrow(expect.objectContaining({ code: 'log-damaged' }));
 });
@@ -119,8 +122,12 @@ it('writes the folder of a partition', async () => {
   );
   expect(await hex('00000000000000000002.index')).toBe('000000010000004b');
   expect(await hex('00000000000000000002.timeindex')).toBe('00000000000003eb00000001');
+  // Both batches of the producer, the newest last: the other bears its own time.
   expect(await hex('00000000000000000002.snapshot')).toBe(
-    '00014b2465c20000000100000000000000070000000000010000000000000001000000000000018bcfe56800ffffffffffffffffffffffff',
+    '000110d4ce00' +
+      '00000002' +
+      '000000000000000700000000000000000000000000000000000000000000000003e8ffffffffffffffffffffffff' +
+      '00000000000000070000000000010000000000000001000000000000018bcfe56800ffffffffffffffffffffffff',
   );
   // Begun at the moment, and all four appended in the next.
   expect(await hex('append-times')).toBe(

@@ -18,6 +18,10 @@ const deliveryMsMax = 45_000;
 /** Of a single request. */
 const requestMsMax = 10_000;
 const retryMs = 150;
+/** Of its rounds, in which the connection breaks. */
+const breaksInRounds = 0.15;
+/** It breaks within this of a round's requests: before they arrive, while the disk is waited for, or after it has answered. */
+const breakMsMax = 12;
 
 /** Says "not now": the same batch may be sent again. */
 const isRetriable: ReadonlySet<number> = new Set([kafkaErrors.UNKNOWN_TOPIC_OR_PARTITION, kafkaErrors.KAFKA_STORAGE_ERROR]);
@@ -48,7 +52,8 @@ export class IdempotentProducer {
   readonly #world: World;
   readonly #target: IdempotentTarget;
   readonly #chain: Chain;
-  readonly #kafka: KafkaClient;
+  readonly #random: Seeded;
+  #kafka: KafkaClient;
   #id: { readonly producerId: bigint; readonly producerEpoch: number } | undefined;
   #sequence = 0;
   /** Not answered for, in the order of their sequences. */
@@ -61,6 +66,7 @@ export class IdempotentProducer {
     this.#target = target;
     this.#chain = target.known.newChain();
     this.#kafka = world.newConnection();
+    this.#random = world.scheduler.random.apart();
   }
 
   /** Sends so many batches behind those that are under way. Ends when all are answered for or given up. */
@@ -118,14 +124,26 @@ export class IdempotentProducer {
       return;
     }
     const batches = this.#queue.slice(0, underWayMax);
-    const outcomes = await Promise.all(batches.map((batch) => this.#produce(batch)));
+    const limit = this.#roundLimit();
+    const outcomes = await Promise.all(batches.map((batch) => this.#produce(batch, limit)));
     if (outcomes[0] === 'out-of-order') this.#outOfOrder(head);
     // In order: a batch behind one that is not answered for is sent again too, and must be known by then.
     while (outcomes[0] === 'acknowledged') {
       outcomes.shift();
       this.#queue.shift();
     }
-    if (this.#queue.length > 0) await scheduler.sleep(retryMs);
+    if (this.#queue.length > 0) await scheduler.sleep(this.#random.pick([0, retryMs]));
+  }
+
+  /** In some rounds the connection breaks: what was sent may arrive, but no answer does any more, and the next round has a new one. */
+  #roundLimit(): AbortSignal {
+    if (this.#random.float() >= breaksInRounds) return this.#deadline();
+    const broken = new AbortController();
+    this.#world.scheduler.after(this.#random.float() * breakMsMax, () => {
+      this.#kafka = this.#world.newConnection();
+      broken.abort(new LakeError('peer-gone', 'the connection of a producer broke'));
+    });
+    return broken.signal;
   }
 
   /**
@@ -142,12 +160,12 @@ export class IdempotentProducer {
     );
   }
 
-  async #produce(batch: Batch): Promise<Outcome> {
+  async #produce(batch: Batch, limit: AbortSignal): Promise<Outcome> {
     const { name, partition, known } = this.#target;
     const topicData = [{ name, partitionData: [{ index: partition, records: batch.bytes }] }];
     let answered;
     try {
-      const answer = await this.#kafka.request(produceApi, 9, { acks: -1, timeoutMs: 1_000, topicData }, this.#deadline());
+      const answer = await this.#kafka.request(produceApi, 9, { acks: -1, timeoutMs: 1_000, topicData }, limit);
       answered = answer.responses[0]?.partitionResponses[0];
     } catch (error) {
       if (!isLakeError(error)) throw error;

@@ -42,7 +42,6 @@ const { values } = parseArgs({
     shrink: { type: 'boolean', default: false },
     bug: { type: 'string' },
     sql: { type: 'boolean', default: false },
-    producers: { type: 'boolean', default: false },
     crashes: { type: 'string' },
     of: { type: 'string' },
     stride: { type: 'string', default: '1' },
@@ -61,7 +60,6 @@ const more = (): Omit<RunOptions, 'seed'> => ({
   ...(values.steps === undefined ? {} : { steps: Number(values.steps) }),
   ...(values.bug === undefined ? {} : plantedRun(bugs[values.bug as BugName])),
   ...(values.sql ? { sql: true } : {}),
-  ...(values.producers ? { hasProducers: true } : {}),
 });
 
 /** Options that a run has beside its seed, as they were given. */
@@ -69,7 +67,6 @@ const moreArguments: readonly string[] = [
   ...(values.steps === undefined ? [] : ['--steps', values.steps]),
   ...(values.bug === undefined ? [] : ['--bug', values.bug]),
   ...(values.sql ? ['--sql'] : []),
-  ...(values.producers ? ['--producers'] : []),
 ];
 
 function report({ lines, failure }: RunResult, repeat: readonly string[]): void {

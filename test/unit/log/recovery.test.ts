@@ -190,6 +190,25 @@ describe('a start after a kill', () => {
     expect(again.append(sequenced(7n, 30), 1)).toMatchObject({ baseOffset: 31, isDuplicate: false });
   });
 
+  it('answers for all batches that a producer may have under way, however many segments they lie in, and where they were evicted', async () => {
+    const { dir, log, partition } = await world({ segmentBytes: 200 });
+    for (let i = 0; i < 10; i++) partition.append(sequenced(7n, i * 3, 3), 1);
+    expect(partition.segmentCount).toBeGreaterThan(4);
+    await partition.flush();
+    const expectAnswers = async (): Promise<void> => {
+      const again = await reopened(await copyOf(dir));
+      for (let i = 5; i < 10; i++) expect(again.append(sequenced(7n, i * 3, 3), 1)).toMatchObject({ baseOffset: i * 3, isDuplicate: true });
+      expect(() => again.append(sequenced(7n, 12, 3), 1)).toThrow(expect.objectContaining({ code: 'sequence-out-of-order' }));
+      expect(again.producers()).toMatchObject([{ producerId: 7n, lastSequence: 29, lastOffset: 29, offsetDelta: 2 }]);
+      expect(again.append(sequenced(7n, 30, 3), 1)).toMatchObject({ baseOffset: 30, isDuplicate: false });
+    };
+    await expectAnswers();
+    await partition.moveBoundary(30, 0);
+    await log.evictAll([partition]);
+    expect(partition.hotBytes).toBe(0);
+    await expectAnswers();
+  });
+
   it('answers them also where all snapshots are gone or damaged', async () => {
     const { dir, log, partition } = await world({ segmentBytes: 1000 });
     for (let i = 0; i < 30; i++) partition.append(sequenced(7n, i), 1);

@@ -2,7 +2,7 @@
  * `system.columns` and `DESCRIBE topic`: where each column of a topic comes from. A column of SQL is one field of the values, and may lie
  * in several columns of the table, one for each kind of value that was seen.
  */
-import { baseColumns, type ColumnPair, duckType, pairKey } from '../columns/index.js';
+import { baseColumns, type ColumnPair, duckType, pairKey, type PresentedColumn, quoteText } from '../columns/index.js';
 import type { TableSnapshot } from '../lake/index.js';
 import type { PinnedColumns } from './pin.js';
 import { presented, viewBase } from './views.js';
@@ -33,6 +33,8 @@ export const columnsTableColumns = [
   ['files', 'BIGINT'],
   /** … of so many. */
   ['of_files', 'BIGINT'],
+  /** What a column of several kinds makes of their values. */
+  ['note', 'VARCHAR'],
 ] as const;
 
 type Cell = string | number | null;
@@ -69,14 +71,21 @@ function rowsOf({ columns, snapshot }: DescribedTopic): Cell[][] {
       listed(hotOnly.map(({ kind }) => kind)),
       inFiles.size,
       files.length,
+      noteOf(column),
     ];
   });
   const base = viewBase.map((name): Cell[] => {
     const column = baseColumns.find((candidate) => candidate.name === name);
     if (column === undefined) throw new Error(`no base column ${name}`);
-    return [topic, name, duckType(column), 'record', null, null, name, String(column.fieldId), null, files.length, files.length];
+    return [topic, name, duckType(column), 'record', null, null, name, String(column.fieldId), null, files.length, files.length, null];
   });
   return [...typed, ...base];
+}
+
+function noteOf({ kinds, sqlType, fieldName }: PresentedColumn): string | null {
+  if (kinds.length === 1) return null;
+  if (sqlType !== 'DOUBLE') return 'values of several kinds, each as its text in JSON';
+  return `whole numbers and others; the digits of a whole one above 2^53 are in text(_value)->>${quoteText(fieldName)}`;
 }
 
 function listed(texts: readonly string[]): string | null {

@@ -73,9 +73,9 @@ describe('DESCRIBE and SHOW', () => {
     world.createTopic('mixed');
     world.append('mixed', 0, [{ timestampMs: 1, value: '{"x":1,"X":"a","_key":true}' }]);
     await world.makeCold('mixed', 0, 1);
-    world.append('mixed', 0, [{ timestampMs: 2, value: '{"x":"text"}' }]);
+    world.append('mixed', 0, [{ timestampMs: 2, value: '{"x":"text","n\'s":0.5}' }]);
     await world.makeCold('mixed', 0, 2);
-    world.append('mixed', 0, [{ timestampMs: 3, value: '{"x":1.5,"new":null,"hot":2}' }]);
+    world.append('mixed', 0, [{ timestampMs: 3, value: '{"x":1.5,"new":null,"hot":2,"n\'s":9007199254740993}' }]);
     const { columns, rows, stats } = await world.ask('DESCRIBE mixed');
     expect(columns.map(({ name }) => name)).toEqual([
       'column_name',
@@ -88,29 +88,48 @@ describe('DESCRIBE and SHOW', () => {
       'hot_only_kinds',
       'files',
       'of_files',
+      'note',
     ]);
+    const wholeAndOthers = "whole numbers and others; the digits of a whole one above 2^53 are in text(_value)->>'n''s'";
     expect(rows).toEqual([
-      ['X', 'VARCHAR', 'value', 'X', 'text', 'X', '100', null, 1, 2],
-      ['_key__2', 'BOOLEAN', 'value', '_key', 'bool', '_key__2', '101', null, 1, 2],
-      ['hot', 'BIGINT', 'value', 'hot', 'long', null, null, 'long', 0, 2],
-      ['x__2', 'VARCHAR', 'value', 'x', 'long, double, text', 'x__2, x__text', '102, 103', 'double', 2, 2],
-      ['_key', 'BLOB', 'record', null, null, '_key', '5', null, 2, 2],
-      ['_timestamp', 'TIMESTAMPTZ', 'record', null, null, '_timestamp', '3', null, 2, 2],
-      ['_partition_id', 'INTEGER', 'record', null, null, '_partition_id', '1', null, 2, 2],
-      ['_offset', 'BIGINT', 'record', null, null, '_offset', '2', null, 2, 2],
-      ['_headers', expect.stringContaining('STRUCT'), 'record', null, null, '_headers', '7', null, 2, 2],
-      ['_value', 'BLOB', 'record', null, null, '_value', '6', null, 2, 2],
+      ['X', 'VARCHAR', 'value', 'X', 'text', 'X', '100', null, 1, 2, null],
+      ['_key__2', 'BOOLEAN', 'value', '_key', 'bool', '_key__2', '101', null, 1, 2, null],
+      ['hot', 'BIGINT', 'value', 'hot', 'long', null, null, 'long', 0, 2, null],
+      ["n's", 'DOUBLE', 'value', "n's", 'long, double', "n's", '103', 'long', 1, 2, wholeAndOthers],
+      [
+        'x__2',
+        'VARCHAR',
+        'value',
+        'x',
+        'long, double, text',
+        'x__2, x__text',
+        '102, 104',
+        'double',
+        2,
+        2,
+        'values of several kinds, each as its text in JSON',
+      ],
+      ['_key', 'BLOB', 'record', null, null, '_key', '5', null, 2, 2, null],
+      ['_timestamp', 'TIMESTAMPTZ', 'record', null, null, '_timestamp', '3', null, 2, 2, null],
+      ['_partition_id', 'INTEGER', 'record', null, null, '_partition_id', '1', null, 2, 2, null],
+      ['_offset', 'BIGINT', 'record', null, null, '_offset', '2', null, 2, 2, null],
+      ['_headers', expect.stringContaining('STRUCT'), 'record', null, null, '_headers', '7', null, 2, 2, null],
+      ['_value', 'BLOB', 'record', null, null, '_value', '6', null, 2, 2, null],
     ]);
     expect(stats).toMatchObject({ hot_rows: 0, cold_files: 0 });
     // The columns a SELECT has, under the same names and of the same types.
     const selected = await world.ask('SELECT * FROM mixed');
     expect(rows.map(([name]) => name)).toEqual(selected.columns.map(({ name }) => name));
+    // It says the truth.
+    const digits = await world.ask("SELECT \"n's\", text(_value)->>'n''s' FROM mixed WHERE \"n's\" > 1");
+    expect(digits.rows).toEqual([[9007199254740992, '9007199254740993']]);
     // `system.columns` has all topics, and of the tail what queries have staged.
     const all = await world.ask("SELECT column_name, hot_only_kinds FROM system.columns WHERE topic = 'mixed' AND source = 'value'");
     expect(all.rows).toEqual([
       ['X', null],
       ['_key__2', null],
       ['hot', 'long'],
+      ["n's", 'long'],
       ['x__2', 'double'],
     ]);
     expect((await world.ask('SELECT DISTINCT topic FROM system.columns ORDER BY 1')).rows).toContainEqual(['a-b.c']);

@@ -177,6 +177,7 @@ ${assign}items_${name};`;
       case 'int32':
         return 4;
       case 'int64':
+      case 'float64':
       case 'producerId':
         return 8;
       case 'uuid':

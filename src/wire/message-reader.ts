@@ -64,6 +64,10 @@ export class MessageReader {
     return value > 0 ? Number.MAX_SAFE_INTEGER : Number.MIN_SAFE_INTEGER;
   }
 
+  float64(): number {
+    return this.buffer.readDoubleBE(this.take(8));
+  }
+
   producerId(): bigint {
     return this.buffer.readBigInt64BE(this.take(8));
   }

@@ -78,6 +78,11 @@ export class MessageWriter {
     this.raw32(value);
   }
 
+  float64(value: number): void {
+    this.reserve(8);
+    this.at = this.buffer.writeDoubleBE(value, this.at);
+  }
+
   producerId(value: bigint, name: string): void {
     if (BigInt.asIntN(64, value) !== value) this.failRange(name, value);
     this.reserve(8);

@@ -24,7 +24,19 @@ export interface FieldOptions<T> {
   readonly ignorable?: true;
 }
 
-export type ScalarType = 'bool' | 'int8' | 'int16' | 'uint16' | 'int32' | 'int64' | 'producerId' | 'uuid' | 'string' | 'bytes' | 'records';
+export type ScalarType =
+  | 'bool'
+  | 'int8'
+  | 'int16'
+  | 'uint16'
+  | 'int32'
+  | 'int64'
+  | 'float64'
+  | 'producerId'
+  | 'uuid'
+  | 'string'
+  | 'bytes'
+  | 'records';
 
 export type FieldType =
   | { readonly kind: 'scalar'; readonly scalar: ScalarType }
@@ -108,6 +120,7 @@ export const uint16 = scalar<number>('uint16');
 export const int32 = scalar<number>('int32');
 /** An offset, an epoch or a time in ms as a number; values beyond ±(2^53−1) are refused, but in requests that are read. */
 export const int64 = scalar<number>('int64');
+export const float64 = scalar<number>('float64');
 /** An int64 that spans all 64 bits. */
 export const producerId = scalar<bigint>('producerId');
 export const uuid = scalar<TopicId>('uuid');

@@ -152,6 +152,8 @@ function fullValue(schema: SchemaMessage, field: SchemaField, version: number, n
       case 'int64':
         if (field.entityType === 'producerId') return 0x7edc_ba98_7654_3210n - BigInt(n);
         return n % 2 === 0 ? Number.MAX_SAFE_INTEGER - n : -(2 ** 40) - n;
+      case 'float64':
+        return n % 2 === 0 ? n * 1.25 : -1 / n;
       case 'uuid':
         return Buffer.from(Array.from({ length: 16 }, (_, i) => (i * 17 + n) & 0xff)).toString('base64url');
       case 'string':

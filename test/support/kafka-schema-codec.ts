@@ -155,6 +155,8 @@ export function encodeBySchema(schema: SchemaMessage, version: number, value: Sc
         return [int(member as number, 4)];
       case 'int64':
         return [long(BigInt(member as number | bigint))];
+      case 'float64':
+        return [double(member as number)];
       case 'uuid':
         return [Buffer.from(member as string, 'base64url')];
       case 'string':
@@ -204,6 +206,12 @@ function int(value: number, length: number): Buffer {
 function long(value: bigint): Buffer {
   const out = Buffer.alloc(8);
   out.writeBigInt64BE(value);
+  return out;
+}
+
+function double(value: number): Buffer {
+  const out = Buffer.alloc(8);
+  out.writeDoubleBE(value);
   return out;
 }
 

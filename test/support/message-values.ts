@@ -45,6 +45,8 @@ function typeValue(type: FieldType, version: number): fc.Arbitrary<unknown> {
       return fc.integer();
     case 'int64':
       return fc.maxSafeInteger();
+    case 'float64':
+      return fc.double({ noNaN: true });
     case 'producerId':
       return fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });
     case 'uuid':

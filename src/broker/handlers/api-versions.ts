@@ -10,12 +10,11 @@
  */
 import { type Api, apiVersionsApi, type ApiVersionsRequest, kafkaErrors } from '../../wire/index.js';
 import type { BrokerCore } from '../core.js';
+import { finalizedFeatures, supportedFeatures } from './features.js';
 import { type Handler, handlerOf } from './handler.js';
 
 const softwarePattern = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/;
 
-const supportedFeatures = [{ name: 'group.version', minVersion: 0, maxVersion: 1 }];
-const finalizedFeatures = [{ name: 'group.version', minVersionLevel: 1, maxVersionLevel: 1 }];
 const zeroFeaturesSince = 4;
 const softwareSince = 3;
 /** `nodeId` of a client that does not say which broker it means. */

@@ -20,7 +20,7 @@ describe('ApiVersions', () => {
       clientSoftwareVersion: '1.0',
     });
     expect(errorCode).toBe(0);
-    expect(apiKeys).toHaveLength(35);
+    expect(apiKeys).toHaveLength(54);
     expect(apiKeys.find(({ apiKey }) => apiKey === 0)).toMatchObject({ minVersion: 0, maxVersion: 11 });
     expect(finalizedFeatures).toEqual([{ name: 'group.version', minVersionLevel: 1, maxVersionLevel: 1 }]);
   });

@@ -1,0 +1,13 @@
+/**
+ * RemoveRaftVoter. Versions served: 0.
+ * Behaviour: this broker is the one voter for good; refused, as by a Kafka whose quorum is static (`kraft.version` 0).
+ * Ignored: the voter. Errors: INCONSISTENT_CLUSTER_ID (104, another cluster), UNSUPPORTED_VERSION (35).
+ */
+import { removeRaftVoterApi } from '../../wire/index.js';
+import type { BrokerCore } from '../core.js';
+import { type Handler, handlerOf } from './handler.js';
+import { voterRefusal } from './voters.js';
+
+export function removeRaftVoterHandler(core: BrokerCore): Handler {
+  return handlerOf(removeRaftVoterApi, ({ clusterId }) => voterRefusal(core, clusterId));
+}

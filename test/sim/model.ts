@@ -101,7 +101,9 @@ export class PartitionModel {
   ): void {
     const { offset } = answered;
     const end = offset < 0 ? Number.POSITIVE_INFINITY : offset;
-    const passedOver = before.durable.find((record) => record.offset >= this.logStart && record.timestampMs >= timestampMs);
+    // Retention is a commit: the cold side goes by it before the broker has heard of it.
+    const logStart = Math.max(this.logStart, this.tableLogStart);
+    const passedOver = before.durable.find((record) => record.offset >= logStart && record.timestampMs >= timestampMs);
     if (passedOver !== undefined && passedOver.offset < end) {
       throw new Violation(
         'time',

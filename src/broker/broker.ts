@@ -41,12 +41,9 @@ async function start(options: BrokerOptions, undo: Undo): Promise<Broker> {
   const listen = parseHostPort('kafka.listen', config.get('kafka.listen'));
   const advertised = advertisedAddress(config, listen);
   let address = listen;
-  const { core, cache } = await openCore(
-    options,
-    { advertised: () => advertised ?? address, reserveAnswer: (wantedBytes) => listener.reserveAnswer(wantedBytes) },
-    undo,
-  );
+  const { core, cache } = await openCore(options, { advertised: () => advertised ?? address }, undo);
   const listener = new Listener({
+    clock: options.clock,
     listen,
     logger,
     handlers: handlerTable(core),

@@ -35,12 +35,6 @@ export interface DiskState {
   maintainSoon(): void;
 }
 
-export interface AnswerRoom {
-  readonly bytes: number;
-  /** To be called once. */
-  release(): void;
-}
-
 export interface BrokerCore {
   readonly config: DynamicServerConfig;
   readonly clock: Clock;
@@ -66,6 +60,4 @@ export interface BrokerCore {
   readonly disk: DiskState;
   /** What clients are told to connect to; known once the listener is up. */
   readonly advertised: () => HostPort;
-  /** Room for a fetch answer of at most so many bytes: fewer, while many are read or not yet taken by their clients. */
-  readonly reserveAnswer: (wantedBytes: number) => AnswerRoom;
 }

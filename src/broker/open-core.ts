@@ -9,7 +9,7 @@ import { ChunkCache } from './cold/chunk-cache.js';
 import { ColdReader } from './cold/cold-reader.js';
 import { HydrationPace } from './cold/hydration-pace.js';
 import type { ColdTier } from './cold-tier.js';
-import type { AnswerRoom, BrokerCore, BrokerCounters } from './core.js';
+import type { BrokerCore, BrokerCounters } from './core.js';
 import { assignorNamesOf } from './groups/consumer/assignor.js';
 import { GroupCoordinator } from './groups/coordinator.js';
 import { GroupConfigs } from './groups/group-configs.js';
@@ -40,7 +40,6 @@ export interface BrokerOptions {
 export interface CoreNetwork {
   /** What clients are told to connect to. */
   readonly advertised: () => HostPort;
-  readonly reserveAnswer: (wantedBytes: number) => AnswerRoom;
 }
 
 /** What undoes each step of a start, in the order of the steps. */

@@ -6,8 +6,7 @@ import {
   type FetchPartition,
   type LogReader,
 } from '../../src/client/index.js';
-import type { Handler } from '../../src/broker/handlers/handler.js';
-import { noAnswer } from '../../src/broker/handlers/handler.js';
+import { type AnswerRoom, type Handler, noAnswer } from '../../src/broker/handlers/handler.js';
 import { LakeError } from '../../src/kernel/index.js';
 import {
   type Api,
@@ -25,6 +24,8 @@ import type { SimProcess } from './process.js';
 const noRecords = Buffer.alloc(0);
 /** Of the size before a frame. */
 const sizeBytes = 4;
+
+const reserveAnswer = (wantedBytes: number): AnswerRoom => ({ bytes: wantedBytes, release: () => undefined });
 
 /** Where a broker answers for as long as it lives. */
 export class KafkaServer {
@@ -56,7 +57,7 @@ export class KafkaServer {
       if (handler === undefined) return undefined;
       const { apiVersion: version, correlationId, clientId } = header;
       const request = decodeRequest(handler.api, version, frame, header.bodyAt);
-      const answer = await handler.answer(request, { version, clientId, clientHost: '/127.0.0.1', signal });
+      const answer = await handler.answer(request, { version, clientId, clientHost: '/127.0.0.1', signal, reserveAnswer });
       return answer === noAnswer
         ? noRecords
         : Buffer.concat(encodeResponse(handler.api, version, correlationId, answer)).subarray(sizeBytes);

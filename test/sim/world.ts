@@ -214,10 +214,7 @@ export class World {
           lock: async () => ({ release: async () => undefined }),
         },
       },
-      {
-        advertised: () => ({ host: '127.0.0.1', port: 9092 }),
-        reserveAnswer: (wantedBytes) => ({ bytes: wantedBytes, release: () => undefined }),
-      },
+      { advertised: () => ({ host: '127.0.0.1', port: 9092 }) },
       undo,
     ).then(
       ({ core }) => this.#brokerStarted(process, core, peers, undo),

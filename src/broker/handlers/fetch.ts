@@ -18,18 +18,21 @@ import { type Handler, handlerOf } from './handler.js';
 export function fetchHandler(core: BrokerCore): Handler {
   const remoteWaitMs = core.config.get('remote.fetch.max.wait.ms');
   const answerBytesMax = core.config.get('fetch.max.bytes');
-  return handlerOf(fetchApi, async (request, { version, signal }): Promise<MessageInput<FetchResponse>> => {
+  return handlerOf(fetchApi, async (request, { version, signal, reserveAnswer }): Promise<MessageInput<FetchResponse>> => {
     if (request.sessionEpoch > 0) return { errorCode: kafkaErrors.FETCH_SESSION_ID_NOT_FOUND, responses: [] };
     const startMs = core.clock.monotonicMs();
     const wantedBytes = Math.min(Math.max(0, request.maxBytes), answerBytesMax, partitionBytesMax(request));
     for (;;) {
-      const room = core.reserveAnswer(wantedBytes);
-      const round = await fetchRound(core, request, version, room.bytes).finally(() => room.release());
+      const reserved = reserveAnswer(wantedBytes);
+      const room = reserved instanceof Promise ? await reserved : reserved;
+      if (signal.aborted) return { errorCode: kafkaErrors.NONE, responses: [] };
+      const round = await fetchRound(core, request, version, room.bytes);
       const isColdAwaited = round.bytes === 0 && round.watched.some(({ coldOffset }) => coldOffset !== undefined);
       const waitMs = isColdAwaited ? remoteWaitMs : request.maxWaitMs;
       const leftMs = startMs + waitMs - core.clock.monotonicMs();
       const isEnough = round.hasError || round.watched.length === 0 || (round.bytes >= request.minBytes && !isColdAwaited);
       if (isEnough || leftMs <= 0 || signal.aborted) return answerOf(core, request, round);
+      room.release();
       await change(core, round, request.minBytes, leftMs, signal);
     }
   });

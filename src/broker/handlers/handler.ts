@@ -6,6 +6,13 @@ export const noAnswer: unique symbol = Symbol('no answer');
 
 export type Answer<Res> = MessageInput<Res> | typeof noAnswer;
 
+/** What an answer may carry that is about to be read. */
+export interface AnswerRoom {
+  readonly bytes: number;
+  /** It is not read, or carries nothing yet. An answer given is released by whoever writes it. */
+  release(): void;
+}
+
 export interface RequestContext {
   readonly version: number;
   readonly clientId: string | null;
@@ -13,6 +20,8 @@ export interface RequestContext {
   readonly clientHost: string;
   /** Aborted when the connection is gone or the broker stops. */
   readonly signal: AbortSignal;
+  /** Room for a large answer of at most so many bytes: fewer, or later, while many are read or not yet taken by their clients. */
+  readonly reserveAnswer: (wantedBytes: number) => AnswerRoom | Promise<AnswerRoom>;
 }
 
 /** What is thrown closes the connection with a log line: there is no other way to answer. */

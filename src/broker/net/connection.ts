@@ -4,7 +4,7 @@
  * held for a client is bounded: requests read ahead, and answers it does not take.
  */
 import type { Socket } from 'node:net';
-import { InvariantError, KiB, MiB, secondMs, toLakeError } from '../../kernel/index.js';
+import { type Clock, InvariantError, KiB, MiB, secondMs, toLakeError } from '../../kernel/index.js';
 import { returnReadBuffers } from '../../log/index.js';
 import type { Logger } from '../../telemetry/index.js';
 import {
@@ -16,8 +16,9 @@ import {
   isServed,
   kafkaErrors,
 } from '../../wire/index.js';
-import { type Answer, type Handler, noAnswer } from '../handlers/handler.js';
-import type { RequestBudget } from './request-budget.js';
+import { type Answer, type AnswerRoom, type Handler, noAnswer } from '../handlers/handler.js';
+import type { AnswerBudget, AnswerTaker } from './answer-budget.js';
+import type { BudgetUser, RequestBudget } from './request-budget.js';
 
 /** Requests of one connection that are read ahead. Two large produce requests of the usual clients. */
 const readAheadBytesMax = 2 * MiB;
@@ -31,13 +32,13 @@ const stalledMaxMs = 60 * secondMs;
 const closeMaxMs = secondMs;
 
 export interface ConnectionPorts {
+  readonly clock: Clock;
   readonly logger: Logger;
   readonly handlers: ReadonlyMap<number, Handler>;
   readonly budget: RequestBudget;
   readonly requestBytesMax: number;
   readonly idleMaxMs: number;
-  /** Bytes of answers not yet taken by clients changed by so much. */
-  readonly onUnsent: (bytes: number) => void;
+  readonly answers: AnswerBudget;
   /** A request is answered (or dropped: acks=0). */
   readonly onAnswered: (handler: Handler) => void;
   /** The connection is closed for what it sent. */
@@ -54,7 +55,7 @@ interface Started {
 
 const nothing: readonly Buffer[] = [];
 
-export class Connection {
+export class Connection implements BudgetUser, AnswerTaker {
   readonly #socket: Socket;
   readonly #ports: ConnectionPorts;
   readonly #frames: FrameReader;
@@ -67,9 +68,20 @@ export class Connection {
   #heldBytes = 0;
   #underWay = 0;
   #unsentBytes = 0;
+  #unsentSinceMs = 0;
+  /** Of the answer that is read; only one is at a time, since requests that want room are not pipelined. */
+  #room: AnswerRoom | undefined;
+  /** Among what is unsent is an answer that there was room for. */
+  #isRoomUnsent = false;
+  #hasTaken = false;
   #isStarting = false;
   #isClosing = false;
   #isClosed = false;
+
+  readonly #reserveAnswer = (wantedBytes: number): AnswerRoom | Promise<AnswerRoom> => {
+    const reserved = this.#ports.answers.reserve(this, wantedBytes, this.#gone.signal);
+    return reserved instanceof Promise ? reserved.then((room) => this.#hold(room)) : this.#hold(reserved);
+  };
 
   constructor(socket: Socket, ports: ConnectionPorts) {
     this.#socket = socket;
@@ -96,6 +108,22 @@ export class Connection {
 
   shed(): void {
     this.#refuse('more requests are half received than the broker may hold', { heldBytes: this.#heldBytes });
+  }
+
+  get unsentBytes(): number {
+    return this.#unsentBytes;
+  }
+
+  get unsentSinceMs(): number {
+    return this.#unsentSinceMs;
+  }
+
+  get hasTaken(): boolean {
+    return this.#hasTaken;
+  }
+
+  shedAnswers(): void {
+    this.#refuse('its client takes no answers, and others wait for their memory', { unsentBytes: this.#unsentBytes });
   }
 
   /** Ends the connection as soon as the answers already written are sent. */
@@ -194,7 +222,8 @@ export class Connection {
       return;
     }
     this.#started.push(started);
-    const context = { version: apiVersion, clientId, clientHost: this.#clientHost, signal: this.#gone.signal };
+    const { signal } = this.#gone;
+    const context = { version: apiVersion, clientId, clientHost: this.#clientHost, signal, reserveAnswer: this.#reserveAnswer };
     const answered = (answer: Answer<unknown>): void => {
       this.#settle(started, answer === noAnswer ? nothing : encodeResponse(handler.api, apiVersion, correlationId, answer as never));
     };
@@ -210,6 +239,18 @@ export class Connection {
     } catch (error) {
       failed(error);
     }
+  }
+
+  #hold(room: AnswerRoom): AnswerRoom {
+    if (this.#isClosed) room.release();
+    else this.#room = room;
+    return room;
+  }
+
+  /** What was read is written, and counts as unsent from now on. */
+  #giveRoomBack(): void {
+    this.#room?.release();
+    this.#room = undefined;
   }
 
   /** Writes every answer whose turn it is. */
@@ -229,7 +270,9 @@ export class Connection {
     this.#socket.uncork();
     if (written === 0) return;
     this.#ports.budget.changeUnderWay(-written);
+    if (this.#room !== undefined) this.#isRoomUnsent = true;
     this.#noteUnsent(this.#socket.writableNeedDrain ? this.#socket.writableLength : 0);
+    this.#giveRoomBack();
     this.#account();
     if (this.#unsentBytes === 0) this.#next();
   }
@@ -249,12 +292,18 @@ export class Connection {
   }
 
   #noteUnsent(bytes: number): void {
+    if (bytes === 0 && this.#isRoomUnsent) {
+      this.#hasTaken = true;
+      this.#isRoomUnsent = false;
+    }
     if (bytes === this.#unsentBytes) return;
     if ((bytes === 0) !== (this.#unsentBytes === 0)) {
       this.#socket.setTimeout(bytes === 0 ? this.#ports.idleMaxMs : Math.min(stalledMaxMs, this.#ports.idleMaxMs));
     }
-    this.#ports.onUnsent(bytes - this.#unsentBytes);
+    if (bytes > 0) this.#unsentSinceMs = this.#ports.clock.monotonicMs();
+    const change = bytes - this.#unsentBytes;
     this.#unsentBytes = bytes;
+    this.#ports.answers.changed(this, change);
   }
 
   #drained(): void {
@@ -281,6 +330,7 @@ export class Connection {
     this.#isClosed = true;
     this.#gone.abort();
     this.#noteUnsent(0);
+    this.#giveRoomBack();
     this.#ports.budget.leave(this, this.#heldBytes, this.#underWay);
     this.#queue.length = 0;
     this.#started.length = 0;

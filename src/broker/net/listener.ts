@@ -1,21 +1,18 @@
 /** The TCP listener: accepts connections up to `max.connections`, keeps their shared bounds, and closes them all at the end. */
 import { createServer, type Server, type Socket } from 'node:net';
 import { type HostPort } from '../../config/index.js';
-import { LakeError, MiB } from '../../kernel/index.js';
+import { type Clock, LakeError } from '../../kernel/index.js';
 import type { Logger } from '../../telemetry/index.js';
-import type { AnswerRoom } from '../core.js';
 import type { Handler } from '../handlers/handler.js';
+import { AnswerBudget } from './answer-budget.js';
 import { Connection, type ConnectionPorts } from './connection.js';
 import { RequestBudget } from './request-budget.js';
 
-/** Bytes of answers that are read, or that clients have not taken, in all connections; near it, fetch answers become small. */
-const unsentBytesMax = 256 * MiB;
-/** A fetch answer may always carry this much, however slow other clients are. */
-const answerBytesMin = MiB;
 /** Connections that wait in the kernel to be accepted. */
 const backlog = 511;
 
 export interface ListenerOptions {
+  readonly clock: Clock;
   readonly listen: HostPort;
   readonly logger: Logger;
   readonly handlers: ReadonlyMap<number, Handler>;
@@ -30,14 +27,14 @@ export class Listener {
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
   readonly #budget: RequestBudget;
-  #unsentBytes = 0;
-  #reservedBytes = 0;
+  readonly #answers: AnswerBudget;
   /** Requests answered, by API name. */
   readonly answered = new Map<string, number>();
   refused = 0;
 
   constructor(options: ListenerOptions) {
     this.#options = options;
+    this.#answers = new AnswerBudget(options.clock);
     this.#budget = new RequestBudget(options.queuedRequestBytesMax);
     this.#server = createServer({ pauseOnConnect: false }, (socket) => this.#accept(socket));
   }
@@ -69,18 +66,6 @@ export class Listener {
     });
   }
 
-  /** Room for an answer that is to be read: as many bytes as it may carry, held until it is handed to its connection. */
-  reserveAnswer(wantedBytes: number): AnswerRoom {
-    const bytes = Math.min(wantedBytes, Math.max(answerBytesMin, unsentBytesMax - this.#unsentBytes - this.#reservedBytes));
-    this.#reservedBytes += bytes;
-    return {
-      bytes,
-      release: () => {
-        this.#reservedBytes -= bytes;
-      },
-    };
-  }
-
   /** Stops accepting and ends every connection; resolves when all are closed. */
   close(): Promise<void> {
     return new Promise((resolve) => {
@@ -95,16 +80,15 @@ export class Listener {
       socket.destroy();
       return;
     }
-    const { logger, handlers, requestBytesMax, idleMaxMs } = this.#options;
+    const { clock, logger, handlers, requestBytesMax, idleMaxMs } = this.#options;
     const ports: ConnectionPorts = {
+      clock,
       logger,
       handlers,
       requestBytesMax,
       idleMaxMs,
       budget: this.#budget,
-      onUnsent: (bytes) => {
-        this.#unsentBytes += bytes;
-      },
+      answers: this.#answers,
       onAnswered: (handler) => {
         const { name } = handler.api;
         this.answered.set(name, (this.answered.get(name) ?? 0) + 1);

@@ -2,7 +2,7 @@ import { connect, Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type Handler, handlerOf, noAnswer, type RequestContext } from '../../../src/broker/handlers/handler.js';
 import { Listener, type ListenerOptions } from '../../../src/broker/net/listener.js';
-import { MiB } from '../../../src/kernel/index.js';
+import { MiB, systemClock } from '../../../src/kernel/index.js';
 import { freeBuffersMax, readBufferBytes, takeReadBuffer } from '../../../src/log/read-buffers.js';
 import { silentLogger } from '../../../src/telemetry/index.js';
 import {
@@ -31,6 +31,7 @@ afterEach(async () => {
 async function serve(handlers: readonly Handler[], over: Partial<ListenerOptions> = {}): Promise<Served> {
   const warnings: string[] = [];
   const listener = new Listener({
+    clock: systemClock,
     listen: { host: '127.0.0.1', port: 0 },
     logger: { ...silentLogger, warn: (message) => warnings.push(message) },
     handlers: new Map(handlers.map((handler) => [handler.api.key, handler])),
@@ -95,13 +96,6 @@ function heldHandler<Req, Res>(
 }
 
 const answered = handlerOf(heartbeatApi, () => ({ errorCode: 0 }));
-
-/** What an answer might carry now. */
-function roomOf(listener: Listener): number {
-  const room = listener.reserveAnswer(Number.POSITIVE_INFINITY);
-  room.release();
-  return room.bytes;
-}
 
 describe('a connection', () => {
   it('starts a request only when the one before is answered', async () => {
@@ -202,29 +196,42 @@ describe('a connection', () => {
     });
   });
 
-  it('starts nothing more for a client that does not take its answers, and costs nobody else', async () => {
-    let fetches = 0;
-    const fetched = handlerOf(fetchApi, () => {
-      fetches++;
-      const records = Buffer.alloc(8 * MiB);
+  /** Fetches, each with room for all that is wanted; the rooms that were given. */
+  const fetching = (answerBytes: number): { handler: Handler; rooms: number[] } => {
+    const rooms: number[] = [];
+    const handler = handlerOf(fetchApi, async (_request, { reserveAnswer }) => {
+      rooms.push((await reserveAnswer(Number.POSITIVE_INFINITY)).bytes);
+      const records = Buffer.alloc(answerBytes);
       return {
         responses: [
           { topic: 't', partitions: [{ partitionIndex: 0, errorCode: 0, highWatermark: 0, abortedTransactions: null, records }] },
         ],
       };
     });
-    const { port, listener } = await serve([fetched, answered]);
+    return { handler, rooms };
+  };
+  const fetch = Buffer.concat(encodeRequest(fetchApi, 4, 1, 'c', { maxWaitMs: 0, minBytes: 0, topics: [] }));
+
+  it('starts nothing more for a client that does not take its answers, and costs nobody else', async () => {
+    const { handler, rooms } = fetching(8 * MiB);
+    const { port } = await serve([handler, answered]);
     const [slow, good] = [await open(port), await open(port)];
     slow.socket.pause();
-    const fetch = Buffer.concat(encodeRequest(fetchApi, 4, 1, 'c', { maxWaitMs: 0, minBytes: 0, topics: [] }));
     slow.socket.write(Buffer.concat([fetch, fetch, fetch, fetch]));
-    await expect.poll(() => roomOf(listener)).toBeLessThan(256 * MiB);
+    await expect.poll(() => rooms.length).toBe(1);
     good.socket.write(heartbeat(1));
     await expect.poll(() => good.frames.length).toBe(1);
-    expect(fetches).toBeLessThan(4);
+    // Half of all, for it has not taken anything; less what lies unsent, for another.
+    good.socket.write(fetch);
+    await expect.poll(() => good.frames.length).toBe(2);
+    expect(rooms).toHaveLength(2);
+    expect(rooms[0]).toBe(128 * MiB);
+    expect(rooms[1]).toBeLessThan(128 * MiB);
     slow.socket.resume();
     await expect.poll(() => slow.frames.length).toBe(4);
-    expect(roomOf(listener)).toBe(256 * MiB);
+    good.socket.write(fetch);
+    await expect.poll(() => good.frames.length).toBe(3);
+    expect(rooms.at(-1), 'all of it, for one that has taken an answer').toBe(256 * MiB);
   });
 
   it('gives the memory of what it sends back only when that is sent', async () => {
@@ -237,11 +244,11 @@ describe('a connection', () => {
         ],
       };
     });
-    const { port, listener } = await serve([fetched]);
+    const { port } = await serve([fetched]);
     const slow = await open(port);
     slow.socket.pause();
     slow.socket.write(Buffer.concat(encodeRequest(fetchApi, 4, 1, 'c', { maxWaitMs: 0, minBytes: 0, topics: [] })));
-    await expect.poll(() => roomOf(listener)).toBeLessThan(256 * MiB);
+    await expect.poll(() => sent.length).toBe(16);
     const isSent = ({ buffer }: Buffer): boolean => sent.some((one) => one.buffer === buffer);
     const others = Array.from({ length: freeBuffersMax }, () => takeReadBuffer(readBufferBytes));
     expect(others.filter(isSent)).toHaveLength(0);
@@ -253,16 +260,30 @@ describe('a connection', () => {
     expect(Array.from({ length: freeBuffersMax }, () => takeReadBuffer(readBufferBytes)).filter(isSent)).toHaveLength(16);
   });
 
-  it('gives room to many answers that are read at once only as far as their bound goes', async () => {
-    const { listener } = await serve([answered]);
-    const first = listener.reserveAnswer(200 * MiB);
-    expect(first.bytes).toBe(200 * MiB);
-    const second = listener.reserveAnswer(100 * MiB);
-    expect(second.bytes).toBe(56 * MiB);
-    const third = listener.reserveAnswer(50 * MiB);
-    expect(third.bytes).toBe(MiB);
-    for (const room of [first, second, third]) room.release();
-    expect(roomOf(listener)).toBe(256 * MiB);
+  it('gives its room back when its client goes, whatever its answer waits for', async () => {
+    const { handler, rooms } = fetching(8);
+    const held = heldHandler(produceApi, false);
+    const { port } = await serve([
+      handlerOf(produceApi, async (request, context) => {
+        await context.reserveAnswer(Number.POSITIVE_INFINITY);
+        return (await held.handler.answer(request, context)) as never;
+      }),
+      handler,
+    ]);
+    const [gone, good] = [await open(port), await open(port)];
+    gone.socket.write(produce(1));
+    await expect.poll(() => held.started.length).toBe(1);
+    good.socket.write(fetch);
+    await expect.poll(() => good.frames.length).toBe(1);
+    gone.socket.destroy();
+    await expect
+      .poll(async () => {
+        good.socket.write(fetch);
+        await expect.poll(() => good.frames.length).toBe(rooms.length);
+        return rooms.at(-1);
+      })
+      .toBe(256 * MiB);
+    expect(rooms[0]).toBe(MiB);
   });
 
   it('is closed after silence, but not while its request is held', async () => {

@@ -1,0 +1,141 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { AnswerRoom } from '../../../src/broker/handlers/handler.js';
+import { AnswerBudget, type AnswerTaker } from '../../../src/broker/net/answer-budget.js';
+import { MiB, systemClock } from '../../../src/kernel/index.js';
+
+const signal = new AbortController().signal;
+
+/** A client whose answers lie unsent until it takes them. */
+class Taker implements AnswerTaker {
+  readonly #budget: AnswerBudget;
+  unsentBytes = 0;
+  unsentSinceMs = 0;
+  isShed = false;
+  hasTaken: boolean;
+
+  constructor(budget: AnswerBudget, hasTaken = true) {
+    this.#budget = budget;
+    this.hasTaken = hasTaken;
+  }
+
+  holds(bytes: number): void {
+    const change = bytes - this.unsentBytes;
+    this.unsentBytes = bytes;
+    this.unsentSinceMs = performance.now();
+    this.#budget.changed(this, change);
+  }
+
+  shedAnswers(): void {
+    this.isShed = true;
+    this.holds(0);
+  }
+}
+
+describe('the budget of answers', () => {
+  let budget: AnswerBudget;
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['performance', 'setInterval', 'clearInterval'] });
+    budget = new AnswerBudget(systemClock);
+  });
+  afterEach(() => vi.useRealTimers());
+
+  const now = (wantedBytes: number, hasTaken = true): AnswerRoom => {
+    const room = budget.reserve(new Taker(budget, hasTaken), wantedBytes, signal);
+    if (room instanceof Promise) throw new Error('it waits');
+    return room;
+  };
+  /** Whether it still waits. */
+  const waiting = (
+    wantedBytes: number,
+    { hasTaken = true, leaving = signal } = {},
+  ): { room?: AnswerRoom; readonly granted: Promise<AnswerRoom> } => {
+    const granted = budget.reserve(new Taker(budget, hasTaken), wantedBytes, leaving);
+    if (!(granted instanceof Promise)) throw new Error('it does not wait');
+    const state: { room?: AnswerRoom; granted: Promise<AnswerRoom> } = { granted };
+    void granted.then((room) => {
+      state.room = room;
+    });
+    return state;
+  };
+  /** Promises have called who waits for them. */
+  const settled = (): Promise<void> => Promise.resolve();
+
+  it('gives what is asked for, then what is left, then the least, and counts what is released once', () => {
+    const rooms = [now(200 * MiB), now(100 * MiB), now(50 * MiB), now(1000)];
+    expect(rooms.map(({ bytes }) => bytes)).toEqual([200 * MiB, 56 * MiB, MiB, 1000]);
+    for (const room of rooms) room.release();
+    for (const room of rooms) room.release();
+    expect(now(1000 * MiB).bytes).toBe(256 * MiB);
+  });
+
+  it('lets answers wait above its bound, and reads them in their order as others are taken', async () => {
+    const taker = new Taker(budget);
+    taker.holds(320 * MiB);
+    const [first, second] = [waiting(50 * MiB), waiting(MiB)];
+    taker.holds(319 * MiB);
+    await settled();
+    expect(first.room?.bytes).toBe(MiB);
+    expect(second.room).toBeUndefined();
+    first.room!.release();
+    await settled();
+    expect(second.room?.bytes).toBe(MiB);
+    second.room!.release();
+    taker.holds(0);
+    expect(now(1000 * MiB).bytes).toBe(256 * MiB);
+  });
+
+  it('gives a stranger half of it all, and lets it wait behind those who have taken answers', async () => {
+    expect(now(1000 * MiB, false).bytes).toBe(128 * MiB);
+    expect(now(50 * MiB, false).bytes).toBe(MiB);
+    const known = now(1000 * MiB);
+    expect(known.bytes).toBe(127 * MiB);
+    const stranger = waiting(20 * MiB, { hasTaken: false });
+    const rooms = Array.from({ length: 64 }, () => now(20 * MiB));
+    expect(new Set(rooms.map(({ bytes }) => bytes))).toEqual(new Set([MiB]));
+    const late = waiting(20 * MiB);
+    known.release();
+    await settled();
+    expect([late.room?.bytes, stranger.room?.bytes]).toEqual([20 * MiB, MiB]);
+  });
+
+  it('sheds the largest of those that have taken nothing for long, and only as many as it must', async () => {
+    const [old, large, fresh] = [new Taker(budget), new Taker(budget), new Taker(budget)];
+    old.holds(60 * MiB);
+    large.holds(100 * MiB);
+    vi.advanceTimersByTime(5000);
+    fresh.holds(160 * MiB);
+    expect(now(10 * MiB).bytes).toBe(10 * MiB);
+    expect([old, large, fresh].map(({ isShed }) => isShed)).toEqual([false, true, false]);
+  });
+
+  it('sheds for those who wait as soon as the others have had their time', async () => {
+    const takers = Array.from({ length: 8 }, () => new Taker(budget));
+    for (const taker of takers) taker.holds(40 * MiB);
+    const [one, other] = [waiting(20 * MiB), waiting(20 * MiB)];
+    vi.advanceTimersByTime(4900);
+    await settled();
+    expect(one.room).toBeUndefined();
+    vi.advanceTimersByTime(400);
+    await settled();
+    expect([one.room?.bytes, other.room?.bytes]).toEqual([16 * MiB, 20 * MiB]);
+    // 320 MiB less two are full still, for the first; less a third they are not.
+    expect(takers.filter(({ isShed }) => isShed)).toHaveLength(3);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('keeps nothing of a client that leaves while it waits', async () => {
+    const taker = new Taker(budget);
+    taker.holds(320 * MiB);
+    const leaving = new AbortController();
+    const [left, next] = [waiting(20 * MiB, { leaving: leaving.signal }), waiting(20 * MiB)];
+    leaving.abort();
+    await settled();
+    expect(left.room?.bytes).toBe(0);
+    taker.holds(200 * MiB);
+    await settled();
+    expect(next.room?.bytes).toBe(20 * MiB);
+    expect((await budget.reserve(taker, 20 * MiB, leaving.signal)).bytes).toBe(20 * MiB);
+    taker.holds(320 * MiB);
+    expect((await budget.reserve(taker, 20 * MiB, leaving.signal)).bytes).toBe(0);
+  });
+});

@@ -68,17 +68,18 @@ export function tieredStorage({ kafka }, dir) {
 }
 
 /**
- * Starts the broker in an empty folder, with further lines of its properties. `readyMs` is the script's own measure, without
- * formatting the folder.
+ * Starts the broker in an empty folder, or in one it left, with further lines of its properties; `wantedPort` where it is to have the one it
+ * had. `readyMs` is the script's own measure, without formatting the folder.
  */
-export async function startKafka({ kafka, script }, dataDir, lines = []) {
-  const port = await freePortPair();
+export async function startKafka({ kafka, script }, dataDir, lines = [], wantedPort) {
+  const port = wantedPort ?? (await freePortPair());
   const args = [script, kafka, String(port), dataDir, ...lines];
   const { stdout, stderr } = await promisify(execFile)('bash', args, { timeout: startDeadlineMs });
   const pid = Number(stdout.trim());
   remember(pid);
   return {
     pid,
+    port,
     kafka: `127.0.0.1:${port}`,
     readyMs: Number(/up after (\d+) ms/.exec(stderr)?.[1] ?? Number.NaN),
     stop: () => endPid(pid),

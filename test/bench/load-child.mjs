@@ -1,18 +1,20 @@
 // Produces and consumes, in a process of its own, with this project's client. Batches are made beforehand and sent as
 // copies, and what is fetched is walked batch by batch, not record by record: so it is the broker that is measured.
-import { createTopics, deleteTopics, openLogReader, openProducer, partitionOfKey } from '../../dist/client/index.js';
-import { batchLastOffset, RecordBatchWriter, walkBatches } from '../../dist/wire/index.js';
+import { connectBroker, openLogReader, openProducer, partitionOfKey } from '../../dist/client/index.js';
+import { batchLastOffset, createTopicsApi, deleteTopicsApi, metadataApi, RecordBatchWriter, walkBatches } from '../../dist/wire/index.js';
 import { answer } from './load.mjs';
 import { flightRows } from './flights.mjs';
 import { recordRows } from './sql-records.mjs';
 
 const clientId = 'thermocline-bench';
 /** As this client seals by default, and about what librdkafka fills under load. */
-const batchBytes = 512 * 1024;
+const defaultBatchBytes = 512 * 1024;
 /** As the usual clients ask: 1 MiB a partition, 50 MiB in all. */
 const fetchPartitionBytes = 1024 * 1024;
 const fetchBytes = 50 * 1024 * 1024;
 const consumeDeadlineMs = 120_000;
+const leadersDeadlineMs = 60_000;
+const adminTimeoutMs = 300_000;
 
 /** Name → batches in the order of the log: `{ partition, bytes, records, valueBytes }`. */
 const prepared = new Map();
@@ -21,16 +23,18 @@ const prepared = new Map();
 class Batches {
   #open = [];
   #compression;
+  #batchBytes;
   all = [];
 
-  constructor(partitions, compression) {
+  constructor(partitions, compression, batchBytes = defaultBatchBytes) {
     this.#compression = compression;
-    this.#open = Array.from({ length: partitions }, () => ({ writer: new RecordBatchWriter(batchBytes), valueBytes: 0 }));
+    this.#batchBytes = batchBytes;
+    this.#open = Array.from({ length: partitions }, () => ({ writer: new RecordBatchWriter(this.#batchBytes), valueBytes: 0 }));
   }
 
   append(partition, timestampMs, key, value) {
     const open = this.#open[partition];
-    if (open.writer.count > 0 && open.writer.bytes + value.length + 64 > batchBytes) this.#seal(partition);
+    if (open.writer.count > 0 && open.writer.bytes + value.length + 64 > this.#batchBytes) this.#seal(partition);
     open.writer.append(timestampMs, key, value);
     open.valueBytes += value.length;
   }
@@ -66,9 +70,9 @@ function numbers(seed) {
 }
 
 /** Values of one size without keys, not compressed: what brokers are usually measured with. */
-function prepareFixed({ name, valueBytes, totalBytes, partitions }) {
+function prepareFixed({ name, valueBytes, totalBytes, partitions, batchBytes }) {
   const next = numbers(valueBytes);
-  const templates = new Batches(1, 'none');
+  const templates = new Batches(1, 'none', batchBytes);
   const value = Buffer.alloc(valueBytes);
   while (templates.all.length < 1) {
     for (let i = 0; i < valueBytes; i++) value[i] = next(256);
@@ -78,7 +82,7 @@ function prepareFixed({ name, valueBytes, totalBytes, partitions }) {
   const count = Math.max(partitions, Math.round(totalBytes / template.valueBytes));
   const batches = Array.from({ length: count }, (_, i) => ({ ...template, partition: i % partitions }));
   prepared.set(name, batches);
-  return summed(batches);
+  return { ...summed(batches), batches: count };
 }
 
 /** The demo's flights as JSON of about 90 bytes, keyed by origin, lz4. */
@@ -205,12 +209,51 @@ function prepareMade({ name, shape = name, records, partitions, compression = 'l
   return summed(batches.all);
 }
 
-async function create({ bootstrap, topic, partitions, config }) {
-  await createTopics({ bootstrap, clientId }, [{ name: topic, partitions, config }]);
+/** One question on a connection of its own. */
+async function askOnce(bootstrap, api, request) {
+  const connection = await connectBroker({ bootstrap, clientId });
+  try {
+    return await connection.request(api, request, { timeoutMs: adminTimeoutMs });
+  } finally {
+    connection.close();
+  }
+}
+
+function checked(what, { errorCode, errorMessage }) {
+  if (errorCode !== 0) throw new Error(`${what}: error ${errorCode} ${errorMessage ?? ''}`);
+}
+
+/** `numPartitions` of thousands may take a busy disk longer than clients wait. */
+async function create({ bootstrap, topic, partitions, config = {} }) {
+  const configs = Object.entries(config).map(([name, value]) => ({ name, value }));
+  const asked = { name: topic, numPartitions: partitions, replicationFactor: -1, assignments: [], configs };
+  const { topics } = await askOnce(bootstrap, createTopicsApi, { topics: [asked], timeoutMs: adminTimeoutMs });
+  checked(`creating ${topic}`, topics[0]);
 }
 
 async function remove({ bootstrap, topic }) {
-  await deleteTopics({ bootstrap, clientId }, [topic]);
+  const asked = { topicNames: [topic], topics: [{ name: topic }], timeoutMs: adminTimeoutMs };
+  const { responses } = await askOnce(bootstrap, deleteTopicsApi, asked);
+  checked(`deleting ${topic}`, responses[0]);
+}
+
+/** Asks until each partition has a leader; resolves to the ms that took. */
+async function untilLed({ bootstrap, topic, partitions }) {
+  const startMs = performance.now();
+  const connection = await connectBroker({ bootstrap, clientId });
+  try {
+    for (;;) {
+      const answer = await connection.request(metadataApi, { topics: [{ name: topic }], allowAutoTopicCreation: false });
+      const [described] = answer.topics;
+      const isLed = described?.errorCode === 0 && described.partitions.length === partitions;
+      if (isLed && described.partitions.every(({ errorCode, leaderId }) => errorCode === 0 && leaderId >= 0))
+        return performance.now() - startMs;
+      if (performance.now() - startMs > leadersDeadlineMs) throw new Error(`${topic} has no leaders after ${leadersDeadlineMs} ms`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  } finally {
+    connection.close();
+  }
 }
 
 /** Sends prepared batches, all or from one share of them to another; ends when the last is acknowledged. */
@@ -234,12 +277,12 @@ async function produce({ bootstrap, topic, name, acks, from = 0, to = 1 }) {
  * Produces small batches at an even pace, each to be acknowledged when it is on disk, whatever has become of those before it; and
  * answers how long each took, in ms.
  */
-async function produceSteadily({ bootstrap, topic, seconds, batchesPerSecond, batchBytes: wantedBytes }) {
+async function produceSteadily({ bootstrap, topic, seconds, batchesPerSecond, batchBytes: wantedBytes, valueBytes = 1000 }) {
   const producer = openProducer({ bootstrap, clientId, acks: -1, lingerMs: 0, bufferBytes: 256 * 1024 * 1024 });
   const target = await producer.topic(topic);
   const writer = new RecordBatchWriter(wantedBytes);
   const next = numbers(11);
-  const value = Buffer.alloc(1000);
+  const value = Buffer.alloc(valueBytes);
   while (writer.bytes + value.length < wantedBytes) {
     for (let i = 0; i < value.length; i++) value[i] = next(256);
     writer.append(Date.now(), null, value);
@@ -254,8 +297,9 @@ async function produceSteadily({ bootstrap, topic, seconds, batchesPerSecond, ba
     const dueMs = startMs + (i * 1000) / batchesPerSecond;
     const waitMs = dueMs - performance.now();
     if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
-    // From when it was due: what waits here because the service is slow has waited for the service.
-    const sent = producer.sendBatch(topic, i % partitions, Buffer.from(batch)).then(() => latencies.push(performance.now() - dueMs));
+    // From when it was due: what waits here because the service is slow has waited for the service. A timer may come a little early.
+    const fromMs = Math.min(dueMs, performance.now());
+    const sent = producer.sendBatch(topic, i % partitions, Buffer.from(batch)).then(() => latencies.push(performance.now() - fromMs));
     pending.push(sent);
   }
   await Promise.all(pending);
@@ -340,6 +384,7 @@ answer({
   prepareRecords,
   create,
   remove,
+  untilLed,
   produce,
   produceSteadily,
   consume,

@@ -8,7 +8,10 @@ import { cpus, loadavg, release, tmpdir, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import * as backfill from './backfill.mjs';
+import * as brokerLoad from './broker-load.mjs';
 import * as coldFetch from './cold-fetch.mjs';
+import * as groupCommit from './group-commit.mjs';
+import * as latency from './latency.mjs';
 import * as memory from './memory.mjs';
 import * as produceConsume from './produce-consume.mjs';
 import * as query from './query.mjs';
@@ -29,6 +32,9 @@ import * as tier from './tier.mjs';
 
 const benches = {
   'produce-consume': produceConsume,
+  latency,
+  'group-commit': groupCommit,
+  load: brokerLoad,
   tier,
   query,
   'small-queries': smallQueries,
@@ -48,7 +54,7 @@ const benches = {
   'sql-instead': sqlInstead,
 };
 /** Whatever hangs, it ends: all benches together. */
-const deadlineMinutes = { quick: 8, full: 45 };
+const deadlineMinutes = { quick: 12, full: 90 };
 const tmpfs = 0x01021994;
 
 const help = `Usage: npm run bench -- [options]

@@ -101,6 +101,87 @@ describe.skipIf(kafka44.path === undefined)(`Kafka's tools${kafka44.note}`, () =
     }
   });
 
+  it('produce and consume verifiably, and say what they did', async () => {
+    const events = (lines: readonly string[]): Record<string, unknown>[] =>
+      lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    await tool('TopicCommand', ['--create', '--topic', 'verified', '--partitions', '2']);
+    const sent = events(await tool('VerifiableProducer', ['--topic', 'verified', '--max-messages', '40', '--acks', '-1']));
+    expect(sent.find(({ name }) => name === 'tool_data')).toMatchObject({ sent: 40, acked: 40 });
+    const asked = ['--topic', 'verified', '--group-id', 'verifying', '--max-messages', '40', '--reset-policy', 'earliest'];
+    const seen = events(await tool('VerifiableConsumer', asked));
+    const total = (name: string): number =>
+      seen.filter((event) => event['name'] === name).reduce((sum, { count }) => sum + Number(count ?? 0), 0);
+    expect(total('records_consumed')).toBe(40);
+    expect(seen.filter(({ name }) => name === 'offsets_committed').map(({ success }) => success)).not.toContain(false);
+    expect(seen.at(-1)).toMatchObject({ name: 'shutdown_requested' });
+  });
+
+  it('measure producing and consuming', async () => {
+    const load = ['--topic', 'verified', '--num-records', '2000', '--record-size', '100', '--throughput', '-1'];
+    const produced = await tool('ProducerPerformance', load);
+    expect(produced.at(-1)).toMatch(/^2000 records sent, /);
+    const consumed = await tool('ConsumerPerformance', ['--topic', 'verified', '--num-records', '2000', '--group', 'measuring']);
+    expect(Number(consumed.at(-1)?.split(', ')[4])).toBeGreaterThanOrEqual(2000);
+  });
+
+  it('say what lies where', async () => {
+    const lines = await tool('LogDirsCommand', ['--describe', '--topic-list', 'verified', '--broker-list', '1']);
+    const { brokers } = JSON.parse(lines.at(-1) ?? '') as {
+      brokers: { logDirs: { error: unknown; partitions: { partition: string; size: number; isFuture: boolean }[] }[] }[];
+    };
+    const [folder] = brokers[0]!.logDirs;
+    expect(folder?.error).toBe(null);
+    expect(folder!.partitions.map(({ partition, isFuture }) => [partition, isFuture]).sort()).toEqual([
+      ['verified-0', false],
+      ['verified-1', false],
+    ]);
+    expect(folder!.partitions.every(({ size }) => size > 0)).toBe(true);
+  });
+
+  it('list, move and delete a group’s positions, and the group', async () => {
+    const hour = 3_600_000;
+    const atHour = (value: string, i: number): object => ({
+      partition: 0,
+      key: null,
+      value: Buffer.from(value),
+      timestampMs: Date.UTC(2026, 0, 1) + i * hour,
+    });
+    await tool('TopicCommand', ['--create', '--topic', 'moved', '--partitions', '2']);
+    await lake.produce('moved', ['a', 'b', 'c', 'd'].map(atHour) as Parameters<Lake['produce']>[1]);
+    const group = (args: readonly string[]): Promise<string[]> =>
+      tool('consumer.group.ConsumerGroupCommand', ['--group', 'mover', ...args]);
+    /** The last column of each row, by partition. */
+    const moved = async (scope: string, to: readonly string[]): Promise<string[]> => {
+      const lines = await group(['--topic', scope, '--reset-offsets', ...to]);
+      return lines.flatMap((line) => line.match(/^mover +moved +(\d+ +\d+)/)?.[1]?.replace(/ +/, ':') ?? []).sort();
+    };
+    expect(await moved('moved', ['--to-latest', '--execute'])).toEqual(['0:4', '1:0']);
+    expect(await moved('moved:0', ['--shift-by', '-3', '--execute'])).toEqual(['0:1']);
+    // A time between the second record and the third.
+    expect(await moved('moved:0', ['--to-datetime', '2026-01-01T01:30:00.000Z', '--execute'])).toEqual(['0:2']);
+    expect(await group(['--topic', 'moved:0', '--reset-offsets', '--to-earliest', '--dry-run', '--export'])).toEqual(['moved,0,0']);
+    const [described, states] = await Promise.all([group(['--describe']), group(['--describe', '--state'])]);
+    expect(
+      described
+        .flatMap(
+          (line) =>
+            line
+              .match(/^mover +moved +(\d+ +\d+ +\d+ +\d+)/)?.[1]
+              ?.split(/ +/)
+              .join(':') ?? [],
+        )
+        .sort(),
+    ).toEqual(['0:2:4:2', '1:0:0:0']);
+    expect(states.at(-1)).toMatch(/ Empty +0 *$/);
+    expect(await tool('consumer.group.ConsumerGroupCommand', ['--list', '--state', 'Empty'])).toContainEqual(
+      expect.stringMatching(/^mover +Empty/),
+    );
+    expect((await group(['--topic', 'moved:1', '--delete-offsets'])).at(-1)).toMatch(/^moved +1 +Successful/);
+    expect(await group(['--delete'])).toEqual(["Deletion of requested consumer groups ('mover') was successful."]);
+    expect(await tool('consumer.group.ConsumerGroupCommand', ['--list'])).not.toContain('mover');
+    await tool('TopicCommand', ['--delete', '--topic', 'moved|verified']);
+  });
+
   it('change a topic’s configuration', async () => {
     await alterTopic(lake.client, topic, { 'retention.ms': '86400000' });
     const [described = ''] = await tool('TopicCommand', ['--describe', '--topic', topic]);

@@ -15,7 +15,9 @@ export interface ToolResult {
 
 /** Runs a tool to its end. `main` is a class of `org.apache.kafka.tools`. */
 export function kafkaTool(main: string, args: readonly string[], input = ''): Promise<ToolResult> {
-  const java = ['-Xmx256M', '-Djava.awt.headless=true', '-cp', join(kafka44.path ?? '', 'tools', '*'), `org.apache.kafka.tools.${main}`];
+  // Each starts, does one thing and ends: what a long life would gain is not worth its start.
+  const brief = ['-Xmx256M', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC'];
+  const java = [...brief, '-Djava.awt.headless=true', '-cp', join(kafka44.path ?? '', 'tools', '*'), `org.apache.kafka.tools.${main}`];
   return new Promise((resolve) => {
     const child = execFile('java', [...java, ...args], { maxBuffer: outputBytesMax, timeout: toolTimeoutMs }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : typeof error.code === 'number' ? error.code : -1, stdout, stderr });

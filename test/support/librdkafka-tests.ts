@@ -39,7 +39,6 @@ export const librdkafkaTests: readonly LibrdkafkaTest[] = [
   test('0029_assign_offset'),
   test('0030_offset_commit'),
   test('0031_get_offsets'),
-  test('0033_regex_subscribe'),
   test('0034_offset_reset'),
   test('0035_api_version'),
   test('0036_partial_fetch'),
@@ -109,6 +108,7 @@ const shareGroups = 'share groups';
 export const librdkafkaTestsLeftOut: Readonly<Record<string, string>> = {
   '0011_produce_batch': 'makes a tiered topic compacted',
   '0026_consume_pause': takesLong,
+  '0033_regex_subscribe': 'fails on a busy machine: it sees the topics of its last round',
   '0045_resubscribe_with_regex': takesLong,
   '0045_subscribe_many_updates': takesLong,
   '0045_subscribe_update': takesLong,

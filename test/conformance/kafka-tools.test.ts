@@ -131,7 +131,11 @@ describe.skipIf(kafka44.path === undefined)(`Kafka's tools${kafka44.note}`, () =
     };
     const [folder] = brokers[0]!.logDirs;
     expect(folder?.error).toBe(null);
-    expect(folder!.partitions.map(({ partition, isFuture }) => [partition, isFuture]).sort()).toEqual([
+    expect(
+      folder!.partitions
+        .map(({ partition, isFuture }) => [partition, isFuture])
+        .sort(([one], [other]) => (String(one) < String(other) ? -1 : 1)),
+    ).toEqual([
       ['verified-0', false],
       ['verified-1', false],
     ]);

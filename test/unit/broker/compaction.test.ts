@@ -37,7 +37,7 @@ describe('a compacted topic', () => {
     const { results } = await client.call(describeConfigsApi, 4, {
       resources: [{ resourceType: 2, resourceName: 'a', configurationKeys: ['min.cleanable.dirty.ratio'] }],
     });
-    expect(results[0]!.configs).toMatchObject([{ value: '0', configType: 6 }]);
+    expect(results[0]!.configs).toMatchObject([{ value: '0.0', configType: 6 }]);
     const trimmed = await client.call(deleteRecordsApi, 2, {
       topics: [{ name: 'a', partitions: [{ partitionIndex: 0, offset: 1 }] }],
       timeoutMs: 1,

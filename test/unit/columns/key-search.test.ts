@@ -53,9 +53,12 @@ function wanted(key: Buffer, from: number, end: number): KeyedRow | undefined {
 
 describe.each(['staged', 'cold'] as const)('the last row of a key in a %s file', (kind) => {
   it('is that of the records, within whatever bounds', () => {
-    for (const key of [...keys, ...Object.values(rare), Buffer.from('nobody')]) {
+    const froms = [0, 100, 101, 2048, 4990];
+    for (const [turn, key] of [...keys, ...Object.values(rare), Buffer.from('nobody')].entries()) {
+      // Each key meets each end, with one of the starts; each end meets each start.
       for (const end of [0, 1, 99, 101, 2047, 2048, 2049, 4096, 4097, count - 9, count, count + 5]) {
-        for (const from of [0, 100, 101, 2048, 4990]) expect(find(paths[kind], key, from, end)).toEqual(wanted(key, from, end));
+        const from = froms[turn % froms.length]!;
+        expect(find(paths[kind], key, from, end)).toEqual(wanted(key, from, end));
       }
     }
   });
@@ -72,7 +75,7 @@ it('tells what is damaged', () => {
   const whole = readFileSync(paths.cold);
   const path = files.path('damaged.parquet');
   let told = 0;
-  for (let at = 4; at < whole.length; at += 97) {
+  for (let at = 4; at < whole.length; at += 389) {
     const bytes = Buffer.from(whole);
     bytes[at]! ^= 0x55;
     writeFileSync(path, bytes);

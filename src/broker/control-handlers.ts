@@ -1,4 +1,4 @@
-/** What the broker answers on the control socket: its state, flushes, boundary moves, eviction, dropped topics, what the bucket keeps of it, what its topics were at a time. */
+/** What the broker answers on the control socket: its state, flushes, damage, boundary moves, eviction, dropped topics, what the bucket keeps of it, what its topics were at a time. */
 import { formatHostPort } from '../config/index.js';
 import type { BoundaryMove, ControlHandlers, PartitionState, TopicState } from '../control/index.js';
 import { LakeError, type PartitionId, type TopicId } from '../kernel/index.js';
@@ -33,6 +33,11 @@ export function brokerControlHandlers(core: BrokerCore): ControlHandlers {
         return { partition, flushedOffset, leaderEpoch, lastStableOffset: log.lastStableOffset };
       });
       return { partitions: await Promise.all(flushed) };
+    },
+
+    'broker.examine': async ({ topicId, partition, from, to }) => {
+      const damage = await partitionOf(known(core, topicId), partition).verify(from, to);
+      return damage === undefined ? {} : { damage: damage.message };
     },
 
     'broker.boundary-moved': async ({ topicId, commitId, partitions }) => {

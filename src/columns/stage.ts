@@ -72,7 +72,7 @@ class AbortedTransactions {
   }
 }
 
-/** Does a `stage` job. Errors: `batch-corrupt` where a spool's framing is broken. */
+/** Does a `stage` job. Errors: `batch-corrupt` where a spool's framing is broken, or a batch is not what was appended. */
 export function stage(job: StageJob): Omit<StageResult, 'cpuMs'> {
   const writer = new StagedFileWriter(job.outPath);
   try {
@@ -135,6 +135,16 @@ function framing(spool: Spool, at: number, what: string): LakeError {
   return new LakeError('batch-corrupt', `${spool.path} at ${at}: ${what}`, { facts: { path: spool.path, at } });
 }
 
+/** What a batch says of its offsets. Errors: `batch-corrupt`. */
+function offsetsOf(batch: Buffer): { readonly baseOffset: Offset; readonly lastOffset: Offset } {
+  try {
+    return { baseOffset: batchBaseOffset(batch, 0), lastOffset: batchLastOffset(batch, 0) };
+  } catch (error) {
+    if (!isLakeError(error, 'record-invalid')) throw error;
+    throw new LakeError('batch-corrupt', `the offsets of a batch are damaged: ${error.message}`, { cause: error });
+  }
+}
+
 class Stager {
   readonly #job: StageJob;
   readonly #writer: StagedFileWriter;
@@ -162,17 +172,12 @@ class Stager {
   }
 
   add(batch: Buffer): void {
-    let lastOffset: Offset;
-    try {
-      const baseOffset = batchBaseOffset(batch, 0);
-      lastOffset = batchLastOffset(batch, 0);
-      if (lastOffset < this.#job.baseOffset || baseOffset >= this.#job.endOffset) return;
-      if (!isBatchCrcValid(batch, 0) || batchMagic(batch, 0) !== 2) {
-        throw new LakeError('batch-corrupt', `the batch at offset ${baseOffset} is damaged`);
-      }
-    } catch (error) {
-      this.#addWhole(batch, error);
-      return;
+    const { baseOffset, lastOffset } = offsetsOf(batch);
+    if (lastOffset < this.#job.baseOffset || baseOffset >= this.#job.endOffset) return;
+    // Not one that the table cannot hold: its bytes are not those that were appended.
+    const fault = batchMagic(batch, 0) !== 2 ? 'it is not of format v2' : isBatchCrcValid(batch, 0) ? undefined : 'its CRC does not match';
+    if (fault !== undefined) {
+      throw new LakeError('batch-corrupt', `the batch at offset ${baseOffset} is damaged: ${fault}`, { facts: { baseOffset } });
     }
     this.#lastLeaderEpoch = batchLeaderEpoch(batch, 0);
     if (!this.#aborted.includes(batch, lastOffset) && !isControl(batch, 0)) {
@@ -257,8 +262,8 @@ class Stager {
     if (!isLakeError(error)) throw error;
     const columns = this.#columns;
     if (columns.isFull) this.#writer.writeRowGroup(columns);
-    const offset = this.#offsetOfDamaged(batch);
-    const timestampMs = timestampOfDamaged(batch);
+    const offset = this.#offsetOfUndecodable(batch);
+    const timestampMs = timestampOfUndecodable(batch);
     this.#digest.beginRawBatch(offset);
     this.#digest.bytes(batch, 0, batch.length);
     this.#digest.end();
@@ -273,25 +278,18 @@ class Stager {
     if (columns.isFull) this.#writer.writeRowGroup(columns);
   }
 
-  /** What its header says, as far as that fits the range; else the next offset. Later batches come after it. */
-  #offsetOfDamaged(batch: Buffer): Offset {
+  /** What its header says, as far as that fits the range. Later batches come after it. */
+  #offsetOfUndecodable(batch: Buffer): Offset {
     const { baseOffset: first, endOffset } = this.#job;
-    let said: Offset = first;
-    let lastSaid: Offset = first;
-    try {
-      said = batchBaseOffset(batch, 0);
-      lastSaid = batchLastOffset(batch, 0);
-    } catch (error) {
-      if (!isLakeError(error, 'record-invalid')) throw error;
-    }
-    const offset = Math.min(Math.max(said, this.#nextOffset, first), endOffset - 1);
-    this.#nextOffset = Math.max(offset + 1, lastSaid < endOffset ? lastSaid + 1 : 0);
+    const { baseOffset, lastOffset } = offsetsOf(batch);
+    const offset = Math.min(Math.max(baseOffset, this.#nextOffset, first), endOffset - 1);
+    this.#nextOffset = Math.max(offset + 1, lastOffset < endOffset ? lastOffset + 1 : 0);
     return offset;
   }
 }
 
 /** The base timestamp where it can be one, so that the row is found in time; −1 otherwise. */
-function timestampOfDamaged(batch: Buffer): TimestampMs {
+function timestampOfUndecodable(batch: Buffer): TimestampMs {
   try {
     const timestampMs = batchBaseTimestamp(batch, 0);
     return timestampMs >= timestampMinMs && timestampMs <= timestampMaxMs ? timestampMs : none;

@@ -223,6 +223,15 @@ export interface ControlMethods {
     result: { readonly cuts: readonly AppendCut[] };
   };
 
+  /**
+   * Reads the segments of [from, to) whole: batches that came of them are damaged. Where the log is, its partition is offline when this is
+   * answered, with `damage`; else it was the asker's copy. Errors: `topic-unknown`, `partition-unknown`, `log-offline`.
+   */
+  'broker.examine': {
+    params: { readonly topicId: TopicId; readonly partition: PartitionId; readonly from: Offset; readonly to: Offset };
+    result: { readonly damage?: string };
+  };
+
   /** A commit is durable (or was found so at start): the broker notes it, fsynced, and may evict. Never goes back. */
   'broker.boundary-moved': {
     params: { readonly topicId: TopicId; readonly commitId: string; readonly partitions: readonly BoundaryMove[] };

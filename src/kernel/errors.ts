@@ -52,7 +52,12 @@ const catalogue = {
   'key-deleted': { kind: 'not-found', sentence: 'The last record of the key is a tombstone: its value is null.' },
   'partition-unknown': { kind: 'not-found', sentence: 'There is no such partition.', kafka: 3 },
   'offset-out-of-range': { kind: 'invalid', sentence: 'The offset is below the log start or above the log end.', kafka: 1 },
-  'log-offline': { kind: 'unavailable', sentence: 'A partition is offline after a failed write or flush.', kafka: 56, retriable: true },
+  'log-offline': {
+    kind: 'unavailable',
+    sentence: 'A partition is offline: a write or flush failed, or its log is damaged.',
+    kafka: 56,
+    retriable: true,
+  },
   'log-damaged': { kind: 'corrupt', sentence: 'A segment is damaged below its recovery point.', kafka: 56 },
   'disk-full': { kind: 'exhausted', sentence: 'The disk is below its reserve.', kafka: 56, retriable: true },
   'data-dir-foreign': { kind: 'conflict', sentence: 'The bucket prefix belongs to another cluster than the data directory.' },

@@ -74,7 +74,7 @@ export interface PartitionLog {
   readonly segmentCount: number;
   /** Below it each key is there once; 0 where nothing was compacted. It grows with each pass, and only records below the active segment went. */
   readonly compactedOffset: Offset;
-  /** Set after a failed write or flush: the partition refuses everything with this until the next start. */
+  /** Set after a failed write or flush, or where damage was met: the partition refuses everything with this until the next start. */
   readonly offline: Error | undefined;
 
   /**
@@ -142,6 +142,13 @@ export interface PartitionLog {
    * Errors: `offset-out-of-range` above the high watermark, `log-offline`, `disk-full`.
    */
   raiseLogStart(logStartOffset: Offset): Promise<Offset>;
+
+  /**
+   * Reads the segments that hold offsets of [from, to) whole: somebody met a batch of theirs that is not what was appended. A damaged copy
+   * of what the table has is dropped; other damage takes the partition offline, with nothing cut, and is answered. Errors: `log-offline`
+   * where the disk cannot be read.
+   */
+  verify(from: Offset, to: Offset): Promise<Error | undefined>;
 
   /** Called after each append and whenever offsets, start or state change. Returns its own removal. */
   onChange(listener: () => void): () => void;

@@ -364,23 +364,35 @@ export class HotPartition implements PartitionLog, CompactablePartition, Shrinki
     if (!isLakeError(error, 'log-damaged') || this.#offline !== undefined) return false;
     const segment = this.#segments.all.find(({ file }) => file.path === error.facts['path']);
     if (segment === undefined) return false;
+    const state = await this.#stateOf(segment);
+    if (state !== 'whole') return state === 'dropped';
+    this.#places.clear();
+    this.#saveInBackground(segment);
+    const facts = { topic: this.topic, partition: this.partition, path: segment.file.path };
+    this.#ports.logger.warn('an index led to no batch and is made anew', facts);
+    return true;
+  }
+
+  async verify(from: Offset, to: Offset): Promise<Error | undefined> {
+    const asked = this.#segments.all.filter((segment) => segment.nextOffset > from && segment.baseOffset < to);
+    for (const segment of asked) if (this.#offline === undefined) await this.#stateOf(segment);
+    return this.#offline;
+  }
+
+  /** Reads a segment whole, and does about damage what can be done. */
+  async #stateOf(segment: Segment): Promise<'whole' | 'dropped' | 'damaged' | 'gone'> {
     const damage = await this.#examiner.damageOf(segment);
     const index = this.#segments.all.indexOf(segment);
-    if (index < 0 || this.#offline !== undefined) return false;
-    const facts = { topic: this.topic, partition: this.partition, path: segment.file.path };
-    if (damage === undefined) {
-      this.#places.clear();
-      this.#saveInBackground(segment);
-      this.#ports.logger.warn('an index led to no batch and is made anew', facts);
-      return true;
-    }
+    if (index < 0 || this.#offline !== undefined) return 'gone';
+    if (damage === undefined) return 'whole';
     if (index < this.evictableCount) {
+      const facts = { topic: this.topic, partition: this.partition, path: segment.file.path };
       this.#ports.logger.error('a damaged segment is dropped: the table has all of it', { ...facts, error: damage.message });
       await this.#removal.drop(index + 1);
-      return !this.#segments.all.includes(segment);
+      return this.#segments.all.includes(segment) ? 'damaged' : 'dropped';
     }
     this.#goOffline(damage);
-    return false;
+    return 'damaged';
   }
 
   async offsetForTimestamp(timestampMs: TimestampMs, fromOffset: Offset): ReturnType<PartitionLog['offsetForTimestamp']> {

@@ -2,12 +2,13 @@
  * The part of the hot log that one query holds, per topic and partition: what its scans can find rows in, fetched from the broker or
  * still there from an earlier query. Held until `release`.
  */
-import { MiB, sum } from '../kernel/index.js';
+import { isLakeError, MiB, type Offset, sum } from '../kernel/index.js';
+import { damagedTail } from './damaged-tail.js';
 import { valueFormatOf } from './format-of-then.js';
 import type { PinnedPartition, PinnedTopic } from './pin.js';
 import { fullScan, partitionRange, type ScanRange, type Scans } from './ranges.js';
 import type { RunContext } from './run-context.js';
-import { type TailBudget, type TailChunk, type TailLease, tailTooLarge } from './tail.js';
+import { type TailBudget, type TailChunk, type TailLease, type TailPartition, tailTooLarge } from './tail.js';
 
 /** Below this, finding out where a time begins costs more than staging what lies before it. */
 const timeLookupBytesMin = 4 * MiB;
@@ -65,7 +66,7 @@ export class StagedTails {
       return topic.partitions.map(async (partition) => {
         const bounds = await this.#boundsOf(topic, partition, ranges);
         if (bounds === undefined) return;
-        const lease = await this.#run.ports.tails.lease(tailPartition(topic, partition), bounds.from, bounds.end, budget, this.#run.signal);
+        const lease = await this.#leaseOf(tailPartition(topic, partition), bounds, budget);
         leases.push({ partition, lease });
         this.#run.record.stats.cache_hits += lease.cacheHits;
         this.#run.record.stats.staged_rows += lease.stagedRows;
@@ -75,6 +76,15 @@ export class StagedTails {
     if (failed?.status === 'rejected') throw failed.reason;
     this.#run.record.phase = 'planning';
     this.#run.record.stages.enter('plan');
+  }
+
+  async #leaseOf(of: TailPartition, bounds: { readonly from: Offset; readonly end: Offset }, budget: TailBudget): Promise<TailLease> {
+    const { ports, signal } = this.#run;
+    try {
+      return await ports.tails.lease(of, bounds.from, bounds.end, budget, signal);
+    } catch (error) {
+      throw isLakeError(error, 'batch-corrupt') ? await damagedTail(ports.control, of, bounds, error, signal) : error;
+    }
   }
 
   /** The part of a partition's tail that the scans can find rows in; `undefined` where none. */

@@ -1,6 +1,6 @@
 /** What tiering asks the broker about one topic, each within a deadline. */
 import type { PartitionState } from '../control/index.js';
-import { LakeError, type Offset, type TopicId, type TopicName } from '../kernel/index.js';
+import { LakeError, type Offset, type PartitionId, type TopicId, type TopicName } from '../kernel/index.js';
 import { withDeadline } from './deadline.js';
 import type { TierPorts } from './ports.js';
 import type { TieredPartition } from './tiered-partition.js';
@@ -48,4 +48,23 @@ export async function isFlushed(
     flushed.flushedOffset >= to &&
     flushed.lastStableOffset >= to
   );
+}
+
+/** Segments of a gigabyte are read whole, by a disk that has other things to do. */
+const examineMsMax = 120_000;
+
+/**
+ * Batches that were fetched of [from, to) are damaged: asks the broker to read its log there. `undefined` where that is whole; else what is
+ * damaged, and the partition is offline by now. Errors: `timeout`, `peer-gone`.
+ */
+export async function damageOfLog(
+  { broker, clock }: TierPorts,
+  topic: NamedTopic,
+  range: { readonly partition: PartitionId; readonly from: Offset; readonly to: Offset },
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { damage } = await withDeadline('broker.examine', examineMsMax, clock, signal, (inner) =>
+    broker.call('broker.examine', { topicId: topic.id, ...range }, { signal: inner }),
+  );
+  return damage;
 }

@@ -7,15 +7,25 @@ import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
 import type { FetchedPartition, FetchPartition } from '../client/index.js';
 import type { BoundaryMove, PartitionState, TopicState } from '../control/index.js';
-import { backoffMs, LakeError, type PartitionId, SingleFlight, toLakeError, type TopicId, type TopicName } from '../kernel/index.js';
+import {
+  backoffMs,
+  isLakeError,
+  LakeError,
+  type PartitionId,
+  SingleFlight,
+  toLakeError,
+  type TopicId,
+  type TopicName,
+} from '../kernel/index.js';
 import { boundaryOf, logStartOf, type TableSnapshot, type TopicTable } from '../lake/index.js';
 import type { Logger } from '../telemetry/index.js';
 import { kafkaErrors } from '../wire/index.js';
 import { boundaryMoves, BoundaryReports, loadedId } from './boundary-reports.js';
-import { describePartitions, isFlushed } from './broker-questions.js';
+import { damageOfLog, describePartitions, isFlushed } from './broker-questions.js';
 import { ColumnPlan } from './column-plan.js';
 import { prepareCut, stagePiece } from './cut.js';
 import { Wakeup, withDeadline } from './deadline.js';
+import { damagedFetch, fetchRefusal } from './fetch-errors.js';
 import { TopicExpiry } from './expiry.js';
 import { FlushWaiters } from './flush-waiters.js';
 import { LostFiles } from './lost-files.js';
@@ -202,18 +212,10 @@ export class TopicTier {
 
   #fetchRefused(partition: TieredPartition, answer: FetchedPartition): void {
     const now = this.#ports.clock.monotonicMs();
-    const facts = { partition: partition.partition, offset: partition.spool.nextOffset, kafkaCode: answer.errorCode };
-    const isOutOfRange = answer.errorCode === kafkaErrors.OFFSET_OUT_OF_RANGE;
-    const error = isOutOfRange
-      ? new LakeError('offset-out-of-range', `the log of ${this.name}-${partition.partition} has no offset ${facts.offset}`, {
-          facts,
-          retriable: true,
-        })
-      : new LakeError('peer-refused', `the broker refused to read ${this.name}-${partition.partition}: Kafka error ${answer.errorCode}`, {
-          facts,
-        });
+    const asked = { partition: partition.partition, offset: partition.spool.nextOffset };
+    const error = fetchRefusal(`${this.name}-${partition.partition}`, asked, answer);
     partition.fetchAtMs = now + this.#noteFailure(partition, error, 'a fetch was refused');
-    if (isOutOfRange) this.#rewind(partition);
+    if (isLakeError(error, 'offset-out-of-range')) this.#rewind(partition);
     this.#waiters.check(this.partitions, this.#reports.waiting);
   }
 
@@ -430,10 +432,26 @@ export class TopicTier {
     } catch (error) {
       if (partition.cutAbort !== abort || this.signal.aborted) return;
       partition.cutFailed();
-      const pause = this.#noteFailure(partition, toLakeError(error), 'a cut failed and is tried again');
+      const isDamaged = isLakeError(error, 'batch-corrupt');
+      const failure = isDamaged ? damagedFetch(`${this.name}-${partition.partition}`, error) : toLakeError(error);
+      const pause = this.#noteFailure(partition, failure, 'a cut failed and is tried again');
       partition.retryAtMs = this.#ports.clock.monotonicMs() + pause;
+      if (isDamaged) this.#track(this.#fetchAnew(partition));
     } finally {
       this.#wakeup.wake();
+    }
+  }
+
+  /** What was fetched is not what was appended. Where the log is whole, the next fetch is; else the broker refuses it from now on. */
+  async #fetchAnew(partition: TieredPartition): Promise<void> {
+    const range = { partition: partition.partition, from: partition.boundary, to: partition.spool.nextOffset };
+    partition.shed();
+    try {
+      const damage = await damageOfLog(this.#ports, this, range, this.signal);
+      if (damage === undefined) this.#logger.warn('what was fetched was damaged here, not in the log: it is fetched again', range);
+      else this.#logger.error('the log is damaged: nothing of it is tiered, and its partition is offline', { ...range, damage });
+    } catch (error) {
+      if (!this.signal.aborted) this.#logger.warn('the broker could not be asked whether its log is damaged', { ...range, error });
     }
   }
 

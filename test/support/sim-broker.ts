@@ -73,6 +73,8 @@ export class SimBroker implements LogReader {
   areOffsetsWhole = true;
   nextProducerId = 1000;
   fetchedCount = 0;
+  /** What it finds where it is asked to look. */
+  damage: string | undefined;
   /** Thrown or waited for before each control call. */
   onCall: ((method: ControlMethod) => void | Promise<void>) | undefined;
   /** Answers for the bytes of each fetch. */
@@ -280,6 +282,8 @@ export class SimBroker implements LogReader {
           }),
         };
       }
+      case 'broker.examine':
+        return this.damage === undefined ? {} : { damage: this.damage };
       case 'broker.boundary-moved': {
         const { topicId, partitions } = params as ControlParams<'broker.boundary-moved'>;
         const topic = this.#topicOf(topicId);

@@ -1,5 +1,5 @@
 // What can go wrong between batches and a verified cold file.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { assignColumns, baseColumns, duckType, findTimestamp, footerKeys, type TypedColumn } from '../../../src/columns/index.js';
 import { isLakeError } from '../../../src/kernel/index.js';
@@ -12,8 +12,11 @@ import {
   encodeBatch,
   RecordBatchWriter,
   walkBatches,
+  computeBatchCrc,
 } from '../../../src/wire/index.js';
 import { ColumnFiles, fileAt } from '../../support/column-files.js';
+import { referenceDigest } from '../../support/reference-digest.js';
+import { referenceStage } from '../../support/reference-stage.js';
 
 const files = new ColumnFiles();
 afterAll(() => files.close());
@@ -46,6 +49,7 @@ describe('staging', () => {
   it('keeps a batch that cannot be decoded as one row of its bytes, and goes on', async () => {
     const damaged = batchOf(2, ['lost', 'lost too']);
     damaged[damaged.length - 1] = (damaged[damaged.length - 1] as number) ^ 0xff;
+    damaged.writeUInt32BE(computeBatchCrc(damaged, 0), 17);
     const staged = await files.stage([batchOf(0, ['{"a":1}', '{"a":2}']), damaged, batchOf(4, ['{"b":1}'])], { endOffset: 5 });
     expect(staged).toMatchObject({ rows: 4, rawBatches: 1, minTimestampMs: 1000, maxTimestampMs: 1004 });
     expect(
@@ -71,7 +75,6 @@ describe('staging', () => {
     writer.append(5, utf8('k'), utf8('{"never":1}'));
     const lying = writer.finish({ baseOffset: 2, lastOffsetDelta: 1 });
     lying.writeInt32BE(2, 57);
-    const { computeBatchCrc } = await import('../../../src/wire/index.js');
     lying.writeUInt32BE(computeBatchCrc(lying, 0), 17);
     const staged = await files.stage([good, lying], { endOffset: 4 });
     expect(staged).toMatchObject({ rows: 3, rawBatches: 1 });
@@ -83,7 +86,6 @@ describe('staging', () => {
   it('gives a batch whose records cannot be decoded its own offset, not that of the next', async () => {
     const lying = batchOf(2, ['one', 'two']);
     lying.writeInt32BE(1, 57);
-    const { computeBatchCrc } = await import('../../../src/wire/index.js');
     lying.writeUInt32BE(computeBatchCrc(lying, 0), 17);
     const staged = await files.stage([batchOf(0, ['a', 'b']), lying, batchOf(4, ['c'])], { endOffset: 5 });
     expect(await files.rows(`SELECT _offset::INTEGER FROM '${staged.path}'`)).toEqual([[0], [1], [2], [4]]);
@@ -131,6 +133,45 @@ describe('staging', () => {
       [2 ** 20, true],
       [null, false],
     ]);
+  });
+
+  it('kept damaged batches whole once: such rows are encoded, verified, compacted and read as they are', async () => {
+    const undecodable = batchOf(2, ['lost', 'lost too']);
+    undecodable.writeInt32BE(1, 57);
+    undecodable.writeUInt32BE(computeBatchCrc(undecodable, 0), 17);
+    const batches = [batchOf(0, ['{"a":1}', '{"a":2}']), undecodable, batchOf(4, ['{"a":3}'])];
+    const staged = await files.stage(batches, { endOffset: 5 });
+    const damaged = Buffer.from(undecodable);
+    damaged.writeUInt32BE(~undecodable.readUInt32BE(17) >>> 0, 17);
+    const bytes = readFileSync(staged.path);
+    damaged.copy(bytes, bytes.indexOf(undecodable));
+    writeFileSync(staged.path, bytes);
+    const { records } = referenceStage(batches, { baseOffset: 0, endOffset: 5 });
+    const digest = referenceDigest(records.map((record) => ('rawBatch' in record ? { ...record, rawBatch: damaged } : record)));
+    const columns = assignColumns([], staged.pairs);
+    const encoded = await files.encode([{ ...staged, digest }], columns);
+    await files.verify([staged], { ...encoded, digest }, columns);
+    const compacted = await files.compact([encoded.path], columns);
+    expect(compacted.digest).toBe(digest);
+    for (const { path } of [encoded, compacted]) {
+      const rebuilt = files.rebuild(path, { baseOffset: 0, lastOffset: 4 });
+      expect(rebuilt.batchBytes.includes(damaged)).toBe(true);
+      expect(rebuilt).toMatchObject({ batches: 3, nextOffset: 5 });
+    }
+  });
+
+  it.each([
+    ['records', 70],
+    ['header', 30],
+    ['format', 16],
+    ['offset', 0],
+  ])('refuses a batch of which a byte of the %s is not what was appended, and leaves no file', async (_where, at) => {
+    const damaged = batchOf(2, ['lost', 'lost too']);
+    damaged[at] = (damaged[at] as number) ^ 0x10;
+    const outPath = files.path('refused.parquet');
+    const code = await codeOf(files.stage([batchOf(0, ['a', 'b']), damaged, batchOf(4, ['c'])], { endOffset: 5, outPath }));
+    expect(code).toBe('batch-corrupt');
+    expect(existsSync(outPath)).toBe(false);
   });
 
   it('refuses a spool whose framing is broken and leaves no file', async () => {

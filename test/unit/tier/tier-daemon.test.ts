@@ -254,6 +254,36 @@ describe('the tier daemon', () => {
     await expectLakeIsLog(broker, store, 'orders');
   });
 
+  it('tiers nothing of a batch that is damaged, has the broker look at its log, and fetches anew where that is whole', async () => {
+    const broker = new SimBroker();
+    const store = memory();
+    broker.create('orders', 1);
+    let isDamaged = true;
+    const workers = simWorkers((job) => {
+      if (isDamaged && job.kind === 'stage') throw new LakeError('batch-corrupt', 'a batch is damaged');
+    });
+    const examined: unknown[] = [];
+    broker.damage = 'it is damaged at 7';
+    broker.onCall = (method) => {
+      if (method === 'broker.examine') examined.push(method);
+    };
+    const tier = await start(broker, store, { workers });
+    broker.append('orders', 0, records(0, 10));
+    const before = broker.fetchedCount;
+    await expect(tier.call('tier.flush', {})).rejects.toMatchObject({
+      code: 'batch-corrupt',
+      message: 'what was fetched of orders-0 is damaged: a batch is damaged',
+      hint: expect.stringContaining('/readyz says which file to restore'),
+    });
+    await until(() => examined.length > 0, 'the broker is asked');
+    expect((await loadTable(broker, store, 'orders')).metadataVersion).toBe(0);
+    broker.damage = undefined;
+    isDamaged = false;
+    await tier.call('tier.flush', {});
+    expect(broker.fetchedCount).toBeGreaterThan(before + 1);
+    await expectLakeIsLog(broker, store, 'orders');
+  });
+
   it('goes on with other topics while one that cannot be encoded fills the spools', async () => {
     const broker = new SimBroker();
     const store = memory();

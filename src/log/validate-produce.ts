@@ -133,6 +133,7 @@ function validateRecords(batch: Buffer, rules: ProduceRules): TimestampMs {
   const maxRecordBytes =
     batchCompression(batch, 0) === 'none' ? Number.POSITIVE_INFINITY : (rules.maxRecordBytes ?? Number.POSITIVE_INFINITY);
   let maxTimestampMs = -1;
+  let refusal: LakeError | undefined;
   const cursor = new RecordCursor();
   cursor.reset(batch, 0, batchRecords(batch, 0, rules.maxDecompressedBytes ?? inflatedBytesMax));
   while (cursor.next()) {
@@ -143,27 +144,33 @@ function validateRecords(batch: Buffer, rules: ProduceRules): TimestampMs {
     if (cursor.offsetDelta !== cursor.index)
       throw invalid(`record ${cursor.index} has the offset delta ${cursor.offsetDelta}`, cursor.index);
     if (rules.isKeyRequired === true && cursor.keyLength < 0)
-      throw invalid(`record ${cursor.index} has no key, and the topic is compacted`, cursor.index);
-    if (timestampMs !== -1 && (timestampMs < earliestMs || timestampMs > latestMs)) {
-      throw new LakeError(
-        'timestamp-invalid',
-        `the timestamp ${timestampMs} of record ${cursor.index} is outside [${earliestMs}, ${latestMs}]`,
-        {
-          hint: "Check the producer's clock, or change message.timestamp.before.max.ms or message.timestamp.after.max.ms of the topic.",
-          facts: { batchIndex: cursor.index, timestampMs },
-        },
-      );
-    }
-    // Kafka takes it under create time where the timestamp is one that it would take from a producer.
-    if (isStamped && (!isCreateTime || timestampMs === -1)) {
-      throw new LakeError('timestamp-invalid', 'a producer may not set the timestamp type to log append time', {
-        hint: 'Produce with create time.',
-        facts: { batchIndex: cursor.index },
-      });
+      refusal ??= invalid(`record ${cursor.index} has no key, and the topic is compacted`, cursor.index);
+    // As from Kafka, a wrong time is told before a missing key, and both once all records have been read.
+    else if (refusal?.code !== 'timestamp-invalid') {
+      const isOutOfRange = timestampMs !== -1 && (timestampMs < earliestMs || timestampMs > latestMs);
+      if (isOutOfRange) refusal = outOfRange(cursor.index, timestampMs, [earliestMs, latestMs]);
+      // Kafka takes it under create time where the timestamp is one that it would take from a producer.
+      else if (isStamped && (!isCreateTime || timestampMs === -1)) refusal = wronglyStamped(cursor.index);
     }
     if (cursor.index === 0 || timestampMs > maxTimestampMs) maxTimestampMs = timestampMs;
   }
+  if (refusal !== undefined) throw refusal;
   return maxTimestampMs;
+}
+
+function outOfRange(batchIndex: number, timestampMs: TimestampMs, [earliestMs, latestMs]: readonly [number, number]): LakeError {
+  const range = `[${earliestMs}, ${latestMs}]`;
+  return new LakeError('timestamp-invalid', `the timestamp ${timestampMs} of record ${batchIndex} is outside ${range}`, {
+    hint: "Check the producer's clock, or change message.timestamp.before.max.ms or message.timestamp.after.max.ms of the topic.",
+    facts: { batchIndex, timestampMs },
+  });
+}
+
+function wronglyStamped(batchIndex: number): LakeError {
+  return new LakeError('timestamp-invalid', 'a producer may not set the timestamp type to log append time', {
+    hint: 'Produce with create time.',
+    facts: { batchIndex },
+  });
 }
 
 function invalid(what: string, batchIndex?: number): LakeError {

@@ -7,6 +7,7 @@ import {
   batchRecords,
   computeBatchCrc,
   decodeBatch,
+  encodeBatch,
   isBatchCrcValid,
   patchBatch,
   RecordCursor,
@@ -143,6 +144,20 @@ describe('a produced batch', () => {
     ],
   ])('that is wrong twice is told %s', (_what, kafkaCode, make) => {
     expect(() => taken(make())).toThrow(expect.objectContaining({ kafkaCode }));
+  });
+
+  it('is told of a record’s time before the missing key of another, and which record it was', () => {
+    const bytes = good({ timestamps: [900_000, 1, 2] });
+    expect(() => taken(bytes, { isKeyRequired: true })).toThrow(expect.objectContaining({ kafkaCode: 87 }));
+    const keyed = encodeBatch({
+      records: [null, Buffer.from('k'), Buffer.from('k')].map((key, i) => ({ timestampMs: i, key, value: null })),
+    });
+    expect(() => taken(keyed, { isKeyRequired: true, nowMs: 600_001, timestampBeforeMaxMs: 600_000 })).toThrow(
+      expect.objectContaining({ kafkaCode: 87, facts: { batchIndex: 0 } }),
+    );
+    expect(() => taken(keyed, { isKeyRequired: true, nowMs: 600_002, timestampBeforeMaxMs: 600_000 })).toThrow(
+      expect.objectContaining({ kafkaCode: 32, facts: { batchIndex: 1, timestampMs: 1 } }),
+    );
   });
 
   it('that says it has append time is taken under create time as one that does not say so', () => {

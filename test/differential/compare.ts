@@ -85,6 +85,7 @@ function timeOf(value: number, runMs: number): number | string {
 
 function identityOf(item: unknown): string {
   if (typeof item === 'string') return item;
+  if (typeof item === 'number') return String(item).padStart(8, '0');
   if (typeof item !== 'object' || item === null) return '';
   const fields = item as Readonly<Record<string, unknown>>;
   const found = identities.find(

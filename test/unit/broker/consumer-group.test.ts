@@ -71,6 +71,18 @@ describe('a consumer group', () => {
     expect(group.state).toBe('Stable');
   });
 
+  it('leaves its epoch to a member that is to give up more before it has given up all', () => {
+    const group = newGroup();
+    join(group, 'm1');
+    join(group, 'm2');
+    const half = answered(group, heartbeat('m1', 2, { owned: owning([0, 1, 2, 3]) })).assignment!;
+    join(group, 'm3');
+    join(group, 'm4');
+    const told = answered(group, heartbeat('m1', 2, { owned: half }));
+    expect([count(half), count(told.assignment), told.memberEpoch]).toEqual([2, 1, 2]);
+    expect(answered(group, heartbeat('m1', 2, { owned: told.assignment! })).memberEpoch).toBe(5);
+  });
+
   it('fences an epoch that is not its, but for the previous one with what was given: its answer was lost', () => {
     const group = newGroup();
     join(group, 'm1');
@@ -128,6 +140,30 @@ describe('a consumer group', () => {
     expect(group.memberCount).toBe(1);
     expect(group.expire(sessionMs)).toEqual([]);
     expect(group.expire(1000 + sessionMs)).toEqual(['m2']);
+  });
+
+  it('knows since which epoch a member has what: anew what it had given up, from the first on what a static one comes back to', () => {
+    const group = newGroup();
+    const since = (id: string) => Object.fromEntries(group.member(id)?.assignedAt.get(topics.id('a')) ?? []);
+    join(group, 'm1', { instanceId: 'i' });
+    expect(since('m1')).toEqual({ 0: 2, 1: 2, 2: 2, 3: 2 });
+    join(group, 'm2');
+    const kept = answered(group, heartbeat('m1', 2, { owned: owning([0, 1, 2, 3]), instanceId: 'i' })).assignment!;
+    const [first, second] = listPartitionSets(kept)[0]!.partitions as [number, number];
+    const [third, fourth] = [0, 1, 2, 3].filter((partition) => partition !== first && partition !== second) as [number, number];
+    expect(since('m1')).toEqual({ 0: 2, 1: 2, 2: 2, 3: 2 });
+    answered(group, heartbeat('m1', 2, { owned: kept, instanceId: 'i' }));
+    answered(group, heartbeat('m2', 3));
+    expect([since('m1'), since('m2')]).toEqual([
+      { [first]: 2, [second]: 2 },
+      { [third]: 3, [fourth]: 3 },
+    ]);
+    group.fence('m2');
+    answered(group, heartbeat('m1', 3, { owned: kept, instanceId: 'i' }));
+    expect(since('m1')).toEqual({ [first]: 2, [second]: 2, [third]: 4, [fourth]: 4 });
+    answered(group, heartbeat('m1', -2, { instanceId: 'i' }));
+    join(group, 'm3', { instanceId: 'i' });
+    expect([since('m1'), since('m3')]).toEqual([{}, { 0: 0, 1: 0, 2: 0, 3: 0 }]);
   });
 
   it('gives up the place of a static member that is not back within its session', () => {

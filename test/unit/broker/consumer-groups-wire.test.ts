@@ -70,6 +70,60 @@ describe('consumer groups of the new protocol over the wire', () => {
     expect(await join(client, { subscribedTopicNames: null, subscribedTopicRegex: '[ab]' })).toMatchObject({ memberEpoch: 4, assignment });
   });
 
+  it('let a member commit at an epoch that has passed, for what it has had since then, over a restart too', async () => {
+    const dataDir = await temporaryFolder();
+    const { broker, client } = await started(dataDir);
+    const topicId = await client.createTopic('a', 6);
+    const own = (partitions: readonly number[]) => ({ topicPartitions: [{ topicId, partitions: [...partitions] }] });
+    const told = ({ assignment }: ConsumerGroupHeartbeatResponse) => assignment!.topicPartitions[0]!.partitions;
+    await join(client);
+    await join(client, { memberId: 'n' });
+    const half = told(await beat(client, { memberEpoch: 2, ...own([0, 1, 2, 3, 4, 5]) }));
+    expect(await beat(client, { memberEpoch: 2, ...own(half) })).toMatchObject({ memberEpoch: 3 });
+    await join(client, { memberId: 'o' });
+    const third = told(await beat(client, { memberEpoch: 3, ...own(half) }));
+    expect([half.length, third.length]).toEqual([3, 2]);
+    const revoking = half.find((partition) => !third.includes(partition))!;
+    const lost = [0, 1, 2, 3, 4, 5].find((partition) => !half.includes(partition))!;
+    const commits = async (from: WireClient, memberId: string, epoch: number, partitions: readonly number[], note = '') => {
+      const asked = partitions.map((partitionIndex, i) => ({ partitionIndex, committedOffset: 5, committedMetadata: i === 0 ? note : '' }));
+      const topics = [{ name: 'a', partitions: asked }];
+      const answer = await from.call(offsetCommitApi, 9, { groupId, memberId, generationIdOrMemberEpoch: epoch, topics });
+      return answer.topics[0]!.partitions.map(({ errorCode }) => errorCode);
+    };
+    const all = async (from: WireClient) => ({
+      kept: await commits(from, 'm', 2, third),
+      revoking: await commits(from, 'm', 2, [revoking]),
+      // One that it has not had since then refuses all, and says so before the note that is too long.
+      lost: await commits(from, 'm', 2, [third[0]!, lost], 'x'.repeat(4_097)),
+      long: await commits(from, 'm', 2, third, 'x'.repeat(4_097)),
+      own: await commits(from, 'm', 3, [lost]),
+      early: await commits(from, 'm', 1, third),
+      ahead: await commits(from, 'm', 4, third),
+      other: await commits(from, 'n', 2, third),
+      unknown: await commits(from, 'x', 3, third),
+    });
+    const expected = {
+      kept: [0, 0],
+      revoking: [0],
+      lost: [113, 113],
+      long: [12, 0],
+      own: [0],
+      early: [113, 113],
+      ahead: [113, 113],
+      other: [113, 113],
+      unknown: [25, 25],
+    };
+    expect(await all(client)).toEqual(expected);
+    await broker.close();
+    const { client: later } = await started(dataDir);
+    expect(await all(later)).toEqual(expected);
+    // What it has given up is not its any more.
+    expect(await beat(later, { memberEpoch: 3, ...own(third) })).toMatchObject({ memberEpoch: 4 });
+    expect(await commits(later, 'm', 3, [revoking])).toEqual([113]);
+    expect(await commits(later, 'm', 2, third)).toEqual([0, 0]);
+  });
+
   it('give a member an id where it may come without one', async () => {
     const { client } = await started();
     const { memberId, errorCode } = await join(client, { memberId: '' }, 0);

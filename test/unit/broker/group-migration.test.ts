@@ -61,6 +61,12 @@ function assignmentOfA(partitions: readonly number[]): Buffer {
 const beatClassic = async (client: WireClient, memberId: string, generationId: number): Promise<number> =>
   (await client.call(heartbeatApi, 3, { groupId, memberId, generationId })).errorCode;
 
+async function commit(client: WireClient, memberId: string, generation: number, partitionIndex: number): Promise<number> {
+  const topics = [{ name: 'a', partitions: [{ partitionIndex, committedOffset: 1, committedMetadata: '' }] }];
+  const { topics: told } = await client.call(offsetCommitApi, 7, { groupId, generationIdOrMemberEpoch: generation, memberId, topics });
+  return told[0]!.partitions[0]!.errorCode;
+}
+
 const beat = (client: WireClient, over: object) =>
   client.call(consumerGroupHeartbeatApi, 1, { groupId, memberId: 'new', memberEpoch: 0, ...over });
 const joinNew = (client: WireClient) => beat(client, { rebalanceTimeoutMs: 60_000, subscribedTopicNames: ['a'], topicPartitions: [] });
@@ -93,6 +99,9 @@ describe('a classic group', () => {
     expect(again).toMatchObject({ errorCode: 0, generationId: 2, protocolName: 'range', leader: '' });
     expect(await sync(client, again)).toBe(partitionsOfA([0]));
     expect(await beatClassic(client, old.memberId, 2)).toBe(0);
+    // What it has kept it may commit for at the generation of before (KIP-1251).
+    expect([await commit(client, old.memberId, 1, 0), await commit(client, old.memberId, 1, 1)]).toEqual([0, 22]);
+    expect([await commit(client, old.memberId, 0, 0), await commit(client, old.memberId, 3, 0)]).toEqual([22, 22]);
     const { assignment } = await beat(client, { memberEpoch: 2 });
     expect(assignment?.topicPartitions.map(({ partitions }) => partitions)).toEqual([[1]]);
     expect(await stateOf(client)).toBe('Stable');
@@ -149,18 +158,8 @@ describe('a consumer group', () => {
     await beat(client, { memberEpoch: 2, topicPartitions: assignment!.topicPartitions });
     expect(await beatClassic(client, old.memberId, 3)).toBe(27);
     expect(await sync(client, await joinClassic(client, old.memberId))).toMatch(/^00000001/);
-    const partitions = [{ partitionIndex: 0, committedOffset: 1, committedMetadata: '' }];
-    const commit = async (generation: number): Promise<number> =>
-      (
-        await client.call(offsetCommitApi, 7, {
-          groupId,
-          generationIdOrMemberEpoch: generation,
-          memberId: old.memberId,
-          topics: [{ name: 'a', partitions }],
-        })
-      ).topics[0]!.partitions[0]!.errorCode;
-    expect(await commit(2)).toBe(22);
-    expect(await commit(3)).toBe(0);
+    expect(await commit(client, old.memberId, 2, 0)).toBe(22);
+    expect(await commit(client, old.memberId, 3, 0)).toBe(0);
     expect((await client.call(leaveGroupApi, 1, { groupId, memberId: 'new' })).errorCode).toBe(25);
     expect((await client.call(leaveGroupApi, 1, { groupId, memberId: old.memberId })).errorCode).toBe(0);
     expect(await beatClassic(client, old.memberId, 3)).toBe(25);

@@ -6,6 +6,7 @@
  * Invariant: a partition has one owner. It gets another one only after its owner has reported not to have it, has left, or was fenced.
  */
 import type { PartitionId, TopicId } from '../../../kernel/index.js';
+import { epochsAt } from './assignment-epochs.js';
 import { type AssignorName, assignors, isAssignorName, type MemberToAssign } from './assignor.js';
 import {
   type ClassicSide,
@@ -383,7 +384,8 @@ export class ConsumerGroup {
       this.fence(memberId);
       return answer;
     }
-    this.#put({ ...member!, epoch: staticLeaveEpoch, pendingRevocation: noPartitions });
+    const assignedAt = epochsAt(member!.assigned, joinEpoch);
+    this.#put({ ...member!, epoch: staticLeaveEpoch, pendingRevocation: noPartitions, assignedAt });
     const { sessionAtMs } = this.#deadlines.get(memberId)!;
     this.#deadlines.set(memberId, { sessionAtMs, stepAtMs: undefined });
     return answer;

@@ -2,13 +2,14 @@
  * All consumer groups of the new protocol of this broker: gives each the time, has its changes written to `__consumer_offsets`
  * before a member hears of them, and fences members that are silent for too long.
  */
-import type { Clock } from '../../../kernel/index.js';
+import type { Clock, PartitionId, TopicId } from '../../../kernel/index.js';
 import type { Logger } from '../../../telemetry/index.js';
 import { kafkaErrors } from '../../../wire/index.js';
 import { runAfter } from '../../deadline.js';
 import type { SavedGroup } from '../group.js';
 import type { KeyValue } from '../group-log.js';
 import { type JoinAnswer, joinFailure, type JoinRequest, type MemberIdentity, type SyncAnswer } from '../member.js';
+import { isHeldSince } from './assignment-epochs.js';
 import { classicMember, heartbeatAsClassic, isClassic, joinAsClassic, syncAsClassic, type SyncOfClassic } from './classic-members.js';
 import { ConsumerGroup, type ConsumerGroupSettings, type MemberAnswer, type MemberHeartbeat } from './consumer-group.js';
 import { joinEpoch } from './consumer-member.js';
@@ -37,6 +38,15 @@ export interface ConsumerGroupsPorts {
   /** Goes on with a group as a classic one; resolves when it is written. */
   readonly downgrade: (saved: SavedGroup) => Promise<void>;
   readonly freshId: () => string;
+}
+
+/** Who wants to commit positions, as its request says. */
+export interface CommitterClaim {
+  readonly groupId: string;
+  readonly memberId: string;
+  readonly memberEpoch: number;
+  /** Whether the request's version knows of members with epochs. */
+  readonly isEpochKnown: boolean;
 }
 
 interface Watched {
@@ -137,16 +147,23 @@ export class ConsumerGroups {
   }
 
   /**
-   * Whether a member may commit now by a request that knows of epochs or not: 0, 25, 35, 113 (22 for one of the classic protocol);
-   * `undefined` where there is no consumer group of that id.
+   * Whether a member may commit positions of these partitions now, by a request that knows of epochs or not: 0, 25, 35, 113 (22 for one of
+   * the classic protocol); `undefined` where there is no consumer group of that id. An epoch that has passed is good where it has had each
+   * of them since then (KIP-1251).
    */
-  mayCommit(groupId: string, memberId: string, memberEpoch: number, isEpochKnown: boolean): number | undefined {
+  mayCommit(
+    { groupId, memberId, memberEpoch, isEpochKnown }: CommitterClaim,
+    partitions: readonly (readonly [TopicId, PartitionId])[],
+  ): number | undefined {
     const group = this.group(groupId);
     if (group === undefined) return undefined;
     if (memberEpoch < 0 && group.memberCount === 0) return kafkaErrors.NONE;
     const member = group.member(memberId);
     if (!isEpochKnown && member?.classic === null) return kafkaErrors.UNSUPPORTED_VERSION;
-    return checkMember(group, memberId, memberEpoch);
+    const code = checkMember(group, memberId, memberEpoch);
+    if (code === kafkaErrors.NONE || member === undefined || memberEpoch > member.epoch) return code;
+    const isGood = partitions.every(([topic, partition]) => isHeldSince(member.assignedAt, topic, partition, memberEpoch));
+    return isGood ? kafkaErrors.NONE : code;
   }
 
   /** Whether offsets may be fetched: 0, 25, 113. Who names no member is an administrator. */

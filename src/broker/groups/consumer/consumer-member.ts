@@ -1,4 +1,5 @@
 /** A member of a consumer group (KIP-848): what it said of itself, and how far it has come towards its target. */
+import { type AssignmentEpochs, noEpochs } from './assignment-epochs.js';
 import { areSamePartitions, noPartitions, type PartitionSets } from './partitions.js';
 
 /**
@@ -44,6 +45,8 @@ export interface ConsumerMember {
   readonly state: MemberState;
   readonly assigned: PartitionSets;
   readonly pendingRevocation: PartitionSets;
+  /** Of what is assigned, and what is to be given up. */
+  readonly assignedAt: AssignmentEpochs;
 }
 
 export function freshMember(id: string): ConsumerMember {
@@ -63,6 +66,7 @@ export function freshMember(id: string): ConsumerMember {
     state: 'stable',
     assigned: noPartitions,
     pendingRevocation: noPartitions,
+    assignedAt: noEpochs,
   };
 }
 

@@ -8,11 +8,12 @@
  * | 5 | group, member | `instanceId`, `rackId`, `clientId`, `clientHost`, `topics` [string], `regex`, `rebalanceTimeoutMs` int32, `assignor`; tag 0: classic side |
  * | 6 | group | `assignmentEpoch` int32 |
  * | 7 | group, member | [`topicId` uuid, `partitions` [int32]] |
- * | 8 | group, member | `epoch` int32, `previousEpoch` int32, `state` int8, assigned and pending revocation as in 7 |
+ * | 8 | group, member | `epoch` int32, `previousEpoch` int32, `state` int8, assigned and pending revocation as in 7; tag 0 of each topic: since which epochs [int32] |
  */
-import { type TopicId, topicId } from '../../../kernel/index.js';
+import { type PartitionId, type TopicId, topicId } from '../../../kernel/index.js';
 import { Input, Output } from '../record-bytes.js';
-import { type ClassicSide, type ConsumerMember, freshMember, type MemberState } from './consumer-member.js';
+import { type AssignmentEpochs, assignmentEpoch } from './assignment-epochs.js';
+import { type ClassicSide, type ConsumerMember, freshMember, joinEpoch, type MemberState } from './consumer-member.js';
 import type { GroupChange, GroupGone } from './group-changes.js';
 import { listPartitionSets, type PartitionSets, partitionSetsOf } from './partitions.js';
 
@@ -85,15 +86,20 @@ function encodeTarget(partitions: PartitionSets): Buffer {
 
 function encodeCurrent(member: ConsumerMember): Buffer {
   const out = new Output().int16(valueVersion).int32(member.epoch).int32(member.previousEpoch).int8(stateNumbers[member.state]);
-  writePartitions(out, member.assigned);
-  writePartitions(out, member.pendingRevocation);
+  writePartitions(out, member.assigned, member.assignedAt);
+  writePartitions(out, member.pendingRevocation, member.assignedAt);
   return out.uvarint(0).done();
 }
 
-function writePartitions(out: Output, sets: PartitionSets): void {
+function writePartitions(out: Output, sets: PartitionSets, epochs?: AssignmentEpochs): void {
   out.compactArray(listPartitionSets(sets), ({ topicId: id, partitions }) => {
     out.raw(Buffer.from(id, 'base64url'));
-    out.compactArray(partitions, (partition) => void out.int32(partition)).uvarint(0);
+    out.compactArray(partitions, (partition) => void out.int32(partition));
+    if (epochs === undefined) return void out.uvarint(0);
+    const since = new Output();
+    since.compactArray(partitions, (partition) => void since.int32(assignmentEpoch(epochs, id, partition)));
+    const tag = since.done();
+    out.uvarint(1).uvarint(0).uvarint(tag.length).raw(tag);
   });
 }
 
@@ -154,16 +160,33 @@ function decodeCurrent(id: string, value: Input): ConsumerMember {
   const number = value.int8();
   const state = (Object.keys(stateNumbers) as MemberState[]).find((name) => stateNumbers[name] === number);
   if (state === undefined) throw new RangeError(`member state ${number}`);
-  const assigned = readPartitions(value);
-  return { ...freshMember(id), epoch, previousEpoch, state, assigned, pendingRevocation: readPartitions(value) };
+  const assignedAt = new Map<TopicId, Map<PartitionId, number>>();
+  const read = (): PartitionSets =>
+    readPartitions(value, (topic, partitions, epochs) => {
+      const known = assignedAt.get(topic) ?? new Map<PartitionId, number>();
+      // As in Kafka, where there are none, or not as many as partitions, it is the member's own; a static one that is away has none.
+      const isTold = epochs.length === partitions.length;
+      for (const [i, partition] of partitions.entries()) known.set(partition, isTold ? epochs[i]! : Math.max(joinEpoch, epoch));
+      assignedAt.set(topic, known);
+    });
+  const assigned = read();
+  return { ...freshMember(id), epoch, previousEpoch, state, assigned, pendingRevocation: read(), assignedAt };
 }
 
-function readPartitions(value: Input): PartitionSets {
+type TakeEpochs = (topic: TopicId, partitions: readonly PartitionId[], epochs: readonly number[]) => void;
+
+function readPartitions(value: Input, takeEpochs?: TakeEpochs): PartitionSets {
   return partitionSetsOf(
-    value.compactArray((): { topicId: TopicId; partitions: number[] } => {
+    value.compactArray((): { topicId: TopicId; partitions: PartitionId[] } => {
       const id = topicId(value.raw(16).toString('base64url'));
       const partitions = value.compactArray(() => value.int32());
-      value.tags(() => undefined);
+      let epochs: readonly number[] = [];
+      value.tags((tag, bytes) => {
+        if (tag !== 0) return;
+        const since = new Input(bytes);
+        epochs = since.compactArray(() => since.int32());
+      });
+      takeEpochs?.(id, partitions, epochs);
       return { topicId: id, partitions };
     }),
   );

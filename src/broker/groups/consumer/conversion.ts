@@ -2,6 +2,7 @@
 import { invariant } from '../../../kernel/index.js';
 import type { Group, SavedGroup } from '../group.js';
 import { emptyBytes } from '../member.js';
+import { epochsAt } from './assignment-epochs.js';
 import type { ConsumerGroup } from './consumer-group.js';
 import { type ConsumerMember, freshMember } from './consumer-member.js';
 import { consumerProtocolType, decodeAssignment, decodeSubscription, encodeAssignment } from './consumer-protocol.js';
@@ -33,6 +34,7 @@ export function heritageOf(group: Group, topics: TopicView): Heritage | undefine
       epoch: group.generation,
       previousEpoch: group.generation,
       assigned,
+      assignedAt: epochsAt(assigned, group.generation),
     });
   }
   return { generation: group.generation, members };

@@ -3,6 +3,7 @@
  * has said so does its epoch move on; then it gets what nobody else has any more. Pure.
  */
 import type { PartitionId, TopicId } from '../../../kernel/index.js';
+import { epochsAfter } from './assignment-epochs.js';
 import type { ConsumerMember } from './consumer-member.js';
 import { eachPartition, hasCommonPartition, hasPartition, type PartitionSets, PartitionSetsBuilder, noPartitions } from './partitions.js';
 
@@ -25,11 +26,11 @@ export function reconcile(input: ReconcileInput): ConsumerMember {
   const { member, target, owned } = input;
   switch (member.state) {
     case 'stable':
-      return member.epoch === target.epoch ? member : next(input, member.epoch);
+      return member.epoch === target.epoch ? member : next(input);
     case 'unrevoked':
-      return owns(owned, member.pendingRevocation) ? member : next(input, member.epoch + 1);
+      return owns(owned, member.pendingRevocation) ? member : next(input);
     case 'unreleased':
-      return next(input, member.epoch);
+      return next(input);
   }
 }
 
@@ -37,14 +38,14 @@ function owns(owned: PartitionSets | null, revoked: PartitionSets): boolean {
   return owned === null || hasCommonPartition(owned, revoked);
 }
 
-function next({ member, target, owned, isHeldByOther }: ReconcileInput, epoch: number): ConsumerMember {
+function next({ member, target, owned, isHeldByOther }: ReconcileInput): ConsumerMember {
   const kept = new PartitionSetsBuilder();
   const revoked = new PartitionSetsBuilder();
   for (const [topic, partition] of eachPartition(member.assigned)) {
     (hasPartition(target.partitions, topic, partition) ? kept : revoked).add(topic, partition);
   }
   if (revoked.sets.size > 0 && owns(owned, revoked.sets)) {
-    return moved(member, epoch, { state: 'unrevoked', assigned: kept.sets, pendingRevocation: revoked.sets });
+    return moved(member, member.epoch, target.epoch, { state: 'unrevoked', assigned: kept.sets, pendingRevocation: revoked.sets });
   }
   let isWaiting = false;
   for (const [topic, partition] of eachPartition(target.partitions)) {
@@ -52,7 +53,7 @@ function next({ member, target, owned, isHeldByOther }: ReconcileInput, epoch: n
     if (isHeldByOther(topic, partition)) isWaiting = true;
     else kept.add(topic, partition);
   }
-  return moved(member, target.epoch, {
+  return moved(member, target.epoch, target.epoch, {
     state: isWaiting ? 'unreleased' : 'stable',
     assigned: kept.sets,
     pendingRevocation: noPartitions,
@@ -62,17 +63,17 @@ function next({ member, target, owned, isHeldByOther }: ReconcileInput, epoch: n
 type Step = Pick<ConsumerMember, 'state' | 'assigned' | 'pendingRevocation'>;
 
 /** A member that waits on, with what it has, is left as it is: its previous epoch must stay good for a retry. */
-function moved(member: ConsumerMember, epoch: number, step: Step): ConsumerMember {
+function moved(member: ConsumerMember, epoch: number, targetEpoch: number, step: Step): ConsumerMember {
   const isSame =
     member.epoch === epoch &&
     member.state === step.state &&
     count(member.assigned) === count(step.assigned) &&
     count(member.pendingRevocation) === count(step.pendingRevocation);
   if (isSame) return member;
-  return { ...member, ...step, epoch, previousEpoch: member.epoch };
+  return { ...member, ...step, assignedAt: epochsAfter(member, step, targetEpoch), epoch, previousEpoch: member.epoch };
 }
 
-/** Within one epoch and state what a member has only grows, and what it is to give up stays: sizes tell them apart. */
+/** Within one epoch and state what a member has only grows, or is given up in part once more: sizes tell them apart. */
 function count(sets: PartitionSets): number {
   let sum = 0;
   for (const partitions of sets.values()) sum += partitions.size;

@@ -59,6 +59,6 @@ function put<T>(map: Map<string, T>, id: string, value: T | null): void {
 }
 
 function joined(said: ConsumerMember, current: ConsumerMember = freshMember(said.id)): ConsumerMember {
-  const { epoch, previousEpoch, state, assigned, pendingRevocation } = current;
-  return { ...said, epoch, previousEpoch, state, assigned, pendingRevocation };
+  const { epoch, previousEpoch, state, assigned, pendingRevocation, assignedAt } = current;
+  return { ...said, epoch, previousEpoch, state, assigned, pendingRevocation, assignedAt };
 }

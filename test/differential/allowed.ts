@@ -16,13 +16,10 @@ export interface Allowed {
   readonly when?: (kafka: unknown, ours: unknown, around: Around) => boolean;
 }
 
-/** Keys of Kafka 4.4 that say nothing here, and keys of the lake that Kafka does not know. */
-const onlyInKafka =
-  /configs\.(errors\.deadletterqueue\.group\.enable|max\.decompressed\.message\.bytes|remote\.(copy\.lag\.(bytes|ms)|log\.copy\.disable|log\.delete\.on\.disable))$/;
+/** Keys of the lake that Kafka does not know. */
 const onlyHere =
   /configs\.(lake\.(commit\.interval\.ms|delete\.max\.delay\.ms|file\.bytes|snapshot\.max\.age\.ms|value\.format)|query\.require\.time\.bound)$/;
 
-const brokerLogger = 8;
 /** What a synonym's value comes from. */
 const defaultConfig = 5;
 
@@ -114,12 +111,6 @@ export const allowed: readonly Allowed[] = [
     why: 'we stop at the first record that is wrong, and name that',
     when: (kafka, ours) => Array.isArray(kafka) && Array.isArray(ours) && ours.length === 1 && kafka.length > 1,
   },
-  {
-    api: '*',
-    path: onlyInKafka,
-    why: 'keys that Kafka 4.4 has for what we do not do: share groups, lag of its own tiering',
-    when: (_kafka, ours) => ours === undefined,
-  },
   { api: '*', path: onlyHere, why: 'keys of the lake', when: (kafka) => kafka === undefined },
   {
     api: '*',
@@ -132,15 +123,6 @@ export const allowed: readonly Allowed[] = [
     path: '*configs.retention.ms.value',
     why: 'and keeps what is tiered for ever',
     when: (kafka, ours) => kafka === '604800000' && ours === '-1',
-  },
-  {
-    api: 'ListConfigResources',
-    path: 'configResources',
-    why: 'our loggers cannot be configured while the broker runs',
-    when: (kafka, ours) => {
-      const others = (kafka as readonly { readonly resourceType: number }[]).filter(({ resourceType }) => resourceType !== brokerLogger);
-      return JSON.stringify(others) === JSON.stringify(ours);
-    },
   },
   {
     api: 'ApiVersions',

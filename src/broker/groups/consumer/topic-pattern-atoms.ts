@@ -20,6 +20,12 @@ const posixClasses: Readonly<Record<string, RegExp>> = {
   xdigit: /[0-9A-Fa-f]/,
 };
 const controls: Readonly<Record<string, number>> = { a: 7, f: 12, t: 9, n: 10, r: 13, v: 11 };
+const codePointMax = 0x10ffff;
+/** Letters beyond ASCII that are the same as one of it where case does not count. */
+const foldedBeyond: readonly (readonly [code: number, as: string])[] = [
+  [0x17f, 's'],
+  [0x212a, 'k'],
+];
 
 export class AtomReader {
   isCaseBlind = false;
@@ -86,7 +92,7 @@ export class AtomReader {
     if (posix !== undefined) {
       const members = Object.hasOwn(posixClasses, posix[2]!) ? posixClasses[posix[2]!] : undefined;
       if (members === undefined) throw this.#bad(`${posix[0]} is no class`);
-      addMatching(set, members, posix[1] === '^');
+      this.#addMatching(set, members, posix[1] === '^');
       return;
     }
     const low = this.#item(set);
@@ -108,19 +114,50 @@ export class AtomReader {
       this.#at += code > 0xffff ? 2 : 1;
       return code;
     }
-    const hex = this.takeMatch(/x(?:([0-9A-Fa-f]{2})|\{([0-9A-Fa-f]{1,6})\})/y);
-    if (hex !== undefined) return Number.parseInt(hex[1] ?? hex[2]!, 16);
-    const escaped = this.#source[this.#at] ?? '';
-    this.#at++;
+    const code = this.#numbered();
+    if (code !== undefined) return code;
+    const unicode = this.takeMatch(/([pP])(?:\{(\^?)(\w+)\}|([A-Z]))/y);
+    if (unicode !== undefined) {
+      this.#addMatching(set, this.#unicodeClass(unicode[3] ?? unicode[4]!), (unicode[1] === 'P') !== (unicode[2] === '^'));
+      return undefined;
+    }
+    const escaped = this.takeMatch(/[^]/uy)?.[0] ?? '';
     const members = perlClasses[escaped.toLowerCase()];
     if (members !== undefined && /[a-zA-Z]/.test(escaped)) {
-      addMatching(set, members, escaped !== escaped.toLowerCase());
+      this.#addMatching(set, members, escaped !== escaped.toLowerCase());
       return undefined;
     }
     const control = controls[escaped];
     if (control !== undefined) return control;
-    if (/[!-/:-@[-`{-~]/.test(escaped)) return escaped.charCodeAt(0);
+    if (/[^0-9A-Za-z]/u.test(escaped)) return escaped.codePointAt(0);
     throw this.#bad(escaped === '' ? 'it ends in a backslash' : `\\${escaped} is not supported`);
+  }
+
+  /** A character by its number, of base 16 or 8. */
+  #numbered(): number | undefined {
+    const hex = this.takeMatch(/x(?:([0-9A-Fa-f]{2})|\{([0-9A-Fa-f]+)\})/y);
+    // A single digit that is not zero would be a back reference.
+    const octal = hex === undefined ? this.takeMatch(/0[0-7]{0,2}|[1-7][0-7]{1,2}/y) : undefined;
+    if (hex === undefined && octal === undefined) return undefined;
+    const code = octal === undefined ? Number.parseInt(hex![1] ?? hex![2]!, 16) : Number.parseInt(octal[0], 8);
+    if (code > codePointMax) throw this.#bad('there is no such character');
+    return code;
+  }
+
+  /** A general category by its short name, or a script. */
+  #unicodeClass(name: string): RegExp {
+    try {
+      if (name === 'Any') return /[^]/;
+      return new RegExp(name.length <= 2 ? `\\p{gc=${name}}` : `\\p{sc=${name}}`, 'u');
+    } catch {
+      throw this.#bad(`there is no class ${name}`);
+    }
+  }
+
+  #addMatching(set: CharacterSet, members: RegExp, isNegated: boolean): void {
+    const matching = new Uint8Array(codes);
+    for (let code = 0; code < codes; code++) if (members.test(String.fromCharCode(code))) this.#addRange(matching, code, code);
+    for (let code = 0; code < codes; code++) if ((matching[code] === 1) !== isNegated) set[code] = 1;
   }
 
   #addRange(set: CharacterSet, low: number, high: number): void {
@@ -131,9 +168,7 @@ export class AtomReader {
       set[text.toLowerCase().charCodeAt(0)] = 1;
       set[text.toUpperCase().charCodeAt(0)] = 1;
     }
+    if (!this.isCaseBlind) return;
+    for (const [code, as] of foldedBeyond) if (low <= code && code <= high) this.#addRange(set, as.charCodeAt(0), as.charCodeAt(0));
   }
-}
-
-function addMatching(set: CharacterSet, members: RegExp, isNegated: boolean): void {
-  for (let code = 0; code < codes; code++) if (members.test(String.fromCharCode(code)) !== isNegated) set[code] = 1;
 }

@@ -84,12 +84,18 @@ export interface PartLayout {
   /** Field id of the column at the top that each leaf belongs to. */
   readonly columnOfLeaf: readonly number[];
   readonly groups: readonly GroupLayout[];
+  /** Length of the footer that this is. */
+  readonly footerBytes: number;
 }
 
 /** A part to be made: pieces and where they go. */
 export interface PartPlan {
-  readonly bytes: number;
-  readonly footer: Buffer;
+  /** Where the footer goes: behind the last piece. */
+  readonly end: number;
+  /** The part is no longer than this. */
+  readonly bytesMax: number;
+  /** Makes it, which takes longer than all else of the plan: whoever fetches the pieces has the time while they are on their way. */
+  readonly footer: () => Buffer;
   /** In ascending order of `to`; `group` and `leaf` as in the layout. */
   readonly pieces: readonly { readonly group: number; readonly leaf: number; readonly from: ChunkPlace; readonly to: number }[];
 }
@@ -133,7 +139,7 @@ export function readPartLayout(name: string, footer: Buffer): PartLayout {
       columns: structsOf(entry, group.columns).map((column) => entries.get(column) as Uint8Array),
     })),
   };
-  return { name, skeleton, columnOfLeaf, groups };
+  return { name, skeleton, columnOfLeaf, groups, footerBytes: footer.length };
 }
 
 function treeOf(name: string, footer: Buffer, onStruct: (fields: ThriftFields, own: Uint8Array) => void): ThriftFields {
@@ -207,25 +213,43 @@ function keyBounds(columnMeta: ThriftFields | null | undefined): KeyBounds | nul
     : { min: Buffer.from(min).toString('hex'), max: Buffer.from(max).toString('hex') };
 }
 
+/** Positions are numbers of another length in a part, and a row group's may be new: so much more takes an entry at most. */
+const movedBytesMax = 64;
+
 /** The part with these row groups and the leaves of these columns. `groups` are places in the layout, ascending. */
 export function planPart(layout: PartLayout, groups: readonly number[], columns: ReadonlySet<number>): PartPlan {
-  const { file: tree, groups: all } = layout.skeleton;
-  const isKept = (leaf: number): boolean => columns.has(layout.columnOfLeaf[leaf] ?? -1);
+  const leaves = layout.columnOfLeaf.flatMap((column, leaf) => (columns.has(column) ? [leaf] : []));
   const pieces: PartPlan['pieces'][number][] = [];
-  let to = magic.length;
-  const cutGroups = groups.map((at) => {
+  let end = magic.length;
+  for (const group of groups) {
+    for (const leaf of leaves) {
+      const from = (layout.groups[group] as GroupLayout).chunks[leaf] as ChunkPlace;
+      pieces.push({ group, leaf, from, to: end });
+      end += from.bytes;
+    }
+  }
+  const bytesMax = end + layout.footerBytes + movedBytesMax * (pieces.length + groups.length);
+  return { end, bytesMax, footer: () => partFooter(layout, groups, columns, pieces, end), pieces };
+}
+
+function partFooter(
+  layout: PartLayout,
+  groups: readonly number[],
+  columns: ReadonlySet<number>,
+  pieces: PartPlan['pieces'],
+  end: number,
+): Buffer {
+  const { file: tree, groups: all } = layout.skeleton;
+  const starts = groups.map((at) => pieces.find((piece) => piece.group === at)?.to ?? end);
+  const cutGroups = groups.map((at, index) => {
     const entry = all[at] as Skeleton['groups'][number];
-    const start = to;
+    const start = starts[index] as number;
     const cutColumns: ThriftFields[] = [];
     let bytes = 0;
-    for (const [leaf, own] of entry.columns.entries()) {
-      if (!isKept(leaf)) continue;
-      const column = readThriftTree(own);
-      const from = (layout.groups[at] as GroupLayout).chunks[leaf] as ChunkPlace;
+    for (const { leaf, from, to } of pieces.filter((piece) => piece.group === at)) {
+      const column = readThriftTree(entry.columns[leaf] as Uint8Array);
       cutColumns.push(movedChunk(column, to - from.at, to));
       bytes += numberOf(fieldsOf(column, chunk.meta), meta.bytes) ?? 0;
-      pieces.push({ group: at, leaf, from, to });
-      to += from.bytes;
     }
     return without(
       entry.fields,
@@ -234,11 +258,11 @@ export function planPart(layout: PartLayout, groups: readonly number[], columns:
         [group.columns, list(cutColumns)],
         [group.bytes, long(bytes)],
         [group.at, long(start)],
-        [group.compressedBytes, long(to - start)],
+        [group.compressedBytes, long((starts[index + 1] ?? end) - start)],
       ],
     );
   });
-  const orders = structsOf(tree, file.orders).filter((_, leaf) => isKept(leaf));
+  const orders = structsOf(tree, file.orders).filter((_, leaf) => columns.has(layout.columnOfLeaf[leaf] ?? -1));
   const cut = without(
     tree,
     [file.keyValues, file.orders],
@@ -253,8 +277,7 @@ export function planPart(layout: PartLayout, groups: readonly number[], columns:
   const tail = Buffer.alloc(8);
   tail.writeUInt32LE(bytes.length, 0);
   magic.copy(tail, 4);
-  const footer = Buffer.concat([bytes, tail]);
-  return { bytes: to + footer.length, footer, pieces };
+  return Buffer.concat([bytes, tail]);
 }
 
 function movedChunk(column: ThriftFields, by: number, at: number): ThriftFields {

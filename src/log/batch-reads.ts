@@ -4,7 +4,7 @@
  */
 import { MiB, type Offset } from '../kernel/index.js';
 import { batchBaseOffset, batchBytes, batchHeaderBytes, batchLastOffset } from '../wire/index.js';
-import { headerFault } from './batch-walk.js';
+import { endFault, headerFault, overlapFaultAt } from './batch-walk.js';
 import type { LogRead } from './hot-log.js';
 import { returnReadBuffers, takeReadBuffer } from './read-buffers.js';
 import { damagedAt } from './segment-file.js';
@@ -67,7 +67,12 @@ export async function readBatches(segments: SegmentList, places: ReadPlaces, req
       let position = next === segment.baseOffset ? 0 : places.find(segment, next);
       if (position < 0) position = await segment.locate(next);
       while (!isDone && next < request.endOffset && position < segment.bytes) {
-        const chunk = await readChunk(segment, position, request.maxBytes - bytes, request.isMinOneBatch && bytes === 0, request.endOffset);
+        const chunk = await readChunk(segment, position, {
+          room: request.maxBytes - bytes,
+          mustBeOne: request.isMinOneBatch && bytes === 0,
+          from: next,
+          endOffset: request.endOffset,
+        });
         isDone = chunk === undefined || chunk.isLast;
         if (chunk === undefined) break;
         chunks.push(chunk.bytes);
@@ -93,34 +98,40 @@ interface Chunk {
   readonly isLast: boolean;
 }
 
+interface ChunkRequest extends Pick<ReadRequest, 'endOffset'> {
+  readonly room: number;
+  readonly mustBeOne: boolean;
+  /** The first batch covers it, or is the first behind it. */
+  readonly from: Offset;
+}
+
 /** Whole batches from `position`; `undefined` where none may be returned. */
-async function readChunk(
-  segment: Segment,
-  position: number,
-  room: number,
-  mustBeOne: boolean,
-  endOffset: Offset,
-): Promise<Chunk | undefined> {
+async function readChunk(segment: Segment, position: number, request: ChunkRequest): Promise<Chunk | undefined> {
+  const { room, mustBeOne, from, endOffset } = request;
   const available = segment.bytes - position;
   if (room < batchHeaderBytes && !mustBeOne) return undefined;
   const window = takeReadBuffer(Math.min(available, readChunkBytes, Math.max(room, batchHeaderBytes)));
-  await segment.file.readInto(window, position);
+  const reading = segment.file.readSoon(window, position);
+  if (reading !== undefined) await reading;
   let at = 0;
-  let nextOffset = -1;
+  // Also where a hole lies before the segment.
+  let nextOffset = Math.max(from, segment.baseOffset);
   let isLast = false;
   while (at + batchHeaderBytes <= window.length) {
-    const fault = headerFault(window, at, Math.max(nextOffset, 0));
-    if (fault !== undefined) throw damagedAt(segment.file.path, position + at, fault);
     // The base offset lies outside the CRC.
+    const fault = headerFault(window, at, at === 0 ? 0 : nextOffset) ?? endFault(window, at, segment.nextOffset);
+    if (fault !== undefined) throw damagedAt(segment.file.path, position + at, fault);
     const lastOffset = batchLastOffset(window, at);
-    if (lastOffset >= segment.nextOffset) throw damagedAt(segment.file.path, position + at, `it has offset ${lastOffset}, above its end`);
     const bytes = batchBytes(window, at);
+    const isLeap = batchBaseOffset(window, at) > nextOffset;
     isLast = batchBaseOffset(window, at) >= endOffset || (at + bytes > room && (at > 0 || !mustBeOne));
     if (isLast) break;
     if (at + bytes > window.length) {
       if (at > 0) break;
+      if (isLeap) await requireNoOverlap(segment, position, bytes, lastOffset);
       return readOne(segment, position, window, bytes, lastOffset + 1);
     }
+    if (isLeap && at + bytes + batchHeaderBytes > window.length) await requireNoOverlap(segment, position + at, bytes, lastOffset);
     nextOffset = lastOffset + 1;
     at += bytes;
   }
@@ -129,12 +140,19 @@ async function readChunk(
   return undefined;
 }
 
+/** Of a batch that begins above the end of the one before it, as after compaction: the one behind it says whether that is damage. */
+async function requireNoOverlap(segment: Segment, position: number, bytes: number, lastOffset: Offset): Promise<void> {
+  const overlap = await overlapFaultAt(segment.file, position + bytes, segment.bytes, lastOffset);
+  if (overlap !== undefined) throw damagedAt(segment.file.path, position, overlap);
+}
+
 /** A batch that is larger than the window, which holds its beginning. */
 async function readOne(segment: Segment, position: number, window: Buffer, bytes: number, nextOffset: Offset): Promise<Chunk> {
   if (bytes > segment.bytes - position) throw damagedAt(segment.file.path, position, `a batch of ${bytes} bytes is cut off`);
   const batch = takeReadBuffer(bytes);
   const begun = window.copy(batch);
   returnReadBuffers([window]);
-  await segment.file.readInto(batch.subarray(begun), position + begun);
+  const reading = segment.file.readSoon(batch.subarray(begun), position + begun);
+  if (reading !== undefined) await reading;
   return { bytes: batch, nextOffset, isLast: false };
 }

@@ -20,16 +20,24 @@ export interface WalkOptions {
   /** Bytes of the file to look at, from its beginning. */
   readonly to: number;
   readonly windowBytes: number;
+  /** The walk ends before the first batch that begins here or behind; default `to`. */
+  readonly until?: number;
   /** Also reads what the CRC covers. */
   readonly isCrcChecked?: boolean;
   /** No batch may begin below. */
   readonly fromOffset?: Offset;
+  /** Where the batches before `from` end, in place of `fromOffset`; default not known. */
+  readonly follows?: Offset;
+  /** See `Segment.unbrokenFrom`; default nowhere. */
+  readonly unbrokenFrom?: Offset;
+  /** Every batch ends below; default anywhere. */
+  readonly endOffset?: Offset;
 }
 
 export interface WalkEnd {
   /** End of the last good batch that was visited. */
   readonly position: number;
-  /** Why it did not come to `to`; `undefined` where it did, or where the visitor stopped it. */
+  /** Why it did not come to `to` or `until`; `undefined` where it did, or where the visitor stopped it. */
   readonly fault: string | undefined;
   /** The fault is that bytes are missing at the end, as after a write that was under way. */
   readonly isCutOff: boolean;
@@ -40,14 +48,18 @@ const noFault = { fault: undefined, isCutOff: false } as const;
 /** Sees a batch's header at `at` of a window and the batch's position in the file; false stops the walk before this batch. */
 export type BatchVisitor = (window: Buffer, at: number, position: number) => boolean | void;
 
-/** Visits each batch from `from`, which must be where one begins. */
+/**
+ * Visits each batch from `from`, which must be where one begins. No checksum covers a base offset, so that it is held to its neighbours': a
+ * batch that begins above the end of the one before it must end below the beginning of the next, else it is the fault, not the next.
+ */
 export async function walkSegment(file: SegmentFile, options: WalkOptions, visit: BatchVisitor): Promise<WalkEnd> {
-  const { to, windowBytes } = options;
-  let expectedOffset = options.fromOffset ?? 0;
+  const { to, windowBytes, until = to } = options;
+  const { endOffset = Number.POSITIVE_INFINITY, unbrokenFrom = Number.POSITIVE_INFINITY } = options;
+  let { follows } = options;
   let position = options.from;
   let window = Buffer.alloc(0);
   let windowAt = position;
-  while (position < to) {
+  while (position < Math.min(to, until)) {
     if (position + batchHeaderBytes > to) return { position, fault: 'a batch header is cut off', isCutOff: true };
     if (position < windowAt || position + batchHeaderBytes > windowAt + window.length) {
       window = Buffer.allocUnsafe(Math.min(windowBytes, to - position));
@@ -55,7 +67,10 @@ export async function walkSegment(file: SegmentFile, options: WalkOptions, visit
       await file.readInto(window, position);
     }
     const at = position - windowAt;
-    const fault = headerFault(window, at, expectedOffset);
+    const fault =
+      headerFault(window, at, follows ?? options.fromOffset ?? 0) ??
+      endFault(window, at, endOffset) ??
+      (follows === undefined ? undefined : leapFault(window, at, follows, unbrokenFrom));
     if (fault !== undefined) return { position, fault, isCutOff: false };
     const bytes = batchBytes(window, at);
     if (bytes > to - position) return { position, fault: `a batch of ${bytes} bytes is cut off`, isCutOff: true };
@@ -67,8 +82,15 @@ export async function walkSegment(file: SegmentFile, options: WalkOptions, visit
       }
       if (!(await isWhole(file, window, at, position, bytes))) return { position, fault: 'the CRC does not match', isCutOff: false };
     }
+    const lastOffset = batchLastOffset(window, at);
+    if (batchBaseOffset(window, at) !== follows) {
+      const next = position + bytes;
+      const isSeen = next + batchHeaderBytes <= windowAt + window.length;
+      const overlap = isSeen ? overlapFault(window, next - windowAt, lastOffset) : await overlapFaultAt(file, next, to, lastOffset);
+      if (overlap !== undefined) return { position, fault: overlap, isCutOff: false };
+    }
     if (visit(window, at, position) === false) return { position, ...noFault };
-    expectedOffset = batchLastOffset(window, at) + 1;
+    follows = lastOffset + 1;
     position += bytes;
   }
   return { position, ...noFault };
@@ -86,6 +108,37 @@ export function headerFault(buf: Buffer, at: number, fromOffset: Offset): string
   if (!isSafe || buf.readInt32BE(at + batchAt.lastOffsetDelta) < 0) return 'a batch header has impossible numbers';
   if (batchBaseOffset(buf, at) < fromOffset) return `the batch at offset ${batchBaseOffset(buf, at)} comes after ${fromOffset - 1}`;
   return undefined;
+}
+
+/** Of a batch whose header is one: it ends below `endOffset`, where its segment does. */
+export function endFault(buf: Buffer, at: number, endOffset: Offset): string | undefined {
+  const lastOffset = batchLastOffset(buf, at);
+  return lastOffset < endOffset ? undefined : `it has offset ${lastOffset}, above its end`;
+}
+
+/**
+ * Where offsets from `unbrokenFrom` on are in batches without a gap, there is only one base offset that a batch can have. A batch that ends
+ * there or behind, and leaps over offsets below, is none of them either: another one ended right below.
+ */
+function leapFault(buf: Buffer, at: number, follows: Offset, unbrokenFrom: Offset): string | undefined {
+  const baseOffset = batchBaseOffset(buf, at);
+  if (baseOffset <= follows || batchLastOffset(buf, at) < unbrokenFrom) return undefined;
+  return `the batch at offset ${baseOffset} comes after ${follows - 1}`;
+}
+
+/** Of a batch that ends with `lastOffset`: whether the one at `at`, behind it, begins no later. Where there is no header it says nothing. */
+function overlapFault(buf: Buffer, at: number, lastOffset: Offset): string | undefined {
+  if (headerFault(buf, at, 0) !== undefined) return undefined;
+  const nextBase = batchBaseOffset(buf, at);
+  return nextBase <= lastOffset ? `it has offset ${lastOffset}, and the batch behind it begins at offset ${nextBase}` : undefined;
+}
+
+/** The same of the batch at `position`, which is read; what begins at or behind `to` is none. */
+export async function overlapFaultAt(file: SegmentFile, position: number, to: number, lastOffset: Offset): Promise<string | undefined> {
+  if (position + batchHeaderBytes > to) return undefined;
+  const header = Buffer.allocUnsafe(batchHeaderBytes);
+  await file.readInto(header, position);
+  return overlapFault(header, 0, lastOffset);
 }
 
 /** A little tighter than ±(2^53 − 1), which is what readers of the numbers allow. */

@@ -57,6 +57,25 @@ export function encodeEpochs(epochs: readonly EpochStart[]): string {
   return `${version}\n${epochs.length}\n${epochs.map((e) => `${e.epoch} ${e.startOffset}\n`).join('')}`;
 }
 
+/** A segment that is not what was written. */
+export interface DamagedSegment {
+  readonly baseOffset: Offset;
+  /** First offset behind what of it was flushed. */
+  readonly endOffset: Offset;
+}
+
+/** Errors: `log-damaged`. */
+export function decodeDamagedSegments(text: string, file: string): DamagedSegment[] {
+  return entryFields(text, 2, file).map(([baseOffset, endOffset]) => ({
+    baseOffset: wholeNumber(baseOffset as string, file),
+    endOffset: wholeNumber(endOffset as string, file),
+  }));
+}
+
+export function encodeDamagedSegments(segments: readonly DamagedSegment[]): string {
+  return `${version}\n${segments.length}\n${segments.map(({ baseOffset, endOffset }) => `${baseOffset} ${endOffset}\n`).join('')}`;
+}
+
 /** Errors: `log-damaged`. */
 export function decodePartitionMetadata(text: string, file: string): TopicId {
   const match = /^version: 0\ntopic_id: (\S+)\n?$/.exec(text);

@@ -11,7 +11,7 @@
  *
  * Which segments a `.swap` replaces is in itself: those that begin between its name and the end of its last batch.
  */
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Disk, Offset } from '../kernel/index.js';
 import { batchLastOffset } from '../wire/index.js';
 import { farWindowBytes, walkSegment } from './batch-walk.js';
@@ -63,11 +63,16 @@ function finishSwap(disk: Disk, { directory, baseOffset, nextOffset }: SegmentSw
   fsyncDirectorySync(disk, directory);
 }
 
-/** First offset behind the last batch, all of which are checked: they were on disk before the file got its name. */
+/**
+ * First offset behind the last batch, all of which are checked: they were on disk before the file got its name. It never replaces the last
+ * segment, which is the one that is written: a batch that says so has a base offset that is damaged, and would take what is not its own.
+ */
 async function endOf(openFiles: OpenFiles, path: string, baseOffset: Offset): Promise<Offset> {
   const { size } = openFiles.disk.statSync(path);
   const file = new SegmentFile(path, size, openFiles);
-  const walk = { from: 0, to: size, windowBytes: farWindowBytes, isCrcChecked: true, fromOffset: baseOffset };
+  const names = openFiles.disk.readdirSync(dirname(path));
+  const endOffset = names.reduce((last, name) => Math.max(last, offsetOfFile(name, suffixes.log) ?? 0), baseOffset);
+  const walk = { from: 0, to: size, windowBytes: farWindowBytes, isCrcChecked: true, follows: baseOffset, endOffset };
   let nextOffset = baseOffset;
   try {
     const { fault, position } = await walkSegment(file, walk, (window, at) => {

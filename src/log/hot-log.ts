@@ -175,6 +175,29 @@ export interface EvictResult {
   readonly bytes: number;
 }
 
+/** How a scrub of the hot log gives way. */
+export interface ScrubLimits {
+  readonly bytesPerSecond: number;
+  /** Asked before each step; while it is false nothing is read. */
+  readonly mayGoOn: () => boolean;
+}
+
+/** What one scrub did. */
+export interface ScrubFound {
+  readonly bytes: number;
+  readonly findings: number;
+}
+
+/** What scrubs did since the start. */
+export interface Scrubbed {
+  /** Of segments that were read, each round's anew. */
+  readonly bytes: number;
+  /** Damaged or unreadable segments, and indexes that did not agree with theirs. */
+  readonly findings: number;
+  /** When a round over everything ended last, 0 before the first. */
+  readonly lastRoundMs: TimestampMs;
+}
+
 /** What a round of compaction did. */
 export interface CompactionTally {
   readonly passes: number;
@@ -191,17 +214,26 @@ export interface HotLog {
 
   partition(topic: TopicName, partition: PartitionId): PartitionLog | undefined;
 
-  /** Makes the partition's directory and first segment; opens what is there already. */
-  createPartition(topic: TopicName, topicId: TopicId, partition: PartitionId, config: LogConfig): Promise<PartitionLog>;
+  /**
+   * Makes the directories and first segments of partitions of a topic, several at a time, and answers them in the order asked for; one
+   * that is there already is opened. Where one fails the others are there when this rejects. Errors: `topic-exists` where a folder is
+   * another topic's, and those of the disk.
+   */
+  createPartitions(
+    topic: TopicName,
+    topicId: TopicId,
+    partitions: readonly PartitionId[],
+    config: LogConfig,
+  ): Promise<readonly PartitionLog[]>;
 
   /**
    * Makes partitions that go on where a lost log ended, all durable when it resolves; none of them is there yet.
-   * Their configuration is that of a start until `createPartition` gives it. `onStarted` hears how many are there.
+   * Their configuration is that of a start until `createPartitions` gives it. `onStarted` hears how many are there.
    */
   startPartitions(starts: readonly PartitionStart[], onStarted?: (count: number) => void): Promise<void>;
 
-  /** Removes a partition's files (renamed first, as Kafka does, so that a kill midway leaves no half log). */
-  deletePartition(topic: TopicName, partition: PartitionId): Promise<void>;
+  /** Removes the files of partitions that are there (renamed first, as Kafka does, so that a kill midway leaves no half log). */
+  deletePartitions(topic: TopicName, partitions: readonly PartitionId[]): Promise<void>;
 
   /**
    * One round of upkeep: rolls by `segment.ms`, deletes by retention where not tiered, evicts below the boundary by
@@ -214,6 +246,18 @@ export interface HotLog {
    * on meanwhile. One call at a time. Errors: the signal's reason; what goes wrong with a partition is logged.
    */
   compact(nowMs: TimestampMs, signal: AbortSignal): Promise<CompactionTally>;
+
+  readonly scrubbed: Scrubbed;
+
+  /**
+   * Reads once, slowly, all that is flushed: each batch's framing and checksum, and whether index files agree with it. What is damaged is
+   * dealt with as where a reader meets it (`verify`), and logged. Appends, reads and upkeep go on meanwhile. One call at a time; the first
+   * begins anywhere and comes round to there. Errors: the signal's reason.
+   */
+  scrub(limits: ScrubLimits, signal: AbortSignal): Promise<void>;
+
+  /** The same of one topic, beside whatever round is under way. Errors: the signal's reason. */
+  scrubTopic(topic: TopicName, limits: ScrubLimits, signal: AbortSignal): Promise<ScrubFound>;
 
   /** Rolls the active segments and drops every segment that lies wholly below the boundary. */
   evictAll(partitions: readonly PartitionLog[]): Promise<EvictResult>;

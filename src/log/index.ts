@@ -22,9 +22,12 @@ export type {
   LogRead,
   PartitionLog,
   PartitionStart,
+  Scrubbed,
+  ScrubFound,
+  ScrubLimits,
 } from './hot-log.js';
 export type { Flusher } from './flush-pool.js';
 export { type HotLogPorts, openHotLog } from './open-hot-log.js';
-export { returnReadBuffers } from './read-buffers.js';
-export { type CompressionRule, Reencoder, targetEncoding } from './reencoder.js';
+export { returnReadBuffers, withoutSlack } from './read-buffers.js';
+export { BatchThreads, type CompressionRule, targetEncoding } from './batch-threads.js';
 export { type ProduceRules, soleBatch, validateProduceBatch } from './validate-produce.js';

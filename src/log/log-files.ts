@@ -1,6 +1,6 @@
 /**
  * The only place that knows what files and folders of the hot log are called. All names are Apache Kafka's, but for
- * `append-times`, `boundary-checkpoint` and the lock, so that Kafka's own tools read a partition's folder.
+ * `append-times`, `damaged-segments`, `boundary-checkpoint` and the lock, so that Kafka's own tools read a partition's folder.
  *
  * | name                                | holds                                                        |
  * |-------------------------------------|--------------------------------------------------------------|
@@ -11,6 +11,7 @@
  * | `leader-epoch-checkpoint`           | epochs and where they begin                                  |
  * | `partition.metadata`                | the topic's id                                               |
  * | `append-times`                      | when records were appended (ours)                            |
+ * | `damaged-segments`                  | those that were found damaged (ours)                         |
  * | `<anything>.<id>-creating`/`-delete`| folders of partitions that do not exist yet · any more       |
  * | `<base>.log.swap`                   | a compacted segment that counts instead of those it covers   |
  * | `*.deleted`, `*.tmp`, `*.cleaned`   | files of no meaning, removed at start                        |
@@ -31,6 +32,7 @@ export const suffixes = {
 export const leaderEpochFile = 'leader-epoch-checkpoint';
 export const partitionMetadataFile = 'partition.metadata';
 export const appendTimesFile = 'append-times';
+export const damagedSegmentsFile = 'damaged-segments';
 export const recoveryPointFile = 'recovery-point-offset-checkpoint';
 export const logStartFile = 'log-start-offset-checkpoint';
 export const boundaryFile = 'boundary-checkpoint';

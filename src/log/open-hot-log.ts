@@ -23,12 +23,24 @@ import { type Logger, silentLogger } from '../telemetry/index.js';
 import { spansFrom, encodeSpans } from './append-times.js';
 import { encodeEpochs, encodePartitionMetadata, type EpochStart } from './checkpoint-text.js';
 import { type DirectoryLock, lockDirectory } from './directory-lock.js';
+import { allDone } from './all-done.js';
 import { fsyncDirectorySync } from './durable-file.js';
 import { DurableOffsets } from './durable-offsets.js';
 import { Compaction } from './compaction.js';
 import { CompactionPool, type Compactor } from './compaction-pool.js';
 import { type Flusher, FlushPool } from './flush-pool.js';
-import type { CompactionTally, EvictResult, HotLog, HotLogOptions, LogConfig, PartitionLog, PartitionStart } from './hot-log.js';
+import type {
+  CompactionTally,
+  EvictResult,
+  HotLog,
+  HotLogOptions,
+  LogConfig,
+  PartitionLog,
+  PartitionStart,
+  Scrubbed,
+  ScrubFound,
+  ScrubLimits,
+} from './hot-log.js';
 import {
   appendTimesFile,
   boundaryFile,
@@ -45,10 +57,12 @@ import {
   recoveryPointFile,
   suffixes,
 } from './log-files.js';
+import { LogScrub } from './log-scrub.js';
 import { HotPartition, type PartitionPorts } from './partition-log.js';
 import { recoverPartition } from './recovery.js';
 import { idleFilesMax, OpenFiles } from './segment-file.js';
 import { IndexCache } from './segment.js';
+import { type WarmReader, WarmReads } from './warm-reads.js';
 
 export interface HotLogPorts {
   readonly clock: Clock;
@@ -57,6 +71,8 @@ export interface HotLogPorts {
   readonly disk?: Disk;
   /** Default: `flushWorkers` threads, which work on the system's own disk. Closed with the log. */
   readonly flusher?: Flusher;
+  /** Default: judged by the clock. */
+  readonly warmReads?: WarmReader;
   /** Default: a thread, which works on the system's own disk. Closed with the log. */
   readonly compactor?: Compactor;
   /** Default: `lockDirectory`, which works on the system's own disk. */
@@ -119,6 +135,7 @@ class HotLogDirectory implements HotLog {
   readonly #ports: PartitionPorts;
   readonly #compactor: Compactor;
   readonly #compaction: Compaction;
+  readonly #scrub: LogScrub;
   readonly #partitions = new Map<string, HotPartition>();
   /** Partitions are made, deleted, kept in bounds and closed one at a time; appends and reads go on meanwhile. */
   readonly #changes = new Mutex();
@@ -136,7 +153,7 @@ class HotLogDirectory implements HotLog {
       disk,
       pool,
       logger: ports.logger ?? silentLogger,
-      openFiles: new OpenFiles(idleFilesMax, disk),
+      openFiles: new OpenFiles(idleFilesMax, disk, ports.warmReads ?? new WarmReads(ports.clock)),
       indexCache: new IndexCache(),
       boundaries: new DurableOffsets(disk, options.dir, boundaryFile, replaceFile),
       logStarts: new DurableOffsets(disk, options.dir, logStartFile, replaceFile),
@@ -150,6 +167,12 @@ class HotLogDirectory implements HotLog {
       logger: this.#ports.logger,
       keyTableBytes: options.compaction?.keyTableBytes ?? keyTableBytes,
       exclusively: (work) => this.#changes.run(work),
+    });
+    this.#scrub = new LogScrub({
+      partitions: this.#partitions,
+      clock: this.#clock,
+      random: this.#random,
+      logger: this.#ports.logger,
     });
   }
 
@@ -195,6 +218,7 @@ class HotLogDirectory implements HotLog {
       logStartOffset: this.#ports.logStarts.get(name) ?? 0,
       boundary: this.#ports.boundaries.get(name) ?? 0,
       isClean,
+      compactedOffset: this.#ports.cleaned.get(name) ?? 0,
       producerIdExpirationMs: this.#options.producerIdExpirationMs,
       nowMs: this.#clock.nowMs(),
       ports: this.#ports,
@@ -212,25 +236,35 @@ class HotLogDirectory implements HotLog {
     return new HotPartition({ topic, partition, directory }, recovered, configAtStart, this.#ports);
   }
 
-  createPartition(topic: TopicName, topicId: TopicId, partition: PartitionId, config: LogConfig): Promise<PartitionLog> {
-    return this.#changes.run(async () => {
-      this.#assertOpen();
-      const key = partitionDirectory(topic, partition);
-      const known = this.#partitions.get(key);
-      if (known !== undefined) {
-        // A damaged folder that does not say whose it is belongs to the topic of its name: offline, until that is deleted.
-        const isUnnamed = known.topicId === zeroTopicId && known.offline !== undefined;
-        if (known.topicId !== topicId && !isUnnamed) throw anotherTopic(key, known.topicId, topicId);
-        known.updateConfig(config);
-        return known;
-      }
-      await Promise.all(this.#checkpoints().map((offsets) => offsets.remove(key)));
-      await this.#makeDirectory(topic, topicId, partition);
-      const created = await this.#recoverOne(key, true);
-      created.updateConfig(config);
-      this.#partitions.set(key, created);
-      return created;
+  createPartitions(
+    topic: TopicName,
+    topicId: TopicId,
+    partitions: readonly PartitionId[],
+    config: LogConfig,
+  ): Promise<readonly PartitionLog[]> {
+    return this.#changes.run(() => {
+      const slots = new Semaphore(startsAtOnce, partitions.length);
+      return allDone(partitions.map((partition) => slots.run(() => this.#createOne(topic, topicId, partition, config))));
     });
+  }
+
+  async #createOne(topic: TopicName, topicId: TopicId, partition: PartitionId, config: LogConfig): Promise<PartitionLog> {
+    this.#assertOpen();
+    const key = partitionDirectory(topic, partition);
+    const known = this.#partitions.get(key);
+    if (known !== undefined) {
+      // A damaged folder that does not say whose it is belongs to the topic of its name: offline, until that is deleted.
+      const isUnnamed = known.topicId === zeroTopicId && known.offline !== undefined;
+      if (known.topicId !== topicId && !isUnnamed) throw anotherTopic(key, known.topicId, topicId);
+      known.updateConfig(config);
+      return known;
+    }
+    await Promise.all(this.#checkpoints().map((offsets) => offsets.remove(key)));
+    await this.#makeDirectory(topic, topicId, partition);
+    const created = await this.#recoverOne(key, true);
+    created.updateConfig(config);
+    this.#partitions.set(key, created);
+    return created;
   }
 
   startPartitions(starts: readonly PartitionStart[], onStarted: (count: number) => void = () => undefined): Promise<void> {
@@ -275,21 +309,28 @@ class HotLogDirectory implements HotLog {
     ]);
   }
 
-  deletePartition(topic: TopicName, partition: PartitionId): Promise<void> {
+  deletePartitions(topic: TopicName, partitions: readonly PartitionId[]): Promise<void> {
     return this.#changes.run(async () => {
       this.#assertOpen();
-      const key = partitionDirectory(topic, partition);
-      const known = this.#partitions.get(key);
-      if (known === undefined) return;
       const { dir } = this.#options;
-      this.#partitions.delete(key);
-      await known.giveUp(new LakeError('partition-unknown', `${key} was deleted`, { facts: { topic, partition } }));
-      const passing = join(dir, passingDirectory(topic, partition, this.#random.bytes(16).toString('hex'), 'delete'));
-      await this.#disk.rename(join(dir, key), passing);
-      await this.#ports.pool.flush([], [dir]);
-      await Promise.all(this.#checkpoints().map((offsets) => offsets.remove(key)));
-      await this.#disk.rm(passing, { recursive: true, force: true });
+      const keys = partitions.map((partition) => partitionDirectory(topic, partition)).filter((key) => this.#partitions.has(key));
+      const passing = await allDone(keys.map((key) => this.#giveUp(key)));
+      if (keys.length > 0) await this.#ports.pool.flush([], [dir]);
+      await Promise.all(this.#checkpoints().flatMap((offsets) => keys.map((key) => offsets.remove(key))));
+      await allDone(passing.map((path) => this.#disk.rm(path, { recursive: true, force: true })));
     });
+  }
+
+  /** Answers under which name its folder is now. */
+  async #giveUp(key: string): Promise<string> {
+    const known = this.#partitions.get(key)!;
+    const { topic, partition } = known;
+    this.#partitions.delete(key);
+    await known.giveUp(new LakeError('partition-unknown', `${key} was deleted`, { facts: { topic, partition } }));
+    const { dir } = this.#options;
+    const passing = join(dir, passingDirectory(topic, partition, this.#random.bytes(16).toString('hex'), 'delete'));
+    await this.#disk.rename(join(dir, key), passing);
+    return passing;
   }
 
   /** What goes wrong in one partition does not keep the others from their upkeep; the first error is thrown at the end. */
@@ -341,6 +382,20 @@ class HotLogDirectory implements HotLog {
   async compact(nowMs: TimestampMs, signal: AbortSignal): Promise<CompactionTally> {
     this.#assertOpen();
     return this.#compaction.round(this.#partitions, nowMs, signal);
+  }
+
+  get scrubbed(): Scrubbed {
+    return this.#scrub;
+  }
+
+  async scrub(limits: ScrubLimits, signal: AbortSignal): Promise<void> {
+    this.#assertOpen();
+    await this.#scrub.round(limits, signal);
+  }
+
+  async scrubTopic(topic: TopicName, limits: ScrubLimits, signal: AbortSignal): Promise<ScrubFound> {
+    this.#assertOpen();
+    return this.#scrub.topic(topic, limits, signal);
   }
 
   evictAll(partitions: readonly PartitionLog[]): Promise<EvictResult> {

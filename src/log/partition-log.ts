@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import {
   type Disk,
   invariant,
-  isLakeError,
   LakeError,
   type LeaderEpoch,
   type Offset,
@@ -25,23 +24,24 @@ import { BackgroundSaves } from './background-saves.js';
 import type { CompactedGroup } from './compact-segments.js';
 import type { CompactablePartition, CompactionView } from './compaction.js';
 import { encodeEpochs } from './checkpoint-text.js';
+import { type DamagedPartition, DamageResponse } from './damage-response.js';
 import type { DurableOffsets } from './durable-offsets.js';
 import type { Flusher } from './flush-pool.js';
-import { type FlushWork, GroupFlush } from './group-flush.js';
 import type { AppendResult, EvictResult, LogConfig, LogRead, PartitionLog } from './hot-log.js';
 import { storageError } from './job-threads.js';
 import type { LeaderEpochs } from './leader-epochs.js';
 import { leaderEpochFile, partitionDirectory } from './log-files.js';
-import { producerSnapshot, type ProducerSnapshot, type ProducerSnapshotFiles } from './producer-snapshot-files.js';
+import type { ScrubbablePartition } from './log-scrub.js';
+import { LowerOffsets } from './lower-offsets.js';
+import { type FlushedPartition, PartitionFlush } from './partition-flush.js';
+import type { ProducerSnapshot, ProducerSnapshotFiles } from './producer-snapshot-files.js';
 import type { ProducerStates } from './producer-states.js';
 import type { RecoveredPartition } from './recovery.js';
 import type { SegmentList } from './segment-list.js';
-import { SegmentExaminer } from './segment-examiner.js';
 import { SegmentRemoval, type ShrinkingPartition } from './segment-removal.js';
 import { Segment, type SegmentPorts } from './segment.js';
 import { compactionViewOf, replaceSegments } from './segment-replacement.js';
 import { findByTimestamp, findMaxTimestamp } from './timestamp-lookup.js';
-import { Unflushed } from './unflushed.js';
 
 export interface PartitionPorts extends SegmentPorts {
   readonly disk: Disk;
@@ -54,7 +54,9 @@ export interface PartitionPorts extends SegmentPorts {
   readonly logger: Logger;
 }
 
-export class HotPartition implements PartitionLog, CompactablePartition, ShrinkingPartition {
+export class HotPartition
+  implements PartitionLog, CompactablePartition, ShrinkingPartition, ScrubbablePartition, FlushedPartition, DamagedPartition
+{
   readonly topic: TopicName;
   readonly partition: PartitionId;
   readonly topicId: TopicId;
@@ -66,21 +68,16 @@ export class HotPartition implements PartitionLog, CompactablePartition, Shrinki
   readonly #producers: ProducerStates;
   readonly #producerSnapshots: ProducerSnapshotFiles;
   readonly #appendTimes: AppendTimes | undefined;
-  readonly #flusher: GroupFlush;
-  readonly #unflushed: Unflushed;
+  readonly #flushes: PartitionFlush;
+  readonly #lower: LowerOffsets;
   readonly #places = new ReadPlaces();
-  readonly #examiner = new SegmentExaminer();
   /** What a roll left behind, and the like. */
   readonly #saves: BackgroundSaves;
   readonly #removal: SegmentRemoval;
+  readonly #damage: DamageResponse;
   readonly #listeners = new Set<() => void>();
   #config: LogConfig;
-  #logStartOffset: Offset;
-  #boundary: Offset;
-  /** Not saved yet. */
-  #boundaryMoves = 0;
   #localStartOffset: Offset;
-  #flushedOffset: Offset;
   #logEndOffset: Offset;
   #offline: LakeError | undefined;
   /** Set while it is being closed: what has come is made durable, and nothing more comes. */
@@ -100,58 +97,69 @@ export class HotPartition implements PartitionLog, CompactablePartition, Shrinki
     this.key = partitionDirectory(name.topic, name.partition);
     this.#directory = name.directory;
     this.#ports = ports;
-    this.#unflushed = new Unflushed(name.directory);
     this.#saves = new BackgroundSaves(name.directory, ports.logger);
-    this.#flusher = new GroupFlush(
-      () => this.#prepareFlush(),
-      (work) => ports.pool.afterTurn(work),
-    );
     this.#segments = recovered.segments;
     this.#epochs = recovered.epochs;
     this.#producers = recovered.producers;
     this.#producerSnapshots = recovered.producerSnapshots;
     this.#appendTimes = recovered.appendTimes;
     this.#config = config;
-    this.#boundary = recovered.boundary;
-    this.#logStartOffset = recovered.logStartOffset;
     this.#logEndOffset = recovered.segments.active.nextOffset;
-    this.#flushedOffset = this.#logEndOffset;
     this.#localStartOffset = recovered.segments.unbrokenFrom;
     this.#offline = recovered.damage;
+    this.#flushes = new PartitionFlush(this, this.#logEndOffset, {
+      directory: name.directory,
+      pool: ports.pool,
+      onFlushed: () => this.#changed(),
+    });
+    this.#lower = new LowerOffsets(this, recovered, {
+      boundaries: ports.boundaries,
+      logStarts: ports.logStarts,
+      onLogStart: (offset) => this.#forgetEpochsBelow(offset),
+    });
     this.#removal = new SegmentRemoval(this, {
       segments: this.#segments,
       producers: this.#producers,
       snapshots: this.#producerSnapshots,
       saves: this.#saves,
       logger: ports.logger,
-      moveLogStart: (offset) => this.#moveLogStart(offset),
+      moveLogStart: (offset) => this.#lower.moveLogStart(offset),
       onRemoved: () => {
         this.#localStartOffset = this.#segments.unbrokenFrom;
         this.#changed();
       },
     });
+    this.#damage = new DamageResponse(this, {
+      directory: name.directory,
+      segments: this.#segments,
+      places: this.#places,
+      removal: this.#removal,
+      saves: this.#saves,
+      pool: ports.pool,
+      logger: ports.logger,
+    });
     if (this.#offline === undefined) {
       this.#segments.active.file.retain();
       this.#holdsActive = true;
       this.#segments.active.indexIntervalBytes = config.indexIntervalBytes;
-      this.#saveInBackground(...this.#segments.all.slice(0, -1));
+      this.saveIndexesInBackground(...this.#segments.all.slice(0, -1));
     }
   }
 
   get logStartOffset(): Offset {
-    return this.#logStartOffset;
+    return this.#lower.logStartOffset;
   }
 
   get localStartOffset(): Offset {
-    return Math.max(this.#localStartOffset, this.#logStartOffset);
+    return Math.max(this.#localStartOffset, this.#lower.logStartOffset);
   }
 
   get boundary(): Offset {
-    return Math.max(this.#boundary, this.#logStartOffset);
+    return this.#lower.boundary;
   }
 
   get flushedOffset(): Offset {
-    return this.#flushedOffset;
+    return this.#flushes.offset;
   }
 
   get logEndOffset(): Offset {
@@ -215,7 +223,7 @@ export class HotPartition implements PartitionLog, CompactablePartition, Shrinki
       );
     }
     if (!this.#producers.check(batch, 0)) {
-      return { ...this.#producers.duplicate, isDuplicate: true, logStartOffset: this.#logStartOffset };
+      return { ...this.#producers.duplicate, isDuplicate: true, logStartOffset: this.#lower.logStartOffset };
     }
     const baseOffset = this.#logEndOffset;
     const lastOffset = baseOffset + batchLastOffsetDelta(batch, 0);
@@ -224,7 +232,7 @@ export class HotPartition implements PartitionLog, CompactablePartition, Shrinki
     const segment = this.#segments.active;
     const position = segment.bytes;
     patchBatch(batch, 0, baseOffset, this.#epochs.latest);
-    this.#unflushed.note(segment);
+    this.#flushes.note(segment);
     try {
       segment.file.appendSync(batch);
     } catch (error) {
@@ -235,7 +243,7 @@ export class HotPartition implements PartitionLog, CompactablePartition, Shrinki
     this.#logEndOffset = lastOffset + 1;
     this.#appendTimes?.note(nowMs, this.#logEndOffset);
     this.#changed();
-    return { baseOffset, lastOffset, isDuplicate: false, maxTimestampMs, logStartOffset: this.#logStartOffset };
+    return { baseOffset, lastOffset, isDuplicate: false, maxTimestampMs, logStartOffset: this.#lower.logStartOffset };
   }
 
   /** A full disk refuses the batch and no more, if what was written of it can be dropped; any other failure is for good. */
@@ -246,16 +254,18 @@ export class HotPartition implements PartitionLog, CompactablePartition, Shrinki
         segment.file.cutSync(position);
         return failure;
       } catch (cause) {
-        return this.#goOffline(new LakeError('log-offline', `${segment.file.path} could not be cut back`, { cause }));
+        return this.goOffline(new LakeError('log-offline', `${segment.file.path} could not be cut back`, { cause }));
       }
     }
-    return this.#goOffline(failure);
+    return this.goOffline(failure);
   }
 
-  #goOffline(error: LakeError): LakeError {
+  /** Refuses everything from now on with the first such error, which is returned. */
+  goOffline(error: LakeError): LakeError {
     if (this.#offline !== undefined) return this.#offline;
     this.#offline = error;
-    this.#ports.logger.error('partition goes offline', { topic: this.topic, partition: this.partition, error: error.message });
+    const facts = { topic: this.topic, partition: this.partition, error: error.message, hint: error.hint };
+    this.#ports.logger.error('partition goes offline', facts);
     this.#changed();
     return error;
   }
@@ -281,20 +291,20 @@ export class HotPartition implements PartitionLog, CompactablePartition, Shrinki
       fresh.file.retain();
     } catch (error) {
       const failure = storageError(`a new segment in ${this.#directory} failed`, (error as NodeJS.ErrnoException).code, error);
-      throw failure.code === 'disk-full' ? failure : this.#goOffline(failure);
+      throw failure.code === 'disk-full' ? failure : this.goOffline(failure);
     }
     old.seal();
     old.file.release();
     this.#segments.add(fresh);
-    this.#unflushed.noteDirectory();
+    this.#flushes.noteDirectory();
     this.saveProducersInBackground();
-    this.#saveInBackground(old);
+    this.saveIndexesInBackground(old);
     void this.flush().catch(() => undefined);
   }
 
   /** Of everything that was appended so far. */
   get #presentProducers(): ProducerSnapshot {
-    return producerSnapshot(this.#logEndOffset, this.#producers.toSnapshot());
+    return { offset: this.#logEndOffset, entries: this.#producers.toSnapshot() };
   }
 
   saveProducersInBackground(): void {
@@ -302,33 +312,15 @@ export class HotPartition implements PartitionLog, CompactablePartition, Shrinki
     this.#saves.add(() => this.#producerSnapshots.save(snapshot, this.#ports.pool));
   }
 
-  #saveInBackground(...segments: readonly Segment[]): void {
+  saveIndexesInBackground(...segments: readonly Segment[]): void {
     for (const segment of segments) this.#saves.add(() => segment.saveIndexes((path, bytes) => this.#ports.pool.replaceFile(path, bytes)));
   }
 
   async flush(upTo: Offset = this.#logEndOffset): Promise<{ readonly flushedOffset: Offset; readonly leaderEpoch: LeaderEpoch }> {
     this.#assertOnline();
     if (upTo > this.#logEndOffset) throw this.#outOfRange(upTo);
-    if (upTo > this.#flushedOffset) await this.#flusher.ask(upTo);
-    return { flushedOffset: this.#flushedOffset, leaderEpoch: this.#epochs.latest };
-  }
-
-  #prepareFlush(): FlushWork {
-    this.#assertOnline();
-    const endOffset = this.#logEndOffset;
-    const flush = this.#unflushed.take();
-    return { endOffset, run: () => this.#runFlush(endOffset, flush) };
-  }
-
-  async #runFlush(endOffset: Offset, flush: (pool: Flusher) => Promise<void>): Promise<void> {
-    try {
-      await flush(this.#ports.pool);
-    } catch (error) {
-      const hint = 'Look at the disk and its messages, then restart the broker.';
-      throw this.#goOffline(new LakeError('log-offline', `a flush of ${this.#directory} failed`, { cause: error, hint }));
-    }
-    this.#flushedOffset = Math.max(this.#flushedOffset, endOffset);
-    this.#changed();
+    if (upTo > this.#flushes.offset) await this.#flushes.reach(upTo);
+    return { flushedOffset: this.#flushes.offset, leaderEpoch: this.#epochs.latest };
   }
 
   async read(
@@ -336,7 +328,7 @@ export class HotPartition implements PartitionLog, CompactablePartition, Shrinki
     maxBytes: number,
     options: { readonly isMinOneBatch: boolean; readonly endOffset?: Offset },
   ): Promise<LogRead> {
-    return this.#reading(async () => {
+    return this.#damage.reading(async () => {
       if (offset < this.localStartOffset || offset > this.#logEndOffset) throw this.#outOfRange(offset);
       if (offset === this.#logEndOffset) this.#places.note(this.#segments.active, offset, this.#segments.active.bytes);
       const endOffset = Math.min(options.endOffset ?? this.#logEndOffset, this.#logEndOffset);
@@ -344,66 +336,27 @@ export class HotPartition implements PartitionLog, CompactablePartition, Shrinki
     });
   }
 
-  /** A read that the partition's end overtook fails for that reason; one that met no batch is tried again where that was mended. */
-  async #reading<T>(read: () => Promise<T>): Promise<T> {
-    this.#assertOnline();
-    try {
-      return await read();
-    } catch (error) {
-      if (await this.examine(error)) return read();
-      throw this.#offline ?? error;
-    }
+  examine(error: unknown): Promise<boolean> {
+    return this.#damage.examine(error);
   }
 
-  /**
-   * A reader met what is no batch, or one whose checksum is wrong: reads the segment whole. Where its batches are all good, its index was
-   * not, and is made anew; a damaged copy of what the table has is dropped: true, the read can be tried again. Other damage takes the
-   * partition offline, with nothing cut.
-   */
-  async examine(error: unknown): Promise<boolean> {
-    if (!isLakeError(error, 'log-damaged') || this.#offline !== undefined) return false;
-    const segment = this.#segments.all.find(({ file }) => file.path === error.facts['path']);
-    if (segment === undefined) return false;
-    const state = await this.#stateOf(segment);
-    if (state !== 'whole') return state === 'dropped';
-    this.#places.clear();
-    this.#saveInBackground(segment);
-    const facts = { topic: this.topic, partition: this.partition, path: segment.file.path };
-    this.#ports.logger.warn('an index led to no batch and is made anew', facts);
-    return true;
+  verify(from: Offset, to: Offset): Promise<Error | undefined> {
+    return this.#damage.verify(from, to);
   }
 
-  async verify(from: Offset, to: Offset): Promise<Error | undefined> {
-    const asked = this.#segments.all.filter((segment) => segment.nextOffset > from && segment.baseOffset < to);
-    for (const segment of asked) if (this.#offline === undefined) await this.#stateOf(segment);
-    return this.#offline;
-  }
-
-  /** Reads a segment whole, and does about damage what can be done. */
-  async #stateOf(segment: Segment): Promise<'whole' | 'dropped' | 'damaged' | 'gone'> {
-    const damage = await this.#examiner.damageOf(segment);
-    const index = this.#segments.all.indexOf(segment);
-    if (index < 0 || this.#offline !== undefined) return 'gone';
-    if (damage === undefined) return 'whole';
-    if (index < this.evictableCount) {
-      const facts = { topic: this.topic, partition: this.partition, path: segment.file.path };
-      this.#ports.logger.error('a damaged segment is dropped: the table has all of it', { ...facts, error: damage.message });
-      await this.#removal.drop(index + 1);
-      return this.#segments.all.includes(segment) ? 'damaged' : 'dropped';
-    }
-    this.#goOffline(damage);
-    return 'damaged';
+  segmentAt(offset: Offset): Segment | undefined {
+    return this.#segments.at(offset);
   }
 
   async offsetForTimestamp(timestampMs: TimestampMs, fromOffset: Offset): ReturnType<PartitionLog['offsetForTimestamp']> {
-    const found = await this.#reading(() =>
+    const found = await this.#damage.reading(() =>
       findByTimestamp(this.#segments, timestampMs, Math.max(fromOffset, this.localStartOffset), this.#logEndOffset),
     );
     return found === null ? null : { ...found, leaderEpoch: this.epochForOffset(found.offset) };
   }
 
   async maxTimestamp(): ReturnType<PartitionLog['maxTimestamp']> {
-    const found = await this.#reading(() => findMaxTimestamp(this.#segments, this.localStartOffset, this.#logEndOffset));
+    const found = await this.#damage.reading(() => findMaxTimestamp(this.#segments, this.localStartOffset, this.#logEndOffset));
     return found === null ? null : { ...found, leaderEpoch: this.epochForOffset(found.offset) };
   }
 
@@ -412,7 +365,7 @@ export class HotPartition implements PartitionLog, CompactablePartition, Shrinki
   }
 
   async appendSpans(): Promise<Spans> {
-    return this.#reading(async () => this.#appendTimes?.spans() ?? []);
+    return this.#damage.reading(async () => this.#appendTimes?.spans() ?? []);
   }
 
   settledAppendMs(nowMs: TimestampMs): TimestampMs {
@@ -432,50 +385,27 @@ export class HotPartition implements PartitionLog, CompactablePartition, Shrinki
   }
 
   get mayBeCold(): boolean {
-    return this.boundary > 0 || this.#boundaryMoves > 0;
+    return this.#lower.mayBeCold;
   }
 
   async moveBoundary(boundary: Offset, logStartOffset: Offset): Promise<void> {
-    this.#boundaryMoves++;
-    try {
-      await this.#moveBoundary(boundary, logStartOffset);
-    } finally {
-      this.#boundaryMoves--;
-    }
-  }
-
-  async #moveBoundary(boundary: Offset, logStartOffset: Offset): Promise<void> {
     this.#assertOnline();
-    const facts = { topic: this.topic, partition: this.partition, boundary, logStartOffset, flushedOffset: this.#flushedOffset };
-    if (boundary > this.#flushedOffset || logStartOffset > this.#flushedOffset) {
-      throw new LakeError('log-damaged', `the boundary ${boundary} lies above the flushed end ${this.#flushedOffset} of ${this.key}`, {
-        hint: 'The table knows records that the log lost: do not produce to this topic, and restore the log from a copy.',
-        facts,
-      });
-    }
-    if (logStartOffset > boundary) throw new LakeError('message-invalid', 'a log start lies above its boundary', { facts });
-    await Promise.all([
-      boundary > this.#boundary ? this.#ports.boundaries.set(this.key, boundary) : undefined,
-      logStartOffset > this.#logStartOffset ? this.#ports.logStarts.set(this.key, logStartOffset) : undefined,
-    ]);
-    this.#boundary = Math.max(this.#boundary, boundary);
-    this.#setLogStart(logStartOffset);
+    await this.#lower.move(boundary, logStartOffset, this.#flushes.offset);
     this.#changed();
   }
 
   async raiseLogStart(logStartOffset: Offset): Promise<Offset> {
     this.#assertOnline();
     if (logStartOffset > this.highWatermark) throw this.#outOfRange(logStartOffset);
-    if (logStartOffset > this.#logStartOffset) {
+    if (logStartOffset > this.logStartOffset) {
       // Else a power cut could leave a log that ends below its start.
       await this.flush(logStartOffset);
       // Not for a partition that was deleted meanwhile: another may have its name.
       this.#assertOnline();
-      await this.#ports.logStarts.set(this.key, logStartOffset);
-      this.#setLogStart(logStartOffset);
+      await this.#lower.moveLogStart(logStartOffset);
       this.#changed();
     }
-    return this.#logStartOffset;
+    return this.logStartOffset;
   }
 
   onChange(listener: () => void): () => void {
@@ -494,8 +424,8 @@ export class HotPartition implements PartitionLog, CompactablePartition, Shrinki
   compactionView(): CompactionView | undefined {
     return compactionViewOf(this.#config, {
       segments: this.#segments,
-      logStartOffset: this.#logStartOffset,
-      flushedOffset: this.#flushedOffset,
+      logStartOffset: this.logStartOffset,
+      flushedOffset: this.flushedOffset,
       directory: this.#directory,
       producers: this.#producers,
     });
@@ -509,11 +439,11 @@ export class HotPartition implements PartitionLog, CompactablePartition, Shrinki
         await swapFiles();
       } catch (error) {
         // Which of the files count is known again at the next start.
-        throw this.#goOffline(toLakeError(error, 'log-offline'));
+        throw this.goOffline(toLakeError(error, 'log-offline'));
       }
     });
     if (fresh === undefined) return false;
-    this.#saveInBackground(fresh);
+    this.saveIndexesInBackground(fresh);
     this.#changed();
     return true;
   }
@@ -521,7 +451,7 @@ export class HotPartition implements PartitionLog, CompactablePartition, Shrinki
   /** Rolls by age, forgets silent producers, and drops what retention allows. */
   async upkeep(nowMs: TimestampMs): Promise<EvictResult> {
     this.#producers.expire(nowMs);
-    this.#saves.add(async () => this.#appendTimes?.maintain(nowMs, this.#logStartOffset));
+    this.#saves.add(async () => this.#appendTimes?.maintain(nowMs, this.logStartOffset));
     if (this.#segments.active.isOlderThan(this.#config.segmentMs, nowMs)) this.roll(nowMs);
     const deleted = await this.#removal.dropDeleted(nowMs);
     const expired = await this.#removal.dropExpired(nowMs);
@@ -549,15 +479,9 @@ export class HotPartition implements PartitionLog, CompactablePartition, Shrinki
     return this.#removal.evictAll(nowMs);
   }
 
-  async #moveLogStart(offset: Offset): Promise<void> {
-    await this.#ports.logStarts.set(this.key, offset);
-    this.#setLogStart(offset);
-  }
-
-  /** Once it is on disk. Epochs that end below it are of no use to anybody. */
-  #setLogStart(offset: Offset): void {
-    this.#logStartOffset = Math.max(this.#logStartOffset, offset);
-    if (!this.#epochs.forgetBelow(this.#logStartOffset)) return;
+  /** Those that end below the log start are of no use to anybody. */
+  #forgetEpochsBelow(logStartOffset: Offset): void {
+    if (!this.#epochs.forgetBelow(logStartOffset)) return;
     const bytes = Buffer.from(encodeEpochs(this.#epochs.entries));
     this.#saves.add(() => this.#ports.pool.replaceFile(join(this.#directory, leaderEpochFile), bytes));
   }
@@ -575,7 +499,7 @@ export class HotPartition implements PartitionLog, CompactablePartition, Shrinki
       () => true,
       () => false,
     );
-    this.#ports.recoveryPoints.note(this.key, this.#flushedOffset);
+    this.#ports.recoveryPoints.note(this.key, this.flushedOffset);
     await this.giveUp(this.#closing);
     return isClean;
   }
@@ -595,7 +519,7 @@ export class HotPartition implements PartitionLog, CompactablePartition, Shrinki
       this.#ports.indexCache.forget(segment);
       segment.file.giveUp();
     }
-    this.#unflushed.letGo();
+    this.#flushes.letGo();
     if (this.#holdsActive) this.#segments.active.file.release();
     this.#holdsActive = false;
     this.#changed();

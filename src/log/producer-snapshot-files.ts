@@ -8,16 +8,12 @@ import { type Disk, isLakeError, none, type Offset } from '../kernel/index.js';
 import type { Logger } from '../telemetry/index.js';
 import type { Flusher } from './flush-pool.js';
 import { offsetFile, offsetOfFile, suffixes } from './log-files.js';
-import { decodeProducerSnapshot, encodeProducerSnapshot, type ProducerSnapshotEntry } from './producer-snapshot.js';
+import { decodeProducerSnapshot, ProducerSnapshotEncoding, type ProducerSnapshotEntry, type SnapshotEntries } from './producer-snapshot.js';
 
 export interface ProducerSnapshot {
   /** Of everything below it. */
   readonly offset: Offset;
-  readonly bytes: Buffer;
-}
-
-export function producerSnapshot(offset: Offset, entries: readonly ProducerSnapshotEntry[]): ProducerSnapshot {
-  return { offset, bytes: encodeProducerSnapshot(entries) };
+  readonly entries: SnapshotEntries;
 }
 
 export class ProducerSnapshotFiles {
@@ -57,8 +53,10 @@ export class ProducerSnapshotFiles {
   }
 
   /** Resolves when it is on disk. Errors: `log-offline`, `disk-full`. */
-  async save({ offset, bytes }: ProducerSnapshot, pool: Flusher): Promise<void> {
-    await pool.replaceFile(this.#path(offset), bytes);
+  async save({ offset, entries }: ProducerSnapshot, pool: Flusher): Promise<void> {
+    const encoding = new ProducerSnapshotEncoding(entries);
+    while (encoding.step()) await new Promise<void>((resolve) => pool.afterTurn(resolve));
+    await pool.replaceFile(this.#path(offset), encoding.bytes);
     this.#savedTo = Math.max(this.#savedTo, offset);
   }
 

@@ -6,7 +6,7 @@
 import { LakeError, none, type Offset, type TimestampMs } from '../kernel/index.js';
 import { batchAt, batchBaseSequence, batchLastOffsetDelta, batchMaxTimestamp, batchProducerEpoch } from '../wire/index.js';
 import type { AppendResult } from './hot-log.js';
-import type { ProducerSnapshotEntry } from './producer-snapshot.js';
+import type { ProducerSnapshotEntry, SnapshotEntries } from './producer-snapshot.js';
 
 /** Batches a producer may have under way, and so may send again (`max.in.flight.requests.per.connection`). */
 const batchesKept = 5;
@@ -169,16 +169,11 @@ export class ProducerStates {
   }
 
   /**
-   * All that a start must know: each producer with the batches that it may send again, in their order. Who reads Kafka's format expects
-   * one entry a producer, and keeps the last, which is the newest.
+   * All that a start must know, as it is now: each producer with the batches that it may send again, in their order. Who reads Kafka's
+   * format expects one entry a producer, and keeps the last, which is the newest.
    */
-  toSnapshot(): ProducerSnapshotEntry[] {
-    const entries: ProducerSnapshotEntry[] = [];
-    for (const [key, state] of this.#states) {
-      for (let age = state.count - 1; age > 0; age--) entries.push(entryOf(key, state, age));
-      entries.push(entryOf(key, state, 0));
-    }
-    return entries;
+  toSnapshot(): SnapshotEntries {
+    return new CapturedProducers(this.#states);
   }
 
   /** Begins from a snapshot; what was known before is forgotten. */
@@ -195,6 +190,52 @@ export class ProducerStates {
       state.push(firstSequence, entry.lastSequence, entry.lastOffset - entry.offsetDelta, entry.lastOffset, entry.timestampMs);
     }
     this.expire(nowMs);
+  }
+}
+
+/** What is copied of a producer: its epoch, when it was heard of, its ring of batches, and where in it how many are. */
+const captured = { epoch: 0, lastMs: 1, count: 2, newest: 3, batches: 4 } as const;
+const capturedLength = captured.batches + batchesKept * fieldCount;
+
+/**
+ * Producers as they were: copied as flat numbers, which takes milliseconds of a hundred thousand, and made into entries by who asks for
+ * them, in its own time.
+ */
+class CapturedProducers implements SnapshotEntries {
+  readonly length: number;
+  readonly #keys: ProducerKey[];
+  readonly #numbers: Float64Array;
+
+  constructor(states: ReadonlyMap<ProducerKey, ProducerState>) {
+    this.#keys = [...states.keys()];
+    this.#numbers = new Float64Array(this.#keys.length * capturedLength);
+    let length = 0;
+    let at = 0;
+    for (const state of states.values()) {
+      this.#numbers[at + captured.epoch] = state.epoch;
+      this.#numbers[at + captured.lastMs] = state.lastMs;
+      this.#numbers[at + captured.count] = state.count;
+      this.#numbers[at + captured.newest] = state.newest;
+      this.#numbers.set(state.batches, at + captured.batches);
+      at += capturedLength;
+      length += Math.max(1, state.count);
+    }
+    this.length = length;
+  }
+
+  *[Symbol.iterator](): Iterator<ProducerSnapshotEntry> {
+    const numbers = this.#numbers;
+    const state = new ProducerState(0, 0);
+    for (const [index, key] of this.#keys.entries()) {
+      const at = index * capturedLength;
+      state.epoch = numbers[at + captured.epoch] as number;
+      state.lastMs = numbers[at + captured.lastMs] as number;
+      state.count = numbers[at + captured.count] as number;
+      state.newest = numbers[at + captured.newest] as number;
+      state.batches.set(numbers.subarray(at + captured.batches, at + capturedLength));
+      for (let age = state.count - 1; age > 0; age--) yield entryOf(key, state, age);
+      yield entryOf(key, state, 0);
+    }
   }
 }
 

@@ -29,3 +29,16 @@ export function returnReadBuffers(chunks: readonly Buffer[]): void {
     if (lent.delete(buffer) && free.length < freeBuffersMax) free.push(Buffer.from(buffer));
   }
 }
+
+/** A chunk that leaves more than a quarter of its buffer unused is worth a copy, where memory is short. */
+const usedShareMin = 3 / 4;
+
+/** The same bytes in no more memory than they need, or little more. */
+export function withoutSlack(chunks: readonly Buffer[]): Buffer[] {
+  return chunks.map((chunk) => {
+    if (chunk.length >= usedShareMin * chunk.buffer.byteLength) return chunk;
+    const copy = Buffer.from(chunk);
+    returnReadBuffers([chunk]);
+    return copy;
+  });
+}

@@ -7,8 +7,11 @@
  * | X is                                          | then                                                             |
  * |-----------------------------------------------|------------------------------------------------------------------|
  * | at or above the recovery point                | a torn tail: cut at X, in a new leader epoch                      |
- * | below it, and the boundary is at or above it  | only copies of cold records are missing: cut, begin at the boundary |
+ * | below it, and the boundary is at or above it  | only copies of cold records are missing: cut, begin at the boundary; |
+ * |                                               | where records above the boundary lie behind: damage, as below    |
  * | below it otherwise                            | damage: the partition stays offline, nothing is touched          |
+ *
+ * A segment that was found damaged before (`damage-note.ts`) is read first, so that nothing of it is cut.
  *
  * Every start that is not clean begins a new leader epoch, also where nothing was cut: after a power cut a file may simply be
  * shorter, at the end of a batch, and an offset must not be used twice in one epoch.
@@ -18,9 +21,11 @@ import { type Disk, isLakeError, LakeError, type Offset, type TopicId, toLakeErr
 import type { Logger } from '../telemetry/index.js';
 import { batchBaseOffset, batchLastOffset, batchLeaderEpoch } from '../wire/index.js';
 import { AppendTimes, type AppendTimesPorts } from './append-times.js';
-import { farWindowBytes, walkSegment } from './batch-walk.js';
+import { findBatchBehind } from './batch-search.js';
+import { farWindowBytes, type WalkEnd, walkSegment } from './batch-walk.js';
 import { finishSwaps } from './compaction-swap.js';
 import { decodeEpochs, decodePartitionMetadata, encodeEpochs } from './checkpoint-text.js';
+import { recallDamage } from './damage-note.js';
 import { readFileIfThereSync, replaceFileSync } from './durable-file.js';
 import { LeaderEpochs } from './leader-epochs.js';
 import { appendTimesFile, leaderEpochFile, offsetFile, offsetOfFile, partitionMetadataFile, suffixes } from './log-files.js';
@@ -28,7 +33,7 @@ import { ProducerSnapshotFiles } from './producer-snapshot-files.js';
 import { ProducerStates } from './producer-states.js';
 import { SegmentFile } from './segment-file.js';
 import { SegmentList } from './segment-list.js';
-import { Segment, type SegmentPorts } from './segment.js';
+import { Segment, type SegmentOptions, type SegmentPorts } from './segment.js';
 
 const defaultIndexIntervalBytes = 4096;
 
@@ -39,6 +44,8 @@ export interface RecoveryRequest {
   readonly logStartOffset: Offset;
   readonly boundary: Offset;
   readonly isClean: boolean;
+  /** Below it was compacted; above it too, where a pass was interrupted. */
+  readonly compactedOffset: Offset;
   readonly producerIdExpirationMs: number;
   readonly nowMs: number;
   readonly ports: SegmentPorts;
@@ -75,6 +82,8 @@ export async function recoverPartition(request: RecoveryRequest): Promise<Recove
     await finishSwaps(request.ports.openFiles, directory);
     removeLeftovers(disk, directory);
     segments = openSegments(request);
+    noteUnbroken(request, segments.at(-1));
+    await recallDamage(disk, directory, segments, Math.max(request.boundary, request.logStartOffset), request.logger);
     const known = { producers, producerSnapshots };
     return { topicId, ...(await recover(request, segments, known)), ...known, damage: undefined };
   } catch (error) {
@@ -138,8 +147,8 @@ async function recover(
   return { segments: list, logStartOffset, boundary, epochs, appendTimes, unflushed };
 }
 
-function segmentOptions(request: RecoveryRequest): { nowMs: number; indexIntervalBytes: number } {
-  return { nowMs: request.nowMs, indexIntervalBytes: defaultIndexIntervalBytes };
+function segmentOptions({ nowMs }: RecoveryRequest): SegmentOptions {
+  return { nowMs, indexIntervalBytes: defaultIndexIntervalBytes };
 }
 
 function readTopicId(disk: Disk, directory: string): TopicId {
@@ -180,6 +189,23 @@ function openSegments(request: RecoveryRequest): Segment[] {
     });
 }
 
+/**
+ * Says of the segment that was written last from where on each offset is in a batch, so that a base offset above the one it must be is
+ * damage. In all others, and below that, it is damage only where it contradicts the next batch, or the beginning of the next segment.
+ *
+ * That a partition has no compaction checkpoint would not do: a kill within its first pass leaves compacted segments without one (as in
+ * Kafka, which writes `cleaner-offset-checkpoint` behind a pass), and gaps outlive a topic's cleanup policy. But a pass takes sealed
+ * segments only, and makes its files durable in a folder that has the next segment by then; so the last one was never compacted. There is
+ * one way to it: a start that found a compacted segment torn, cut it and dropped all behind, so that appends went on there. Such a start
+ * begins a new leader epoch at that place, and what lies above the beginning of the latest epoch was appended since, one batch after the
+ * other.
+ */
+function noteUnbroken(request: RecoveryRequest, last: Segment | undefined): void {
+  const latest = readEpochs(request)?.entries.at(-1);
+  if (last !== undefined && latest !== undefined)
+    last.unbrokenFrom = Math.max(last.baseOffset, latest.startOffset, request.compactedOffset);
+}
+
 /** Opens or checks each segment and cuts what lies behind the last good batch. Answers those that were not known to be flushed. */
 async function findEnd(request: RecoveryRequest, segments: Segment[], floor: Offset): Promise<Segment[]> {
   const { directory, isClean, recoveryPoint, boundary } = request;
@@ -190,7 +216,10 @@ async function findEnd(request: RecoveryRequest, segments: Segment[], floor: Off
     const isAboveRecoveryPoint = nextBase === undefined || nextBase > recoveryPoint;
     const mustCheck = !isClean && isAboveRecoveryPoint;
     if (mustCheck) unflushed.push(segment);
-    const end = !mustCheck && (await segment.openIndexed()) ? undefined : await segment.rebuild();
+    // A clean stop notes the end of the log: one above it is not believed without its checksums.
+    const isEndKnown = (): boolean => nextBase !== undefined || segment.nextOffset <= recoveryPoint;
+    const isIndexed = !mustCheck && (await segment.openIndexed(nextBase)) && isEndKnown();
+    const end = isIndexed ? undefined : await segment.rebuild(nextBase);
     const stop = segment.nextOffset;
     const isHole = nextBase !== undefined && nextBase !== stop;
     if (end?.fault === undefined && !isHole) continue;
@@ -198,8 +227,10 @@ async function findEnd(request: RecoveryRequest, segments: Segment[], floor: Off
     // All of a segment below the floor, and a hole below it, are copies that may be missing.
     const isCopyOnly = nextBase !== undefined && nextBase <= floor && stop <= nextBase;
     const isBelowWhatWasFlushed = stop < recoveryPoint && recoveryPoint > boundary;
-    const isDamage = isBelowWhatWasFlushed || (stop < boundary && end?.fault !== undefined && !end.isCutOff);
-    if (!isCopyOnly && isDamage) throw damage(segment.file.path, `${what}, at offset ${stop}`, recoveryPoint, end?.position);
+    const isBelowFloor = async (): Promise<boolean> =>
+      stop < floor && !(end?.isCutOff === true && (await isAllOf(segments, i, end, floor)));
+    if (!isCopyOnly && (isBelowWhatWasFlushed || (await isBelowFloor())))
+      throw damage(segment.file.path, `${what}, at offset ${stop}`, recoveryPoint, end?.position);
     if (end !== undefined && end.position < segment.bytes) {
       request.logger.warn('cut a torn tail', { path: segment.file.path, offset: stop, bytes: segment.bytes - end.position, what });
       segment.file.cutSync(end.position);
@@ -214,18 +245,33 @@ async function findEnd(request: RecoveryRequest, segments: Segment[], floor: Off
   return unflushed;
 }
 
+/**
+ * Of a segment that ends below the floor in a batch that is cut off: whether nothing from the floor on lies behind. All below a floor was
+ * flushed before that moved: where something lies behind, the log did not end there, but is damaged.
+ */
+async function isAllOf(segments: readonly Segment[], index: number, { position }: WalkEnd, floor: Offset): Promise<boolean> {
+  const { file, bytes } = segments[index] as Segment;
+  return index === segments.length - 1 && (await findBatchBehind(file, position, bytes, floor)) === undefined;
+}
+
+function readEpochs(request: RecoveryRequest): LeaderEpochs | undefined {
+  const path = join(request.directory, leaderEpochFile);
+  const bytes = readFileIfThereSync(request.ports.openFiles.disk, path);
+  return bytes === undefined ? undefined : new LeaderEpochs(decodeEpochs(bytes.toString(), path));
+}
+
 async function recoverEpochs(request: RecoveryRequest, segments: SegmentList): Promise<LeaderEpochs> {
   const path = join(request.directory, leaderEpochFile);
   const { disk } = request.ports.openFiles;
-  const bytes = readFileIfThereSync(disk, path);
-  const epochs = bytes === undefined ? await epochsOfBatches(segments) : new LeaderEpochs(decodeEpochs(bytes.toString(), path));
+  const read = readEpochs(request);
+  const epochs = read ?? (await epochsOfBatches(segments));
   const { latest } = epochs;
   const endOffset = segments.active.nextOffset;
   // Epochs above the end are forgotten only once the next one is known to be newer than they were.
   const isCut = epochs.cutAbove(endOffset);
   const isNew = (!request.isClean || isCut || latest < 0) && epochs.assign(latest + 1, endOffset);
   const isForgotten = epochs.forgetBelow(request.logStartOffset);
-  if (isCut || isNew || isForgotten || bytes === undefined) replaceFileSync(disk, path, Buffer.from(encodeEpochs(epochs.entries)));
+  if (isCut || isNew || isForgotten || read === undefined) replaceFileSync(disk, path, Buffer.from(encodeEpochs(epochs.entries)));
   return epochs;
 }
 
@@ -269,7 +315,7 @@ async function eachBatch(segments: SegmentList, from: Offset, visit: (window: Bu
 }
 
 function damage(path: string, what: string, recoveryPoint: Offset, position?: number): LakeError {
-  return new LakeError('log-damaged', `${path} is damaged below its recovery point: ${what}`, {
+  return new LakeError('log-damaged', `${path} is damaged in what was flushed: ${what}`, {
     hint: 'Look at the disk and its messages. Restore the folder from a copy, or delete the topic; nothing was cut.',
     facts: { path, recoveryPoint, position },
   });

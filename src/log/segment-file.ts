@@ -1,9 +1,10 @@
 /**
- * One file of record batches: synchronous appends at a tracked end, asynchronous reads, and a descriptor that stays open as
- * long as anybody uses it, so that a read is safe against eviction of what it reads.
+ * One file of record batches: synchronous appends at a tracked end, reads beside the thread that answers or, of what is in memory, on
+ * it, and a descriptor that stays open as long as anybody uses it, so that a read is safe against eviction of what it reads.
  */
-import { type Disk, invariant, LakeError, MiB, systemDisk } from '../kernel/index.js';
+import { type Disk, invariant, LakeError, MiB, systemClock, systemDisk } from '../kernel/index.js';
 import { writeWholeSync } from './durable-file.js';
+import { type WarmReader, WarmReads } from './warm-reads.js';
 
 /** Descriptors of idle segments kept open in all: they cost the process's limit, not memory. Segments in use come on top. */
 export const idleFilesMax = 512;
@@ -14,12 +15,14 @@ const writeAgainBytes = MiB;
 /** Keeps idle descriptors open up to a bound and closes the longest unused beyond it. */
 export class OpenFiles {
   readonly disk: Disk;
+  readonly warmReads: WarmReader;
   readonly #limit: number;
   readonly #idle = new Set<SegmentFile>();
 
-  constructor(limit = idleFilesMax, disk: Disk = systemDisk) {
+  constructor(limit = idleFilesMax, disk: Disk = systemDisk, warmReads: WarmReader = new WarmReads(systemClock)) {
     this.#limit = limit;
     this.disk = disk;
+    this.warmReads = warmReads;
   }
 
   get idleCount(): number {
@@ -131,6 +134,20 @@ export class SegmentFile {
     } finally {
       this.release();
     }
+  }
+
+  /** `readInto` for an answer: of what is in memory at once, a promise for what is not. Throws the same errors. */
+  readSoon(into: Buffer, position: number): Promise<void> | undefined {
+    const fd = this.retain();
+    let filled: number;
+    try {
+      filled = this.#openFiles.warmReads.read(into.length, (at, bytes) => this.#disk.readSync(fd, into, at, bytes, position + at));
+    } catch (error) {
+      throw unusable(this.path, error);
+    } finally {
+      this.release();
+    }
+    return filled === into.length ? undefined : this.readInto(into.subarray(filled), position + filled);
   }
 
   /** Fills `into` from `position`. Errors: `log-damaged` where the file is shorter than it was, `log-offline` where the disk fails. */

@@ -6,9 +6,10 @@
 import { join } from 'node:path';
 import { type Disk, LakeError, MiB, none, type Offset, type TimestampMs } from '../kernel/index.js';
 import { batchBytes, batchLastOffset, batchMaxTimestamp } from '../wire/index.js';
-import { farWindowBytes, nearWindowBytes, type WalkEnd, walkSegment } from './batch-walk.js';
+import { type BatchVisitor, farWindowBytes, nearWindowBytes, type WalkEnd, type WalkOptions, walkSegment } from './batch-walk.js';
 import type { CompactedGroup } from './compact-segments.js';
 import type { LogConfig } from './hot-log.js';
+import type { IndexBytes } from './index-check.js';
 import { offsetFile, suffixes } from './log-files.js';
 import { damagedAt, type OpenFiles, SegmentFile } from './segment-file.js';
 import { SegmentIndexes } from './segment-indexes.js';
@@ -59,6 +60,10 @@ export interface SegmentOptions {
   readonly indexIntervalBytes: number;
 }
 
+/** What `Segment.walk` leaves to the caller. */
+export type SegmentWalk = Pick<WalkOptions, 'from' | 'windowBytes'> &
+  Partial<Pick<WalkOptions, 'until' | 'isCrcChecked' | 'follows' | 'endOffset'>>;
+
 export class Segment {
   readonly directory: string;
   readonly baseOffset: Offset;
@@ -72,6 +77,11 @@ export class Segment {
   lastAppendMs: TimestampMs;
   /** Whether bytes were written that no flush has covered; the file is held open for as long. */
   isDirty = false;
+  /**
+   * Every offset from here on, below its end, is in a batch: said at start of the segment that was written last, whose end nothing else
+   * tells. Of others, and by default, nothing is known: compaction leaves gaps.
+   */
+  unbrokenFrom: Offset = Number.POSITIVE_INFINITY;
   readonly #cache: IndexCache;
   readonly #disk: Disk;
   /** `index.interval.bytes`, which may change while the segment is written. */
@@ -166,15 +176,18 @@ export class Segment {
     this.#restIndexes();
   }
 
-  /** Writes the indexes beside the segment, whole or not at all, where they say more than their files. */
+  /**
+   * Writes the indexes beside the segment, each whole or not at all, where they say more than their files. The offset index goes last:
+   * at the next start only batches behind its last entry are read, so that the time index must know of all before that.
+   */
   async saveIndexes(replaceFile: (path: string, bytes: Uint8Array) => Promise<void>): Promise<void> {
     const indexes = this.#indexes;
     if (indexes === undefined || this.#areIndexesSaved || this.#isGone) return;
     indexes.finish();
     this.#areIndexesSaved = true;
     const saving = (async () => {
-      await replaceFile(this.#path(suffixes.index), indexes.offsets.bytes);
       await replaceFile(this.#path(suffixes.timeIndex), indexes.times.bytes);
+      await replaceFile(this.#path(suffixes.index), indexes.offsets.bytes);
     })();
     this.#saving = saving;
     try {
@@ -206,7 +219,7 @@ export class Segment {
   }
 
   async #load(): Promise<SegmentIndexes> {
-    let indexes = await this.#read();
+    let indexes = new SegmentIndexes(this.baseOffset, await this.#readFiles());
     indexes.nextOffset = this.nextOffset;
     const isRight =
       !this.#isGone &&
@@ -215,7 +228,7 @@ export class Segment {
       indexes.maxTimestampMs === this.maxTimestampMs;
     // Of a segment that was replaced the files are those of another one by now.
     if (!isRight) {
-      const rebuilt = await this.#walkAll(false);
+      const rebuilt = await this.#walkAll(false, this.nextOffset);
       if (rebuilt.end.fault !== undefined) throw damagedAt(this.file.path, rebuilt.end.position, rebuilt.end.fault);
       indexes = rebuilt.indexes;
       indexes.finish();
@@ -225,15 +238,34 @@ export class Segment {
     return indexes;
   }
 
-  async #read(): Promise<SegmentIndexes> {
+  async #readFiles(): Promise<Partial<IndexBytes>> {
     const offsets = await readIfThere(this.#disk, this.#path(suffixes.index));
-    return new SegmentIndexes(this.baseOffset, { offsets, times: await readIfThere(this.#disk, this.#path(suffixes.timeIndex)) });
+    const times = await readIfThere(this.#disk, this.#path(suffixes.timeIndex));
+    return { ...(offsets === undefined ? {} : { offsets }), ...(times === undefined ? {} : { times }) };
   }
 
-  async #walkAll(isCrcChecked: boolean): Promise<{ readonly indexes: SegmentIndexes; readonly end: WalkEnd }> {
+  /**
+   * Its index files as they are on disk, where they are to agree with it: not while they are written, or there is none to be. Errors:
+   * `log-damaged` where one cannot be read.
+   */
+  async savedIndexes(): Promise<IndexBytes | 'missing' | undefined> {
+    const areSaved = (): boolean => this.#isSealed && this.#areIndexesSaved && this.#saving === undefined && !this.#isGone;
+    if (!areSaved() || this.bytes === 0) return undefined;
+    const { offsets, times } = await this.#readFiles();
+    if (!areSaved()) return undefined;
+    return offsets === undefined || times === undefined ? 'missing' : { offsets, times };
+  }
+
+  /** Visits batches as `walkSegment` does, from `from` to its end as it is now; below `endOffset`, its own by default. The caller holds the file. */
+  walk(options: SegmentWalk, visit: BatchVisitor): Promise<WalkEnd> {
+    const { unbrokenFrom, nextOffset: endOffset, bytes: to } = this;
+    const before = options.from === 0 ? { follows: this.baseOffset } : { fromOffset: this.baseOffset };
+    return walkSegment(this.file, { to, endOffset, unbrokenFrom, ...before, ...options }, visit);
+  }
+
+  async #walkAll(isCrcChecked: boolean, endOffset: Offset): Promise<{ readonly indexes: SegmentIndexes; readonly end: WalkEnd }> {
     const indexes = new SegmentIndexes(this.baseOffset);
-    const walk = { from: 0, to: this.bytes, windowBytes: farWindowBytes, fromOffset: this.baseOffset, isCrcChecked };
-    const end = await walkSegment(this.file, walk, (window, at, position) => {
+    const end = await this.walk({ from: 0, windowBytes: farWindowBytes, isCrcChecked, endOffset }, (window, at, position) => {
       const bytes = batchBytes(window, at);
       indexes.note(position, bytes, batchLastOffset(window, at), batchMaxTimestamp(window, at), this.indexIntervalBytes);
       return true;
@@ -243,7 +275,7 @@ export class Segment {
 
   /** Reads every batch. Where all are whole, indexes that are not in memory for appends are made anew. The caller holds the file. */
   async verify(): Promise<WalkEnd> {
-    const { indexes, end } = await this.#walkAll(true);
+    const { indexes, end } = await this.#walkAll(true, this.nextOffset);
     if (end.fault !== undefined || !this.#isSealed || this.#isGone) return end;
     if (indexes.nextOffset !== this.nextOffset) return { ...end, fault: `it ends at ${indexes.nextOffset}, not at ${this.nextOffset}` };
     indexes.finish();
@@ -251,27 +283,32 @@ export class Segment {
     return end;
   }
 
-  /** At start: reads every batch, and takes in everything before the first fault. */
-  async rebuild(): Promise<WalkEnd> {
-    const { indexes, end } = await this.#walkAll(true);
+  /** At start: reads every batch, and takes in everything before the first fault. The next segment begins at `endOffset`, where there is one. */
+  async rebuild(endOffset?: Offset): Promise<WalkEnd> {
+    const { indexes, end } = await this.#walkAll(true, endOffset ?? Number.POSITIVE_INFINITY);
     this.#take(indexes, false);
     return end;
   }
 
   /**
    * At start: takes the indexes from disk and finds the end behind their last entry. False where they are not plausible or do
-   * not lead to the file's end; then `rebuild` tells why.
+   * not lead to the file's end; then `rebuild` tells why. The next segment begins at `endOffset`, where there is one.
    */
-  async openIndexed(): Promise<boolean> {
-    const indexes = this.bytes === 0 ? new SegmentIndexes(this.baseOffset) : await this.#read();
-    if (this.bytes > 0 && (!indexes.offsets.isPlausible(this.bytes) || indexes.times.count === 0)) return false;
+  async openIndexed(endOffset: Offset = Number.POSITIVE_INFINITY): Promise<boolean> {
+    const read = this.bytes === 0 ? {} : await this.#readFiles();
+    const indexes = new SegmentIndexes(this.baseOffset, read);
+    // The offset index is written last, and is not there after a kill before that.
+    const isThere = read.offsets !== undefined && indexes.times.count > 0;
+    if (this.bytes > 0 && !(isThere && indexes.offsets.isPlausible(this.bytes))) return false;
     const savedMs = indexes.maxTimestampMs;
-    const walk = { from: indexes.offsets.lastPosition, to: this.bytes, windowBytes: nearWindowBytes, fromOffset: this.baseOffset };
-    const end = await walkSegment(this.file, walk, (window, at) => {
+    const { lastPosition } = indexes.offsets;
+    let leadsRight = true;
+    const end = await this.walk({ from: lastPosition, windowBytes: nearWindowBytes, endOffset }, (window, at, position) => {
+      if (position > 0 && position === lastPosition) leadsRight = batchLastOffset(window, at) === indexes.offsets.lastOffset;
       indexes.pass(batchBytes(window, at), batchLastOffset(window, at), batchMaxTimestamp(window, at));
       return true;
     });
-    if (end.fault !== undefined || !indexes.times.isPlausible(indexes.nextOffset)) return false;
+    if (end.fault !== undefined || !leadsRight || !indexes.times.isPlausible(indexes.nextOffset)) return false;
     this.#take(indexes, savedMs === indexes.maxTimestampMs);
     return true;
   }
@@ -279,8 +316,8 @@ export class Segment {
   /** Position of the first batch whose last offset is `offset` or more; the segment's end where there is none. */
   async locate(offset: Offset): Promise<number> {
     const { offsets } = await this.indexes();
-    const walk = { from: offsets.lookup(offset), to: this.bytes, windowBytes: nearWindowBytes, fromOffset: this.baseOffset };
-    const end = await walkSegment(this.file, walk, (window, at) => batchLastOffset(window, at) < offset);
+    const walk = { from: offsets.lookup(offset), windowBytes: nearWindowBytes };
+    const end = await this.walk(walk, (window, at) => batchLastOffset(window, at) < offset);
     if (end.fault !== undefined) throw damagedAt(this.file.path, end.position, end.fault);
     return end.position;
   }
@@ -317,11 +354,11 @@ export class Segment {
   }
 }
 
-async function readIfThere(disk: Disk, path: string): Promise<Buffer> {
+async function readIfThere(disk: Disk, path: string): Promise<Buffer | undefined> {
   try {
     return await disk.readFile(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return Buffer.alloc(0);
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new LakeError('log-damaged', `${path} cannot be read`, {
       cause: error,
       hint: 'Remove the index file; it is rebuilt from its segment.',

@@ -10,6 +10,9 @@
 import { KiB, MiB, none, type Offset, type TimestampMs } from '../kernel/index.js';
 import { readInt64Number, writeInt64Number } from '../wire/index.js';
 
+export const offsetEntryBytes = 8;
+export const timeEntryBytes = 12;
+
 /** `segment.index.bytes` of Kafka: a full index rolls the segment. 10 MiB = 1.3 million entries. */
 export const indexBytesMax = 10 * MiB;
 const initialBytes = KiB;
@@ -74,7 +77,7 @@ export class OffsetIndex {
 
   constructor(baseOffset: Offset, bytes: Buffer = Buffer.alloc(0)) {
     this.baseOffset = baseOffset;
-    this.#entries = new EntryBuffer(8, bytes);
+    this.#entries = new EntryBuffer(offsetEntryBytes, bytes);
   }
 
   get count(): number {
@@ -100,19 +103,24 @@ export class OffsetIndex {
     const relative = offset - this.baseOffset;
     const { buffer } = this.#entries;
     const found = this.#entries.findLast((at) => buffer.readInt32BE(at) <= relative);
-    return found < 0 ? 0 : buffer.readInt32BE(found * 8 + 4);
+    return found < 0 ? 0 : buffer.readInt32BE(found * offsetEntryBytes + 4);
   }
 
   /** The last position that an entry names at or below `position`, 0 where there is none. */
   positionAtMost(position: number): number {
     const { buffer } = this.#entries;
     const found = this.#entries.findLast((at) => buffer.readInt32BE(at + 4) <= position);
-    return found < 0 ? 0 : buffer.readInt32BE(found * 8 + 4);
+    return found < 0 ? 0 : buffer.readInt32BE(found * offsetEntryBytes + 4);
   }
 
   /** Position of the last entry's batch, 0 where there is none. */
   get lastPosition(): number {
-    return this.count === 0 ? 0 : this.#entries.buffer.readInt32BE(this.count * 8 - 4);
+    return this.count === 0 ? 0 : this.#entries.buffer.readInt32BE(this.count * offsetEntryBytes - 4);
+  }
+
+  /** Of the last entry; −1 where there is none. */
+  get lastOffset(): Offset {
+    return this.count === 0 ? none : this.#entries.buffer.readInt32BE((this.count - 1) * offsetEntryBytes) + this.baseOffset;
   }
 
   /** Whether entries ascend and lie within a segment of that many bytes: what a file that was never fsynced may fail. */
@@ -120,7 +128,7 @@ export class OffsetIndex {
     const { buffer } = this.#entries;
     let offset = none;
     let position = none;
-    for (let at = 0; at < this.count * 8; at += 8) {
+    for (let at = 0; at < this.count * offsetEntryBytes; at += offsetEntryBytes) {
       const nextOffset = buffer.readInt32BE(at);
       const nextPosition = buffer.readInt32BE(at + 4);
       if (nextOffset <= offset || nextPosition <= position || nextPosition >= segmentBytes) return false;
@@ -137,7 +145,7 @@ export class TimeIndex {
 
   constructor(baseOffset: Offset, bytes: Buffer = Buffer.alloc(0)) {
     this.baseOffset = baseOffset;
-    this.#entries = new EntryBuffer(12, bytes);
+    this.#entries = new EntryBuffer(timeEntryBytes, bytes);
   }
 
   get count(): number {
@@ -154,12 +162,12 @@ export class TimeIndex {
 
   /** Of the last entry; −1 where there is none. */
   get lastTimestamp(): TimestampMs {
-    return this.count === 0 ? none : readInt64Number(this.#entries.buffer, (this.count - 1) * 12);
+    return this.count === 0 ? none : readInt64Number(this.#entries.buffer, (this.count - 1) * timeEntryBytes);
   }
 
   /** Of the last entry; −1 where there is none. */
   get lastOffset(): Offset {
-    return this.count === 0 ? none : this.#entries.buffer.readInt32BE(this.count * 12 - 4) + this.baseOffset;
+    return this.count === 0 ? none : this.#entries.buffer.readInt32BE(this.count * timeEntryBytes - 4) + this.baseOffset;
   }
 
   /** Adds an entry where the timestamp is larger than the last one's: only those say something new. */

@@ -4,7 +4,7 @@
  */
 import type { Offset, TimestampMs } from '../kernel/index.js';
 import { batchBytes, batchMaxTimestamp, batchRecords, isBatchCrcValid, RecordCursor } from '../wire/index.js';
-import { nearWindowBytes, walkSegment } from './batch-walk.js';
+import { nearWindowBytes } from './batch-walk.js';
 import { damagedAt } from './segment-file.js';
 import type { SegmentList } from './segment-list.js';
 import type { Segment } from './segment.js';
@@ -103,7 +103,7 @@ async function nextBatch(
   isWanted: (window: Buffer, at: number) => boolean,
 ): Promise<BatchPlace | undefined> {
   let place: BatchPlace | undefined;
-  const end = await walkSegment(segment.file, { from, to: segment.bytes, windowBytes: nearWindowBytes }, (window, at, position) => {
+  const end = await segment.walk({ from, windowBytes: nearWindowBytes }, (window, at, position) => {
     if (!isWanted(window, at)) return true;
     place = { position, bytes: batchBytes(window, at) };
     return false;

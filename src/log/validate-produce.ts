@@ -14,13 +14,13 @@ import {
   batchHeaderBytes,
   batchLastOffsetDelta,
   batchMagic,
-  batchMaxTimestamp,
   batchRecords,
   batchRecordsCount,
   computeBatchCrc,
   inflatedBytesMax,
   isBatchCrcValid,
   isControl,
+  isInt64,
   isTransactional,
   RecordCursor,
   type TimestampType,
@@ -59,7 +59,7 @@ export function validateProduceBatch(batch: Buffer, rules: ProduceRules): void {
   validateHeader(batch, rules);
   const createdMaxMs = validateRecords(batch, rules);
   if (rules.timestampType === 'log-append') setMaxTimestamp(batch, 'log-append', rules.nowMs);
-  else if (createdMaxMs !== batchMaxTimestamp(batch, 0) || timestampType(batch, 0) !== 'create')
+  else if (!isInt64(batch, createdMaxMs, batchAt.maxTimestamp) || timestampType(batch, 0) !== 'create')
     setMaxTimestamp(batch, 'create', createdMaxMs);
 }
 
@@ -134,6 +134,12 @@ function validateRecords(batch: Buffer, rules: ProduceRules): TimestampMs {
     batchCompression(batch, 0) === 'none' ? Number.POSITIVE_INFINITY : (rules.maxRecordBytes ?? Number.POSITIVE_INFINITY);
   let maxTimestampMs = -1;
   let refusal: LakeError | undefined;
+  const baseTimestampMs = batch.readBigInt64BE(batchAt.baseTimestamp);
+  if (!Number.isSafeInteger(Number(baseTimestampMs))) {
+    throw new LakeError('timestamp-invalid', `the base timestamp ${baseTimestampMs} is beyond ±(2^53 − 1)`, {
+      hint: "Check the producer's clock: timestamps are milliseconds.",
+    });
+  }
   const cursor = new RecordCursor();
   cursor.reset(batch, 0, batchRecords(batch, 0, rules.maxDecompressedBytes ?? inflatedBytesMax));
   while (cursor.next()) {

@@ -12,6 +12,15 @@ export type Opening =
 /** `boundary` is the table's, loaded before `state` was asked for: else the log may merely look too short. */
 export function openingOf(where: string, boundary: Offset, state: PartitionState): Opening {
   const facts = { partition: state.partition, boundary, brokerBoundary: state.boundary, logEnd: state.highWatermark };
+  // Its end is not known: what a start found damaged it reads no further.
+  if (state.offline !== undefined) {
+    const error = new LakeError('log-offline', `${where} is offline: ${state.offline}`, {
+      hint: state.offlineHint ?? 'See /readyz for the reason.',
+      facts,
+      retriable: true,
+    });
+    return { kind: 'wait', error };
+  }
   if (boundary > state.highWatermark) {
     const error = new LakeError('log-damaged', `${where}: the table's boundary ${boundary} is above the log end ${state.highWatermark}`, {
       hint: 'The data directory is older than the bucket. Restore the newer one, or recover from the bucket; nothing is tiered or evicted here.',

@@ -304,7 +304,7 @@ export class TopicTier {
       partition.alarm(opening.error);
       this.#logger.error('a boundary above the log end: the partition is not tiered', { error: opening.error });
     } else if (opening.kind === 'wait') {
-      this.#noteFailure(partition, opening.error, 'the table is behind what was committed');
+      this.#noteFailure(partition, opening.error, 'a partition cannot be opened yet');
     } else {
       partition.told(state);
       partition.highWatermark = state.highWatermark;

@@ -3,14 +3,16 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import {
+  decodeDamagedSegments,
   decodeEpochs,
   decodeOffsets,
   decodePartitionMetadata,
+  encodeDamagedSegments,
   encodeEpochs,
   encodeOffsets,
   encodePartitionMetadata,
 } from '../../src/log/checkpoint-text.js';
-import { decodeProducerSnapshot, encodeProducerSnapshot } from '../../src/log/producer-snapshot.js';
+import { decodeProducerSnapshot, ProducerSnapshotEncoding } from '../../src/log/producer-snapshot.js';
 import { OffsetIndex, TimeIndex } from '../../src/log/sparse-index.js';
 import { batch, clockAt, files, partitionFolder, topicKey, world } from '../unit/log/hot-world.js';
 
@@ -35,7 +37,9 @@ const entries = [
 ];
 
 it('writes producer snapshots', () => {
-  const bytes = encodeProducerSnapshot(entries);
+  const encoding = new ProducerSnapshotEncoding(entries);
+  expect(encoding.step()).toBe(false);
+  const { bytes } = encoding;
   expect(bytes.toString('hex')).toBe(
     '0001' +
       '272c33f6' +
@@ -79,6 +83,9 @@ it('writes checkpoints', () => {
   ];
   expect(encodeEpochs(epochs)).toBe('0\n2\n0 0\n3 1187\n');
   expect(decodeEpochs('0\n2\n0 0\n3 1187\n', 'x')).toEqual(epochs);
+  const damaged = [{ baseOffset: 42, endOffset: 1187 }];
+  expect(encodeDamagedSegments(damaged)).toBe('0\n1\n42 1187\n');
+  expect(decodeDamagedSegments('0\n1\n42 1187\n', 'x')).toEqual(damaged);
   expect(encodePartitionMetadata(topicKey)).toBe('version: 0\ntopic_id: 7Qm0V4nQTMmTsA3nU8qR2w');
   expect(decodePartitionMetadata('version: 0\ntopic_id: 7Qm0V4nQTMmTsA3nU8qR2w', 'x')).toBe(topicKey);
 });

@@ -26,7 +26,7 @@ import {
   encodeOffsets,
   encodePartitionMetadata,
 } from '../../src/log/checkpoint-text.js';
-import { decodeProducerSnapshot, encodeProducerSnapshot } from '../../src/log/producer-snapshot.js';
+import { decodeProducerSnapshot, ProducerSnapshotEncoding } from '../../src/log/producer-snapshot.js';
 import { SegmentIndexes } from '../../src/log/segment-indexes.js';
 import { soleBatch, validateProduceBatch } from '../../src/log/validate-produce.js';
 import { decodeToken, encodeToken } from '../../src/query/token.js';
@@ -133,8 +133,8 @@ const decoders: readonly Decoder[] = [
   },
   {
     name: 'producer snapshots',
-    samples: () => [
-      encodeProducerSnapshot(
+    samples: () => {
+      const encoding = new ProducerSnapshotEncoding(
         [1n, 2n ** 60n].map((producerId) => ({
           producerId,
           producerEpoch: 0,
@@ -143,8 +143,10 @@ const decoders: readonly Decoder[] = [
           offsetDelta: 2,
           timestampMs: 1,
         })),
-      ),
-    ],
+      );
+      encoding.step();
+      return [encoding.bytes];
+    },
     decode: (bytes) => decodeProducerSnapshot(bytes, 'f'),
   },
   { name: 'append times', samples: () => [encodeSpans(spansFrom(1_000, 50))], decode: (bytes) => decodeSpans(bytes) },

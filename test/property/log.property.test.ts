@@ -88,7 +88,7 @@ class Run {
   async open(dir: string): Promise<void> {
     this.dir = dir;
     this.log = await openIn(dir, { clock: clockAt(1) });
-    this.partition = await this.log.createPartition(topic, topicKey, 0, config);
+    [this.partition] = await this.log.createPartitions(topic, topicKey, [0], config);
     expect(this.hot.offline).toBeUndefined();
   }
 

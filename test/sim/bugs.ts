@@ -6,8 +6,11 @@ import type { ColumnJob, ColumnWorkers, CompactResult } from '../../src/columns/
 import type { ControlHandlers, ControlPeer } from '../../src/control/index.js';
 import type { Disk, TopicId } from '../../src/kernel/index.js';
 import { parseDataFilePath, parseTopicKey } from '../../src/lake/index.js';
+import { encodeOffsets } from '../../src/log/checkpoint-text.js';
+import { damagedSegmentsFile, recoveryPointFile } from '../../src/log/log-files.js';
 import { objectMissing } from '../../src/objects/errors.js';
 import { isOutcomeUnknown, type ObjectStore } from '../../src/objects/index.js';
+import { batchAt, computeBatchCrc, walkBatches } from '../../src/wire/index.js';
 import { simFile } from '../support/sim-workers.js';
 import type { SimProcess } from './process.js';
 import type { Plant } from './world.js';
@@ -21,13 +24,21 @@ export interface PlantedBug {
   readonly seedsMax: number;
   /** Only a query in SQL can find it. */
   readonly isSql?: boolean;
+  /** Only damage of the hot log can find it. */
+  readonly hasRot?: boolean;
   /** Only idempotent producers, or questions for a time, can find it. */
   readonly hasProducers?: boolean;
 }
 
 /** What a run needs in order to have the bug. */
-export function plantedRun(bug: PlantedBug): { readonly plant: Plant; readonly sql?: boolean; readonly hasProducers: boolean } {
-  return { plant: bug.plant(), hasProducers: bug.hasProducers === true, ...(bug.isSql === true ? { sql: true } : {}) };
+export function plantedRun(bug: PlantedBug): {
+  readonly plant: Plant;
+  readonly sql?: boolean;
+  readonly hasProducers: boolean;
+  readonly hasRot: boolean;
+} {
+  const { isSql = false, hasProducers = false, hasRot = false } = bug;
+  return { plant: bug.plant(), hasProducers, hasRot, ...(isSql ? { sql: true } : {}) };
 }
 
 async function bytesOf(body: Parameters<ObjectStore['put']>[1], disk: Disk): Promise<Buffer> {
@@ -331,6 +342,52 @@ function timeIndexShifted(): Plant {
   });
 }
 
+/** A start that is not clean believes no recovery point: it cuts the log where its batches stop being good, wherever that is. */
+function damageCut(): Plant {
+  return {
+    disk: (disk) => ({
+      ...disk,
+      readFileSync: (path) => (path.endsWith(`/${recoveryPointFile}`) ? Buffer.from(encodeOffsets(new Map())) : disk.readFileSync(path)),
+    }),
+  };
+}
+
+/** What was found damaged is not noted. */
+function damageForgotten(): Plant {
+  return {
+    flusher: (flusher) => ({
+      ...flusher,
+      replaceFile: async (path, bytes) => {
+        if (!path.endsWith(`/${damagedSegmentsFile}`)) await flusher.replaceFile(path, bytes);
+      },
+    }),
+  };
+}
+
+/** The hot log is never read again by itself. */
+function damageUnsought(): Plant {
+  return { flags: { 'log.scrub.bytes.per.second': '0' } };
+}
+
+/** A cut looks at no checksum: what is damaged is tiered as it is. */
+function damageTiered(): Plant {
+  return {
+    workers: (workers, disk) => ({
+      ...workers,
+      run: ((job: ColumnJob, signal?: AbortSignal) => {
+        for (const { path } of job.kind === 'stage' ? job.spools : []) {
+          const bytes = disk.readFileSync(path);
+          walkBatches(bytes, (at) => void bytes.writeUInt32BE(computeBatchCrc(bytes, at), at + batchAt.crc));
+          const file = disk.openSync(path, 'r+');
+          disk.writeSync(file, bytes, 0, bytes.length, 0);
+          disk.closeSync(file);
+        }
+        return workers.run(job, signal);
+      }) as ColumnWorkers['run'],
+    }),
+  };
+}
+
 /** The log looks past the producer of a batch, so that it takes one that is sent again for a new one. */
 function retryAppended(): Plant {
   return { batch: ({ producerId: _id, producerEpoch: _epoch, baseSequence: _sequence, ...rest }) => rest };
@@ -377,6 +434,10 @@ export const bugs = {
   'acknowledge-before-fsync': { what: 'acks=all is answered before the fsync', plant: acknowledgeBeforeFsync, seedsMax: 20 },
   'offset-index-shifted': { what: 'an index passes over batches', plant: offsetIndexShifted, seedsMax: 60, hasProducers: true },
   'time-index-shifted': { what: 'a time index names a later offset', plant: timeIndexShifted, seedsMax: 60, hasProducers: true },
+  'damage-cut': { what: 'a start cuts the log at a damaged batch', plant: damageCut, seedsMax: 40, hasRot: true },
+  'damage-forgotten': { what: 'a restart forgets what was damaged', plant: damageForgotten, seedsMax: 40, hasRot: true },
+  'damage-unsought': { what: 'nobody looks for damage', plant: damageUnsought, seedsMax: 40, hasRot: true },
+  'damage-tiered': { what: 'damaged batches are tiered', plant: damageTiered, seedsMax: 40, hasRot: true },
   'retry-appended': { what: 'a batch that is sent again is appended again', plant: retryAppended, seedsMax: 80, hasProducers: true },
   'tail-after-boundary': { what: 'the tail of a query begins behind the boundary', plant: tailAfterBoundary, seedsMax: 5, isSql: true },
   'wrong-field': { what: 'a typed column has the values of another field', plant: wrongField, seedsMax: 5, isSql: true },

@@ -201,6 +201,17 @@ export class Clients {
     this.appended.note(topic, partition, ids, sentMs, this.#world.scheduler.wallMs);
   }
 
+  /** As clients do, with `check.crcs`: what fails it is no record, and nobody may be given it where nothing has rotted. Errors: `batch-corrupt`. */
+  #rowsRead(topic: ClientTopic, partition: number, records: Buffer): ReturnType<typeof rowsOf> {
+    try {
+      return rowsOf(records);
+    } catch (error) {
+      const { where } = this.partition(topic, partition);
+      if (isLakeError(error) && this.#world.rot.isIn({ topic: topic.name, partition })) throw error;
+      throw new Violation('altered', `a fetch of ${where} gave what is no batch: ${(error as Error).message}`);
+    }
+  }
+
   /** Sends so many batches by one of the partition's idempotent producers; a new one where that has given up. */
   async produceOnce(topic: ClientTopic, partition: number, batches: number, random: Seeded): Promise<void> {
     const place = `${topic.id}/${partition}/${random.whole(0, 2)}`;
@@ -295,7 +306,7 @@ export class Clients {
       }
       end ??= answer.highWatermark;
       const before = next;
-      for (const row of rowsOf(answer.records)) {
+      for (const row of this.#rowsRead(topic, partition, answer.records)) {
         if (row.offset < next) continue;
         if (row.offset !== next) throw new Violation('gap', `${known.where}: a fetch at ${next} gave ${row.offset} first`);
         known.see(row, row.offset < known.tableBoundary, 'a fetch');

@@ -19,8 +19,15 @@ interface FileNode {
   dirty: Range | undefined;
   /** Dirty when an fsync failed: lost at a power cut, whatever later ones say, unless it is written again. */
   lost: Range | undefined;
+  /** A byte that is not what was written, on the platter and in the page cache. */
+  rot: Rot | undefined;
   mtimeMs: number;
   readonly birthtimeMs: number;
+}
+
+interface Rot {
+  readonly at: number;
+  readonly sound: number;
 }
 
 interface Range {
@@ -92,6 +99,57 @@ export class SimDisk {
     return this.#find(path) !== undefined;
   }
 
+  /** What a power cut leaves of a file for certain, for who chooses what rots; `undefined` where none is there. */
+  syncedBytes(path: string): Buffer | undefined {
+    const node = this.#find(path);
+    return node?.kind === 'file' ? node.synced : undefined;
+  }
+
+  /** Names in a folder; none where it is not there. */
+  namesIn(path: string): readonly string[] {
+    const node = this.#find(path);
+    return node?.kind === 'folder' ? [...node.names.keys()].sort() : [];
+  }
+
+  /** A byte of a file changes, of what was fsynced and has not been written since. One of a file at a time. */
+  rot(path: string, at: number, mask: number): void {
+    const node = this.#file(path);
+    const sound = node.synced[at];
+    if (sound === undefined || node.bytes[at] !== sound || node.rot !== undefined) throw new Error(`byte ${at} of ${path} cannot rot`);
+    node.rot = { at, sound };
+    node.bytes[at] = sound ^ mask;
+    node.synced = Buffer.from(node.synced);
+    node.synced[at] = sound ^ mask;
+  }
+
+  /** The paths of files that have rotted, by their names of today. */
+  rotten(): readonly string[] {
+    const found: string[] = [];
+    const look = (node: FolderNode, path: string): void => {
+      for (const [name, inner] of node.names) {
+        if (inner.kind === 'folder') look(inner, `${path}/${name}`);
+        else if (inner.rot !== undefined) found.push(`${path}/${name}`);
+      }
+    };
+    look(this.#root, '');
+    return found.sort();
+  }
+
+  /** Somebody puts the sound bytes back, also of what a power cut would bring back. */
+  mend(): void {
+    const mendFolder = ({ names, synced }: FolderNode): void => {
+      for (const inner of new Set([...names.values(), ...synced.values()])) {
+        if (inner.kind === 'folder') mendFolder(inner);
+        else if (inner.rot !== undefined) mendFile(inner, inner.rot);
+      }
+    };
+    const mendFile = (node: FileNode, { at, sound }: Rot): void => {
+      for (const bytes of [node.bytes, node.synced]) if (at < bytes.length) bytes[at] = sound;
+      node.rot = undefined;
+    };
+    mendFolder(this.#root);
+  }
+
   #cutFolder(node: FolderNode): FolderNode {
     const names = new Map(node.synced);
     const kept = this.#random.whole(0, node.changes.length + 1);
@@ -104,7 +162,8 @@ export class SimDisk {
 
   #cutFile(node: FileNode): FileNode {
     const bytes = node.dirty === undefined ? node.synced : this.#survivor(node);
-    return { ...node, bytes: Buffer.from(bytes), size: bytes.length, synced: Buffer.from(bytes), dirty: undefined, lost: undefined };
+    const rot = node.rot !== undefined && node.rot.at < bytes.length ? node.rot : undefined;
+    return { ...node, bytes: Buffer.from(bytes), size: bytes.length, synced: Buffer.from(bytes), dirty: undefined, lost: undefined, rot };
   }
 
   #survivor(node: FileNode): Buffer {
@@ -192,6 +251,7 @@ export class SimDisk {
       synced: Buffer.alloc(0),
       dirty: undefined,
       lost: undefined,
+      rot: undefined,
       mtimeMs: nowMs,
       birthtimeMs: nowMs,
     };
@@ -204,6 +264,7 @@ export class SimDisk {
     this.usedBytes -= node.size - bytes;
     node.bytes.fill(0, bytes);
     node.size = bytes;
+    if (node.rot !== undefined && node.rot.at >= bytes) node.rot = undefined;
     node.dirty = hull(node.dirty, { from: bytes, to: bytes });
     node.lost = without(node.lost, { from: bytes, to: Number.POSITIVE_INFINITY });
     node.mtimeMs = this.#scheduler.wallMs;

@@ -7,6 +7,7 @@
  *     npm run sim -- --seed 7 --shrink         as few steps as break the same promise
  *     npm run sim -- --seeds 1..50 --bug NAME  with a planted bug: see test/sim/bugs.ts
  *     npm run sim -- --seeds 1..50 --sql       with real cold files, asked in SQL; else one seed in 41 is
+ *     npm run sim -- --seeds 1..50 --rot       with a byte of the hot log that changes on the disk; else one seed in 10 has one
  *     npm run sim -- --crashes upkept          a death at every call of a port of a scenario: see test/sim/crash-points.ts
  *         [--of broker] [--stride 61] [--first 0]     only of one kind, only so many apart, from a call on
  *     npm run sim -- --crash upkept:broker:1234:after     one of them
@@ -42,6 +43,7 @@ const { values } = parseArgs({
     shrink: { type: 'boolean', default: false },
     bug: { type: 'string' },
     sql: { type: 'boolean', default: false },
+    rot: { type: 'boolean', default: false },
     crashes: { type: 'string' },
     of: { type: 'string' },
     stride: { type: 'string', default: '1' },
@@ -60,6 +62,7 @@ const more = (): Omit<RunOptions, 'seed'> => ({
   ...(values.steps === undefined ? {} : { steps: Number(values.steps) }),
   ...(values.bug === undefined ? {} : plantedRun(bugs[values.bug as BugName])),
   ...(values.sql ? { sql: true } : {}),
+  ...(values.rot ? { hasRot: true } : {}),
 });
 
 /** Options that a run has beside its seed, as they were given. */
@@ -67,6 +70,7 @@ const moreArguments: readonly string[] = [
   ...(values.steps === undefined ? [] : ['--steps', values.steps]),
   ...(values.bug === undefined ? [] : ['--bug', values.bug]),
   ...(values.sql ? ['--sql'] : []),
+  ...(values.rot ? ['--rot'] : []),
 ];
 
 function report({ lines, failure }: RunResult, repeat: readonly string[]): void {

@@ -4,7 +4,7 @@
  */
 import type { TopicId } from '../../src/kernel/index.js';
 import { decodeBatch, type DecodedRecord, isControl, type NewRecord, walkBatches, batchLeaderEpoch } from '../../src/wire/index.js';
-import { simRow, type SimRow } from '../support/sim-workers.js';
+import { requireSound, simRow, type SimRow } from '../support/sim-workers.js';
 import { Violation } from './scheduler.js';
 
 /** The header by which a record is told from all others. */
@@ -207,10 +207,11 @@ function idOf(row: SimRow): number {
   return Number(Buffer.from(value, 'base64').toString());
 }
 
-/** The records of batches, without control records. */
+/** The records of batches, without control records. Errors: `batch-corrupt` where a batch is not what was sent. */
 export function rowsOf(batches: Buffer): SimRow[] {
   const rows: SimRow[] = [];
   walkBatches(batches, (at) => {
+    requireSound(batches, at);
     if (isControl(batches, at)) return;
     const epoch = batchLeaderEpoch(batches, at);
     for (const record of decodeBatch(batches, at) as DecodedRecord[]) rows.push(simRow(record, epoch));

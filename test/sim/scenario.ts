@@ -5,6 +5,7 @@
 import { stream, type Seeded } from '../support/seed.js';
 import { type BucketWeather, weathers } from './bucket.js';
 import { Clients, type ClientTopic } from './client.js';
+import { hasRot } from './rot.js';
 import { Violation } from './scheduler.js';
 import { letGoOfSignals } from './signals.js';
 import { asksInSql, SqlClient } from './sql.js';
@@ -36,6 +37,7 @@ export const stepKinds = [
   'fail-write',
   'fail-fsync',
   'fill-disk',
+  'rot',
 ] as const;
 export type StepKind = (typeof stepKinds)[number];
 
@@ -53,6 +55,8 @@ export interface RunOptions {
   readonly shape?: WorldShape;
   /** Idempotent producers, and questions for a time, are among the steps: the default. */
   readonly hasProducers?: boolean;
+  /** A byte of the hot log changes on the disk; by default as `hasRot` says. */
+  readonly hasRot?: boolean;
   readonly death?: Death;
   /** Cold files are real, and the query service is asked; by default in one seed of 41. */
   readonly sql?: boolean;
@@ -112,6 +116,8 @@ const weights: Readonly<Record<StepKind, number>> = {
   'fail-write': 1,
   'fail-fsync': 1,
   'fill-disk': 1,
+  // Put among the others, in some runs.
+  'rot': 0,
 };
 
 /** Idempotent producers, and questions for a time: so many beside the others, but where a planted bug was measured without them. */
@@ -151,10 +157,22 @@ export function stepsOf(seed: number, count: number, hasProducers = true): Step[
   });
 }
 
+/** Between the others, which stay what they are; not at the beginning, when nothing is on the disk. */
+function withRot(steps: readonly Step[], seed: number): Step[] {
+  const random = stream(seed ^ 0x4207);
+  const all = [...steps];
+  for (let count = random.whole(1, 3); count > 0; count--) {
+    const at = random.whole(Math.floor(steps.length / 4), steps.length + 1);
+    all.splice(at, 0, { kind: 'rot', seed: random.whole(1, 2 ** 31) });
+  }
+  return all;
+}
+
 export async function run(options: RunOptions): Promise<RunResult> {
   const { seed, plant = {} } = options;
-  const steps = options.only ?? stepsOf(seed, options.steps ?? defaultSteps, options.hasProducers);
   const isSql = options.sql ?? asksInSql(seed);
+  const drawn = options.only ?? stepsOf(seed, options.steps ?? defaultSteps, options.hasProducers);
+  const steps = options.only === undefined && !isSql && (options.hasRot ?? hasRot(seed)) ? withRot(drawn, seed) : drawn;
   const world = new World(seed, options.shape ?? shapeOf(stream(seed)), plant, isSql);
   const sql = isSql ? new SqlClient(world) : undefined;
   const clients = new Clients(world, sql);
@@ -374,6 +392,16 @@ const steps: Readonly<Record<StepKind, (world: World, clients: Clients, random: 
       disk.capacityBytes = Math.max(disk.capacityBytes, capacityBytes);
     });
   },
+  'rot': (world, clients, random) => {
+    const draw = random.float();
+    const mendsInMs = random.float() * 120_000;
+    world.rot.begin(random.apart(), () => {
+      if (draw < 0.2) world.killBroker();
+      else if (draw < 0.3) world.powerCut();
+      else if (draw < 0.5) clients.begin(() => world.stopBroker());
+      if (mendsInMs < 60_000) world.rot.mendIn(mendsInMs);
+    });
+  },
 };
 
 function pauseFor(world: World, process: DaemonSlot['process'], random: Seeded): void {
@@ -396,6 +424,7 @@ export async function settle(world: World, clients: Clients): Promise<void> {
   await pass(world, 1_000);
   await world.restartOffline();
   await until(world, () => world.isAllUp(), settleMsMax, 'the broker is up again');
+  await requireDamageFound(world);
   for (const topic of world.broker?.core.topics.all ?? []) {
     const { name, id, partitions } = topic.record;
     // The request was lost.
@@ -432,6 +461,20 @@ export async function settle(world: World, clients: Clients): Promise<void> {
   const random = stream(world.scheduler.seed ^ 0xa50f);
   for (const topic of clients.topics.values())
     await clients.appended.hold(world, topic, (partition) => clients.partition(topic, partition), random, settleMsMax);
+}
+
+/** What has rotted is found, known after a restart, and sound again when the sound byte is back. */
+async function requireDamageFound(world: World): Promise<void> {
+  const { rot } = world;
+  await until(world, () => rot.isAllFound(), settleMsMax, 'the damage of a segment is found');
+  if (rot.rotten().length === 0) return;
+  // Until it is noted.
+  await pass(world, 1_000);
+  rot.noteFound();
+  world.killBroker();
+  await until(world, () => world.isAllUp(), settleMsMax, 'the broker is up, with a damaged partition');
+  rot.mend();
+  await until(world, () => world.isAllUp(), settleMsMax, 'the broker is up, with the sound byte');
 }
 
 /** Nothing that nobody needs outlives its age. */

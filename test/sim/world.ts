@@ -22,12 +22,14 @@ import { SimBucket, weathers } from './bucket.js';
 import { capacityBytes, SimDisk } from './disk.js';
 import { simCompactor } from './compactor.js';
 import { simFlusher } from './flusher.js';
+import { simWarmReads } from './warm-reads.js';
 import { KafkaClient, KafkaServer, simLogReader } from './kafka-port.js';
 import { Model, type PartitionModel } from './model.js';
 import { type ControlServer, type SimConnection, SimLink } from './network.js';
 import { type PlannedDeath, SimProcess } from './process.js';
 import { realRebuilder, realWorkers } from './real-columns.js';
 import type { IdempotentBatch } from './idempotent.js';
+import { HotRot } from './rot.js';
 import { Scheduler, Violation } from './scheduler.js';
 import { TableOracle } from './table-oracle.js';
 
@@ -40,6 +42,10 @@ export interface Plant {
   /** Those of the query service. */
   readonly queryWorkers?: (workers: ColumnWorkers) => ColumnWorkers;
   readonly flusher?: (flusher: Flusher) => Flusher;
+  /** The broker's. */
+  readonly disk?: (disk: Disk) => Disk;
+  /** The broker's, beside those of the world. */
+  readonly flags?: Readonly<Record<string, string>>;
   /** As the log sees the batches of idempotent producers. */
   readonly batch?: (fields: IdempotentBatch) => IdempotentBatch;
   readonly settings?: Partial<TierSettings>;
@@ -114,6 +120,7 @@ export class World {
   readonly clientLink: SimLink;
   readonly kafka: KafkaClient;
   readonly tables: TableOracle;
+  readonly rot: HotRot;
   broker: RunningBroker | undefined;
   /** Also while it starts. */
   brokerProcess: SimProcess | undefined;
@@ -153,6 +160,7 @@ export class World {
     this.clientLink = new SimLink(this.scheduler);
     this.kafka = new KafkaClient(this.client, this.clientLink, () => this.broker?.kafka);
     this.tables = new TableOracle(this);
+    this.rot = new HotRot(this, dataDir);
     this.scheduler.betweenEvents = () => this.tables.look();
   }
 
@@ -183,9 +191,14 @@ export class World {
     this.brokerProcess = process;
     this.firstBroker ??= process;
     process.trace('starts');
+    process.onLine = (_level, message, facts) => {
+      const { error } = facts;
+      if (isLakeError(error, 'log-damaged') && !this.rot.hasSpoiled(error)) this.#violated('log-damaged', `${message}: ${error.message}`);
+    };
     const undo: Undo = [];
     const peers: ControlPeer[] = [];
-    const disk = this.diskA.of(process);
+    const own = this.diskA.of(process);
+    const disk = this.plant.disk?.(own) ?? own;
     const flusher = simFlusher(process, disk);
     const { clock } = process;
     openCore(
@@ -198,8 +211,12 @@ export class World {
             'disk.low.bytes': '131072',
             'log.retention.check.interval.ms': '2000',
             'auto.create.topics.enable': 'false',
+            // A segment in several steps, and rounds often enough to meet everything that happens to one.
+            'log.scrub.bytes.per.second': '8000',
+            'log.scrub.interval.ms': '500',
             // In a fast run a day is over before a retry is.
             'producer.id.expiration.ms': String(86_400_000 * this.shape.wallSpeed),
+            ...this.plant.flags,
           },
         }),
         dataDir,
@@ -210,6 +227,7 @@ export class World {
         storage: {
           disk,
           flusher: this.plant.flusher?.(flusher) ?? flusher,
+          warmReads: simWarmReads(process),
           compactor: simCompactor(process, disk),
           lock: async () => ({ release: async () => undefined }),
         },
@@ -269,10 +287,11 @@ export class World {
     if (log.offline !== undefined) {
       this.#brokenAtStart.add(log);
       // What the disk refused at the start it may give at the next.
-      if (!/\b(EIO|ENOSPC)\b/.test(log.offline.message))
+      if (!this.rot.explains(log.offline) && !/\b(EIO|ENOSPC)\b/.test(log.offline.message))
         this.#violated('offline', `${known.where} is offline after a start: ${log.offline.message}`);
       return;
     }
+    if (this.rot.isForgotten(log)) this.#violated('damage-forgotten', `${known.where} is served after a start, and was damaged before`);
     this.scheduler.trace(
       'oracle',
       `${known.where} is [${log.logStartOffset}, ${log.logEndOffset}), boundary ${log.boundary}, epoch ${log.leaderEpoch}`,
@@ -516,6 +535,7 @@ export class World {
 
   /** Everything that was made to fail works again. */
   heal(): void {
+    this.rot.leave();
     this.bucket.weather = weathers.fine;
     for (const disk of [this.diskA, this.diskB]) {
       disk.faults.nextWrite = undefined;

@@ -66,6 +66,10 @@ describe('append and read', () => {
         reads.push({ from: position, to: position + length });
         systemDisk.read(fd, into, at, length, position, callback);
       },
+      readSync: (fd, into, at, length, position) => {
+        reads.push({ from: position, to: position + length });
+        return systemDisk.readSync(fd, into, at, length, position);
+      },
     };
     const { partition } = await world({}, undefined, { disk });
     const bytes = batch({ valueBytes: 600 }).length;

@@ -52,7 +52,7 @@ describe('the boundary', () => {
 
   it('of many partitions at once is written for all of them', async () => {
     const { dir, log } = await world();
-    const partitions = await Promise.all([1, 2, 3, 4, 5].map((id) => log.createPartition(topic, topicKey, id, looseConfig)));
+    const partitions = await log.createPartitions(topic, topicKey, [1, 2, 3, 4, 5], looseConfig);
     for (const partition of partitions) fill(partition, 10);
     await Promise.all(partitions.map((partition) => partition.flush()));
     await Promise.all(partitions.flatMap((partition, i) => [partition.moveBoundary(i + 1, 0), partition.moveBoundary(i + 2, 0)]));
@@ -121,7 +121,7 @@ describe('eviction', () => {
 
   it('takes the oldest of all partitions first when the disk is short', async () => {
     const { log, partition: old } = await world({ segmentBytes: 800 });
-    const recent = await log.createPartition(topic, topicKey, 1, { ...looseConfig, segmentBytes: 800 });
+    const [recent] = await log.createPartitions(topic, topicKey, [1], { ...looseConfig, segmentBytes: 800 });
     for (let i = 0; i < 60; i++) {
       old.append(batch({ value: `value ${i}` }), 1000 + i);
       recent.append(batch({ value: `value ${i}` }), 2000 + i);
@@ -252,26 +252,42 @@ describe('partitions', () => {
     fill(partition, 10);
     await partition.flush();
     await partition.moveBoundary(10, 5);
-    await log.deletePartition(topic, 0);
+    await log.deletePartitions(topic, [0]);
     expect(log.partition(topic, 0)).toBeUndefined();
     expect(() => partition.append(batch(), 1)).toThrow(expect.objectContaining({ kafkaCode: 3 }));
     expect((await fs.readdir(dir)).filter((name) => name.startsWith('flights'))).toEqual([]);
-    const fresh = await log.createPartition(topic, topicKey, 0, looseConfig);
+    const [fresh] = await log.createPartitions(topic, topicKey, [0], looseConfig);
     expect(state(fresh)).toMatchObject({ boundary: 0, logStartOffset: 0, logEndOffset: 0 });
   });
 
   it('of another topic id are not taken for the same', async () => {
     const { log } = await world();
     const other = 'AAAAAAAAAAAAAAAAAAAAAQ' as typeof topicKey;
-    await expect(log.createPartition(topic, other, 0, looseConfig)).rejects.toMatchObject({ code: 'topic-exists' });
-    expect(await log.createPartition(topic, topicKey, 0, looseConfig)).toBe(log.partition(topic, 0));
+    await expect(log.createPartitions(topic, other, [0], looseConfig)).rejects.toMatchObject({ code: 'topic-exists' });
+    expect((await log.createPartitions(topic, topicKey, [0], looseConfig))[0]).toBe(log.partition(topic, 0));
+  });
+
+  it('are made and deleted together, and those beside one that fails are there', async () => {
+    const { dir, log } = await world();
+    const other = 'AAAAAAAAAAAAAAAAAAAAAQ' as typeof topicKey;
+    await expect(log.createPartitions(topic, other, [1, 0, 2, 3], looseConfig)).rejects.toMatchObject({ code: 'topic-exists' });
+    expect([...log.partitions.keys()].sort()).toEqual(['flights-0', 'flights-1', 'flights-2', 'flights-3']);
+    const made = await log.createPartitions(topic, other, [3, 2, 1], looseConfig);
+    expect(made.map(({ partition, topicId }) => [partition, topicId])).toEqual([
+      [3, other],
+      [2, other],
+      [1, other],
+    ]);
+    await log.deletePartitions(topic, [1, 2, 3, 7]);
+    expect([...log.partitions.keys()]).toEqual(['flights-0']);
+    expect((await fs.readdir(dir)).filter((name) => name.startsWith('flights'))).toEqual(['flights-0']);
   });
 
   it('with the longest names of topics can be made and deleted', async () => {
     const log = await openIn(join(await temporaryFolder(), 'log'));
     const long = 'x'.repeat(249) as typeof topic;
-    await log.createPartition(long, topicKey, 12, looseConfig);
-    await log.deletePartition(long, 12);
+    await log.createPartitions(long, topicKey, [12], looseConfig);
+    await log.deletePartitions(long, [12]);
     expect(log.partitions.size).toBe(0);
   });
 
@@ -282,14 +298,14 @@ describe('partitions', () => {
       throw new Error('an fsync on the thread that answers');
     };
     Object.assign(disk, { fsyncSync: refuse, fdatasyncSync: refuse });
-    const other = await log.createPartition(topic, topicKey, 1, looseConfig);
+    const [other] = await log.createPartitions(topic, topicKey, [1], looseConfig);
     other.append(batch(), 1);
     await other.flush();
     fill(partition, 20);
     await partition.flush();
     await partition.moveBoundary(10, 0);
     await log.evictAll([partition]);
-    await log.deletePartition(topic, 1);
+    await log.deletePartitions(topic, [1]);
   });
 
   it('that are deleted or closed while they are read end the read with an error, also where it goes on to the next segment', async () => {
@@ -300,7 +316,7 @@ describe('partitions', () => {
       await vi.waitFor(async () => expect(await files(dir, '.timeindex')).toHaveLength(partition.segmentCount - 1), { timeout: 20_000 });
       const read = partition.read(0, 1 << 20, { isMinOneBatch: true });
       const lookup = partition.offsetForTimestamp(1029, 0);
-      const ended = end === 'delete' ? log.deletePartition(topic, 0) : log.close();
+      const ended = end === 'delete' ? log.deletePartitions(topic, [0]) : log.close();
       for (const reader of [read, lookup]) {
         const outcome = await reader.then(
           () => 'done',

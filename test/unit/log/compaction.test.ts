@@ -339,7 +339,7 @@ describe('compaction', () => {
 
   it('takes a partition with a damaged segment offline as it is, and the others have their turn', async () => {
     const { partition, log, dir, add, roll, compact } = await compacted();
-    const other = await log.createPartition(topic, topicKey, 1, compactedConfig);
+    const [other] = await log.createPartitions(topic, topicKey, [1], compactedConfig);
     other.append(keyedBatch('x=1 x=2'), 1);
     add('a=1 a=2');
     await roll();

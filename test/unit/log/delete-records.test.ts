@@ -110,8 +110,8 @@ describe('deleting records', () => {
     });
     Object.assign(partition, { flush: (upTo: number) => flush(upTo).then((flushed) => held.then(() => flushed)) });
     const raised = partition.raiseLogStart(15);
-    await log.deletePartition(topic, 0);
-    const fresh = await log.createPartition(topic, topicKey, 0, looseConfig);
+    await log.deletePartitions(topic, [0]);
+    const [fresh] = await log.createPartitions(topic, topicKey, [0], looseConfig);
     goOn();
     await expect(raised).rejects.toMatchObject({ code: 'partition-unknown' });
     fill(fresh, 3);

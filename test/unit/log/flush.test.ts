@@ -118,7 +118,7 @@ const log = await openHotLog(
 );
 const config = { segmentBytes: 20000, segmentMs: 1e9, indexIntervalBytes: 500, maxMessageBytes: 1e6, retentionMs: -1, retentionBytes: -1,
   localRetentionMs: -1, localRetentionBytes: -1, isTiered: true, timestampBeforeMaxMs: 1e15, timestampAfterMaxMs: 1e15 };
-const partition = await log.createPartition('flights', '7Qm0V4nQTMmTsA3nU8qR2w', 0, config);
+const [partition] = await log.createPartitions('flights', '7Qm0V4nQTMmTsA3nU8qR2w', [0], config);
 for (let i = partition.logEndOffset; ; i++) {
   const records = [{ timestampMs: 1000 + i, key: null, value: Buffer.from('value ' + i) }];
   partition.append(encodeBatch({ records, producerId: 7n, producerEpoch: 0, baseSequence: i }), Date.now());

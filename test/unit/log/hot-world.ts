@@ -4,7 +4,7 @@ import * as fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { afterEach } from 'vitest';
-import { type Clock, type Disk, systemClock, topicId, topicName } from '../../../src/kernel/index.js';
+import { type Clock, type Disk, type Random, systemClock, topicId, topicName } from '../../../src/kernel/index.js';
 import {
   type Compactor,
   type Flusher,
@@ -73,6 +73,7 @@ export function clockAt(start: number): Clock & { nowIs: number } {
 
 export interface WorldPorts {
   readonly clock?: Clock;
+  readonly random?: Random;
   /** Flush workers have the system's own all the same. */
   readonly disk?: Disk;
   readonly compactor?: Compactor;
@@ -81,8 +82,8 @@ export interface WorldPorts {
 }
 
 export async function openIn(dir: string, options: Partial<HotLogOptions> & WorldPorts = {}): Promise<HotLog> {
-  const { clock = systemClock, disk, compactor, flusher, logger, ...rest } = options;
-  const given = Object.entries({ disk, compactor, flusher, logger }).filter(([, port]) => port !== undefined);
+  const { clock = systemClock, random, disk, compactor, flusher, logger, ...rest } = options;
+  const given = Object.entries({ random, disk, compactor, flusher, logger }).filter(([, port]) => port !== undefined);
   const log = await openHotLog(
     { dir, flushPolicy: 'group-commit', flushWorkers: 1, producerIdExpirationMs: 86_400_000, ...rest },
     { clock, ...Object.fromEntries(given) },
@@ -105,7 +106,7 @@ export async function world(
 ): Promise<World> {
   const folder = dir ?? join(await temporaryFolder(), 'log');
   const log = await openIn(folder, options);
-  const partition = await log.createPartition(topic, topicKey, 0, { ...looseConfig, ...config });
+  const [partition] = await log.createPartitions(topic, topicKey, [0], { ...looseConfig, ...config });
   return { dir: folder, log, partition };
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { KiB } from '../../../src/kernel/index.js';
-import { freeBuffersMax, readBufferBytes, returnReadBuffers, takeReadBuffer } from '../../../src/log/read-buffers.js';
+import { freeBuffersMax, readBufferBytes, returnReadBuffers, takeReadBuffer, withoutSlack } from '../../../src/log/read-buffers.js';
 
 describe('read buffers', () => {
   it('lends the memory again that was given back, whole or in part', () => {
@@ -29,5 +29,16 @@ describe('read buffers', () => {
     returnReadBuffers(many);
     const again = Array.from({ length: many.length }, () => takeReadBuffer(readBufferBytes));
     expect(again.filter((one) => many.some(({ buffer }) => buffer === one.buffer))).toHaveLength(freeBuffersMax);
+  });
+
+  it('gives what leaves much of its buffer unused as a copy, and takes the buffer back', () => {
+    const [full, half] = [takeReadBuffer(900 * KiB).fill('a'), takeReadBuffer(500 * KiB).fill('b')];
+    const large = Buffer.alloc(4096 * KiB, 'c').subarray(0, 100);
+    const [first, second, third] = withoutSlack([full, half, large]);
+    expect(first).toBe(full);
+    expect([second, third].map((chunk) => chunk!.toString())).toEqual([half.toString(), large.toString()]);
+    expect(second!.buffer.byteLength).toBeLessThan(600 * KiB);
+    expect(third!.buffer.byteLength).toBeLessThan(100 * KiB);
+    expect(takeReadBuffer(readBufferBytes).buffer).toBe(half.buffer);
   });
 });

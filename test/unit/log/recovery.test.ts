@@ -58,6 +58,23 @@ describe('a clean restart', () => {
     expect(await again.offsetForTimestamp(1050, 0)).toEqual({ offset: 50, timestampMs: 1050, leaderEpoch: 0 });
   });
 
+  it('does not believe a last offset of the last batch that its checksum does not, and finds the end again with the sound byte', async () => {
+    const { dir, log, partition } = await world();
+    for (let i = 0; i < 5; i++) partition.append(batch({ value: `value ${i}` }), 1);
+    await log.close();
+    const path = segmentPath(dir);
+    const good = await fs.readFile(path);
+    const spoiled = Buffer.from(good);
+    spoiled[batch({ value: 'value 0' }).length * 4 + 25]! ^= 2;
+    await fs.writeFile(path, spoiled);
+    const damaged = await openIn(dir);
+    expect(damaged.partition(topic, 0)?.offline).toMatchObject({ code: 'log-damaged' });
+    await damaged.close();
+    expect(await fs.readFile(path)).toEqual(spoiled);
+    await fs.writeFile(path, good);
+    expect(state(await reopened(dir))).toMatchObject({ offline: undefined, logEndOffset: 5 });
+  });
+
   it('is not one when the marker of the last is still there but the log was used since', async () => {
     const first = await world();
     first.partition.append(batch(), 1);
@@ -308,7 +325,7 @@ describe('damage below the recovery point', () => {
       await fs.truncate(segmentPath(dir, (await files(dir, '.log')).at(-1) as string), 0);
     });
     expect(partition.offline).toBeDefined();
-    const other = await log.createPartition(topic, topicKey, 1, looseConfig);
+    const [other] = await log.createPartitions(topic, topicKey, [1], looseConfig);
     other.append(batch(), 1);
     await other.flush();
     await log.close();
@@ -341,6 +358,51 @@ describe('the boundary at a start', () => {
     expect(again.append(batch({ value: 'next' }), 1).baseOffset).toBe(10);
     await expect(again.read(3, 100, { isMinOneBatch: true })).rejects.toMatchObject({ code: 'offset-out-of-range' });
     expect(values(await readAll(again, 10))).toEqual(['next']);
+  });
+
+  /** Ten batches that are flushed, of which no recovery point is noted yet. */
+  async function unnoted(segmentBytes: number, spoil: (bytes: Buffer, batchBytes: number) => void, lower: 'boundary' | 'log start') {
+    const { dir, partition } = await world({ segmentBytes });
+    for (let i = 0; i < 10; i++) partition.append(batch({ value: `value ${i}` }), 1);
+    await partition.flush();
+    if (lower === 'boundary') await partition.moveBoundary(5, 0);
+    else await partition.raiseLogStart(5);
+    const copy = await copyOf(dir);
+    const bytes = await fs.readFile(segmentPath(copy));
+    spoil(bytes, batch({ value: 'value 0' }).length);
+    await fs.writeFile(segmentPath(copy), bytes);
+    const before = await Promise.all((await files(copy, '.log')).map((name) => fs.readFile(segmentPath(copy, name))));
+    const again = await reopened(copy);
+    const after = await Promise.all((await files(copy, '.log')).map((name) => fs.readFile(segmentPath(copy, name))));
+    return { again, before, after };
+  }
+
+  const spoilt: readonly (readonly [string, (bytes: Buffer, batchBytes: number) => void])[] = [
+    ['the length of a batch', (bytes, batchBytes) => void (bytes[batchBytes * 2 + 8]! ^= 0x10)],
+    ['the records of a batch', (bytes, batchBytes) => void (bytes[batchBytes * 2 + 70]! ^= 1)],
+    ['the format of a batch', (bytes, batchBytes) => void (bytes[batchBytes * 2 + 16]! ^= 1)],
+  ];
+  it.each(
+    spoilt.flatMap(([what, spoil]) =>
+      (['boundary', 'log start'] as const).flatMap((lower) => [1 << 30, 600].map((segmentBytes) => ({ what, spoil, lower, segmentBytes }))),
+    ),
+  )('does not let $what below the $lower cut what was flushed above (segments of $segmentBytes bytes)', async (wish) => {
+    const { again, before, after } = await unnoted(wish.segmentBytes, wish.spoil, wish.lower);
+    expect(after).toEqual(before);
+    expect(again.offline).toMatchObject({ code: 'log-damaged' });
+  });
+
+  it.each([0, 20])('does not let a hole below it drop the segments behind, with %i bytes of a torn batch', async (tornBytes) => {
+    const { dir, partition } = await world({ segmentBytes: 600 });
+    for (let i = 0; i < 20; i++) partition.append(batch({ value: `value ${i}` }), 1);
+    await partition.flush();
+    await partition.moveBoundary(5, 0);
+    const copy = await copyOf(dir);
+    const before = await files(copy, '.log');
+    expect(before.length).toBeGreaterThan(2);
+    await fs.truncate(segmentPath(copy), batch({ value: 'value 0' }).length * 4 + tornBytes);
+    expect((await reopened(copy)).offline).toMatchObject({ code: 'log-damaged' });
+    expect(await files(copy, '.log')).toEqual(before);
   });
 
   it('does not hide that records above it are gone', async () => {

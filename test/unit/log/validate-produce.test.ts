@@ -120,7 +120,8 @@ describe('a produced batch', () => {
     ['log append time, and none', 32, () => good({ timestampType: 'log-append', timestampMs: -1 })],
     ['a timestamp too old', 32, () => good({ timestampMs: 499_999 })],
     ['a timestamp too new', 32, () => good({ timestampMs: 4_600_001 })],
-    ['a timestamp beyond all numbers', 87, () => altered((b) => b.writeInt32BE(0x7fffffff, batchAt.baseTimestamp))],
+    ['a timestamp beyond all numbers', 32, () => altered((b) => b.writeInt32BE(0x7fffffff, batchAt.baseTimestamp))],
+    ['one below all numbers', 32, () => altered((b) => b.writeInt32BE(-0x7fffffff, batchAt.baseTimestamp))],
     ['what would inflate too far', 2, () => good({ compression: 'gzip', valueBytes: 20_000 }), { maxDecompressedBytes: 50_000 }],
     ['what does not inflate', 2, () => altered((b) => b.fill(0xaa, batchAt.records + 4), { compression: 'gzip', valueBytes: 300 })],
   ])('with %s is refused with %i', (_what, kafkaCode, make, overrides, apiVersion) => {
@@ -168,6 +169,14 @@ describe('a produced batch', () => {
   it('without a timestamp is taken', () => {
     expect(batchMaxTimestamp(taken(good({ timestampMs: -1 })), 0)).toBe(-1);
   });
+
+  it.each([[2n ** 60n], [-(2n ** 60n)], [900_000n + 2n ** 32n]])(
+    'gets the largest timestamp its records have for the %d that it names',
+    (named) => {
+      const bytes = taken(altered((b) => b.writeBigInt64BE(named, batchAt.maxTimestamp), { timestamps: [900_000, 800_000, 900_000] }));
+      expect([batchMaxTimestamp(bytes, 0), isBatchCrcValid(bytes, 0)]).toEqual([900_000, true]);
+    },
+  );
 
   it('gets the largest timestamp its records have', () => {
     const bytes = altered((b) => writeInt64Number(b, 999_999, batchAt.maxTimestamp), { timestamps: [900_000, 950_000, 920_000] });

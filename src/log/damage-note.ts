@@ -1,0 +1,50 @@
+/**
+ * What was found damaged of a partition, noted in its folder: else a restart would serve the segment until somebody meets the damage again,
+ * or, after a kill, cut it for a torn tail. A start reads the segments that are noted, and no others.
+ */
+import { join } from 'node:path';
+import type { Disk, Offset } from '../kernel/index.js';
+import type { Logger } from '../telemetry/index.js';
+import { type DamagedSegment, decodeDamagedSegments, encodeDamagedSegments } from './checkpoint-text.js';
+import { readFileIfThereSync } from './durable-file.js';
+import type { Flusher } from './flush-pool.js';
+import { damagedSegmentsFile } from './log-files.js';
+import { damagedAt } from './segment-file.js';
+import type { Segment } from './segment.js';
+
+/** Resolves when it is on disk. One at a time: with the first the partition goes offline. Errors: `log-offline`, `disk-full`. */
+export async function noteDamage(directory: string, damaged: DamagedSegment, pool: Flusher): Promise<void> {
+  await pool.replaceFile(join(directory, damagedSegmentsFile), Buffer.from(encodeDamagedSegments([damaged])));
+}
+
+/**
+ * At start, before anything is cut: reads what is noted again. Where that is whole as far as it was flushed, as after somebody has put a
+ * sound copy in its place, or a copy of what the table has (all below `floor`), the note goes. Errors: `log-damaged`, where it is still damaged, or ends before what
+ * was flushed of it, or the note cannot be read.
+ */
+export async function recallDamage(
+  disk: Disk,
+  directory: string,
+  segments: readonly Segment[],
+  floor: Offset,
+  logger: Logger,
+): Promise<void> {
+  const path = join(directory, damagedSegmentsFile);
+  const bytes = readFileIfThereSync(disk, path);
+  if (bytes === undefined) return;
+  for (const { baseOffset, endOffset } of decodeDamagedSegments(bytes.toString(), path)) {
+    const index = segments.findIndex((segment) => segment.baseOffset === baseOffset);
+    const nextBase = segments[index + 1]?.baseOffset;
+    const segment = segments[index];
+    // That a whole file is missing, recovery sees for itself.
+    if (segment === undefined || (nextBase !== undefined && nextBase <= floor)) continue;
+    const { fault, position } = await segment.rebuild(nextBase);
+    // What lies behind what was flushed may be torn since, as by the power cut that came next: recovery sees for itself.
+    if (segment.nextOffset < endOffset) {
+      const what = fault ?? `it ends at offset ${segment.nextOffset}, and was flushed up to ${endOffset}`;
+      throw damagedAt(segment.file.path, position, what);
+    }
+    logger.info('a segment that was damaged is whole again', { path: segment.file.path });
+  }
+  disk.rmSync(path, { force: true });
+}

@@ -1,0 +1,161 @@
+// Damage that was met before a restart is known after it: the partition is offline at once, nothing of it is cut, and a sound copy of the
+// segment brings it back.
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { LakeError } from '../../../src/kernel/index.js';
+import type { HotLog, PartitionLog } from '../../../src/log/index.js';
+import { batch, clockAt, copyOf, files, looseConfig, openIn, partitionFolder, readAll, topic, values, world } from './hot-world.js';
+
+const count = 60;
+const all = Array.from({ length: count }, (_, i) => `value ${i}`);
+const noteOf = (dir: string) => join(dir, partitionFolder, 'damaged-segments');
+const clock = { clock: clockAt(1) };
+
+interface Hurt {
+  readonly dir: string;
+  readonly log: HotLog;
+  readonly partition: PartitionLog;
+  /** Of the segment that is damaged. */
+  readonly path: string;
+  readonly good: Buffer;
+  readonly message: string;
+}
+
+/** A log of sealed segments and an active one, flushed; the one asked for is changed and met by a reader. */
+async function met(which: 'sealed' | 'active', change: (bytes: Buffer) => Buffer): Promise<Hurt> {
+  const { dir, log, partition } = await world({ segmentBytes: 1000, indexIntervalBytes: 200, isTiered: false }, undefined, clock);
+  for (const value of all) partition.append(batch({ value }), 1);
+  await partition.flush();
+  const names = await files(dir, '.log');
+  const path = join(dir, partitionFolder, names.at(which === 'active' ? -1 : 1)!);
+  const good = fs.readFileSync(path);
+  // In the file that is open, not one in its place.
+  const hurt = change(Buffer.from(good));
+  fs.writeFileSync(path, hurt, { flag: 'r+' });
+  fs.truncateSync(path, hurt.length);
+  expect(await partition.verify(0, count)).toMatchObject({ code: 'log-damaged' });
+  const { message } = partition.offline as LakeError;
+  await expect.poll(() => fs.existsSync(noteOf(dir))).toBe(true);
+  return { dir, log, partition, path, good, message };
+}
+
+function flipped(bytes: Buffer): Buffer {
+  bytes[bytes.indexOf('value', 300) + 2]! ^= 0x20;
+  return bytes;
+}
+
+/** The first of its batches, whole. */
+function shortened(bytes: Buffer): Buffer {
+  return bytes.subarray(0, 12 + bytes.readInt32BE(8));
+}
+
+/** The base offset of its last batch, which no checksum covers. */
+function raised(bytes: Buffer): Buffer {
+  let last = 0;
+  for (let at = 0; at < bytes.length; at += 12 + bytes.readInt32BE(at + 8)) last = at;
+  bytes[last + 6]! ^= 0x10;
+  return bytes;
+}
+
+const again = async (dir: string) => (await openIn(dir, clock)).partition(topic, 0)!;
+
+describe.each(['sealed', 'active'] as const)('damage of a %s segment that was met', (which) => {
+  it.each([
+    ['a byte that changed', flipped],
+    ['an end that is gone', shortened],
+  ])('is known after a stop, and nothing is cut: %s', async (_what, change) => {
+    const { dir, log, path } = await met(which, change);
+    const bytes = fs.readFileSync(path);
+    await log.close();
+    const partition = await again(dir);
+    expect(partition.offline).toMatchObject({ code: 'log-damaged', message: expect.stringContaining(`${path} is damaged at `) as string });
+    expect(() => partition.append(batch(), 1)).toThrow('is damaged at');
+    expect(fs.readFileSync(path)).toEqual(bytes);
+  });
+
+  it('is known after a kill where it is the base offset of the last batch, and nothing is cut', async () => {
+    const { dir, path, message } = await met(which, raised);
+    const copy = await copyOf(dir);
+    const partition = await again(copy);
+    // The end of an active segment is not known to a start: it says otherwise what is wrong there.
+    const [where] = message.split(': ');
+    expect(partition.offline?.message.replace(copy, dir)).toContain(where);
+    expect(fs.readFileSync(path.replace(dir, copy))).toEqual(fs.readFileSync(path));
+  });
+
+  it('is known after a kill, though no recovery point lies above it', async () => {
+    const { dir, path, message } = await met(which, flipped);
+    const copy = await copyOf(dir);
+    expect(fs.existsSync(join(copy, 'recovery-point-offset-checkpoint'))).toBe(false);
+    const before = fs.readFileSync(path);
+    const partition = await again(copy);
+    expect(partition.offline?.message.replace(copy, dir)).toBe(message);
+    expect(fs.readFileSync(path.replace(dir, copy))).toEqual(before);
+  });
+
+  it('ends with a sound copy of the segment', async () => {
+    const { dir, log, path, good } = await met(which, flipped);
+    await log.close();
+    fs.writeFileSync(path, good);
+    const partition = await again(dir);
+    expect(partition.offline).toBeUndefined();
+    expect(values(await readAll(partition))).toEqual(all);
+    expect(partition.append(batch(), 1)).toMatchObject({ baseOffset: count });
+    expect(fs.existsSync(noteOf(dir))).toBe(false);
+  });
+});
+
+describe('a note of damage', () => {
+  it.each(['cut off', 'changed'])(
+    'does not take an end for damage that was not flushed yet, and is %s by the power cut that came next',
+    async (how) => {
+      const { dir, partition } = await world({ isTiered: false }, undefined, clock);
+      for (const value of all) partition.append(batch({ value }), 1);
+      await partition.flush();
+      partition.append(batch({ value: 'late' }), 1);
+      const [name] = await files(dir, '.log');
+      const path = join(dir, partitionFolder, name!);
+      const good = fs.readFileSync(path);
+      fs.writeFileSync(path, flipped(Buffer.from(good)), { flag: 'r+' });
+      expect(await partition.verify(0, count)).toMatchObject({ code: 'log-damaged' });
+      await expect.poll(() => fs.existsSync(noteOf(dir))).toBe(true);
+      const copy = await copyOf(dir);
+      const torn = how === 'cut off' ? good.subarray(0, good.length - 7) : Buffer.from(good);
+      if (how === 'changed') torn[torn.length - 7]! ^= 1;
+      fs.writeFileSync(path.replace(dir, copy), torn);
+      const recovered = await again(copy);
+      expect(recovered.offline).toBeUndefined();
+      expect(values(await readAll(recovered))).toEqual(all);
+      expect(recovered.append(batch(), 1)).toMatchObject({ baseOffset: count });
+    },
+  );
+
+  it('goes where the table has come to have all of the segment: what is met again is dropped', async () => {
+    const { dir, log } = await met('sealed', flipped);
+    await log.close();
+    fs.writeFileSync(join(dir, 'boundary-checkpoint'), `0\n1\n${topic} 0 50\n`);
+    const partition = await again(dir);
+    expect(partition.offline).toBeUndefined();
+    expect(fs.existsSync(noteOf(dir))).toBe(false);
+    partition.updateConfig({ ...looseConfig, isTiered: true });
+    expect(await partition.verify(0, count)).toBeUndefined();
+    expect(partition.localStartOffset).toBeGreaterThan(0);
+  });
+
+  it('that cannot be read keeps the partition offline', async () => {
+    const { dir, log } = await met('sealed', flipped);
+    await log.close();
+    fs.writeFileSync(noteOf(dir), '0\n1\n12\n');
+    expect((await again(dir)).offline).toMatchObject({ code: 'log-damaged', message: expect.stringContaining(noteOf(dir)) as string });
+  });
+
+  it('is what a start reads segments for: without one it takes them by their indexes', async () => {
+    const { dir, log } = await met('sealed', flipped);
+    await log.close();
+    fs.rmSync(noteOf(dir));
+    // As after a clean stop.
+    fs.writeFileSync(join(dir, '.kafka_cleanshutdown'), '{"version":0,"brokerEpoch":-1}');
+    expect((await again(dir)).offline).toBeUndefined();
+  });
+});

@@ -10,8 +10,8 @@ export function clusterStateHandler(core: BrokerCore): Required<Pick<ControlHand
   return {
     'broker.cluster-state': async ({ withOffsets }, { sendPart }) => {
       // Before the high watermarks are looked at: what is committed lies at or below them then.
-      const { offsetsRevision } = core.groups;
-      if (withOffsets) for (const groups of core.groups.committedInParts()) await sendPart({ groups }, noPayload);
+      const { revision: offsetsRevision } = core.groups.offsets;
+      if (withOffsets) for (const groups of core.groups.offsets.inParts()) await sendPart({ groups }, noPayload);
       return {
         clusterId: core.clusterId,
         kafka: formatHostPort(core.advertised()),

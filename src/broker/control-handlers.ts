@@ -1,11 +1,12 @@
 /** What the broker answers on the control socket: its state, flushes, damage, boundary moves, eviction, dropped topics, what the bucket keeps of it, what its topics were at a time. */
 import { formatHostPort } from '../config/index.js';
 import type { BoundaryMove, ControlHandlers, PartitionState, TopicState } from '../control/index.js';
-import { LakeError, type PartitionId, type TopicId } from '../kernel/index.js';
+import { isLakeError, LakeError, type PartitionId, type TopicId } from '../kernel/index.js';
 import type { PartitionLog } from '../log/index.js';
 import { appendTimeHandlers } from './append-times.js';
 import { clusterStateHandler } from './cluster-state.js';
 import type { BrokerCore } from './core.js';
+import { scrubHandlers } from './scrub-now.js';
 import type { Topic } from './topics.js';
 import { viewHandlers } from './views.js';
 
@@ -14,6 +15,7 @@ export function brokerControlHandlers(core: BrokerCore): ControlHandlers {
     ...clusterStateHandler(core),
     ...viewHandlers(core),
     ...appendTimeHandlers(core),
+    ...scrubHandlers(core),
 
     'broker.describe': async ({ topic }) => ({
       clusterId: core.clusterId,
@@ -99,8 +101,14 @@ function partitionState(log: PartitionLog): PartitionState {
     tailBytes: log.tailBytes,
     segments: log.segmentCount,
     compactedOffset: log.compactedOffset,
-    ...(log.offline === undefined ? {} : { offline: log.offline.message }),
+    ...offlineOf(log),
   };
+}
+
+function offlineOf({ offline }: PartitionLog): Pick<PartitionState, 'offline' | 'offlineHint'> {
+  if (offline === undefined) return {};
+  const hint = isLakeError(offline) ? offline.hint : undefined;
+  return { offline: offline.message, ...(hint === undefined ? {} : { offlineHint: hint }) };
 }
 
 /** One topic by name, or all. Errors: `topic-unknown`. */

@@ -1,12 +1,13 @@
 /** The parts of a broker that its handlers share. */
 import type { DynamicServerConfig, HostPort } from '../config/index.js';
 import type { Clock, ClusterId, Random } from '../kernel/index.js';
-import type { HotLog, Reencoder } from '../log/index.js';
+import type { BatchThreads, HotLog } from '../log/index.js';
 import type { Logger } from '../telemetry/index.js';
 import type { AppendLines } from './append-lines.js';
 import type { ColdReader } from './cold/cold-reader.js';
 import type { HydrationPace } from './cold/hydration-pace.js';
 import type { ColdTier } from './cold-tier.js';
+import type { FetchSessions } from './fetch/fetch-sessions.js';
 import type { GroupCoordinator } from './groups/coordinator.js';
 import type { GroupConfigs } from './groups/group-configs.js';
 import type { MetadataStore } from './metadata-store.js';
@@ -45,13 +46,14 @@ export interface BrokerCore {
   readonly store: MetadataStore;
   readonly topics: Topics;
   readonly log: HotLog;
-  readonly reencoder: Reencoder;
+  readonly batchThreads: BatchThreads;
   readonly appendLines: AppendLines;
   /** Where the log's partitions lie: an absolute path. */
   readonly logDir: string;
   readonly groups: GroupCoordinator;
   readonly groupConfigs: GroupConfigs;
   readonly producerIds: ProducerIds;
+  readonly fetchSessions: FetchSessions;
   readonly cold: ColdReader;
   /** Told what producers feel; absent where cold reads do not yield to them. */
   readonly pace: HydrationPace | undefined;

@@ -1,4 +1,5 @@
 /** The broker in numbers, as samples of the metrics that telemetry declares. */
+import { secondMs } from '../kernel/index.js';
 import { processSamples, type MetricName, type MetricSample } from '../telemetry/index.js';
 import type { ChunkCache } from './cold/chunk-cache.js';
 import type { BrokerCore } from './core.js';
@@ -17,6 +18,9 @@ export function brokerMetrics(core: BrokerCore, listener: Listener, cache: Chunk
   add('produced_records_total', counters.producedRecords);
   add('fetched_bytes_total', counters.fetchedBytes);
   add('fetched_cold_bytes_total', counters.fetchedColdBytes);
+  add('fetch_sessions', core.fetchSessions.size);
+  add('fetch_session_partitions', core.fetchSessions.partitions);
+  add('fetch_session_evictions_total', core.fetchSessions.evictions);
   add('hydrations_total', cold.counts.ended);
   add('hydration_errors_total', cold.counts.errors);
   add('hydrated_bytes_total', cold.counts.bytes);
@@ -28,6 +32,9 @@ export function brokerMetrics(core: BrokerCore, listener: Listener, cache: Chunk
   add('evicted_bytes_total', counters.evictedBytes);
   add('compaction_passes_total', counters.compactionPasses);
   add('compacted_records_total', counters.compactedRecords);
+  add('log_scrubbed_bytes_total', core.log.scrubbed.bytes);
+  add('log_scrub_findings_total', core.log.scrubbed.findings);
+  add('log_scrub_last_round_seconds', Math.floor(core.log.scrubbed.lastRoundMs / secondMs));
   for (const { record, partitions } of core.topics.all) {
     if (record.isInternal) continue;
     for (const log of partitions.values()) {

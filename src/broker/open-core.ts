@@ -2,7 +2,7 @@
 import { join, resolve } from 'node:path';
 import { checkGroupBounds, DynamicServerConfig, type HostPort, isDynamicKey, type ServerConfig } from '../config/index.js';
 import { type Clock, type Random, systemDisk } from '../kernel/index.js';
-import { type HotLogPorts, openHotLog, Reencoder } from '../log/index.js';
+import { BatchThreads, type HotLogPorts, openHotLog } from '../log/index.js';
 import type { Logger } from '../telemetry/index.js';
 import { AppendLines } from './append-lines.js';
 import { ChunkCache } from './cold/chunk-cache.js';
@@ -10,6 +10,7 @@ import { ColdReader } from './cold/cold-reader.js';
 import { HydrationPace } from './cold/hydration-pace.js';
 import type { ColdTier } from './cold-tier.js';
 import type { BrokerCore, BrokerCounters } from './core.js';
+import { FetchSessions } from './fetch/fetch-sessions.js';
 import { assignorNamesOf } from './groups/consumer/assignor.js';
 import { GroupCoordinator } from './groups/coordinator.js';
 import { GroupConfigs } from './groups/group-configs.js';
@@ -33,7 +34,7 @@ export interface BrokerOptions {
   readonly logger: Logger;
   readonly coldTier: ColdTier;
   /** Default: the system's disk. */
-  readonly storage?: Pick<HotLogPorts, 'disk' | 'flusher' | 'compactor' | 'lock'>;
+  readonly storage?: Pick<HotLogPorts, 'disk' | 'flusher' | 'compactor' | 'lock' | 'warmReads'>;
 }
 
 /** What the listener gives to the handlers. */
@@ -76,8 +77,8 @@ export async function openCore(
     { clock, random, logger, ...storage },
   );
   undo.push(() => log.close());
-  const reencoder = new Reencoder();
-  undo.push(() => reencoder.close());
+  const batchThreads = new BatchThreads();
+  undo.push(() => batchThreads.close());
   const store = await MetadataStore.open(dataDir, nodeId, random, disk);
   loadDynamic(config, store, nodeId);
   const topics = await Topics.open({ config, store, log, clock, random, logger });
@@ -118,12 +119,13 @@ export async function openCore(
     store,
     topics,
     log,
-    reencoder,
+    batchThreads,
     appendLines: new AppendLines(),
     logDir: resolve(dataDir, 'log'),
     groups,
     groupConfigs,
     producerIds: new ProducerIds(store),
+    fetchSessions: new FetchSessions(clock, random, config.get('max.incremental.fetch.session.cache.slots')),
     cold,
     pace,
     coldTier,

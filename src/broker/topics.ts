@@ -233,7 +233,7 @@ export class Topics {
       this.#byName.delete(record.name);
       this.#byId.delete(record.id);
       this.#tell(topic);
-      for (const partition of topic.partitions.keys()) await this.#ports.log.deletePartition(record.name, partition);
+      await this.#ports.log.deletePartitions(record.name, [...topic.partitions.keys()]);
       this.#ports.logger.info('topic deleted', { topic: record.name, topicId: record.id });
     });
   }
@@ -271,17 +271,15 @@ export class Topics {
     return topic;
   }
 
-  /** Opens what is not in `partitions` yet, in order. */
+  /** Opens what is not in `partitions` yet. */
   async #openPartitions(partitions: Map<PartitionId, PartitionLog>, record: TopicRecord, logConfig: LogConfig): Promise<void> {
-    for (let partition = partitions.size; partition < record.partitions; partition++) {
-      partitions.set(partition, await this.#ports.log.createPartition(record.name, record.id, partition, logConfig));
-    }
+    const missing = range(partitions.size, record.partitions);
+    const opened = await this.#ports.log.createPartitions(record.name, record.id, missing, logConfig);
+    for (const log of opened) partitions.set(log.partition, log);
   }
 
   async #removePartitions(name: TopicName, from: PartitionId, until: PartitionId): Promise<void> {
-    for (let partition = from; partition < until; partition++) {
-      if (this.#ports.log.partition(name, partition) !== undefined) await this.#ports.log.deletePartition(name, partition);
-    }
+    await this.#ports.log.deletePartitions(name, range(from, until));
   }
 
   async #removeStrays(): Promise<void> {
@@ -291,7 +289,7 @@ export class Topics {
       if (owned.has(stray.topicId)) continue;
       const facts = { topic: stray.topic, topicId: stray.topicId, partition: stray.partition, bytes: stray.hotBytes };
       if (store.dropped.some((dropped) => dropped.id === stray.topicId)) {
-        await log.deletePartition(stray.topic, stray.partition);
+        await log.deletePartitions(stray.topic, [stray.partition]);
         logger.info('what was left of a deleted topic is removed', facts);
       } else {
         logger.warn('a partition lies in the log that no topic owns; it is kept and not served', facts);
@@ -312,4 +310,8 @@ function requireTiering({ record, isTiered, partitions }: Topic, next: LogConfig
     hint: 'Create another topic with remote.storage.enable=false and copy what is still needed.',
     facts: { key: 'remote.storage.enable' },
   });
+}
+
+function range(from: PartitionId, until: PartitionId): PartitionId[] {
+  return Array.from({ length: Math.max(0, until - from) }, (_none, i) => from + i);
 }

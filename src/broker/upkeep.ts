@@ -1,6 +1,6 @@
 /**
- * What the broker does by the clock: rolls, retains, evicts and compacts segments, forgets old committed offsets, and watches the free space of its disk, whose two
- * floors decide when caches are dropped and when produce is refused.
+ * What the broker does by the clock: rolls, retains, evicts, compacts and scrubs segments, forgets old committed offsets, and watches the free space of its disk, whose
+ * two floors decide when caches are dropped and when produce is refused.
  */
 import type { ServerConfig } from '../config/index.js';
 import { type Clock, type Disk, InvariantError, minuteMs, secondMs, toLakeError } from '../kernel/index.js';
@@ -12,6 +12,8 @@ import type { GroupCoordinator } from './groups/coordinator.js';
 
 /** A disk that fills at 1 GB/s loses this much between two looks: a fifth of the default floors. */
 const diskCheckMs = secondMs / 5;
+/** Before the first round of the scrub: a start has other things to do. */
+const scrubAfterStartMs = minuteMs;
 
 export interface UpkeepPorts {
   readonly dataDir: string;
@@ -53,6 +55,9 @@ export class Upkeep implements DiskState {
       ...(ports.config.get('log.cleaner.enable')
         ? [upkeep.#repeat(ports.config.get('log.cleaner.backoff.ms'), () => upkeep.#compact())]
         : []),
+      ...(ports.config.get('log.scrub.bytes.per.second') > 0
+        ? [upkeep.#repeat(ports.config.get('log.scrub.interval.ms'), () => upkeep.#scrub(), scrubAfterStartMs)]
+        : []),
     ]);
     return upkeep;
   }
@@ -84,10 +89,12 @@ export class Upkeep implements DiskState {
     await Promise.all([this.#running, this.#asked]);
   }
 
-  async #repeat(everyMs: number, round: () => Promise<void>): Promise<void> {
+  async #repeat(everyMs: number, round: () => Promise<void>, firstMs = everyMs): Promise<void> {
     const { signal } = this.#stop;
+    let pauseMs = Math.min(firstMs, everyMs);
     while (!signal.aborted) {
-      await this.#ports.clock.sleep(everyMs, signal).catch(() => undefined);
+      await this.#ports.clock.sleep(pauseMs, signal).catch(() => undefined);
+      pauseMs = everyMs;
       if (signal.aborted) return;
       await this.#try(round);
     }
@@ -124,6 +131,13 @@ export class Upkeep implements DiskState {
     const { passes, droppedRecords } = await log.compact(clock.nowMs(), this.#stop.signal);
     counters.compactionPasses += passes;
     counters.compactedRecords += droppedRecords;
+  }
+
+  /** Rests while the disk is short, so that the disk has its time for what makes room. */
+  async #scrub(): Promise<void> {
+    const { log, config } = this.#ports;
+    const limits = { bytesPerSecond: config.get('log.scrub.bytes.per.second'), mayGoOn: () => !this.#isBelowReserve };
+    await log.scrub(limits, this.#stop.signal);
   }
 
   async #checkDisk(): Promise<void> {

@@ -32,6 +32,11 @@ const ownKeys = {
     min: MiB,
   }),
   'fetch.max.bytes': int(55 * MiB, 'Most bytes one fetch answer carries.', { min: KiB }),
+  'max.incremental.fetch.session.cache.slots': int(
+    1000,
+    'Fetch sessions (KIP-227) at once. A consumer that finds none free names all its partitions with each fetch, and is told of all.',
+    { min: 0 },
+  ),
   'topic.max.partitions': int(10_000, 'Most partitions a topic may be created with.', { min: 1 }),
   'producer.id.expiration.ms': long(dayMs, 'Silence after which an idempotent producer is forgotten.', { min: 1 }),
   'offsets.topic.num.partitions': int(50, 'Partitions of __consumer_offsets.', { min: 1 }),
@@ -101,6 +106,10 @@ const ownKeys = {
     { min: KiB },
   ),
   'log.cleaner.io.max.bytes.per.second': long(64 * MiB, 'What compaction reads and writes in a second at most.', { min: 1 }),
+  'log.scrub.bytes.per.second': long(4 * MiB, 'Budget of the slow scrub that reads all segments of the hot log again; 0 for none.', {
+    min: 0,
+  }),
+  'log.scrub.interval.ms': long(hourMs, 'Pause between two of its rounds.', { min: 10 }),
   'hot.disk.bytes': long(10 * GiB, 'Committed segments are evicted, oldest first, while all segments take more.', { min: 0 }),
   'disk.low.bytes': long(2 * GiB, 'Free space below which caches are dropped.', { min: 0 }),
   'disk.reserve.bytes': long(GiB, 'Free space below which produce is refused, kept for uploads, commits and metadata.', { min: 0 }),

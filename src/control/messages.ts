@@ -34,6 +34,8 @@ export interface PartitionState {
   readonly compactedOffset?: Offset;
   /** Why the partition is offline, where it is. */
   readonly offline?: string;
+  /** What to do about that. */
+  readonly offlineHint?: string;
 }
 
 export interface TopicState {
@@ -232,6 +234,15 @@ export interface ControlMethods {
     result: { readonly damage?: string };
   };
 
+  /**
+   * Reads all of a topic's hot log that is flushed again, now, and does about damage what its scrub in the background does. Errors:
+   * `topic-unknown`, `overloaded` where others wait for theirs already.
+   */
+  'broker.scrub': {
+    params: { readonly topic: string };
+    result: { readonly bytes: number; readonly findings: number; readonly partitions: readonly ScrubbedPartition[] };
+  };
+
   /** A commit is durable (or was found so at start): the broker notes it, fsynced, and may evict. Never goes back. */
   'broker.boundary-moved': {
     params: { readonly topicId: TopicId; readonly commitId: string; readonly partitions: readonly BoundaryMove[] };
@@ -323,6 +334,13 @@ export interface ControlMethods {
   };
 
   'tier.status': { params: { readonly topic?: string }; result: { readonly topics: readonly TierTopicStatus[] } };
+}
+
+/** A partition after a scrub. */
+export interface ScrubbedPartition {
+  readonly partition: PartitionId;
+  /** Why it takes nothing. */
+  readonly offline?: string;
 }
 
 export type ControlMethod = keyof ControlMethods;

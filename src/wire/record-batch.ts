@@ -61,6 +61,12 @@ export function readInt64Number(buf: Buffer, at: number): number {
   return value;
 }
 
+/** Whether the int64 at `at`, whichever it is, is this safe integer. */
+export function isInt64(buf: Buffer, value: number, at: number): boolean {
+  const hi = Math.floor(value / two32);
+  return buf.readInt32BE(at) === hi && buf.readUInt32BE(at + 4) === value - hi * two32;
+}
+
 /** Writes a safe integer as an int64. */
 export function writeInt64Number(buf: Buffer, value: number, at: number): void {
   const hi = Math.floor(value / two32);

@@ -14,9 +14,14 @@ export const groupResource: ConfigResource = {
       .map((entry) => described(entry, detail));
   },
   alter: (core, name, changeOf, isValidateOnly) => {
-    if (name === '') throw new LakeError('message-invalid', 'default group resources are not allowed');
     const { groupConfigs } = core;
-    return groupConfigs.alter(name, (overrides) => changeOf(keySet(overrides, groupConfigs.of(name))), isValidateOnly);
+    const changed = (overrides: KeySet['overrides']): KeySet['overrides'] => {
+      const after = changeOf(keySet(overrides, groupConfigs.of(name)));
+      // As from Kafka, what cannot be changed that way is told first.
+      if (name === '') throw new LakeError('message-invalid', 'default group resources are not allowed');
+      return after;
+    };
+    return groupConfigs.alter(name, changed, isValidateOnly);
   },
 };
 

@@ -2,15 +2,13 @@
  * Which topics the members of a consumer group consume, as their subscriptions say it (ConsumerProtocolSubscription): a version int16,
  * then the topics, an int32 count of strings of int16 length; what follows is not needed here.
  */
-import type { SavedGroup } from './group.js';
-
 export const consumerProtocol = 'consumer';
 
 /** Whether a topic is consumed. Every one is by a consumer group with a subscription that cannot be read, none by other groups. */
-export function consumedTopics(group: Pick<SavedGroup, 'protocolType' | 'members'>): (topic: string) => boolean {
-  if (group.protocolType !== consumerProtocol) return () => false;
+export function consumedTopics(protocolType: string | null, subscriptions: readonly Buffer[]): (topic: string) => boolean {
+  if (protocolType !== consumerProtocol) return () => false;
   const topics = new Set<string>();
-  for (const { subscription } of group.members) {
+  for (const subscription of subscriptions) {
     const own = topicsOf(subscription);
     if (own === undefined) return () => true;
     for (const topic of own) topics.add(topic);

@@ -1,8 +1,7 @@
 /**
- * The coordinator of all groups of this broker: who is in them, and what they committed. Memory holds the latest
- * state; `__consumer_offsets` holds it durably and is replayed at start.
+ * The coordinator of all groups of this broker: which there are, of which protocol, and how long they and their positions stay. Memory
+ * holds the latest state; `__consumer_offsets` holds it durably and is replayed at start.
  */
-import type { NotedGroup, NotedOffset } from '../../control/index.js';
 import type { Clock, PartitionId, Random, TimestampMs } from '../../kernel/index.js';
 import type { Logger } from '../../telemetry/index.js';
 import { kafkaErrors } from '../../wire/index.js';
@@ -13,21 +12,12 @@ import { type Heritage, heritageOf } from './consumer/conversion.js';
 import { type Refusal, refusal } from './consumer/refusal.js';
 import type { TopicView } from './consumer/subscriptions.js';
 import { classicRule, expiredOffsets, type ExpiryRule } from './expiry.js';
-import { CommitsUnderWay, type IsPosition } from './commits-under-way.js';
-import { Group, type GroupSettings, type SavedGroup } from './group.js';
+import { CommittedOffsets, type OffsetToCommit } from './committed-offsets.js';
+import { Group, type GroupSettings } from './group.js';
+import type { SavedGroup } from './saved-group.js';
 import { groupStateNames } from './group-state.js';
-import type { GroupLog, KeyValue } from './group-log.js';
-import {
-  type CommittedOffset,
-  encodeGroupKey,
-  encodeGroupValue,
-  encodeOffsetKey,
-  encodeOffsetValue,
-  type GroupRecord,
-} from './group-records.js';
-
-/** Committed offsets handed out at a time: with the longest metadata some 5 MB. */
-const offsetsPerPart = 1_000;
+import type { GroupLog } from './group-log.js';
+import { encodeGroupKey, encodeGroupValue, type GroupRecord } from './group-records.js';
 
 /** Groups kept in memory, with or without members: about 1 KiB each beside their offsets. */
 export const groupsMax = 100_000;
@@ -49,11 +39,6 @@ export interface CoordinatorPorts {
   readonly createdMs: (topic: string, partition: PartitionId) => TimestampMs | undefined;
 }
 
-export interface OffsetToCommit extends Omit<CommittedOffset, 'committedMs'> {
-  readonly topic: string;
-  readonly partition: PartitionId;
-}
-
 /** A group as it is listed. */
 export interface ListedGroup {
   readonly groupId: string;
@@ -64,22 +49,16 @@ export interface ListedGroup {
   readonly protocolType: string;
 }
 
-type OffsetsByTopic = Map<string, Map<PartitionId, CommittedOffset>>;
-
 export class GroupCoordinator {
   /** The groups of the new protocol (KIP-848); an id is a classic group or one of these, never both. */
   readonly consumers: ConsumerGroups;
+  readonly offsets: CommittedOffsets;
   readonly #ports: CoordinatorPorts;
   readonly #groups = new Map<string, Group>();
-  readonly #offsets = new Map<string, OffsetsByTopic>();
-  readonly #committing = new CommitsUnderWay();
-  /** Changes of committed offsets since the start. */
-  #changes = 0;
-  readonly #runId: string;
 
   constructor(ports: CoordinatorPorts) {
     this.#ports = ports;
-    this.#runId = ports.random.uuid();
+    this.offsets = new CommittedOffsets(ports);
     this.consumers = new ConsumerGroups({
       clock: ports.clock,
       logger: ports.logger,
@@ -89,14 +68,9 @@ export class GroupCoordinator {
       mayDowngrade: (members) => ports.migration.mayDowngrade && members <= ports.settings.maxSize,
       inherit: (id) => this.#inheritance(id),
       endClassic: (id) => this.#endClassic(id),
-      downgrade: (saved) => this.#takeDowngraded(saved),
+      downgrade: (saved, isRebalanced) => this.#takeDowngraded(saved, isRebalanced),
       freshId: () => ports.random.uuid(),
     });
-  }
-
-  /** Another one whenever what is committed has changed, and in each run. */
-  get offsetsRevision(): string {
-    return `${this.#runId}:${this.#changes}`;
   }
 
   /** Whether all that was committed is known: false where a part of the log cannot be read. */
@@ -118,10 +92,10 @@ export class GroupCoordinator {
     await this.#ports.log.replay((record) => this.#take(record, saved));
     for (const [id, group] of saved) this.#create(id).restore(group);
     this.consumers.finishLoad();
-    for (const id of this.#offsets.keys()) this.#remember(id);
+    for (const id of this.offsets.groupIds()) this.#remember(id);
     this.#ports.logger.info('consumer groups are loaded', {
       groups: this.#groups.size + this.consumers.count,
-      withOffsets: this.#offsets.size,
+      withOffsets: this.offsets.groupCount,
     });
   }
 
@@ -174,40 +148,18 @@ export class GroupCoordinator {
     void this.#ports.log.append(id, [{ key: encodeGroupKey(id), value: null }]).catch((error: unknown) => this.#warnUnsaved(id, error));
   }
 
-  async #takeDowngraded(saved: SavedGroup): Promise<void> {
+  async #takeDowngraded(saved: SavedGroup, isRebalanced: boolean): Promise<void> {
     const group = this.#create(saved.groupId);
     group.restore(saved);
     const written = this.#save(group);
-    group.rebalance();
+    if (isRebalanced) group.rebalance();
     await written;
   }
 
-  /** Writes a group's positions; they are seen once they are durable. Errors: those of the log. */
+  /** Writes a group's positions. Asked for none that may be, the group is there all the same, as in Kafka. Errors: those of the log. */
   async commit(groupId: string, offsets: readonly OffsetToCommit[]): Promise<void> {
-    if (offsets.length === 0) return;
     this.#remember(groupId);
-    const nowMs = this.#ports.clock.nowMs();
-    // Never older than its topic, whatever the clock does: by that a start tells it from what is left of a former topic.
-    const dated = offsets.map((entry) => ({
-      ...entry,
-      committedMs: Math.max(nowMs, this.#ports.createdMs(entry.topic, entry.partition) ?? nowMs),
-    }));
-    const records: KeyValue[] = dated.map((entry) => ({
-      key: encodeOffsetKey({ group: groupId, topic: entry.topic, partition: entry.partition }),
-      value: encodeOffsetValue(entry),
-    }));
-    const isVoid = await this.#committing.append(groupId, () => this.#ports.log.append(groupId, records));
-    for (const { topic, partition, offset, leaderEpoch, metadata, committedMs, expireMs } of dated) {
-      // A topic that was deleted meanwhile took its positions along.
-      if (this.#isCurrent(topic, partition, committedMs) && !isVoid(topic, partition))
-        this.#put(groupId, topic, partition, {
-          offset,
-          leaderEpoch,
-          metadata,
-          committedMs,
-          ...(expireMs === undefined ? {} : { expireMs }),
-        });
-    }
+    await this.offsets.commit(groupId, offsets);
   }
 
   /** Who commits is a group from then on, whatever becomes of its offsets. */
@@ -224,13 +176,13 @@ export class GroupCoordinator {
     }
     const consumers = this.consumers.group(groupId);
     if (consumers !== undefined) return { groupId, type: 'consumer', state: consumers.state, protocolType: 'consumer' };
-    return this.#offsets.has(groupId) ? { groupId, type: 'classic', state: groupStateNames.empty, protocolType: '' } : undefined;
+    return this.offsets.has(groupId) ? { groupId, type: 'classic', state: groupStateNames.empty, protocolType: '' } : undefined;
   }
 
   /** Every group that `listed` knows. */
   *all(): Generator<ListedGroup, void, undefined> {
     const ofConsumers = [...this.consumers.all()].map(({ id }) => id);
-    for (const groupId of new Set([...this.#groups.keys(), ...ofConsumers, ...this.#offsets.keys()])) yield this.listed(groupId)!;
+    for (const groupId of new Set([...this.#groups.keys(), ...ofConsumers, ...this.offsets.groupIds()])) yield this.listed(groupId)!;
   }
 
   /**
@@ -238,48 +190,14 @@ export class GroupCoordinator {
    * log, and then it is as it was.
    */
   async delete(groupId: string): Promise<void> {
-    const partitions = [...this.allCommitted(groupId)].flatMap(([topic, offsets]) =>
-      [...offsets.keys()].map((partition) => ({ topic, partition })),
-    );
     const group = this.#groups.get(groupId);
     this.#groups.delete(groupId);
     try {
-      await this.#forget(groupId, partitions, () => true, group === undefined ? [] : [{ key: encodeGroupKey(groupId), value: null }]);
+      await this.offsets.forgetAll(groupId, group === undefined ? [] : [{ key: encodeGroupKey(groupId), value: null }]);
       await this.consumers.forget(groupId);
       group?.close(kafkaErrors.UNKNOWN_MEMBER_ID);
     } catch (error) {
       if (group !== undefined && !this.#groups.has(groupId)) this.#groups.set(groupId, group);
-      throw error;
-    }
-  }
-
-  /** Forgets positions of a group; gone from the log too when this resolves. Errors: those of the log, and then they are as they were. */
-  async forgetOffsets(groupId: string, partitions: readonly { readonly topic: string; readonly partition: PartitionId }[]): Promise<void> {
-    const isForgotten = (topic: string, partition: PartitionId): boolean =>
-      partitions.some((each) => each.topic === topic && each.partition === partition);
-    const known = partitions.filter(({ topic, partition }) => this.committed(groupId, topic, partition) !== undefined);
-    if (known.length > 0) await this.#forget(groupId, known, isForgotten, []);
-  }
-
-  async #forget(
-    groupId: string,
-    partitions: readonly { readonly topic: string; readonly partition: PartitionId }[],
-    isForgotten: IsPosition,
-    more: readonly KeyValue[],
-  ): Promise<void> {
-    // Their records lie before the ones that are written now.
-    this.#committing.deleted(groupId, isForgotten);
-    const taken = partitions.map(({ topic, partition }) => ({ topic, partition, was: this.committed(groupId, topic, partition)! }));
-    for (const { topic, partition } of taken) this.#remove(groupId, topic, partition);
-    const records = taken.map(({ topic, partition }) => ({ key: encodeOffsetKey({ group: groupId, topic, partition }), value: null }));
-    if (records.length + more.length === 0) return;
-    try {
-      await this.#ports.log.append(groupId, [...records, ...more]);
-    } catch (error) {
-      for (const { topic, partition, was } of taken) {
-        const isCurrent = this.#isCurrent(topic, partition, was.committedMs) && this.committed(groupId, topic, partition) === undefined;
-        if (isCurrent) this.#put(groupId, topic, partition, was);
-      }
       throw error;
     }
   }
@@ -305,7 +223,7 @@ export class GroupCoordinator {
     const known = this.isServed(groupId) ? this.listed(groupId) : undefined;
     const rule = this.#expiryRule(groupId);
     if (known === undefined || rule === undefined) return;
-    const offsets = this.allCommitted(groupId);
+    const offsets = this.offsets.ofGroup(groupId);
     const expired = expiredOffsets(offsets, rule, this.#ports.clock.nowMs(), retentionMs);
     let kept = -expired.length;
     for (const partitions of offsets.values()) kept += partitions.size;
@@ -313,7 +231,7 @@ export class GroupCoordinator {
     if (kept === 0 && known.state === groupStateNames.empty) {
       gone.groups++;
       await this.delete(groupId);
-    } else await this.forgetOffsets(groupId, expired);
+    } else await this.offsets.forget(groupId, expired);
   }
 
   #expiryRule(groupId: string): ExpiryRule | undefined {
@@ -330,60 +248,6 @@ export class GroupCoordinator {
       const id = this.#ports.topics.topic(topic)?.id;
       return id !== undefined && consumers.isSubscribedTo(id);
     };
-  }
-
-  committed(groupId: string, topic: string, partition: PartitionId): CommittedOffset | undefined {
-    return this.#offsets.get(groupId)?.get(topic)?.get(partition);
-  }
-
-  /** Everything a group has committed: topic → partition → position. */
-  allCommitted(groupId: string): ReadonlyMap<string, ReadonlyMap<PartitionId, CommittedOffset>> {
-    return this.#offsets.get(groupId) ?? new Map<string, Map<PartitionId, CommittedOffset>>();
-  }
-
-  /**
-   * Everything that all groups have committed, in parts of at most 1,000 offsets; what changes between two parts may be in
-   * them or not.
-   */
-  *committedInParts(): Generator<NotedGroup[], void, undefined> {
-    let part: { readonly group: string; readonly offsets: NotedOffset[] }[] = [];
-    let count = 0;
-    for (const [group, topics] of this.#offsets) {
-      let offsets: NotedOffset[] = [];
-      part.push({ group, offsets });
-      for (const [topic, partitions] of topics) {
-        for (const [partition, committed] of partitions) {
-          if (count === offsetsPerPart) {
-            yield part;
-            offsets = [];
-            part = [{ group, offsets }];
-            count = 0;
-          }
-          offsets.push({ topic, partition, ...committed });
-          count++;
-        }
-      }
-    }
-    if (count > 0) yield part;
-  }
-
-  /** Forgets all positions in a deleted topic, in memory at once and in the log. */
-  async topicDeleted(topic: string): Promise<void> {
-    const appended: Promise<void>[] = [];
-    for (const [groupId, topics] of this.#offsets) {
-      const partitions = topics.get(topic);
-      if (partitions === undefined) continue;
-      topics.delete(topic);
-      this.#changes++;
-      if (topics.size === 0) this.#offsets.delete(groupId);
-      const records = [...partitions.keys()].map((partition) => ({
-        key: encodeOffsetKey({ group: groupId, topic, partition }),
-        value: null,
-      }));
-      // All before the first wait: what is committed to another topic of the name comes after them.
-      appended.push(this.#ports.log.append(groupId, records));
-    }
-    await Promise.all(appended);
   }
 
   /** Ends every timer and answers every held request. */
@@ -416,7 +280,7 @@ export class GroupCoordinator {
 
   /** Forgets groups that have neither members nor offsets before the next check of retention does. */
   #sweep(): void {
-    for (const { groupId, state } of this.all()) if (state === groupStateNames.empty && !this.#offsets.has(groupId)) this.#end(groupId);
+    for (const { groupId, state } of this.all()) if (state === groupStateNames.empty && !this.offsets.has(groupId)) this.#end(groupId);
   }
 
   #end(groupId: string): void {
@@ -433,35 +297,6 @@ export class GroupCoordinator {
       this.consumers.take(record.group, record.change);
       return;
     }
-    const { group, topic, partition } = record.key;
-    if (record.value !== null && this.#isCurrent(topic, partition, record.value.committedMs)) {
-      this.#put(group, topic, partition, record.value);
-    } else {
-      this.#remove(group, topic, partition);
-    }
-  }
-
-  #remove(group: string, topic: string, partition: PartitionId): void {
-    this.#changes++;
-    const topics = this.#offsets.get(group);
-    const partitions = topics?.get(topic);
-    partitions?.delete(partition);
-    if (partitions?.size === 0) topics?.delete(topic);
-    if (topics?.size === 0) this.#offsets.delete(group);
-  }
-
-  /** Whether an offset committed then can belong to the topic as it is now, not to a deleted one of the same name. */
-  #isCurrent(topic: string, partition: PartitionId, committedMs: TimestampMs): boolean {
-    const createdMs = this.#ports.createdMs(topic, partition);
-    return createdMs !== undefined && committedMs >= createdMs;
-  }
-
-  #put(groupId: string, topic: string, partition: PartitionId, offset: CommittedOffset): void {
-    let topics = this.#offsets.get(groupId);
-    if (topics === undefined) this.#offsets.set(groupId, (topics = new Map()));
-    let partitions = topics.get(topic);
-    if (partitions === undefined) topics.set(topic, (partitions = new Map()));
-    partitions.set(partition, offset);
-    this.#changes++;
+    this.offsets.take(record.key, record.value);
   }
 }

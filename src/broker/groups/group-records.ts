@@ -11,7 +11,7 @@
 import type { LeaderEpoch, Offset, PartitionId, TimestampMs } from '../../kernel/index.js';
 import type { GroupChange, GroupGone } from './consumer/group-changes.js';
 import { consumerKeyVersions, decodeConsumerRecord } from './consumer/consumer-records.js';
-import type { SavedGroup } from './group.js';
+import type { SavedGroup } from './saved-group.js';
 import { Input, Output } from './record-bytes.js';
 
 export interface CommittedOffset {

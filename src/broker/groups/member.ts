@@ -64,6 +64,7 @@ export interface Member {
   answerSync: ((answer: SyncAnswer) => void) | undefined;
   /** Has synced in this generation. */
   isSynced: boolean;
+  /** Ends its session without a word. */
   stopWatch: () => void;
 }
 
@@ -83,4 +84,35 @@ export function hasSameProtocols(member: Member, protocols: readonly MemberProto
     member.protocols.length === protocols.length &&
     member.protocols.every((own, i) => own.name === protocols[i]!.name && own.metadata.equals(protocols[i]!.metadata))
   );
+}
+
+/** What a member says about itself under a protocol; empty where it does not support it. */
+export function subscriptionOf(member: Member, protocol: string | null): Buffer {
+  return member.protocols.find(({ name }) => name === protocol)?.metadata ?? emptyBytes;
+}
+
+/** What a member sent lies in the frame of its request, which must not be kept. */
+export function copyProtocols(protocols: readonly MemberProtocol[]): MemberProtocol[] {
+  return protocols.map(({ name, metadata }) => ({ name, metadata: Buffer.from(metadata) }));
+}
+
+export function freshMember(
+  from: Pick<Member, 'id' | 'instanceId' | 'clientId' | 'clientHost' | 'sessionTimeoutMs' | 'rebalanceTimeoutMs'>,
+  protocols: readonly MemberProtocol[],
+): Member {
+  return {
+    id: from.id,
+    instanceId: from.instanceId,
+    clientId: from.clientId,
+    clientHost: from.clientHost,
+    sessionTimeoutMs: from.sessionTimeoutMs,
+    rebalanceTimeoutMs: from.rebalanceTimeoutMs,
+    protocols,
+    assignment: emptyBytes,
+    lastSeenMs: 0,
+    answerJoin: undefined,
+    answerSync: undefined,
+    isSynced: false,
+    stopWatch: () => undefined,
+  };
 }

@@ -16,9 +16,9 @@ interface Outcome {
 
 export function alterPartitionReassignmentsHandler(core: BrokerCore): Handler {
   return handlerOf(alterPartitionReassignmentsApi, ({ allowReplicationFactorChange, topics }) => ({
-    allowReplicationFactorChange,
+    // As from Kafka, where nothing is asked for both are as they are by default.
+    allowReplicationFactorChange: topics.length === 0 || allowReplicationFactorChange,
     errorCode: kafkaErrors.NONE,
-    // As from Kafka.
     errorMessage: topics.length === 0 ? '' : null,
     responses: topics.map(({ name, partitions }) => ({
       name,

@@ -23,18 +23,20 @@ export function alterUserScramCredentialsHandler(): Handler {
       ...deletions.map(({ name, mechanism }) => ({ name, mechanism, isDeletion: true })),
       ...upsertions.map(({ name, mechanism }) => ({ name, mechanism, isDeletion: false })),
     ];
-    const users = [...new Set(changes.map(({ name }) => name))].toSorted();
-    return { results: users.map((user) => ({ user, ...outcomeOf(changes.filter(({ name }) => name === user)) })) };
+    const firsts = new Map<string, Change>();
+    for (const change of changes) if (!firsts.has(change.name)) firsts.set(change.name, change);
+    return {
+      results: [...firsts.values()]
+        .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+        .map((first) => ({ user: first.name, ...outcomeOf(first) })),
+    };
   });
 }
 
-/** Of a user's changes, the first problem in the order in which Kafka looks for them. */
-function outcomeOf(changes: readonly Change[]): { readonly errorCode: number; readonly errorMessage: string } {
-  const [first] = changes;
-  if (first!.name === '') return { errorCode: kafkaErrors.UNACCEPTABLE_CREDENTIAL, errorMessage: 'a user has a name' };
-  if (changes.some(({ mechanism }) => !mechanisms.has(mechanism)))
-    return { errorCode: kafkaErrors.UNSUPPORTED_SASL_MECHANISM, errorMessage: 'unknown SCRAM mechanism' };
-  if (changes.some(({ isDeletion }) => isDeletion))
-    return { errorCode: kafkaErrors.RESOURCE_NOT_FOUND, errorMessage: `user ${first!.name} has no credentials to delete` };
+/** A user's first change decides, as in Kafka: none of them succeeds. */
+function outcomeOf({ name, mechanism, isDeletion }: Change): { readonly errorCode: number; readonly errorMessage: string } {
+  if (name === '') return { errorCode: kafkaErrors.UNACCEPTABLE_CREDENTIAL, errorMessage: 'a user has a name' };
+  if (!mechanisms.has(mechanism)) return { errorCode: kafkaErrors.UNSUPPORTED_SASL_MECHANISM, errorMessage: 'unknown SCRAM mechanism' };
+  if (isDeletion) return { errorCode: kafkaErrors.RESOURCE_NOT_FOUND, errorMessage: `user ${name} has no credentials to delete` };
   return { errorCode: kafkaErrors.UNSUPPORTED_SASL_MECHANISM, errorMessage: 'nobody authenticates here: no credentials are kept' };
 }

@@ -1,7 +1,7 @@
 /**
  * ConsumerGroupDescribe. Versions served: 0–1 (from v1 with the type of each member).
- * Behaviour: consumer groups of the new protocol with their epochs and members, what each has and is to have. Topics that are deleted
- * are left out.
+ * Behaviour: consumer groups of the new protocol with their epochs and members, what each has, also where it is to give it up, and what
+ * it is to have. Topics that are deleted are left out.
  * Ignored: nothing.
  * Errors, by group: INVALID_GROUP_ID (24), GROUP_ID_NOT_FOUND (69, also for classic groups), COORDINATOR_NOT_AVAILABLE (15) where the
  * group's part of `__consumer_offsets` cannot be read.
@@ -16,7 +16,7 @@ import {
 import type { BrokerCore } from '../core.js';
 import type { ConsumerGroup } from '../groups/consumer/consumer-group.js';
 import type { ConsumerMember } from '../groups/consumer/consumer-member.js';
-import { listPartitionSets, type PartitionSets } from '../groups/consumer/partitions.js';
+import { listPartitionSets, type PartitionSets, unitedPartitions } from '../groups/consumer/partitions.js';
 import { authorizedOperations } from './authorized-operations.js';
 import { type Handler, handlerOf } from './handler.js';
 
@@ -65,7 +65,7 @@ function describeMember(core: BrokerCore, group: ConsumerGroup, member: Consumer
     clientHost: member.clientHost,
     subscribedTopicNames: member.topicNames,
     subscribedTopicRegex: member.topicRegex ?? '',
-    assignment: named(core, member.assigned),
+    assignment: named(core, unitedPartitions(member.assigned, member.pendingRevocation)),
     targetAssignment: named(core, group.target(member.id)),
     memberType: member.classic === null ? memberTypes.consumer : memberTypes.classic,
   };

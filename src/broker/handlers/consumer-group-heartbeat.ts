@@ -80,11 +80,11 @@ function check(request: ConsumerGroupHeartbeatRequest, version: number, assignor
 }
 
 function emptyField(request: ConsumerGroupHeartbeatRequest, version: number): string | undefined {
+  const isIdNeeded = version >= ownIdSince || request.memberEpoch > joinEpoch || request.memberEpoch === leaveEpoch;
+  if (isIdNeeded && request.memberId.trim() === '') return "MemberId can't be empty.";
   if (request.groupId.trim() === '') return "GroupId can't be empty.";
   if (request.instanceId?.trim() === '') return "InstanceId can't be empty.";
-  if (request.rackId?.trim() === '') return "RackId can't be empty.";
-  const isIdNeeded = version >= ownIdSince || request.memberEpoch !== joinEpoch;
-  return isIdNeeded && request.memberId.trim() === '' ? "MemberId can't be empty." : undefined;
+  return request.rackId?.trim() === '' ? "RackId can't be empty." : undefined;
 }
 
 function joinProblem(request: ConsumerGroupHeartbeatRequest): string | undefined {

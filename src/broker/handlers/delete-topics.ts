@@ -41,7 +41,7 @@ async function remove(core: BrokerCore, name: string | null, topicId: TopicId): 
     return refuse(kafkaCode === -1 ? kafkaErrors.KAFKA_STORAGE_ERROR : kafkaCode, message);
   }
   try {
-    await core.groups.topicDeleted(record.name);
+    await core.groups.offsets.topicDeleted(record.name);
   } catch (error) {
     // They are gone from memory, and a start passes over offsets that are older than their topic.
     core.logger.warn('the offsets of a deleted topic stay in __consumer_offsets', {

@@ -3,35 +3,50 @@
  * Behaviour: whole batches, the first covering the offset asked for, in the request's order within its limits (KIP-74). Waits up
  * to `max_wait` for `min_bytes`; woken by appends, deletion and state changes. Offsets below the local start come out of the
  * chunk cache; while they are being hydrated the partition is answered with no records and no error, after at most
- * `remote.fetch.max.wait.ms` where the fetch has nothing else.
- * Ignored: rack, replica id and state, last fetched epoch, a follower's high watermark (v18, KIP-1166), forgotten topics. Sessions are declined: session id 0, full answers.
- * Errors: FETCH_SESSION_ID_NOT_FOUND (70) for a session's later epochs; by partition UNKNOWN_TOPIC_OR_PARTITION (3),
- * UNKNOWN_TOPIC_ID (100), OFFSET_OUT_OF_RANGE (1, below the true log start or above the end), FENCED_LEADER_EPOCH (74),
+ * `remote.fetch.max.wait.ms` where the fetch has nothing else. A client that names the epoch it read last is told at once where that
+ * ended, where it ended before the client's position (v12, KIP-595).
+ * Sessions (v7, KIP-227): a later fetch names only what is other than before, and its answer only partitions that have something new.
+ * Where `max.incremental.fetch.session.cache.slots` sessions are in use, or they hold very many partitions together, a client is given
+ * session id 0, and full answers.
+ * Ignored: rack, replica id and state, a follower's high watermark (v18, KIP-1166).
+ * Errors: FETCH_SESSION_ID_NOT_FOUND (70), INVALID_FETCH_SESSION_EPOCH (71), FETCH_SESSION_TOPIC_ID_ERROR (106, begun with topics by name
+ * and gone on with by id, or the other way round); by partition UNKNOWN_TOPIC_OR_PARTITION (3),
+ * UNKNOWN_TOPIC_ID (100), OFFSET_OUT_OF_RANGE (1, below the true log start, above the
+ * end, or behind an epoch that is not known), FENCED_LEADER_EPOCH (74),
  * UNKNOWN_LEADER_EPOCH (75), KAFKA_STORAGE_ERROR (56, offline).
  */
-import { fetchApi, kafkaErrors, type MessageInput, type FetchRequest, type FetchResponse } from '../../wire/index.js';
+import type { TopicId } from '../../kernel/index.js';
+import { fetchApi, kafkaErrors, type MessageInput, type FetchResponse } from '../../wire/index.js';
 import type { BrokerCore } from '../core.js';
 import { runAfter } from '../deadline.js';
-import { type FetchRound, fetchRound } from '../fetch-round.js';
+import { type FetchPartition, type FetchRound, fetchRound, type PartitionAnswer } from '../fetch/fetch-round.js';
+import type { FetchTold } from '../fetch/fetch-sessions.js';
 import { type Handler, handlerOf } from './handler.js';
 
 export function fetchHandler(core: BrokerCore): Handler {
   const remoteWaitMs = core.config.get('remote.fetch.max.wait.ms');
   const answerBytesMax = core.config.get('fetch.max.bytes');
   return handlerOf(fetchApi, async (request, { version, signal, reserveAnswer }): Promise<MessageInput<FetchResponse>> => {
-    if (request.sessionEpoch > 0) return { errorCode: kafkaErrors.FETCH_SESSION_ID_NOT_FOUND, responses: [] };
+    const context = core.fetchSessions.open(request, version);
+    if (typeof context === 'number') return { errorCode: context, responses: [] };
     const startMs = core.clock.monotonicMs();
-    const wantedBytes = Math.min(Math.max(0, request.maxBytes), answerBytesMax, partitionBytesMax(request));
+    const wantedBytes = Math.min(Math.max(0, request.maxBytes), answerBytesMax, partitionBytesMax(context.partitions));
+    const { isolationLevel } = request;
     for (;;) {
       const reserved = reserveAnswer(wantedBytes);
       const room = reserved instanceof Promise ? await reserved : reserved;
       if (signal.aborted) return { errorCode: kafkaErrors.NONE, responses: [] };
-      const round = await fetchRound(core, request, version, room.bytes);
+      const limits = { version, isolationLevel, maxBytes: room.bytes, isTight: room.bytes < wantedBytes };
+      const round = await fetchRound(core, context.partitions, limits);
       const isColdAwaited = round.bytes === 0 && round.watched.some(({ coldOffset }) => coldOffset !== undefined);
       const waitMs = isColdAwaited ? remoteWaitMs : request.maxWaitMs;
       const leftMs = startMs + waitMs - core.clock.monotonicMs();
-      const isEnough = round.hasError || round.watched.length === 0 || (round.bytes >= request.minBytes && !isColdAwaited);
-      if (isEnough || leftMs <= 0 || signal.aborted) return answerOf(core, request, round);
+      const isEnough = round.isUrgent || round.watched.length === 0 || (round.bytes >= request.minBytes && !isColdAwaited);
+      if (isEnough || leftMs <= 0 || signal.aborted) {
+        core.counters.fetchedBytes += round.bytes;
+        core.counters.fetchedColdBytes += round.coldBytes;
+        return answerOf(context.tell(round.answers));
+      }
       room.release();
       await change(core, round, request.minBytes, leftMs, signal);
     }
@@ -39,21 +54,20 @@ export function fetchHandler(core: BrokerCore): Handler {
 }
 
 /** What all partitions asked for may give together. */
-function partitionBytesMax({ topics }: FetchRequest): number {
-  return topics.reduce(
-    (sum, { partitions }) => partitions.reduce((bytes, { partitionMaxBytes }) => bytes + Math.max(0, partitionMaxBytes), sum),
-    0,
-  );
+function partitionBytesMax(partitions: readonly FetchPartition[]): number {
+  return partitions.reduce((bytes, { asked }) => bytes + Math.max(0, asked.partitionMaxBytes), 0);
 }
 
-function answerOf(core: BrokerCore, request: FetchRequest, round: FetchRound): MessageInput<FetchResponse> {
-  core.counters.fetchedBytes += round.bytes;
-  core.counters.fetchedColdBytes += round.coldBytes;
-  return {
-    errorCode: kafkaErrors.NONE,
-    sessionId: 0,
-    responses: request.topics.map(({ topic, topicId }, i) => ({ topic, topicId, partitions: round.answers[i]! })),
-  };
+/** Partitions of one topic that follow each other are one entry, as in Kafka. */
+function answerOf({ errorCode, sessionId, told }: FetchTold): MessageInput<FetchResponse> {
+  const responses: { readonly topic: string; readonly topicId: TopicId; readonly partitions: PartitionAnswer[] }[] = [];
+  for (const { partition, answer } of told) {
+    const { topic, topicId } = partition;
+    const last = responses.at(-1);
+    if (last !== undefined && last.topic === topic && last.topicId === topicId) last.partitions.push(answer);
+    else responses.push({ topic, topicId, partitions: [answer] });
+  }
+  return { errorCode, sessionId, responses };
 }
 
 /** Resolves when another round may find enough, or at the deadline, or when the client is gone. */

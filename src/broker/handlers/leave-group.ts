@@ -1,7 +1,7 @@
 /**
  * LeaveGroup. Versions served: 0–5 (from v3 several members at once).
- * Behaviour: members are removed at once, and the others rebalance. An instance id without a member id removes whoever has it: so
- * administrators remove static members, whose clients do not leave by themselves.
+ * Behaviour: members are removed at once, those of consumer groups (KIP-848) too, and the others rebalance. An instance id without a
+ * member id removes whoever has it: so administrators remove static members, whose clients do not leave by themselves.
  * Ignored: the reason.
  * Errors: INVALID_GROUP_ID (24), UNKNOWN_MEMBER_ID (25) and FENCED_INSTANCE_ID (82), by member from v3.
  */
@@ -25,18 +25,7 @@ export function leaveGroupHandler(core: BrokerCore): Handler {
 }
 
 async function leave(core: BrokerCore, groupId: string, identities: readonly MemberIdentity[]): Promise<readonly number[]> {
-  if (core.groups.consumers.mixed(groupId) === undefined) {
-    return core.groups.group(groupId)?.leave(identities) ?? identities.map(() => kafkaErrors.UNKNOWN_MEMBER_ID);
-  }
-  const codes: number[] = [];
-  for (const identity of identities) {
-    // With its last consumer the group may have become a classic one.
-    const mixed = core.groups.consumers.mixed(groupId);
-    codes.push(
-      mixed === undefined
-        ? (core.groups.group(groupId)?.leave([identity])[0] ?? kafkaErrors.UNKNOWN_MEMBER_ID)
-        : await core.groups.consumers.leaveClassic(mixed, identity),
-    );
-  }
-  return codes;
+  const mixed = core.groups.consumers.mixed(groupId);
+  if (mixed !== undefined) return core.groups.consumers.leave(mixed, identities);
+  return core.groups.group(groupId)?.leave(identities) ?? identities.map(() => kafkaErrors.UNKNOWN_MEMBER_ID);
 }

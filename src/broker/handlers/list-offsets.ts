@@ -16,7 +16,7 @@ import { kafkaErrors, listOffsetsApi, type ListOffsetsRequestPartition, type Lis
 import type { FoundOffset } from '../cold-tier.js';
 import type { BrokerCore } from '../core.js';
 import { runAfter } from '../deadline.js';
-import { checkLeaderEpoch } from '../fetch-round.js';
+import { checkLeaderEpoch } from '../fetch/fetch-round.js';
 import { type Handler, handlerOf } from './handler.js';
 
 const readCommitted = 1;

@@ -12,7 +12,7 @@
 import { type PartitionId, type TopicId, toLakeError, zeroTopicId } from '../../kernel/index.js';
 import { kafkaErrors, offsetCommitApi, type OffsetCommitRequest } from '../../wire/index.js';
 import type { BrokerCore } from '../core.js';
-import type { OffsetToCommit } from '../groups/coordinator.js';
+import type { OffsetToCommit } from '../groups/committed-offsets.js';
 import { type Handler, handlerOf } from './handler.js';
 
 /** From here on members of the new protocol commit with their epoch, and a group that is not there has an error of its own (KIP-848). */
@@ -46,7 +46,10 @@ export function offsetCommitHandler(core: BrokerCore): Handler {
       }),
     );
     const refusal = mayCommit(core, request, version, committing);
-    const outcome = refusal === kafkaErrors.NONE ? await committed(core, request.groupId, accepted) : refusal;
+    const isToCommit = codes.some((ofTopic) =>
+      ofTopic.some((code) => code === kafkaErrors.NONE || code === kafkaErrors.OFFSET_METADATA_TOO_LARGE),
+    );
+    const outcome = refusal === kafkaErrors.NONE && isToCommit ? await committed(core, request.groupId, accepted) : refusal;
     const told = (code: number): number => {
       if (code === kafkaErrors.NONE) return outcome;
       return code === kafkaErrors.OFFSET_METADATA_TOO_LARGE && refusal !== kafkaErrors.NONE ? refusal : code;

@@ -35,7 +35,7 @@ export function offsetDeleteHandler(core: BrokerCore): Handler {
         .map(({ partitionIndex }) => ({ topic: name, partition: partitionIndex })),
     );
     try {
-      await core.groups.forgetOffsets(groupId, forgotten);
+      await core.groups.offsets.forget(groupId, forgotten);
       // As from Kafka, a topic of which nothing is asked is answered only where it is not there.
       const topics = answers.filter(({ name, partitions }) => partitions.length > 0 || core.topics.byName(name) === undefined);
       return { errorCode: kafkaErrors.NONE, topics };

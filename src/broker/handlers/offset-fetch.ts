@@ -62,11 +62,11 @@ function unknownTopic(partitionIndex: number): TopicAnswer['partitions'][number]
 
 function positions(core: BrokerCore, groupId: string, asked: AskedTopics): (TopicAnswer & { readonly name: string })[] {
   const topics =
-    asked ?? [...core.groups.allCommitted(groupId)].map(([name, partitions]) => ({ name, partitionIndexes: [...partitions.keys()] }));
+    asked ?? [...core.groups.offsets.ofGroup(groupId)].map(([name, partitions]) => ({ name, partitionIndexes: [...partitions.keys()] }));
   return topics.map(({ name, partitionIndexes }) => ({
     name,
     partitions: partitionIndexes.map((partitionIndex) => {
-      const committed = core.groups.committed(groupId, name, partitionIndex);
+      const committed = core.groups.offsets.get(groupId, name, partitionIndex);
       return {
         partitionIndex,
         committedOffset: committed?.offset ?? -1,

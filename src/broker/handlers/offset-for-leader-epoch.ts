@@ -14,7 +14,7 @@ import {
   type OffsetForLeaderEpochResponsePartition,
 } from '../../wire/index.js';
 import type { BrokerCore } from '../core.js';
-import { checkLeaderEpoch } from '../fetch-round.js';
+import { checkLeaderEpoch } from '../fetch/fetch-round.js';
 import type { Topic } from '../topics.js';
 import { type Handler, handlerOf } from './handler.js';
 

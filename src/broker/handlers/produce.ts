@@ -6,8 +6,8 @@
  * Under message.timestamp.type=LogAppendTime the batch gets the broker's time and the answer tells it; a repeated batch is answered with
  * the timestamp of the first time under CreateTime too, as in Kafka.
  * Where the topic's compression.type is another than the batch's, the batch is compressed anew in a thread (its records and the rest of its
- * header stay) and has to keep to max.message.bytes then too; what comes to the partition meanwhile waits behind it. All else is appended
- * before the first wait. So each partition gets batches in the order of the requests, and requests of a connection may be pipelined.
+ * header stay) and has to keep to max.message.bytes then too; a batch that inflates to more than 8 MiB is validated in a thread. What comes
+ * to the partition meanwhile waits behind them. All else is appended before the first wait. So each partition gets batches in the order of the requests, and requests of a connection may be pipelined.
  * Ignored: the timeout (the flush of one disk either comes or takes the partition offline).
  * Errors, by partition: UNKNOWN_TOPIC_OR_PARTITION (3), INVALID_TOPIC_EXCEPTION (17, internal topics), INVALID_REQUIRED_ACKS (21),
  * TRANSACTIONAL_ID_AUTHORIZATION_FAILED (53, transactions are not supported), KAFKA_STORAGE_ERROR (56: disk reserve, offline),
@@ -15,14 +15,7 @@
  */
 import type { TopicConfig } from '../../config/index.js';
 import { isLakeError, LakeError, none, type Offset, type PartitionId, type TimestampMs, toLakeError } from '../../kernel/index.js';
-import {
-  type AppendResult,
-  type CompressionRule,
-  type PartitionLog,
-  soleBatch,
-  targetEncoding,
-  validateProduceBatch,
-} from '../../log/index.js';
+import { type AppendResult, type CompressionRule, type PartitionLog, soleBatch, targetEncoding } from '../../log/index.js';
 import {
   batchAt,
   batchBytes,
@@ -190,7 +183,7 @@ function append(
   const { config } = topic;
   const nowMs = core.clock.nowMs();
   const maxMessageBytes = config.get('max.message.bytes');
-  validateProduceBatch(sent, {
+  const validated = core.batchThreads.validate(sent, {
     maxMessageBytes,
     isKeyRequired: config.get('cleanup.policy').includes('compact'),
     nowMs,
@@ -200,6 +193,9 @@ function append(
     maxRecordBytes: config.get('max.decompressed.message.bytes'),
   });
   const encoding = targetEncoding(batchCompression(sent, 0), compressionRuleOf(config));
+  const reencode = (batch: Buffer): Promise<Buffer> | Buffer =>
+    encoding === undefined ? batch : core.batchThreads.reencode(batch, encoding, maxMessageBytes);
+  const stored = validated instanceof Promise ? validated.then(reencode) : reencode(validated);
   const take = (batch: Buffer): Appended => {
     const result = log.append(batch, nowMs);
     if (!result.isDuplicate) {
@@ -209,8 +205,9 @@ function append(
     const isTimeTold = result.isDuplicate || timestampType(batch, 0) === 'log-append';
     return { index, log, result, logAppendTimeMs: isTimeTold ? result.maxTimestampMs : none };
   };
-  if (encoding !== undefined) return core.appendLines.join(log, core.reencoder.reencode(sent, encoding, maxMessageBytes), take);
-  return core.appendLines.isWaiting(log) ? core.appendLines.join(log, Promise.resolve(sent), take) : take(sent);
+  return stored instanceof Promise || core.appendLines.isWaiting(log)
+    ? core.appendLines.join(log, Promise.resolve(stored), take)
+    : take(stored);
 }
 
 function compressionRuleOf(config: TopicConfig): CompressionRule {

@@ -1,6 +1,7 @@
 /**
  * UpdateFeatures. Versions served: 0–2.
- * Behaviour: the one feature there is, `group.version`, is finalized at 1 and stays so; asking for 1 succeeds. All features or none.
+ * Behaviour: the one feature there is, `group.version`, is finalized at 1 and stays so; asking for 1 succeeds. All features or none; of
+ * one that is named several times the last counts, as in Kafka.
  * Ignored: the timeout, and whether it is only to validate: nothing changes either way.
  * Errors: INVALID_UPDATE_VERSION (95: a feature or version that is not there, a downgrade, a way to upgrade that is not there); by feature
  * (v0–1) none, as from Kafka.
@@ -16,7 +17,8 @@ const known: ReadonlySet<number> = new Set(Object.values(upgradeTypes));
 
 export function updateFeaturesHandler(): Handler {
   return handlerOf(updateFeaturesApi, ({ featureUpdates }) => {
-    for (const update of featureUpdates) {
+    const lasts = new Map(featureUpdates.map((update) => [update.feature, update]));
+    for (const update of lasts.values()) {
       const problem = problemOf(update);
       if (problem === undefined) continue;
       const errorMessage = `no feature is updated: version ${update.maxVersionLevel} of ${update.feature}: ${problem}`;

@@ -14,8 +14,10 @@ const answerBytesMin = MiB;
 const boundBytes = 320 * MiB;
 /** A client on a slow line takes a small answer in this time. */
 const takenWithinMs = 5 * secondMs;
-/** How often those who wait look whether somebody can be shed. */
+/** How often it is looked whether somebody can be shed, while there is reason to. */
 const lookEveryMs = secondMs / 4;
+/** Shed at a look, and one more: what is let go takes its memory until it is collected, so others must not have it all at once. */
+const shedBytesMax = 32 * MiB;
 
 /** A connection, as far as its answers go. */
 export interface AnswerTaker {
@@ -55,6 +57,7 @@ export class AnswerBudget {
     if (taker.unsentBytes > 0) this.#takers.add(taker);
     else this.#takers.delete(taker);
     if (byBytes < 0) this.#grantWaiting();
+    this.#lookLater();
   }
 
   /**
@@ -84,14 +87,34 @@ export class AnswerBudget {
       signal.addEventListener('abort', left, { once: true });
       const firstStranger = taker.hasTaken ? this.#waiting.findIndex((one) => !one.taker.hasTaken) : -1;
       this.#waiting.splice(firstStranger < 0 ? this.#waiting.length : firstStranger, 0, waiting);
-      this.#looking ??= setInterval(() => this.#grantWaiting(), lookEveryMs).unref();
+      this.#lookLater();
     });
+  }
+
+  get #isLookDue(): boolean {
+    return this.#waiting.length > 0 || this.#usedBytes > roomyBytes;
+  }
+
+  #lookLater(): void {
+    if (this.#isLookDue) this.#looking ??= setInterval(() => this.#look(), lookEveryMs).unref();
+  }
+
+  #look(): void {
+    let shedBytes = 0;
+    while (shedBytes < shedBytesMax && this.#usedBytes + answerBytesMin > roomyBytes) {
+      const largest = this.#largestSilent();
+      if (largest === undefined) break;
+      shedBytes += largest.unsentBytes;
+      largest.shedAnswers();
+    }
+    this.#grantWaiting();
+    if (this.#isLookDue) return;
+    clearInterval(this.#looking);
+    this.#looking = undefined;
   }
 
   #roomNow(taker: AnswerTaker, wantedBytes: number): AnswerRoom | undefined {
     const least = Math.min(wantedBytes, answerBytesMin);
-    let isShedding = this.#usedBytes + least > roomyBytes;
-    while (isShedding) isShedding = this.#shedOne() && this.#usedBytes + least > roomyBytes;
     const left = (taker.hasTaken ? roomyBytes : roomyBytes / 2) - this.#usedBytes;
     const bytes = Math.max(least, Math.min(wantedBytes, left));
     return this.#usedBytes + bytes > (taker.hasTaken ? boundBytes : roomyBytes) ? undefined : this.#room(bytes);
@@ -114,16 +137,15 @@ export class AnswerBudget {
     return this.#unsentBytes + this.#reservedBytes;
   }
 
-  /** Ends whoever holds the most of those that have taken nothing for long; whether there was one. */
-  #shedOne(): boolean {
+  /** Whoever holds the most of those that have taken nothing for long. */
+  #largestSilent(): AnswerTaker | undefined {
     const sinceMs = this.#clock.monotonicMs() - takenWithinMs;
     let largest: AnswerTaker | undefined;
     for (const taker of this.#takers) {
       if (taker.unsentSinceMs > sinceMs) continue;
       if (largest === undefined || taker.unsentBytes > largest.unsentBytes) largest = taker;
     }
-    largest?.shedAnswers();
-    return largest !== undefined;
+    return largest;
   }
 
   #grantWaiting(): void {
@@ -140,7 +162,5 @@ export class AnswerBudget {
     } finally {
       this.#isGranting = false;
     }
-    clearInterval(this.#looking);
-    this.#looking = undefined;
   }
 }

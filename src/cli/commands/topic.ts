@@ -1,10 +1,10 @@
-/** `thermocline topic`: list, create, describe, describe-storage, alter, trim, delete. */
+/** `thermocline topic`: list, create, describe, describe-storage, alter, trim, scrub, delete. */
 import type { Command } from 'commander';
 import { alterTopic, createTopics, deleteRecords, deleteTopics, openLogReader } from '../../client/index.js';
 import { timeOf } from '../../gateway/index.js';
 import { formatBytes, LakeError, type Offset } from '../../kernel/index.js';
 import { addClientOptions, type ClientFlags, getJson } from '../client-options.js';
-import { usageError } from '../exit.js';
+import { exitCodes, usageError } from '../exit.js';
 import { repeated } from '../server-options.js';
 import { printRows } from '../table.js';
 
@@ -122,6 +122,19 @@ async function trim(topic: string, flags: ClientFlags & { before: string; partit
   printRows(starts.map(({ partition, logStartOffset }) => ({ topic, partition, log_start: logStartOffset })));
 }
 
+async function scrub(topic: string, flags: ClientFlags): Promise<void> {
+  const found = await getJson<{ bytes: number; findings: number; partitions: { partition: number; offline?: string }[] }>(
+    flags.server,
+    pathOf(topic, '/scrub'),
+    { method: 'POST' },
+  );
+  const offline = found.partitions.filter((one) => one.offline !== undefined);
+  printRows(offline);
+  const partitions = `${offline.length} ${offline.length === 1 ? 'partition' : 'partitions'}`;
+  process.stderr.write(`${formatBytes(found.bytes)} of the hot log read; ${found.findings} damaged; ${partitions} offline\n`);
+  if (found.findings > 0 || offline.length > 0) process.exitCode = exitCodes.unhealthy;
+}
+
 async function remove(topic: string, flags: ClientFlags): Promise<void> {
   await deleteTopics({ bootstrap: flags.bootstrap, clientId: 'thermocline' }, [topic]);
   process.stdout.write(`deleted ${topic}\n`);
@@ -146,5 +159,8 @@ export function register(program: Command): void {
     .requiredOption('--before <position>', 'an offset, a time (2001-03-04T05:06:07Z: the first record as late stays), or end')
     .option('-p, --partition <n>', 'only this partition')
     .action(trim);
+  addClientOptions(
+    topic.command('scrub').argument('<topic>').description('read all of its hot log again; exit code 10 where it is damaged'),
+  ).action(scrub);
   addClientOptions(topic.command('delete').argument('<topic>').description('delete a topic, its table and its objects')).action(remove);
 }

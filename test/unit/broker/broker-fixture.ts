@@ -81,7 +81,8 @@ export async function testBroker(options: TestBrokerOptions = {}): Promise<Broke
     random: systemRandom,
     logger,
     coldTier: options.coldTier ?? noColdTier,
-    storage: options.disk === undefined ? {} : { disk: options.disk },
+    // A disk that is given is to be asked for every read.
+    storage: options.disk === undefined ? {} : { disk: options.disk, warmReads: { read: () => 0 } },
   });
   closing.push(() => broker.close());
   return broker;
@@ -106,7 +107,7 @@ export class WireClient {
     closing.push(() => socket.destroy());
   }
 
-  static async open(broker: Broker): Promise<WireClient> {
+  static async open(broker: Pick<Broker, 'kafkaAddress'>): Promise<WireClient> {
     const socket = connect(broker.kafkaAddress);
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', () => resolve());

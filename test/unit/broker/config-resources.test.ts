@@ -60,6 +60,9 @@ describe('a group’s configuration', () => {
     const refused = await alter(client, 'group', 'g', [['share.session.timeout.ms', set, '50000']]);
     expect(refused).toMatchObject({ errorCode: 40 });
     expect(refused.errorMessage).toContain('there are no share groups here');
+    expect((await alter(client, 'group', '', [[session, set, '1']])).errorCode).toBe(42);
+    // What cannot be done to a key is told before that.
+    expect((await alter(client, 'group', '', [[session, append, '50000']])).errorCode).toBe(40);
   });
 
   it('is kept for good, listed and taken back', async () => {

@@ -1,12 +1,19 @@
 import { describe, expect, it } from 'vitest';
+import { epochsAt } from '../../../src/broker/groups/consumer/assignment-epochs.js';
 import { ConsumerGroup, type MemberAnswer, type MemberHeartbeat } from '../../../src/broker/groups/consumer/consumer-group.js';
+import { freshMember } from '../../../src/broker/groups/consumer/consumer-member.js';
 import { listPartitionSets, noPartitions, type PartitionSets, partitionSetsOf } from '../../../src/broker/groups/consumer/partitions.js';
+import { reconcile } from '../../../src/broker/groups/consumer/reconciliation.js';
 import { isRefusal } from '../../../src/broker/groups/consumer/refusal.js';
-import { FakeTopics, heartbeat, rebalanceMs, sessionMs } from '../../support/consumer-world.js';
+import { ConsumerWorld, FakeTopics, heartbeat, rebalanceMs, sessionMs } from '../../support/consumer-world.js';
 
 const topics = new FakeTopics();
 topics.set('a', 4);
 topics.set('b', 2);
+
+/** Each of these names takes longer than a heartbeat may. */
+const costlyRegex = '(.*a){600}|(a.*){100}';
+const longNames = [0, 1, 2, 3, 4].map((i) => `${'a'.repeat(248)}${i}`);
 
 function newGroup(maxSize = 10, assignmentIntervalMs = 0): ConsumerGroup {
   const settings = { sessionTimeoutMs: sessionMs, assignmentIntervalMs, maxSize, assignors: ['uniform', 'range'] as const };
@@ -193,11 +200,127 @@ describe('a consumer group', () => {
     expect(count(answered(group, heartbeat('m', 3)).assignment)).toBe(2);
   });
 
+  it('answers at once whatever an expression takes, and assigns its topics when they are found', () => {
+    const own = new FakeTopics();
+    for (const name of longNames) own.set(name, 1);
+    own.set('b', 1);
+    const settings = { sessionTimeoutMs: sessionMs, assignmentIntervalMs: 0, maxSize: 10, assignors: ['uniform'] as const };
+    const group = new ConsumerGroup('g', settings, own);
+    let answer = join(group, 'm', { topicNames: ['b'], topicRegex: costlyRegex });
+    expect(count(answer.assignment)).toBe(1);
+    // It may be subscribed to what is not found yet.
+    expect(group.isSubscribedTo(own.id('c'))).toBe(true);
+    let turns = 1;
+    for (; answer.assignment === null || count(answer.assignment) < 6; turns++) {
+      expect(turns).toBeLessThan(100);
+      answer = answered(group, heartbeat('m', answer.memberEpoch));
+    }
+    expect(turns).toBeGreaterThan(3);
+    expect(answer.memberEpoch).toBe(3);
+    expect(group.isSubscribedTo(own.id('c'))).toBe(false);
+    expect(answered(group, heartbeat('m', 3))).toMatchObject({ memberEpoch: 3, assignment: null });
+  });
+
+  it('goes on after a restart with the epoch and the topics it had, also while those of an expression are not found again', () => {
+    const world = new ConsumerWorld();
+    for (const name of longNames) world.topics.set(name, 1);
+    const beat = (epoch: number, over: Partial<MemberHeartbeat> = {}) => answered(world.group, heartbeat('m', epoch, over));
+    const turnsMax = 20;
+    let { memberEpoch } = beat(0, { topicRegex: costlyRegex });
+    for (let turn = 0; turn < turnsMax; turn++) ({ memberEpoch } = beat(memberEpoch));
+    expect(count(world.group.member('m')!.assigned)).toBe(longNames.length);
+    world.save();
+    world.restart();
+    for (let turn = 0; turn < turnsMax; turn++) expect(beat(memberEpoch)).toMatchObject({ memberEpoch, assignment: null });
+    expect(world.group.isSubscribedTo(world.topics.id('other'))).toBe(false);
+    expect(world.group.isSubscribedTo(world.topics.id(longNames[0]!))).toBe(true);
+  });
+
   it('refuses an expression that it cannot run, and changes nothing', () => {
     const group = newGroup();
     expect(refused(group, heartbeat('m', 0, { topicRegex: '(?=a)' }))).toBe(128);
     expect(group.memberCount).toBe(0);
     expect(group.epoch).toBe(1);
+  });
+
+  describe('whose next assignment is put off', () => {
+    const both = { topicNames: ['a', 'b'], serverAssignor: 'range' };
+    const shown = (group: ConsumerGroup, id: string) => {
+      const { epoch, state, assigned, pendingRevocation } = group.member(id)!;
+      return { epoch, state, assigned, pendingRevocation };
+    };
+
+    it('takes from a member at once what it no longer subscribes to, and gives it nothing else', () => {
+      const group = newGroup(10, 1_000);
+      join(group, 'm', both);
+      expect(answered(group, heartbeat('m', 2, { topicNames: ['a'] }))).toMatchObject({ memberEpoch: 2, assignment: owning([0, 1, 2, 3]) });
+      expect(shown(group, 'm')).toEqual({
+        epoch: 2,
+        state: 'unrevoked',
+        assigned: owning([0, 1, 2, 3]),
+        pendingRevocation: owning([0, 1], 'b'),
+      });
+      expect(answered(group, heartbeat('m', 2, { owned: owning([0, 1, 2, 3]) }))).toMatchObject({ memberEpoch: 2, assignment: null });
+      const done = { epoch: 2, state: 'stable', assigned: owning([0, 1, 2, 3]), pendingRevocation: noPartitions };
+      expect(shown(group, 'm')).toEqual(done);
+      answered(group, heartbeat('m', 2, { topicNames: ['a', 'b'] }));
+      expect(shown(group, 'm')).toEqual(done);
+      expect(group.assignmentEpoch).toBe(2);
+    });
+
+    it('does not wait for a member to give up what it says it has not', () => {
+      const group = newGroup(10, 1_000);
+      join(group, 'm', both);
+      expect(answered(group, heartbeat('m', 2, { topicNames: ['a'], owned: noPartitions })).assignment).toEqual(owning([0, 1, 2, 3]));
+      expect(shown(group, 'm')).toMatchObject({ state: 'stable', assigned: owning([0, 1, 2, 3]), pendingRevocation: noPartitions });
+    });
+
+    it('leaves a member as it was that subscribes to more, or by an expression to what it has', () => {
+      const group = newGroup(10, 1_000);
+      join(group, 'm', { topicNames: ['a'] });
+      answered(group, heartbeat('m', 2, { topicNames: ['a', 'b'] }));
+      expect(answered(group, heartbeat('m', 2, { topicNames: [], topicRegex: '[ab]' })).assignment).toBeNull();
+      expect(shown(group, 'm')).toMatchObject({ epoch: 2, state: 'stable', assigned: owning([0, 1, 2, 3]) });
+    });
+
+    it('lets a member wait only for what it still subscribes to', () => {
+      const group = newGroup(10, 1_000);
+      join(group, 'm1', both);
+      join(group, 'm2', both, 1_000);
+      answered(group, heartbeat('m2', 3, { topicNames: ['b'] }), 1_001);
+      answered(group, heartbeat('m1', 2, { owned: noPartitions }), 1_002);
+      expect(answered(group, heartbeat('m2', 3), 1_003).assignment).toEqual(owning([1], 'b'));
+      expect(shown(group, 'm2')).toMatchObject({ epoch: 3, state: 'stable' });
+      // Of the same target it has the other half in the end.
+      answered(group, heartbeat('m2', 3, { topicNames: ['a'] }), 1_004);
+      expect(answered(group, heartbeat('m2', 3, { owned: noPartitions }), 1_005).assignment).toEqual(owning([2, 3]));
+    });
+  });
+
+  it('sees a step that gives as many partitions of one topic as it takes of another', () => {
+    const assigned = owning([0]);
+    const member = { ...freshMember('m'), epoch: 3, state: 'unreleased' as const, assigned, assignedAt: epochsAt(assigned, 2) };
+    const partitions = partitionSetsOf(['a', 'b'].map((name) => ({ topicId: topics.id(name), partitions: [0, 1] })));
+    const stepped = reconcile({
+      member,
+      target: { epoch: 3, partitions },
+      owned: noPartitions,
+      isSubscriptionChanged: true,
+      subscribed: () => new Set([topics.id('b')]),
+      isHeldByOther: (_topic, partition) => partition === 1,
+    });
+    expect(stepped).toMatchObject({ state: 'unreleased', assigned: owning([0], 'b') });
+  });
+
+  it('takes what a member no longer subscribes to from one that is to give up something else already', () => {
+    const group = newGroup();
+    join(group, 'm1', { topicNames: ['a', 'b'], serverAssignor: 'range' });
+    join(group, 'm2', { topicNames: ['a', 'b'], serverAssignor: 'range' });
+    answered(group, heartbeat('m1', 2));
+    expect(answered(group, heartbeat('m1', 2, { topicNames: ['a'] })).assignment).toEqual(owning([0, 1]));
+    const pending = partitionSetsOf(['a', 'b'].map((name) => ({ topicId: topics.id(name), partitions: name === 'a' ? [2, 3] : [0, 1] })));
+    expect(group.member('m1')).toMatchObject({ epoch: 2, state: 'unrevoked', pendingRevocation: pending });
+    expect(answered(group, heartbeat('m1', 2, { owned: owning([0, 1]) }))).toMatchObject({ memberEpoch: 4, assignment: null });
   });
 
   it('uses the assignor that most members ask for, and begins an epoch with another one', () => {

@@ -124,12 +124,23 @@ describe('consumer groups of the new protocol over the wire', () => {
     expect(await commits(later, 'm', 2, third)).toEqual([0, 0]);
   });
 
+  it('free the instance of a member that comes back as another', async () => {
+    const { client } = await started();
+    for (const instanceId of ['i', 'j']) expect(await join(client, { memberId: 'm', instanceId })).toMatchObject({ errorCode: 0 });
+    expect(await join(client, { memberId: 'n', instanceId: 'i' })).toMatchObject({ errorCode: 0 });
+    expect(await join(client, { memberId: 'o', instanceId: 'j' })).toMatchObject({ errorCode: 111 });
+  });
+
   it('give a member an id where it may come without one', async () => {
     const { client } = await started();
     const { memberId, errorCode } = await join(client, { memberId: '' }, 0);
     expect(errorCode).toBe(0);
     expect(memberId).toMatch(/^[0-9a-f-]{36}$/);
     expect(await join(client, { memberId: '' })).toMatchObject({ errorCode: 42, errorMessage: "MemberId can't be empty." });
+    // As in Kafka, below v1 who leaves for a while is looked for first.
+    const leaving = { groupId: 'none', memberId: '', instanceId: 'i', memberEpoch: -2 };
+    expect((await client.call(consumerGroupHeartbeatApi, 0, leaving)).errorCode).toBe(69);
+    expect((await client.call(consumerGroupHeartbeatApi, 0, { ...leaving, memberEpoch: -1 })).errorCode).toBe(42);
   });
 
   it.each([
@@ -192,6 +203,23 @@ describe('consumer groups of the new protocol over the wire', () => {
         targetAssignment: { topicPartitions },
       },
     ]);
+  });
+
+  it('are described with what a member has, also while it is to give it up', async () => {
+    const { client } = await started();
+    const topicId = await client.createTopic('a', 2);
+    const bId = await client.createTopic('b', 1);
+    await join(client, { subscribedTopicNames: ['a', 'b'] });
+    const told = await beat(client, { memberEpoch: 2, subscribedTopicNames: ['b'] });
+    expect(told).toMatchObject({ memberEpoch: 2, assignment: { topicPartitions: [{ topicId: bId, partitions: [0] }] } });
+    const described = async () => {
+      const { groups } = await client.call(consumerGroupDescribeApi, 1, { groupIds: [groupId], includeAuthorizedOperations: false });
+      return groups[0]!.members[0]!.assignment.topicPartitions.toSorted((one, other) => (one.topicName < other.topicName ? -1 : 1));
+    };
+    const ofB = { topicId: bId, topicName: 'b', partitions: [0] };
+    expect(await described()).toEqual([{ topicId, topicName: 'a', partitions: [0, 1] }, ofB]);
+    await beat(client, { memberEpoch: 2, ...told.assignment! });
+    expect(await described()).toEqual([ofB]);
   });
 
   it('are described, or said not to be there', async () => {

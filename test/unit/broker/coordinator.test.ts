@@ -32,11 +32,11 @@ describe('the coordinator', () => {
     const { groups, topics, flush } = setUp();
     const committed = groups.commit('g', [{ topic: 'a', partition: 0, offset: 7, leaderEpoch: -1, metadata: '' }]);
     topics.delete('a');
-    const deleted = groups.topicDeleted('a');
+    const deleted = groups.offsets.topicDeleted('a');
     await flush();
     await committed;
     await deleted;
-    expect(groups.committed('g', 'a', 0)).toBeUndefined();
+    expect(groups.offsets.get('g', 'a', 0)).toBeUndefined();
   });
 
   it('dates no position before its topic, whatever the clock does', async () => {
@@ -46,7 +46,7 @@ describe('the coordinator', () => {
     const committed = groups.commit('g', [{ topic: 'a', partition: 0, offset: 7, leaderEpoch: -1, metadata: '' }]);
     await flush();
     await committed;
-    expect(groups.committed('g', 'a', 0)).toMatchObject({ offset: 7, committedMs: createdMs });
+    expect(groups.offsets.get('g', 'a', 0)).toMatchObject({ offset: 7, committedMs: createdMs });
   });
 
   it('forgets the positions of all groups in a deleted topic before it waits for the disk', async () => {
@@ -55,12 +55,12 @@ describe('the coordinator', () => {
     const before = [groups.commit('g', [offset]), groups.commit('h', [offset])];
     await flush();
     await Promise.all(before);
-    const deleted = groups.topicDeleted('a');
+    const deleted = groups.offsets.topicDeleted('a');
     // Another topic of the name, to which a group commits while the old positions are still being struck out.
     const again = groups.commit('h', [{ ...offset, offset: 1 }]);
     for (let i = 0; i < 3; i++) await flush();
     await Promise.all([deleted, again]);
-    expect(groups.committed('g', 'a', 0)).toBeUndefined();
-    expect(groups.committed('h', 'a', 0)).toMatchObject({ offset: 1 });
+    expect(groups.offsets.get('g', 'a', 0)).toBeUndefined();
+    expect(groups.offsets.get('h', 'a', 0)).toMatchObject({ offset: 1 });
   });
 });

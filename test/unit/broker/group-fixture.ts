@@ -1,6 +1,7 @@
 // A classic group on a clock that stands still, and members that join and sync.
 import { expect } from 'vitest';
-import { Group, type SavedGroup } from '../../../src/broker/groups/group.js';
+import { Group } from '../../../src/broker/groups/group.js';
+import type { SavedGroup } from '../../../src/broker/groups/saved-group.js';
 import type { JoinAnswer, JoinRequest, MemberIdentity, SyncAnswer } from '../../../src/broker/groups/member.js';
 import { systemRandom } from '../../../src/kernel/index.js';
 import { ManualClock, settle } from './manual-clock.js';

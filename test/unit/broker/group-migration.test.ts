@@ -160,9 +160,79 @@ describe('a consumer group', () => {
     expect(await sync(client, await joinClassic(client, old.memberId))).toMatch(/^00000001/);
     expect(await commit(client, old.memberId, 2, 0)).toBe(22);
     expect(await commit(client, old.memberId, 3, 0)).toBe(0);
-    expect((await client.call(leaveGroupApi, 1, { groupId, memberId: 'new' })).errorCode).toBe(25);
+    expect((await client.call(leaveGroupApi, 1, { groupId, memberId: 'nobody' })).errorCode).toBe(25);
     expect((await client.call(leaveGroupApi, 1, { groupId, memberId: old.memberId })).errorCode).toBe(0);
     expect(await beatClassic(client, old.memberId, 3)).toBe(25);
+  });
+
+  it('lets tools remove members of the new protocol by LeaveGroup, several with one change of the group', async () => {
+    const client = await WireClient.open(await testBroker());
+    await client.createTopic('a', 2);
+    const joining = { rebalanceTimeoutMs: 60_000, subscribedTopicNames: ['a'], topicPartitions: [] };
+    for (const i of [1, 2, 3]) await beat(client, { memberId: `c${i}`, instanceId: `i${i}`, ...joining });
+    const members = [
+      { memberId: '', groupInstanceId: 'i1' },
+      { memberId: 'c2', groupInstanceId: 'i2' },
+      { memberId: 'c2', groupInstanceId: 'i3' },
+      { memberId: 'c2', groupInstanceId: null },
+      { memberId: '', groupInstanceId: 'i4' },
+    ];
+    const left = await client.call(leaveGroupApi, 5, { groupId, members });
+    expect(left.members.map(({ errorCode }) => errorCode)).toEqual([0, 0, 82, 0, 25]);
+    const { groups } = await client.call(consumerGroupDescribeApi, 1, { groupIds: [groupId], includeAuthorizedOperations: false });
+    expect(groups[0]).toMatchObject({ groupEpoch: 5, members: [{ memberId: 'c3' }] });
+  });
+
+  it('becomes a classic group where its last member comes back as a static classic one, and rebalances where that changes it', async () => {
+    const client = await WireClient.open(await testBroker());
+    await client.createTopic('a', 2);
+    const comesBack = async (topic: string): Promise<JoinGroupResponse> => {
+      const protocols = [{ name: 'range', metadata: subscription(topic) }];
+      const body = { groupId, sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 10_000, memberId: '', protocolType: 'consumer', protocols };
+      return client.call(joinGroupApi, 5, { ...body, groupInstanceId: 'i' });
+    };
+    const { memberEpoch } = await beat(client, {
+      instanceId: 'i',
+      rebalanceTimeoutMs: 60_000,
+      subscribedTopicNames: ['a'],
+      topicPartitions: [],
+    });
+    const same = await comesBack('a');
+    expect(same).toMatchObject({ errorCode: 0, generationId: memberEpoch, leader: '' });
+    expect(await stateOf(client)).toBe('error 69');
+    expect(await beatClassic(client, same.memberId, memberEpoch)).toBe(0);
+    expect(await sync(client, same)).toBe(partitionsOfA([0, 1]));
+
+    await client.call(leaveGroupApi, 3, { groupId, members: [{ memberId: '', groupInstanceId: 'i' }] });
+    const second = await beat(client, { instanceId: 'i', rebalanceTimeoutMs: 60_000, subscribedTopicNames: ['a'], topicPartitions: [] });
+    const other = await comesBack('b');
+    // Nothing was assigned to it any more.
+    expect(other).toMatchObject({ errorCode: 0, generationId: 0 });
+    expect(await beatClassic(client, other.memberId, 0)).toBe(22);
+    expect(await joinClassic(client, other.memberId)).toMatchObject({
+      errorCode: 0,
+      generationId: second.memberEpoch + 1,
+      leader: other.memberId,
+    });
+  });
+
+  it('refuses a classic member whose instance is not there, or is another, before it looks what that subscribes to', async () => {
+    const client = await WireClient.open(await testBroker());
+    await beat(client, { instanceId: 'i', rebalanceTimeoutMs: 60_000, subscribedTopicNames: ['a'], topicPartitions: [] });
+    const codeOf = async (memberId: string, groupInstanceId: string): Promise<number> => {
+      const protocols = [{ name: 'range', metadata: Buffer.from('x') }];
+      const body = {
+        groupId,
+        sessionTimeoutMs: 10_000,
+        rebalanceTimeoutMs: 10_000,
+        memberId,
+        groupInstanceId,
+        protocolType: 'consumer',
+        protocols,
+      };
+      return (await client.call(joinGroupApi, 5, body)).errorCode;
+    };
+    expect([await codeOf('nobody', 'i'), await codeOf('nobody', 'j'), await codeOf('new', 'i')]).toEqual([82, 25, 23]);
   });
 
   it('refuses classic members that share no protocol, or are no consumers', async () => {

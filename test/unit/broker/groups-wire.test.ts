@@ -6,6 +6,7 @@ import type { Broker } from '../../../src/broker/index.js';
 import { topicId, zeroTopicId } from '../../../src/kernel/index.js';
 import {
   deleteTopicsApi,
+  deleteGroupsApi,
   findCoordinatorApi,
   heartbeatApi,
   joinGroupApi,
@@ -173,6 +174,15 @@ describe('committed offsets', () => {
     expect(await commit(client, { offset: 1, member: by, topic: 'none' })).toBe(3);
     expect(await commit(client, { offset: 1, member: by, metadata: 'x'.repeat(4097) })).toBe(12);
     expect(await committed(client)).toEqual(none);
+  });
+
+  it('make a group, as in Kafka, also where their metadata is too long, but not where there is no such partition', async () => {
+    const { client } = await serve();
+    await client.createTopic('a');
+    expect(await commit(client, { offset: 1, group: 'g1', topic: 'none' })).toBe(3);
+    expect(await commit(client, { offset: 1, group: 'g2', metadata: 'x'.repeat(4097) })).toBe(12);
+    const deleted = await client.call(deleteGroupsApi, 2, { groupsNames: ['g1', 'g2'] });
+    expect(deleted.results.map(({ errorCode }) => errorCode)).toEqual([69, 0]);
   });
 
   it('go by the id of their topic from v10', async () => {

@@ -127,6 +127,11 @@ describe('security that is not there', () => {
         ],
       ),
     ).toEqual(['a 33', 'b 33']);
+    const twice = (first: number, second: number): [string, number][] => [
+      ['a', first],
+      ['a', second],
+    ];
+    expect([await altered(twice(1, 0), []), await altered(twice(0, 1), [])]).toEqual([['a 91'], ['a 33']]);
     expect(await altered([['a', 1]], [['a', 1]])).toEqual(['a 91']);
   });
 
@@ -186,7 +191,7 @@ describe('what only a cluster can do', () => {
     expect(await move('a', 9, null)).toBe(3);
     expect(await move('none', 0, [1])).toBe(3);
     expect(await client.call(alterPartitionReassignmentsApi, 1, { topics: [], allowReplicationFactorChange: false })).toMatchObject({
-      allowReplicationFactorChange: false,
+      allowReplicationFactorChange: true,
       errorMessage: '',
       responses: [],
     });
@@ -214,6 +219,9 @@ describe('what only a cluster can do', () => {
       { feature: 'bogus', maxVersionLevel: 1 },
     ];
     expect(await client.call(updateFeaturesApi, 1, { featureUpdates: both })).toMatchObject({ errorCode: 95, results: [] });
+    const twice = (versions: number[]) => versions.map((maxVersionLevel) => ({ feature: 'group.version', maxVersionLevel }));
+    expect((await client.call(updateFeaturesApi, 1, { featureUpdates: twice([9, 1]) })).results).toHaveLength(2);
+    expect((await client.call(updateFeaturesApi, 1, { featureUpdates: twice([1, 9]) })).errorCode).toBe(95);
     expect(await client.call(updateFeaturesApi, 0, { featureUpdates: both.slice(0, 1) })).toMatchObject({
       errorCode: 0,
       errorMessage: null,

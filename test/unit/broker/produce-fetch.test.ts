@@ -11,6 +11,7 @@ import {
   compressionCodecs,
   decodeBatch,
   decodeResponse,
+  deleteRecordsApi,
   deleteTopicsApi,
   encodeBatch,
   encodeRequest,
@@ -297,8 +298,10 @@ describe('Fetch', () => {
         { topicId: id, partitions: [{ partition: 1, fetchOffset: 0, partitionMaxBytes: 1000 }] },
       ],
     });
-    expect(both.responses.map(({ partitions }) => partitions[0]!.records!.length)).toEqual([length, 0]);
-    expect(both.responses[1]!.partitions[0]).toMatchObject({ partitionIndex: 1, highWatermark: 1, errorCode: 0 });
+    // Entries of one topic that follow each other are one in the answer, as in Kafka.
+    expect(both.responses).toHaveLength(1);
+    expect(both.responses[0]!.partitions.map(({ records }) => records!.length)).toEqual([length, 0]);
+    expect(both.responses[0]!.partitions[1]).toMatchObject({ partitionIndex: 1, highWatermark: 1, errorCode: 0 });
   });
 
   it('gives one batch beyond its limit to the first partition that has any, and to no other', async () => {
@@ -454,14 +457,6 @@ describe('Fetch', () => {
     expect(valuesOf((await client.fetch(topicId, 0, { maxBytes: 0 })).records)).toEqual([[0, 'x']]);
   });
 
-  it('declines sessions', async () => {
-    const client = await WireClient.open(await testBroker());
-    const ask = (sessionId: number, sessionEpoch: number): Promise<{ errorCode: number; sessionId: number }> =>
-      client.call(fetchApi, 11, { maxWaitMs: 0, minBytes: 0, topics: [], sessionId, sessionEpoch });
-    expect(await ask(0, 0)).toMatchObject({ errorCode: 0, sessionId: 0 });
-    expect(await ask(5, 1)).toMatchObject({ errorCode: 70 });
-  });
-
   it('fences other leader epochs', async () => {
     const client = await WireClient.open(await testBroker());
     const topicId = await client.createTopic('a');
@@ -473,6 +468,29 @@ describe('Fetch', () => {
     expect(await ask(-1)).toBe(0);
     expect(await ask(0)).toBe(0);
     expect(await ask(9)).toBe(75);
+  });
+
+  it('tells a client at once where the epoch that it read last ended (KIP-595)', async () => {
+    const client = await WireClient.open(await testBroker());
+    const topicId = await client.createTopic('a');
+    await client.produce('a', batchOf(['x', 'y', 'z']));
+    await client.call(deleteRecordsApi, 2, { topics: [{ name: 'a', partitions: [{ partitionIndex: 0, offset: 1 }] }], timeoutMs: 1_000 });
+    const ask = async (fetchOffset: number, lastFetchedEpoch: number, version = 13): Promise<object> => {
+      const partitions = [{ partition: 0, fetchOffset, partitionMaxBytes: 1_000, lastFetchedEpoch }];
+      const topics = [{ topic: 'a', topicId, partitions }];
+      const { responses } = await client.call(fetchApi, version, { maxWaitMs: 60_000, minBytes: 1, isolationLevel: 1, topics });
+      const { errorCode, divergingEpoch, records, abortedTransactions } = responses[0]!.partitions[0]!;
+      return { errorCode, divergingEpoch, count: valuesOf(records).length, abortedTransactions };
+    };
+    const none = { epoch: -1, endOffset: -1 };
+    expect(await ask(2, 0, 12)).toEqual({ errorCode: 0, divergingEpoch: none, count: 3, abortedTransactions: [] });
+    expect(await ask(5, 0)).toEqual({ errorCode: 0, divergingEpoch: { epoch: 0, endOffset: 3 }, count: 0, abortedTransactions: null });
+    for (const [offset, epoch] of [
+      [2, 7],
+      [0, 0],
+      [5, -1],
+    ] as const)
+      expect(await ask(offset, epoch)).toEqual({ errorCode: 1, divergingEpoch: none, count: 0, abortedTransactions: null });
   });
 });
 

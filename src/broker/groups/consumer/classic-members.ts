@@ -12,20 +12,25 @@ import type { TopicView } from './subscriptions.js';
 
 type ClassicMember = ConsumerMember & { readonly classic: ClassicSide };
 
+interface ClassicJoin {
+  readonly freshId: () => string;
+  readonly topics: TopicView;
+  /** Whether no member of the new protocol is left with it, and the group goes on as a classic one. */
+  readonly isLast: boolean;
+  readonly nowMs: number;
+}
+
 /** Errors: 23, 25, 79, 81, 82. */
-export function joinAsClassic(
-  group: ConsumerGroup,
-  request: JoinRequest,
-  freshId: () => string,
-  topics: TopicView,
-  nowMs: number,
-): JoinAnswer {
+export function joinAsClassic(group: ConsumerGroup, request: JoinRequest, { freshId, topics, isLast, nowMs }: ClassicJoin): JoinAnswer {
   // What refuses a join here names no member, as from Kafka.
   const [first] = request.protocols;
   if (first === undefined || !isSupported(group, request)) return joinFailure(kafkaErrors.INCONSISTENT_GROUP_PROTOCOL, '');
   const memberId = request.memberId === '' ? freshId() : request.memberId;
   if (request.memberId === '' && request.isIdRequired && request.instanceId === null)
     return joinFailure(kafkaErrors.MEMBER_ID_REQUIRED, memberId);
+  // As from Kafka, before what it subscribes to is looked at.
+  const named = request.memberId === '' || request.instanceId === null ? undefined : memberNamed(group, request);
+  if (typeof named === 'number') return joinFailure(named, '');
   const subscription = decodeSubscription(first.metadata, topics);
   if (subscription === undefined) return joinFailure(kafkaErrors.INCONSISTENT_GROUP_PROTOCOL, '');
   const answer = group.joinClassic(
@@ -46,7 +51,7 @@ export function joinAsClassic(
         protocols: request.protocols.map(({ name, metadata }) => ({ name, metadata: Buffer.from(metadata) })),
       },
     },
-    request.memberId === '',
+    { isNew: request.memberId === '', isLast },
     nowMs,
   );
   if (isRefusal(answer)) return joinFailure(answer.errorCode, '');
@@ -116,10 +121,18 @@ function check(group: ConsumerGroup, identity: MemberIdentity, generationId: num
 }
 
 /** The member, or why it may not (25, 82): a member of the new protocol is none here. */
-export function classicMember(group: ConsumerGroup, { memberId, instanceId }: MemberIdentity): ClassicMember | number {
+function classicMember(group: ConsumerGroup, { memberId, instanceId }: MemberIdentity): ClassicMember | number {
   const member = instanceId === null ? group.member(memberId) : group.staticMember(instanceId);
   if (member !== undefined && member.id !== memberId) return kafkaErrors.FENCED_INSTANCE_ID;
   return member !== undefined && isClassic(member) ? member : kafkaErrors.UNKNOWN_MEMBER_ID;
+}
+
+/** The member that is named, of whichever protocol, or why there is none (25, 82). An instance alone names whoever has it. */
+export function memberNamed(group: ConsumerGroup, { memberId, instanceId }: MemberIdentity): ConsumerMember | number {
+  const member = instanceId === null ? group.member(memberId) : group.staticMember(instanceId);
+  if (member === undefined) return kafkaErrors.UNKNOWN_MEMBER_ID;
+  const isNamed = memberId === member.id || (memberId === '' && instanceId !== null);
+  return isNamed ? member : kafkaErrors.FENCED_INSTANCE_ID;
 }
 
 export function isClassic(member: ConsumerMember): member is ClassicMember {

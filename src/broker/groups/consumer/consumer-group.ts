@@ -5,21 +5,21 @@
  *
  * Invariant: a partition has one owner. It gets another one only after its owner has reported not to have it, has left, or was fenced.
  */
-import type { PartitionId, TopicId } from '../../../kernel/index.js';
+import type { TopicId } from '../../../kernel/index.js';
 import { epochsAt } from './assignment-epochs.js';
 import { type AssignorName, assignors, isAssignorName, type MemberToAssign } from './assignor.js';
 import {
   type ClassicSide,
   type ConsumerMember,
   freshMember,
-  hasMoved,
   hasOtherSubscription,
-  isOtherwiseDescribed,
   joinEpoch,
   leaveEpoch,
   staticLeaveEpoch,
 } from './consumer-member.js';
+import { ConsumerRoster } from './consumer-roster.js';
 import { Dirt, type GroupChange, type SavedConsumerGroup } from './group-changes.js';
+import { type ClassicStep, MemberDeadlines } from './member-deadlines.js';
 import { areSamePartitions, eachPartition, isWithin, noPartitions, type PartitionSets } from './partitions.js';
 import { reconcile } from './reconciliation.js';
 import { isRefusal, type Refusal, refusal } from './refusal.js';
@@ -63,36 +63,28 @@ export interface MemberAnswer {
 
 export type ConsumerGroupState = 'Empty' | 'Assigning' | 'Reconciling' | 'Stable';
 
-interface Deadlines {
-  readonly sessionAtMs: number;
-  /** Until when a member must have given up what it is to revoke; a classic one must have joined again or synced. */
-  readonly stepAtMs: number | undefined;
-}
-
 export class ConsumerGroup {
   readonly id: string;
   readonly #settings: ConsumerGroupSettings;
   readonly #subscriptions: Subscriptions;
   /** Never 0, which would tell members to join. */
   #epoch = 1;
+  #writtenEpoch = 0;
   #assignmentEpoch = 0;
   /** When partitions were last assigned to members; not since the start of the broker, or since there are members, where undefined. */
   #assignedAtMs: number | undefined;
   #metadataHash = '';
-  /** Of the topics, when the hash was last compared. */
-  #seenRevision = -1;
-  readonly #members = new Map<string, ConsumerMember>();
-  /** Instance id → member id. */
-  readonly #statics = new Map<string, string>();
-  readonly #targets = new Map<string, PartitionSets>();
-  readonly #owners = new Map<TopicId, Map<PartitionId, string>>();
-  readonly #deadlines = new Map<string, Deadlines>();
-  #dirt = new Dirt();
+  /** Of what members subscribe to, when the hash was last compared. */
+  #seenVersion = -1;
+  readonly #dirt = new Dirt();
+  readonly #roster = new ConsumerRoster(this.#dirt);
+  readonly #deadlines: MemberDeadlines;
 
   constructor(id: string, settings: ConsumerGroupSettings, topics: TopicView) {
     this.id = id;
     this.#settings = settings;
     this.#subscriptions = new Subscriptions(topics);
+    this.#deadlines = new MemberDeadlines(settings);
   }
 
   get epoch(): number {
@@ -104,17 +96,17 @@ export class ConsumerGroup {
   }
 
   get memberCount(): number {
-    return this.#members.size;
+    return this.#roster.size;
   }
 
   get members(): Iterable<ConsumerMember> {
-    return this.#members.values();
+    return this.#roster.all();
   }
 
   get state(): ConsumerGroupState {
-    if (this.#members.size === 0) return 'Empty';
+    if (this.#roster.size === 0) return 'Empty';
     if (this.#epoch > this.#assignmentEpoch) return 'Assigning';
-    for (const member of this.#members.values()) {
+    for (const member of this.#roster.all()) {
       if (member.state !== 'stable' || member.epoch !== this.#assignmentEpoch) return 'Reconciling';
     }
     return 'Stable';
@@ -123,7 +115,7 @@ export class ConsumerGroup {
   /** The one that most members ask for; of equals the one served first. */
   get assignor(): AssignorName {
     const votes = new Map<AssignorName, number>(this.#settings.assignors.map((name) => [name, 0]));
-    for (const { serverAssignor } of this.#members.values()) {
+    for (const { serverAssignor } of this.#roster.all()) {
       if (serverAssignor === null || !isAssignorName(serverAssignor)) continue;
       const count = votes.get(serverAssignor);
       if (count !== undefined) votes.set(serverAssignor, count + 1);
@@ -134,20 +126,33 @@ export class ConsumerGroup {
     return most === 0 ? byDefault : [...votes.keys()].filter((name) => votes.get(name) === most).toSorted()[0]!;
   }
 
+  /** Whether something has changed since partitions were assigned last. */
+  get isAssignmentDue(): boolean {
+    return this.#epoch > this.#assignmentEpoch;
+  }
+
+  /** The epoch before what has changed and was not taken to be written yet. */
+  get writtenEpoch(): number {
+    return this.#writtenEpoch;
+  }
+
   member(id: string): ConsumerMember | undefined {
-    return this.#members.get(id);
+    return this.#roster.member(id);
   }
 
   staticMember(instanceId: string): ConsumerMember | undefined {
-    return this.#members.get(this.#statics.get(instanceId) ?? '');
+    return this.#roster.staticMember(instanceId);
   }
 
   target(memberId: string): PartitionSets {
-    return this.#targets.get(memberId) ?? noPartitions;
+    return this.#roster.target(memberId);
   }
 
+  /** Also where that is not known yet. */
   isSubscribedTo(topic: TopicId): boolean {
-    for (const member of this.#members.values()) if (this.#subscriptions.topicsOf(member).has(topic)) return true;
+    this.#subscriptions.follow();
+    if (!this.#subscriptions.isResolved) return true;
+    for (const member of this.#roster.all()) if (this.#subscriptions.topicsOf(member).has(topic)) return true;
     return false;
   }
 
@@ -160,15 +165,19 @@ export class ConsumerGroup {
 
   /**
    * A member of the classic protocol joins, or joins again: it has no epoch to check. A static one that names no id takes the place of
-   * the one it was. Errors: 81, 25, 82.
+   * the one it was. The last one of a group, with which it goes on as a classic one, is not assigned to any more. Errors: 81, 25, 82.
    */
-  joinClassic(request: MemberHeartbeat & { readonly classic: ClassicSide }, isNew: boolean, nowMs: number): MemberAnswer | Refusal {
+  joinClassic(
+    request: MemberHeartbeat & { readonly classic: ClassicSide },
+    { isNew, isLast }: { readonly isNew: boolean; readonly isLast: boolean },
+    nowMs: number,
+  ): MemberAnswer | Refusal {
     const known = this.#refuseFull(request.memberId) ?? this.#knownClassic(request, isNew);
-    return isRefusal(known) ? known : this.#update(known, request, nowMs);
+    return isRefusal(known) ? known : this.#update(known, request, nowMs, !isLast);
   }
 
   #knownClassic(request: MemberHeartbeat, isNew: boolean): ConsumerMember | Refusal {
-    const own = this.#members.get(request.memberId) ?? freshMember(request.memberId);
+    const own = this.#roster.member(request.memberId) ?? freshMember(request.memberId);
     if (request.instanceId === null) return own;
     const member = this.staticMember(request.instanceId);
     if (!isNew) return this.#requireInstance(member, request, request.instanceId) ?? member!;
@@ -176,39 +185,38 @@ export class ConsumerGroup {
   }
 
   /** A sign of life of a classic member. */
-  sawClassic(member: ConsumerMember, classic: ClassicSide, nowMs: number, step: 'same' | 'done' | 'due'): void {
-    const before = this.#deadlines.get(member.id)?.stepAtMs;
-    const stepAtMs = step === 'done' ? undefined : step === 'due' ? (before ?? nowMs + member.rebalanceTimeoutMs) : before;
-    this.#deadlines.set(member.id, { sessionAtMs: nowMs + classic.sessionTimeoutMs, stepAtMs });
+  sawClassic(member: ConsumerMember, classic: ClassicSide, nowMs: number, step: ClassicStep): void {
+    this.#deadlines.sawClassic(member, classic, nowMs, step);
   }
 
   /** Whether another member has something that this one is to have. */
   isWaiting(member: ConsumerMember): boolean {
     for (const [topic, partition] of eachPartition(this.target(member.id)))
-      if (this.#isHeldByOther(member.id, topic, partition)) return true;
+      if (this.#roster.isHeldByOther(member.id, topic, partition)) return true;
     return false;
   }
 
   /** Takes the place of a classic group of that generation, whose members have what it assigned. */
   adoptClassic(generation: number, members: readonly ConsumerMember[], nowMs: number): void {
     this.#epoch = generation;
+    this.#writtenEpoch = generation;
     this.#assignmentEpoch = generation;
     for (const member of members) {
-      this.#put(member);
-      this.#setTarget(member.id, member.assigned);
+      this.#roster.put(member);
+      this.#roster.setTarget(member.id, member.assigned);
       this.sawClassic(member, member.classic!, nowMs, 'done');
     }
-    this.#metadataHash = this.#subscriptions.hash(this.#members.values());
+    this.#metadataHash = this.#subscriptions.hash(this.#roster.all());
     this.#dirt.isEpoch = true;
     this.#dirt.isAssignmentEpoch = true;
   }
 
   #refuseFull(memberId: string): Refusal | undefined {
-    if (this.#members.size < this.#settings.maxSize || this.#members.has(memberId)) return undefined;
+    if (this.#roster.size < this.#settings.maxSize || this.#roster.has(memberId)) return undefined;
     return refusal('GROUP_MAX_SIZE_REACHED', `The consumer group has reached its maximum capacity of ${this.#settings.maxSize} members.`);
   }
 
-  #update(known: ConsumerMember, request: MemberHeartbeat, nowMs: number): MemberAnswer | Refusal {
+  #update(known: ConsumerMember, request: MemberHeartbeat, nowMs: number, isAssigning = true): MemberAnswer | Refusal {
     const isNewRegex = request.topicRegex !== null && request.topicRegex !== '' && request.topicRegex !== known.topicRegex;
     const refused = isNewRegex ? this.#subscriptions.refuse(request.topicRegex!) : undefined;
     if (refused !== undefined) return refused;
@@ -216,10 +224,13 @@ export class ConsumerGroup {
     const assignorBefore = this.assignor;
     const before = this.#adopt(known);
     const said = updated(before, request);
-    this.#put(said);
+    this.#roster.put(said);
+    const isSubscriptionChanged = hasOtherSubscription(before, said);
     const isOtherAssignor = said.classic === null && this.assignor !== assignorBefore;
-    const after = this.#advance(said.id, request.owned, isOtherAssignor || hasOtherSubscription(before, said), nowMs);
-    this.#expectNext(said, after, nowMs);
+    this.#followTopics(isSubscriptionChanged || isOtherAssignor);
+    const isGoingOn = isAssigning || !this.isAssignmentDue;
+    const after = isGoingOn ? this.#advance(said, request.owned, isSubscriptionChanged, nowMs) : said;
+    this.#deadlines.expectNext(said, after, nowMs);
     const isFull =
       request.memberEpoch === joinEpoch ||
       (request.rebalanceTimeoutMs !== -1 && (request.topicNames !== null || request.topicRegex !== null) && request.owned !== null);
@@ -227,46 +238,30 @@ export class ConsumerGroup {
     return { memberId: after.id, memberEpoch: after.epoch, assignment: isAssignmentTold ? after.assigned : null };
   }
 
-  /** Until when a member must be heard of, and must have taken its next step. */
-  #expectNext(said: ConsumerMember, after: ConsumerMember, nowMs: number): void {
-    if (after.classic !== null) {
-      // It has joined, and is to sync.
-      this.#deadlines.set(after.id, { sessionAtMs: nowMs + after.classic.sessionTimeoutMs, stepAtMs: nowMs + after.rebalanceTimeoutMs });
-      return;
-    }
-    const sessionAtMs = nowMs + this.#settings.sessionTimeoutMs;
-    const revokeAtMs = after === said ? this.#deadlines.get(after.id)?.stepAtMs : nowMs + after.rebalanceTimeoutMs;
-    this.#deadlines.set(after.id, { sessionAtMs, stepAtMs: after.state === 'unrevoked' ? revokeAtMs : undefined });
-  }
-
-  /** Brings the group up to date with its topics, and one member a step further; returns it as it is then. */
-  #advance(memberId: string, owned: PartitionSets | null, isSubscriptionChanged: boolean, nowMs: number): ConsumerMember {
-    this.#followTopics(isSubscriptionChanged);
-    if (this.#epoch > this.#assignmentEpoch && this.#mayAssign(nowMs)) this.#assign(nowMs);
-    const member = this.#members.get(memberId)!;
+  /** Assigns where that is due, and brings one member a step further; returns it as it is then. */
+  #advance(member: ConsumerMember, owned: PartitionSets | null, isSubscriptionChanged: boolean, nowMs: number): ConsumerMember {
+    if (this.isAssignmentDue && this.#mayAssign(nowMs)) this.#assign(nowMs);
     const stepped = reconcile({
       member,
-      target: { epoch: this.#assignmentEpoch, partitions: this.target(memberId) },
+      target: { epoch: this.#assignmentEpoch, partitions: this.target(member.id) },
       owned,
-      isHeldByOther: (topic, partition) => this.#isHeldByOther(memberId, topic, partition),
+      isSubscriptionChanged,
+      subscribed: () => this.#subscriptions.topicsOf(member),
+      isHeldByOther: (topic, partition) => this.#roster.isHeldByOther(member.id, topic, partition),
     });
-    if (stepped !== member) this.#put(stepped);
+    if (stepped !== member) this.#roster.put(stepped);
     return stepped;
   }
 
-  #isHeldByOther(memberId: string, topic: TopicId, partition: PartitionId): boolean {
-    const owner = this.#owners.get(topic)?.get(partition);
-    return owner !== undefined && owner !== memberId;
-  }
-
-  /** Removes a member at once; its partitions are free. */
-  fence(memberId: string): void {
-    if (!this.#members.has(memberId)) return;
-    this.#remove(memberId);
-    this.#subscriptions.prune(this.#members.values());
-    this.#metadataHash = this.#subscriptions.hash(this.#members.values());
+  /** Removes members at once, with one change of the group; their partitions are free. */
+  fence(...memberIds: readonly string[]): void {
+    const there = new Set(memberIds.filter((id) => this.#roster.has(id)));
+    if (there.size === 0) return;
+    for (const id of there) this.#remove(id);
+    this.#subscriptions.use(this.#roster.all());
+    this.#metadataHash = this.#subscriptions.hash(this.#roster.all());
     this.#bump();
-    if (this.#members.size > 0) return;
+    if (this.#roster.size > 0) return;
     // There is nobody to assign to.
     this.#assignmentEpoch = this.#epoch;
     this.#assignedAtMs = undefined;
@@ -275,40 +270,35 @@ export class ConsumerGroup {
 
   /** Fences whoever is late, and says who that was. */
   expire(nowMs: number): readonly string[] {
-    const late = [...this.#deadlines].filter(([, deadlines]) => dueMs(deadlines) <= nowMs).map(([id]) => id);
+    const late = this.#deadlines.late(nowMs);
     for (const id of late) this.fence(id);
     return late;
   }
 
   /** When `expire` is to be called next; `undefined` where there is no member. */
   get nextDueMs(): number | undefined {
-    let next: number | undefined;
-    for (const deadlines of this.#deadlines.values()) next = Math.min(next ?? Infinity, dueMs(deadlines));
-    return next;
+    return this.#deadlines.nextDueMs;
   }
 
   /** Takes up a group where it was saved: its members go on with their epochs. */
   restore(saved: SavedConsumerGroup, nowMs: number): void {
     this.#epoch = saved.epoch;
+    this.#writtenEpoch = saved.epoch;
     this.#assignmentEpoch = saved.assignmentEpoch;
     this.#metadataHash = saved.metadataHash;
-    for (const [id, partitions] of saved.targets) this.#targets.set(id, partitions);
+    for (const [id, partitions] of saved.targets) this.#roster.setTarget(id, partitions);
     for (const member of saved.members.values()) {
-      this.#put(member);
-      this.#deadlines.set(member.id, {
-        sessionAtMs: nowMs + (member.classic?.sessionTimeoutMs ?? this.#settings.sessionTimeoutMs),
-        stepAtMs:
-          member.classic === null && member.state === 'unrevoked' && member.epoch >= 0 ? nowMs + member.rebalanceTimeoutMs : undefined,
-      });
+      this.#roster.put(member);
+      this.#deadlines.restore(member, nowMs);
     }
-    this.#dirt = new Dirt();
+    this.#subscriptions.use(this.#roster.all());
+    this.#dirt.take();
   }
 
   /** What was changed since it was last asked. */
   takeDirt(): Dirt {
-    const taken = this.#dirt;
-    this.#dirt = new Dirt();
-    return taken;
+    this.#writtenEpoch = this.#epoch;
+    return this.#dirt.take();
   }
 
   /** For what could not be saved. */
@@ -319,11 +309,11 @@ export class ConsumerGroup {
   /** Everything there is, to be written anew. */
   changesOf(dirt: Dirt): readonly GroupChange[] {
     const changes: GroupChange[] = [];
-    for (const id of dirt.members) changes.push({ kind: 'member', id, member: this.#members.get(id) ?? null });
+    for (const id of dirt.members) changes.push({ kind: 'member', id, member: this.#roster.member(id) ?? null });
     if (dirt.isEpoch) changes.push({ kind: 'epoch', epoch: this.#epoch, metadataHash: this.#metadataHash });
-    for (const id of dirt.targets) changes.push({ kind: 'target', id, partitions: this.#targets.get(id) ?? null });
+    for (const id of dirt.targets) changes.push({ kind: 'target', id, partitions: this.#roster.targetOrNone(id) ?? null });
     if (dirt.isAssignmentEpoch) changes.push({ kind: 'assignment-epoch', epoch: this.#assignmentEpoch });
-    for (const id of dirt.currents) changes.push({ kind: 'current', id, member: this.#members.get(id) ?? null });
+    for (const id of dirt.currents) changes.push({ kind: 'current', id, member: this.#roster.member(id) ?? null });
     return changes;
   }
 
@@ -331,7 +321,7 @@ export class ConsumerGroup {
   #known(request: MemberHeartbeat): ConsumerMember | Refusal {
     const isJoining = request.memberEpoch === joinEpoch;
     if (request.instanceId !== null) return this.#knownStatic(request, request.instanceId, isJoining);
-    const member = this.#members.get(request.memberId);
+    const member = this.#roster.member(request.memberId);
     if (member === undefined) return isJoining ? freshMember(request.memberId) : unknownMember(this.id, request.memberId);
     return checkEpoch(member, request) ?? member;
   }
@@ -339,7 +329,7 @@ export class ConsumerGroup {
   #knownStatic(request: MemberHeartbeat, instanceId: string, isJoining: boolean): ConsumerMember | Refusal {
     const member = this.staticMember(instanceId);
     if (!isJoining) return this.#requireInstance(member, request, instanceId) ?? checkEpoch(member!, request) ?? member!;
-    if (member === undefined) return this.#members.get(request.memberId) ?? freshMember(request.memberId);
+    if (member === undefined) return this.#roster.member(request.memberId) ?? freshMember(request.memberId);
     if (member.epoch !== staticLeaveEpoch && member.classic === null) {
       return refusal(
         'UNRELEASED_INSTANCE_ID',
@@ -364,8 +354,8 @@ export class ConsumerGroup {
     if (former === undefined || former.id === member.id) return member;
     const target = this.target(former.id);
     this.#remove(former.id);
-    this.#put(member);
-    this.#setTarget(member.id, target);
+    this.#roster.put(member);
+    this.#roster.setTarget(member.id, target);
     return member;
   }
 
@@ -373,7 +363,7 @@ export class ConsumerGroup {
     const { memberId, memberEpoch, instanceId } = request;
     const answer = { memberId, memberEpoch, assignment: null };
     if (instanceId === null) {
-      if (!this.#members.has(memberId)) return unknownMember(this.id, memberId);
+      if (!this.#roster.has(memberId)) return unknownMember(this.id, memberId);
       this.fence(memberId);
       return answer;
     }
@@ -385,19 +375,20 @@ export class ConsumerGroup {
       return answer;
     }
     const assignedAt = epochsAt(member!.assigned, joinEpoch);
-    this.#put({ ...member!, epoch: staticLeaveEpoch, pendingRevocation: noPartitions, assignedAt });
-    const { sessionAtMs } = this.#deadlines.get(memberId)!;
-    this.#deadlines.set(memberId, { sessionAtMs, stepAtMs: undefined });
+    this.#roster.put({ ...member!, epoch: staticLeaveEpoch, pendingRevocation: noPartitions, assignedAt });
+    this.#deadlines.endStep(memberId);
     return answer;
   }
 
-  #followTopics(isSubscriptionChanged: boolean): void {
-    let isBumped = isSubscriptionChanged;
+  /** Brings the group up to date with its topics; another subscription or assignor begins an epoch in any case. */
+  #followTopics(isChanged: boolean): void {
+    let isBumped = isChanged;
     if (this.#assignmentEpoch === 0) this.#dirt.isEpoch = true;
-    if (isSubscriptionChanged || this.#seenRevision !== this.#subscriptions.revision) {
-      this.#seenRevision = this.#subscriptions.revision;
-      if (isSubscriptionChanged) this.#subscriptions.prune(this.#members.values());
-      const hash = this.#subscriptions.hash(this.#members.values());
+    if (isChanged) this.#subscriptions.use(this.#roster.all());
+    this.#subscriptions.follow();
+    if (isChanged || (this.#seenVersion !== this.#subscriptions.version && this.#subscriptions.isResolved)) {
+      this.#seenVersion = this.#subscriptions.version;
+      const hash = this.#subscriptions.hash(this.#roster.all());
       isBumped ||= hash !== this.#metadataHash;
       this.#metadataHash = hash;
     }
@@ -415,7 +406,7 @@ export class ConsumerGroup {
   }
 
   #assign(nowMs: number): void {
-    const members = [...this.#members.values()].map(
+    const members = [...this.#roster.all()].map(
       (member): MemberToAssign => ({
         id: member.id,
         instanceId: member.instanceId,
@@ -424,60 +415,16 @@ export class ConsumerGroup {
       }),
     );
     const targets = assignors[this.assignor]({ members, partitionCount: (topic) => this.#subscriptions.partitionCount(topic) });
-    for (const [id, partitions] of targets) this.#setTarget(id, partitions);
+    for (const [id, partitions] of targets) this.#roster.setTarget(id, partitions);
     this.#assignmentEpoch = this.#epoch;
     this.#assignedAtMs = nowMs;
     this.#dirt.isAssignmentEpoch = true;
   }
 
-  #setTarget(id: string, partitions: PartitionSets): void {
-    const before = this.#targets.get(id);
-    if (before !== undefined && areSamePartitions(before, partitions)) return;
-    this.#targets.set(id, partitions);
-    this.#dirt.targets.add(id);
-  }
-
-  #put(member: ConsumerMember): void {
-    const before = this.#members.get(member.id);
-    if (before === undefined || isOtherwiseDescribed(before, member)) this.#dirt.members.add(member.id);
-    if (before === undefined || hasMoved(before, member)) this.#dirt.currents.add(member.id);
-    if (before !== undefined) this.#disown(before);
-    if (member.instanceId !== null) this.#statics.set(member.instanceId, member.id);
-    this.#members.set(member.id, member);
-    for (const held of [member.assigned, member.pendingRevocation]) {
-      for (const [topic, partition] of eachPartition(held)) {
-        let owners = this.#owners.get(topic);
-        if (owners === undefined) this.#owners.set(topic, (owners = new Map()));
-        owners.set(partition, member.id);
-      }
-    }
-  }
-
-  #disown(member: ConsumerMember): void {
-    for (const held of [member.assigned, member.pendingRevocation]) {
-      for (const [topic, partition] of eachPartition(held)) {
-        const owners = this.#owners.get(topic);
-        if (owners?.get(partition) === member.id) owners.delete(partition);
-        if (owners?.size === 0) this.#owners.delete(topic);
-      }
-    }
-  }
-
   #remove(id: string): void {
-    const member = this.#members.get(id)!;
-    this.#disown(member);
-    this.#members.delete(id);
-    if (member.instanceId !== null && this.#statics.get(member.instanceId) === id) this.#statics.delete(member.instanceId);
-    this.#targets.delete(id);
-    this.#deadlines.delete(id);
-    this.#dirt.members.add(id);
-    this.#dirt.targets.add(id);
-    this.#dirt.currents.add(id);
+    this.#roster.remove(id);
+    this.#deadlines.remove(id);
   }
-}
-
-function dueMs({ sessionAtMs, stepAtMs }: Deadlines): number {
-  return Math.min(sessionAtMs, stepAtMs ?? Infinity);
 }
 
 function unknownMember(group: string, id: string): Refusal {

@@ -6,11 +6,11 @@ import type { Clock, PartitionId, TopicId } from '../../../kernel/index.js';
 import type { Logger } from '../../../telemetry/index.js';
 import { kafkaErrors } from '../../../wire/index.js';
 import { runAfter } from '../../deadline.js';
-import type { SavedGroup } from '../group.js';
+import type { SavedGroup } from '../saved-group.js';
 import type { KeyValue } from '../group-log.js';
 import { type JoinAnswer, joinFailure, type JoinRequest, type MemberIdentity, type SyncAnswer } from '../member.js';
 import { isHeldSince } from './assignment-epochs.js';
-import { classicMember, heartbeatAsClassic, isClassic, joinAsClassic, syncAsClassic, type SyncOfClassic } from './classic-members.js';
+import { heartbeatAsClassic, isClassic, joinAsClassic, memberNamed, syncAsClassic, type SyncOfClassic } from './classic-members.js';
 import { ConsumerGroup, type ConsumerGroupSettings, type MemberAnswer, type MemberHeartbeat } from './consumer-group.js';
 import { joinEpoch } from './consumer-member.js';
 import { encodeChange, encodeGone } from './consumer-records.js';
@@ -36,7 +36,7 @@ export interface ConsumerGroupsPorts {
   /** Ends a classic group, if there is one of the id. */
   readonly endClassic: (id: string) => void;
   /** Goes on with a group as a classic one; resolves when it is written. */
-  readonly downgrade: (saved: SavedGroup) => Promise<void>;
+  readonly downgrade: (saved: SavedGroup, isRebalanced: boolean) => Promise<void>;
   readonly freshId: () => string;
 }
 
@@ -118,7 +118,9 @@ export class ConsumerGroups {
 
   /** Errors: as `joinAsClassic`, and 15 where what changed cannot be written. */
   async joinClassic(group: ConsumerGroup, request: JoinRequest): Promise<JoinAnswer> {
-    const answer = joinAsClassic(group, request, this.#ports.freshId, this.#ports.topics, this.#nowMs);
+    const { freshId, topics } = this.#ports;
+    const isLast = this.#isLastWith(group, request.instanceId);
+    const answer = joinAsClassic(group, request, { freshId, topics, isLast, nowMs: this.#nowMs });
     const refused = await this.#keep(group);
     return refused === undefined ? answer : joinFailure(refused.errorCode, answer.memberId);
   }
@@ -137,13 +139,16 @@ export class ConsumerGroups {
     return answer;
   }
 
-  /** Who names an instance only may be an administrator. Errors: 25, 82, 15. */
-  async leaveClassic(group: ConsumerGroup, { memberId, instanceId }: MemberIdentity): Promise<number> {
-    const isOfInstance = memberId === '' && instanceId !== null;
-    const member = classicMember(group, { memberId: isOfInstance ? (group.staticMember(instanceId)?.id ?? '') : memberId, instanceId });
-    if (typeof member === 'number') return member;
-    group.fence(member.id);
-    return (await this.#keep(group))?.errorCode ?? kafkaErrors.NONE;
+  /**
+   * Removes members together, those of the new protocol too: tools do not know what a member speaks. Who names an instance only may be an
+   * administrator. Errors, by member: 25, 82, 15.
+   */
+  async leave(group: ConsumerGroup, identities: readonly MemberIdentity[]): Promise<readonly number[]> {
+    const found = identities.map((identity) => memberNamed(group, identity));
+    const gone = found.flatMap((member) => (typeof member === 'number' ? [] : [member.id]));
+    group.fence(...gone);
+    const code = gone.length === 0 ? kafkaErrors.NONE : ((await this.#keep(group))?.errorCode ?? kafkaErrors.NONE);
+    return found.map((member) => (typeof member === 'number' ? member : code));
   }
 
   /**
@@ -219,10 +224,20 @@ export class ConsumerGroups {
     return group.memberCount > 0 && this.#ports.mayDowngrade(group.memberCount);
   }
 
+  /** Whether only the static member of that instance speaks the new protocol, and the group may end with it. */
+  #isLastWith(group: ConsumerGroup, instanceId: string | null): boolean {
+    const last = instanceId === null ? undefined : group.staticMember(instanceId);
+    if (last === undefined) return false;
+    for (const member of group.members) if (member !== last && !isClassic(member)) return false;
+    return this.#ports.mayDowngrade(group.memberCount);
+  }
+
   async #downgrade(group: ConsumerGroup): Promise<Refusal | undefined> {
+    const isRebalanced = group.isAssignmentDue;
+    const classic = asClassic(group, this.#ports.topics);
     this.#ports.logger.info('a consumer group goes on as a classic group', { group: group.id });
     try {
-      await Promise.all([this.forget(group.id), this.#ports.downgrade(asClassic(group, this.#ports.topics))]);
+      await Promise.all([this.forget(group.id), this.#ports.downgrade(classic, isRebalanced)]);
       return undefined;
     } catch (error) {
       return this.#notSaved(group, error);

@@ -1,6 +1,7 @@
 /** A group with members goes from one protocol to the other without losing what they have (KIP-848, online migration). */
 import { invariant } from '../../../kernel/index.js';
-import type { Group, SavedGroup } from '../group.js';
+import type { Group } from '../group.js';
+import type { SavedGroup } from '../saved-group.js';
 import { emptyBytes } from '../member.js';
 import { epochsAt } from './assignment-epochs.js';
 import type { ConsumerGroup } from './consumer-group.js';
@@ -40,7 +41,7 @@ export function heritageOf(group: Group, topics: TopicView): Heritage | undefine
   return { generation: group.generation, members };
 }
 
-/** A group all of whose members speak the classic protocol, as one of that protocol: at the generation that most of them know. */
+/** A group all of whose members speak the classic protocol, as one of that protocol, with what they are to have. */
 export function asClassic(group: ConsumerGroup, topics: TopicView): SavedGroup {
   const members = [...group.members];
   const [first, ...rest] = members.map(({ classic }) => classic?.protocols.map(({ name }) => name) ?? []);
@@ -49,11 +50,11 @@ export function asClassic(group: ConsumerGroup, topics: TopicView): SavedGroup {
   return {
     groupId: group.id,
     protocolType: consumerProtocolType,
-    generation: Math.max(0, ...members.map(({ epoch }) => epoch)),
+    generation: group.writtenEpoch,
     protocol,
     leaderId: members[0]?.id ?? null,
     stateSinceMs: null,
-    members: members.map(({ id, instanceId, clientId, clientHost, rebalanceTimeoutMs, classic, assigned }) => ({
+    members: members.map(({ id, instanceId, clientId, clientHost, rebalanceTimeoutMs, classic }) => ({
       id,
       instanceId,
       clientId,
@@ -61,7 +62,7 @@ export function asClassic(group: ConsumerGroup, topics: TopicView): SavedGroup {
       sessionTimeoutMs: classic!.sessionTimeoutMs,
       rebalanceTimeoutMs,
       subscription: classic!.protocols.find(({ name }) => name === protocol)!.metadata,
-      assignment: encodeAssignment(assigned, (topic) => topics.nameOf(topic)),
+      assignment: encodeAssignment(group.target(id), (topic) => topics.nameOf(topic)),
       protocols: classic!.protocols,
     })),
   };

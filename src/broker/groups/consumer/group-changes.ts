@@ -38,6 +38,16 @@ export class Dirt {
     return !this.isEpoch && !this.isAssignmentEpoch && this.members.size + this.targets.size + this.currents.size === 0;
   }
 
+  /** What it has gathered; it begins anew. */
+  take(): Dirt {
+    const taken = new Dirt();
+    taken.addAll(this);
+    this.isEpoch = false;
+    this.isAssignmentEpoch = false;
+    for (const names of [this.members, this.targets, this.currents]) names.clear();
+    return taken;
+  }
+
   addAll(other: Dirt): void {
     this.isEpoch ||= other.isEpoch;
     this.isAssignmentEpoch ||= other.isAssignmentEpoch;

@@ -40,6 +40,14 @@ export function hasPartition(sets: PartitionSets, topic: TopicId, partition: Par
   return sets.get(topic)?.has(partition) === true;
 }
 
+/** All of both. */
+export function unitedPartitions(a: PartitionSets, b: PartitionSets): PartitionSets {
+  if (a.size === 0 || b.size === 0) return a.size === 0 ? b : a;
+  const built = new PartitionSetsBuilder();
+  for (const sets of [a, b]) for (const [topic, partition] of eachPartition(sets)) built.add(topic, partition);
+  return built.sets;
+}
+
 /** Whether every partition of `part` is in `whole`. */
 export function isWithin(part: PartitionSets, whole: PartitionSets): boolean {
   for (const [topic, partition] of eachPartition(part)) if (!hasPartition(whole, topic, partition)) return false;

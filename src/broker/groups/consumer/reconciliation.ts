@@ -1,11 +1,21 @@
 /**
  * One step of a member towards its target (KIP-848, "Reconciliation"): first it gives up what is no longer its, and only when it
- * has said so does its epoch move on; then it gets what nobody else has any more. Pure.
+ * has said so does its epoch move on; then it gets what nobody else has any more. What it does not subscribe to is not its, whatever its
+ * target says: that may be from before it changed its subscription. Pure.
  */
 import type { PartitionId, TopicId } from '../../../kernel/index.js';
 import { epochsAfter } from './assignment-epochs.js';
 import type { ConsumerMember } from './consumer-member.js';
-import { eachPartition, hasCommonPartition, hasPartition, type PartitionSets, PartitionSetsBuilder, noPartitions } from './partitions.js';
+import {
+  areSamePartitions,
+  eachPartition,
+  hasCommonPartition,
+  hasPartition,
+  noPartitions,
+  type PartitionSets,
+  PartitionSetsBuilder,
+  unitedPartitions,
+} from './partitions.js';
 
 export interface Target {
   readonly epoch: number;
@@ -17,39 +27,56 @@ export interface ReconcileInput {
   readonly target: Target;
   /** What the member says it has; null where it says nothing. */
   readonly owned: PartitionSets | null;
+  /** Whether it says now that it subscribes to something else than before. */
+  readonly isSubscriptionChanged: boolean;
+  /** The topics there are that it subscribes to. */
+  readonly subscribed: () => ReadonlySet<TopicId>;
   /** Whether another member has the partition, or has not yet said that it gave it up. */
   readonly isHeldByOther: (topic: TopicId, partition: PartitionId) => boolean;
 }
 
 /** The member after the step; the very same object where nothing changes. */
 export function reconcile(input: ReconcileInput): ConsumerMember {
-  const { member, target, owned } = input;
-  switch (member.state) {
-    case 'stable':
-      return member.epoch === target.epoch ? member : next(input);
-    case 'unrevoked':
-      return owns(owned, member.pendingRevocation) ? member : next(input);
-    case 'unreleased':
-      return next(input);
-  }
+  const { member, target, owned, isSubscriptionChanged } = input;
+  const isThere = member.state === 'stable' && member.epoch === target.epoch;
+  const isGivingUp = member.state === 'unrevoked' && owns(owned, member.pendingRevocation);
+  if (!isThere && !isGivingUp) return next(input);
+  return isSubscriptionChanged ? narrowed(input) : member;
 }
 
 function owns(owned: PartitionSets | null, revoked: PartitionSets): boolean {
   return owned === null || hasCommonPartition(owned, revoked);
 }
 
-function next({ member, target, owned, isHeldByOther }: ReconcileInput): ConsumerMember {
+/** Takes from a member that cannot go on yet what it no longer subscribes to. */
+function narrowed({ member, target, owned, subscribed }: ReconcileInput): ConsumerMember {
+  const topics = subscribed();
+  const kept = new PartitionSetsBuilder();
+  const lost = new PartitionSetsBuilder();
+  for (const [topic, partition] of eachPartition(member.assigned)) (topics.has(topic) ? kept : lost).add(topic, partition);
+  if (lost.sets.size === 0) return member;
+  const revoked = unitedPartitions(member.pendingRevocation, lost.sets);
+  return moved(member, member.epoch, target.epoch, {
+    assigned: kept.sets,
+    ...(owns(owned, revoked)
+      ? { state: 'unrevoked', pendingRevocation: revoked }
+      : { state: member.state, pendingRevocation: member.pendingRevocation }),
+  });
+}
+
+function next({ member, target, owned, subscribed, isHeldByOther }: ReconcileInput): ConsumerMember {
+  const topics = subscribed();
   const kept = new PartitionSetsBuilder();
   const revoked = new PartitionSetsBuilder();
   for (const [topic, partition] of eachPartition(member.assigned)) {
-    (hasPartition(target.partitions, topic, partition) ? kept : revoked).add(topic, partition);
+    (topics.has(topic) && hasPartition(target.partitions, topic, partition) ? kept : revoked).add(topic, partition);
   }
   if (revoked.sets.size > 0 && owns(owned, revoked.sets)) {
     return moved(member, member.epoch, target.epoch, { state: 'unrevoked', assigned: kept.sets, pendingRevocation: revoked.sets });
   }
   let isWaiting = false;
   for (const [topic, partition] of eachPartition(target.partitions)) {
-    if (hasPartition(member.assigned, topic, partition)) continue;
+    if (!topics.has(topic) || hasPartition(member.assigned, topic, partition)) continue;
     if (isHeldByOther(topic, partition)) isWaiting = true;
     else kept.add(topic, partition);
   }
@@ -63,19 +90,13 @@ function next({ member, target, owned, isHeldByOther }: ReconcileInput): Consume
 type Step = Pick<ConsumerMember, 'state' | 'assigned' | 'pendingRevocation'>;
 
 /** A member that waits on, with what it has, is left as it is: its previous epoch must stay good for a retry. */
-function moved(member: ConsumerMember, epoch: number, targetEpoch: number, step: Step): ConsumerMember {
+function moved(member: ConsumerMember, epoch: number, targetEpoch: number, { state, assigned, pendingRevocation }: Step): ConsumerMember {
   const isSame =
     member.epoch === epoch &&
-    member.state === step.state &&
-    count(member.assigned) === count(step.assigned) &&
-    count(member.pendingRevocation) === count(step.pendingRevocation);
+    member.state === state &&
+    areSamePartitions(member.assigned, assigned) &&
+    areSamePartitions(member.pendingRevocation, pendingRevocation);
   if (isSame) return member;
-  return { ...member, ...step, assignedAt: epochsAfter(member, step, targetEpoch), epoch, previousEpoch: member.epoch };
-}
-
-/** Within one epoch and state what a member has only grows, or is given up in part once more: sizes tell them apart. */
-function count(sets: PartitionSets): number {
-  let sum = 0;
-  for (const partitions of sets.values()) sum += partitions.size;
-  return sum;
+  const assignedAt = epochsAfter(member, { assigned, pendingRevocation }, targetEpoch);
+  return { ...member, state, assigned, pendingRevocation, assignedAt, epoch, previousEpoch: member.epoch };
 }

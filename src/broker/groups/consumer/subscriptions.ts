@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { isLakeError, type PartitionId, type TopicId } from '../../../kernel/index.js';
 import type { ConsumerMember } from './consumer-member.js';
+import { PatternTopics } from './pattern-topics.js';
 import { type Refusal, refusal } from './refusal.js';
 import { TopicPattern } from './topic-pattern.js';
 
@@ -16,27 +17,38 @@ export interface TopicView {
 
 type Subscription = Pick<ConsumerMember, 'topicNames' | 'topicRegex'>;
 
+/** Of searching for topics of expressions, at a time (`PatternWalk.work`): some 10 ms, in which ten thousand names are looked at several times. */
+const searchWorkMax = 1_000_000;
+
 export class Subscriptions {
   readonly #topics: TopicView;
-  /** Expressions in use, compiled once. */
-  #patterns = new Map<string, TopicPattern>();
-  /** Equal subscriptions share one set, good for one revision of the topics. */
+  /** Expressions in use; those first that were searched for least recently. */
+  #patterns = new Map<string, PatternTopics>();
+  /** Equal subscriptions share one set, good for one version. */
   #sets = new Map<string, ReadonlySet<TopicId>>();
   #partitionCounts = new Map<TopicId, number>();
   #revision = -1;
+  #version = 0;
 
   constructor(topics: TopicView) {
     this.#topics = topics;
   }
 
-  get revision(): number {
-    return this.#topics.revision;
+  /** Another one whenever `topicsOf` may say something else than before. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** Whether the topics of all expressions are known, if not as the topics are now. Those of others are none so far. */
+  get isResolved(): boolean {
+    for (const { names } of this.#patterns.values()) if (names === undefined) return false;
+    return true;
   }
 
   /** Why an expression cannot be subscribed to. */
   refuse(regex: string): Refusal | undefined {
     try {
-      this.#patterns.set(regex, this.#patterns.get(regex) ?? new TopicPattern(regex));
+      if (!this.#patterns.has(regex)) this.#patterns.set(regex, new PatternTopics(new TopicPattern(regex)));
       return undefined;
     } catch (error) {
       if (!isLakeError(error)) throw error;
@@ -44,12 +56,32 @@ export class Subscriptions {
     }
   }
 
-  topicsOf(subscription: Subscription): ReadonlySet<TopicId> {
-    if (this.#revision !== this.#topics.revision) {
-      this.#revision = this.#topics.revision;
-      this.#sets = new Map();
-      this.#partitionCounts = new Map();
+  /** Follows the topics: those of expressions with so much work at a time. */
+  follow(): void {
+    if (this.#revision !== this.#topics.revision) this.#changed();
+    let left = searchWorkMax;
+    for (const [regex, pattern] of this.#patterns) {
+      if (left <= 0) return;
+      if (pattern.revision === this.#topics.revision) continue;
+      const before = pattern.revision;
+      // To the end, where it is met again.
+      this.#patterns.delete(regex);
+      this.#patterns.set(regex, pattern);
+      left -= pattern.searchOn(this.#topics, left);
+      if (pattern.revision !== before) this.#changed();
     }
+  }
+
+  #changed(): void {
+    this.#revision = this.#topics.revision;
+    this.#version++;
+    this.#sets = new Map();
+    this.#partitionCounts = new Map();
+  }
+
+  /** Of topics there are. An expression's are known once `follow` has found them. */
+  topicsOf(subscription: Subscription): ReadonlySet<TopicId> {
+    if (this.#revision !== this.#topics.revision) this.#changed();
     const key = `${subscription.topicRegex}\n${subscription.topicNames.join(',')}`;
     let topics = this.#sets.get(key);
     if (topics === undefined) this.#sets.set(key, (topics = this.#resolve(subscription)));
@@ -61,15 +93,16 @@ export class Subscriptions {
     return this.#partitionCounts.get(topic) ?? 0;
   }
 
-  /** Forgets what no member asks for any more. */
-  prune(members: Iterable<Subscription>): void {
-    const used = new Map<string, TopicPattern>();
+  /** Keeps the expressions that members subscribe to, and only those. One that cannot be used any more selects nothing. */
+  use(members: Iterable<Subscription>): void {
+    const before = this.#patterns;
+    this.#patterns = new Map();
     for (const { topicRegex } of members) {
-      const pattern = this.#patterns.get(topicRegex);
-      if (pattern !== undefined) used.set(topicRegex, pattern);
+      const pattern = before.get(topicRegex);
+      if (pattern !== undefined) this.#patterns.set(topicRegex, pattern);
+      else if (topicRegex !== '') this.refuse(topicRegex);
     }
-    this.#patterns = used;
-    this.#sets = new Map();
+    this.#changed();
   }
 
   /** Another text whenever a topic that a member subscribes to came, went or grew: 16 hexadecimal digits, none where there is no topic. */
@@ -96,10 +129,7 @@ export class Subscriptions {
       this.#partitionCounts.set(topic.id, topic.partitions);
     };
     for (const name of topicNames) add(name);
-    if (topicRegex !== '' && this.refuse(topicRegex) === undefined) {
-      const pattern = this.#patterns.get(topicRegex)!;
-      for (const name of this.#topics.names()) if (pattern.matches(name)) add(name);
-    }
+    for (const name of this.#patterns.get(topicRegex)?.names ?? []) add(name);
     return found;
   }
 }

@@ -1,0 +1,162 @@
+/**
+ * The fetch sessions of a broker (KIP-227): bounded in number, and in how many partitions they hold together. Who finds no room is
+ * told so by session id 0, and fetches in full each time. Room is made where a session has not been used for long, or is older than
+ * that and has fewer partitions than the one that is to begin.
+ */
+import { type Clock, minuteMs, type Random } from '../../kernel/index.js';
+import { type FetchRequest, kafkaErrors } from '../../wire/index.js';
+import type { FetchPartition, PartitionAnswer } from './fetch-round.js';
+import { FetchSession, finalEpoch, initialEpoch, keyOf, nextEpoch, type Told } from './fetch-session.js';
+
+/** So long a session is kept in any case. */
+const keptMs = 2 * minuteMs;
+/** Partitions in all sessions together; one takes some 580 bytes, all of them 55 MiB. */
+const partitionsMax = 100_000;
+/** Topics by id (KIP-516). */
+const topicIdsVersion = 13;
+const noSession = 0;
+const sessionIdMax = 0x7fffffff;
+
+/** One fetch: what it reads, and what of that its client is told. */
+export interface FetchContext {
+  /** In the order in which they are read. */
+  readonly partitions: readonly FetchPartition[];
+  /** `answers` are those to `partitions`, in their order. */
+  tell(answers: readonly PartitionAnswer[]): FetchTold;
+}
+
+/** The head of an answer, and the partitions in it. */
+export interface FetchTold {
+  readonly errorCode: number;
+  readonly sessionId: number;
+  readonly told: readonly Told[];
+}
+
+export class FetchSessions {
+  readonly #clock: Clock;
+  readonly #random: Random;
+  /** Most sessions at once. */
+  readonly #slots: number;
+  /** The longest unused first. */
+  readonly #sessions = new Map<number, FetchSession>();
+  /** In all of them. */
+  partitions = 0;
+  /** Sessions that made room for others, since the start. */
+  evictions = 0;
+
+  constructor(clock: Clock, random: Random, slots: number) {
+    this.#clock = clock;
+    this.#random = random;
+    this.#slots = slots;
+  }
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  /** What a fetch is about, or the error that answers it: FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR. */
+  open(request: FetchRequest, version: number): FetchContext | number {
+    const { sessionId, sessionEpoch } = request;
+    if (sessionEpoch === initialEpoch || sessionEpoch === finalEpoch) {
+      this.#remove(sessionId);
+      return this.#full(request, version);
+    }
+    const session = this.#sessions.get(sessionId);
+    if (session === undefined) return kafkaErrors.FETCH_SESSION_ID_NOT_FOUND;
+    if (session.epoch !== sessionEpoch) return kafkaErrors.INVALID_FETCH_SESSION_EPOCH;
+    if (session.usesTopicIds !== version >= topicIdsVersion) return kafkaErrors.FETCH_SESSION_TOPIC_ID_ERROR;
+    return this.#incremental(session, request);
+  }
+
+  #full(request: FetchRequest, version: number): FetchContext {
+    const partitions = requested(request);
+    return {
+      partitions,
+      tell: (answers) => {
+        const told = pairs(partitions, answers);
+        const session = request.sessionEpoch === finalEpoch ? undefined : this.#begin(told, version);
+        return { errorCode: kafkaErrors.NONE, sessionId: session?.id ?? noSession, told };
+      },
+    };
+  }
+
+  #incremental(session: FetchSession, request: FetchRequest): FetchContext | number {
+    const before = session.size;
+    if (this.partitions - before + session.sizeWith(request.topics) > partitionsMax) {
+      this.#remove(session.id);
+      return kafkaErrors.FETCH_SESSION_ID_NOT_FOUND;
+    }
+    session.update(request);
+    this.partitions += session.size - before;
+    if (session.size === 0) {
+      this.#remove(session.id);
+      return this.#full({ ...request, sessionEpoch: finalEpoch }, topicIdsVersion);
+    }
+    this.#touch(session);
+    const epoch = nextEpoch(session.epoch);
+    session.epoch = epoch;
+    return {
+      partitions: session.inOrder,
+      tell: (answers) => {
+        // Another fetch of the session came meanwhile: one of them was sent twice.
+        if (session.epoch !== epoch) return { errorCode: kafkaErrors.INVALID_FETCH_SESSION_EPOCH, sessionId: session.id, told: [] };
+        return { errorCode: kafkaErrors.NONE, sessionId: session.id, told: session.news(answers) };
+      },
+    };
+  }
+
+  /** `undefined` where there is no room. */
+  #begin(told: readonly Told[], version: number): FetchSession | undefined {
+    while (this.#sessions.size >= this.#slots || this.partitions + told.length > partitionsMax) {
+      const evicted = this.#evictable(told.length);
+      if (evicted === undefined) return undefined;
+      this.#remove(evicted.id);
+      this.evictions++;
+    }
+    const session = new FetchSession(this.#newId(), version >= topicIdsVersion, this.#clock.monotonicMs());
+    session.begin(told);
+    this.#sessions.set(session.id, session);
+    this.partitions += session.size;
+    return session;
+  }
+
+  #evictable(size: number): FetchSession | undefined {
+    const nowMs = this.#clock.monotonicMs();
+    const [longest] = this.#sessions.values();
+    if (longest === undefined || nowMs - longest.usedMs > keptMs) return longest;
+    let smallest: FetchSession | undefined;
+    for (const session of this.#sessions.values())
+      if (nowMs - session.createdMs > keptMs && session.size < (smallest?.size ?? size)) smallest = session;
+    return smallest;
+  }
+
+  #touch(session: FetchSession): void {
+    session.usedMs = this.#clock.monotonicMs();
+    this.#sessions.delete(session.id);
+    this.#sessions.set(session.id, session);
+  }
+
+  #remove(id: number): void {
+    this.partitions -= this.#sessions.get(id)?.size ?? 0;
+    this.#sessions.delete(id);
+  }
+
+  #newId(): number {
+    for (;;) {
+      const id = 1 + Math.floor(this.#random.float() * (sessionIdMax - 1));
+      if (!this.#sessions.has(id)) return id;
+    }
+  }
+}
+
+/** All partitions that a request names; of one that it names twice what it says last, where it says it first. */
+function requested({ topics }: FetchRequest): FetchPartition[] {
+  const partitions = new Map<string, FetchPartition>();
+  for (const { topic, topicId, partitions: entries } of topics)
+    for (const asked of entries) partitions.set(keyOf({ topic, topicId }, asked.partition), { topic, topicId, asked });
+  return [...partitions.values()];
+}
+
+function pairs(partitions: readonly FetchPartition[], answers: readonly PartitionAnswer[]): Told[] {
+  return partitions.map((partition, at) => ({ partition, answer: answers[at]! }));
+}

@@ -46,4 +46,12 @@ export {
   type SnapshotId,
   type TableMetadata,
 } from './table-metadata.js';
-export { TableStore, type CommitResult, type DataFileEntry, type ListedVersion, type RawHead, type TableVersion } from './table-store.js';
+export {
+  TableStore,
+  type CommitResult,
+  type DataFileEntry,
+  type FilesByManifest,
+  type ListedVersion,
+  type RawHead,
+  type TableVersion,
+} from './table-store.js';

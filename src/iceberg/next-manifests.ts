@@ -10,10 +10,10 @@ import type { SnapshotId } from './table-metadata.js';
 /** Manifests of about one size are merged when there are so many: n files cost about log₁₀(n) × 10 manifests to read. */
 const manifestsPerTierMax = 10;
 /**
- * A manifest of so many entries is left alone, and no merge makes a larger one of several: an entry of 30 columns takes about 6 KiB
- * of heap, so one takes some 50 MiB while it is written, whatever the table holds.
+ * A manifest of so many entries is left alone, and no merge makes a larger one of several: an entry of 30 columns takes about 12 KB
+ * of heap, so one takes some 50 MB while it is written, whatever the table holds.
  */
-const manifestEntriesMax = 8192;
+const manifestEntriesMax = 4096;
 
 export interface ManifestSource {
   readonly address: TableAddress;

@@ -108,14 +108,14 @@ export async function writeNextSnapshot(
     return listManifest(path, bytes.length, spec.specId, request.snapshotId, sequenceNumber, entries);
   };
 
-  const listed = parent === null ? [] : await table.reader.manifests(before, parent, signal);
+  const listed = parent === null ? [] : await table.reader.manifests(before, parent, { signal });
   const carried = await carryManifests(
     {
       address: before,
       specId: spec.specId,
       snapshotId: request.snapshotId,
       isMoved,
-      entries: (manifest) => table.reader.entries(before, manifest, signal),
+      entries: (manifest) => table.reader.entries(before, manifest, { signal }),
       write: writeManifest,
     },
     listed,

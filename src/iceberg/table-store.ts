@@ -55,6 +55,9 @@ export interface DataFileEntry extends ManifestEntry {
   readonly key: string;
 }
 
+/** Files of a snapshot by the key of the manifest that lists them, in its order. */
+export type FilesByManifest<File> = ReadonlyMap<string, readonly File[]>;
+
 /**
  * Table property with the ids of the latest commits, newest first, separated by spaces. It is how a commit whose answer
  * was lost is found again, and how a reused number is told from a number that others have already built upon.
@@ -190,26 +193,47 @@ export class TableStore {
    * The live data files of the current snapshot, in the order of their manifests.
    * Errors: `table-corrupt`; `unsupported` where another engine has put delete files into the table; `topic-unknown` where it was dropped.
    */
-  readDataFiles(metadata: TableMetadata, signal?: AbortSignal): Promise<readonly DataFileEntry[]> {
-    return this.#unlessDropped(() => this.#readDataFiles(metadata, signal), signal);
+  async readDataFiles(metadata: TableMetadata, signal?: AbortSignal): Promise<readonly DataFileEntry[]> {
+    return [...(await this.readFiles(metadata, (entry) => entry, new Map(), signal)).values()].flat();
   }
 
-  async #readDataFiles(metadata: TableMetadata, signal?: AbortSignal): Promise<readonly DataFileEntry[]> {
+  /**
+   * As `readDataFiles`, each file as `fileOf` has it. A manifest never changes: those in `known`, as an earlier call resolved to it,
+   * are not read again, and their files are the same objects.
+   */
+  readFiles<File>(
+    metadata: TableMetadata,
+    fileOf: (entry: DataFileEntry) => File,
+    known: FilesByManifest<File>,
+    signal?: AbortSignal,
+  ): Promise<FilesByManifest<File>> {
+    return this.#unlessDropped(() => this.#readFiles(metadata, fileOf, known, signal), signal);
+  }
+
+  async #readFiles<File>(
+    metadata: TableMetadata,
+    fileOf: (entry: DataFileEntry) => File,
+    known: FilesByManifest<File>,
+    signal?: AbortSignal,
+  ): Promise<FilesByManifest<File>> {
     const snapshot = currentSnapshot(metadata);
-    if (snapshot === null) return [];
+    if (snapshot === null) return new Map();
     const address: TableAddress = { prefix: this.prefix, location: metadata.location };
-    const manifests = (await this.#reader.manifests(address, snapshot, signal)).filter((m) => m.addedFiles + m.existingFiles > 0);
+    const manifests = (await this.#reader.manifests(address, snapshot, { signal })).filter((m) => m.addedFiles + m.existingFiles > 0);
     if (manifests.some((manifest) => manifest.content === 1)) {
       throw new LakeError('unsupported', `the table at ${metadata.location} has delete files`, {
         hint: 'Rewrite the data files with the engine that deleted rows, or roll its snapshot back.',
         facts: { location: metadata.location },
       });
     }
-    const read = await Promise.all(manifests.map((manifest) => this.#reader.entries(address, manifest, signal)));
-    return read
-      .flat()
-      .filter((entry) => entry.status !== entryStatus.deleted)
-      .map((entry) => ({ ...entry, key: keyOf(address, entry.file.filePath) }));
+    const keys = manifests.map((manifest) => keyOf(address, manifest.manifestPath));
+    const unknown = manifests.filter((_, at) => !known.has(keys[at]!));
+    const filesOf = (entries: readonly ManifestEntry[]): readonly File[] =>
+      entries
+        .filter((entry) => entry.status !== entryStatus.deleted)
+        .map((entry) => fileOf({ ...entry, key: keyOf(address, entry.file.filePath) }));
+    const read = (await this.#reader.ofEach(address, unknown, filesOf, signal)).values();
+    return new Map(keys.map((key) => [key, known.get(key) ?? read.next().value!]));
   }
 
   /**

@@ -6,6 +6,7 @@ import type { TypedColumn } from '../columns/index.js';
 import {
   addSchemaFields,
   expireSnapshots,
+  type FilesByManifest,
   freshSnapshotId,
   isSameLocation,
   type ManifestReader,
@@ -35,12 +36,14 @@ import {
 import { noteDroppedTable } from './dropped-tables.js';
 import { effectOf, isDone, requireFitting, requireSound } from './table-change.js';
 import { columnsProperty, fieldOf, formatColumns, newColumns, parseColumns } from './table-schema.js';
-import type { TableChange, TableSnapshot } from './table-snapshot.js';
+import type { ColdFile, TableChange, TableSnapshot } from './table-snapshot.js';
 
 /** In a snapshot's summary, for people: which ranges it added, which files it replaced, which log starts it raised. */
 const movesSummary = 'thermocline.moves';
 const rewritesSummary = 'thermocline.rewrites';
 const logStartsSummary = 'thermocline.log-starts';
+
+const noFiles: FilesByManifest<ColdFile> = new Map();
 
 /** Times a change is put on top of a table that has moved before the caller is asked to decide again. */
 const rebasesMax = 20;
@@ -100,6 +103,8 @@ interface Loaded {
   /** `null`: not written yet. */
   readonly version: TableVersion | null;
   readonly snapshot: TableSnapshot;
+  /** Those of the snapshot. */
+  readonly files: FilesByManifest<ColdFile>;
 }
 
 class IcebergTopicTable implements TopicTable {
@@ -140,11 +145,14 @@ class IcebergTopicTable implements TopicTable {
   }
 
   async #adopt(version: TableVersion | null, signal?: AbortSignal): Promise<Loaded> {
-    this.#loaded = { version, snapshot: await this.#snapshotOf(version, signal) };
+    if (version !== null) this.#requireOurs(version.metadata);
+    const known = this.#loaded?.files ?? noFiles;
+    const files = version === null ? noFiles : await this.#table.readFiles(version.metadata, coldFileOf, known, signal);
+    this.#loaded = { version, snapshot: this.#snapshotOf(version, files), files };
     return this.#loaded;
   }
 
-  async #snapshotOf(version: TableVersion | null, signal?: AbortSignal): Promise<TableSnapshot> {
+  #snapshotOf(version: TableVersion | null, files: FilesByManifest<ColdFile>): TableSnapshot {
     const { topic, topicId } = this;
     if (version === null) {
       return {
@@ -162,9 +170,7 @@ class IcebergTopicTable implements TopicTable {
       };
     }
     const { metadata } = version;
-    this.#requireOurs(metadata);
     const partitions = parsePartitions(metadata.properties[partitionsProperty]);
-    const entries = await this.#table.readDataFiles(metadata, signal);
     return {
       topic,
       topicId,
@@ -175,7 +181,7 @@ class IcebergTopicTable implements TopicTable {
       partitions,
       samples: parseSamples(metadata.properties[samplesProperty]),
       appended: parseAppended(metadata.properties[appendedProperty]),
-      files: orderedFiles(entries.map(coldFileOf), partitions),
+      files: orderedFiles([...files.values()].flat(), partitions),
       holes: parseHoles(metadata.properties[holesProperty]),
     };
   }

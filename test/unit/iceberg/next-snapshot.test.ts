@@ -329,7 +329,7 @@ describe('the next snapshot of a table', () => {
     const many = (round: number): NewDataFile[] => Array.from({ length: 1200 }, (_, i) => file(`${round}-${i}`));
     for (let round = 0; round < 11; round++) head = await w.append(head, many(round));
     const sizes = (await manifestsOf(w, head)).map((manifest) => manifest.addedFiles + manifest.existingFiles);
-    expect(Math.max(...sizes)).toBeLessThanOrEqual(8192);
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(4096);
     expect(sizes.length).toBeLessThan(11);
     expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(13_200);
   });

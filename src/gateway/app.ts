@@ -20,6 +20,7 @@ import { cancelQueryRoute, queriesRoute } from './queries-route.js';
 import { queryRoute } from './query-route.js';
 import { produceRecordsRoute, readRecordsRoute, type RecordSink } from './records-route.js';
 import { type CatalogOptions, TableCatalog } from './table-catalog.js';
+import { hotScrubRoute } from './hot-scrub-route.js';
 import { scrubRoute } from './scrub-route.js';
 import { evictRoute, flushRoute } from './tier-route.js';
 import { storageRoute, topicRoute, topicsRoute } from './topics-route.js';
@@ -78,6 +79,7 @@ export function gatewayApp(options: GatewayOptions): Hono {
   app.get('/v1/topics/:topic/storage', storageRoute(control));
   app.get('/v1/topics/:topic/records', readRecordsRoute(query));
   app.post('/v1/topics/:topic/records', produceRecordsRoute(options.records));
+  app.post('/v1/topics/:topic/scrub', hotScrubRoute(control));
   app.get('/v1/topics/:topic/keys/:key', keyRoute(query));
   // The empty key.
   app.get('/v1/topics/:topic/keys/', keyRoute(query));

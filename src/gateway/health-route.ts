@@ -1,5 +1,6 @@
 /** Liveness, readiness with reasons, and the metrics of all roles on one page. */
 import type { ControlPeer } from '../control/index.js';
+import { messageWithHint } from '../kernel/index.js';
 import { type MetricSample, processSamples, renderMetrics } from '../telemetry/index.js';
 import type { Context } from 'hono';
 import { flag, json, list, object, type Operation, text } from './operation.js';
@@ -19,8 +20,10 @@ export function readyzRoute(control: Control): (c: Context) => Promise<Response>
     try {
       const state = await control.call('broker.describe', {}, { timeoutMs: probeTimeoutMs });
       for (const topic of state.topics) {
-        for (const p of topic.partitions)
-          if (p.offline !== undefined) reasons.push(`${topic.name}-${p.partition} is offline: ${p.offline}`);
+        for (const { partition, offline, offlineHint } of topic.partitions) {
+          if (offline === undefined) continue;
+          reasons.push(messageWithHint({ message: `${topic.name}-${partition} is offline: ${offline}`, hint: offlineHint }));
+        }
       }
     } catch (error) {
       reasons.push(`broker: ${error instanceof Error ? error.message : String(error)}`);

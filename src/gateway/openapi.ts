@@ -10,6 +10,7 @@ import { queriesOperations } from './queries-route.js';
 import { queryOperations, querySchemas } from './query-operations.js';
 import { problemAnswers, problemsOf } from './route-problems.js';
 import { recordsOperations, recordsSchemas } from './records-operations.js';
+import { hotScrubOperations } from './hot-scrub-route.js';
 import { scrubOperations } from './scrub-route.js';
 import { tierOperations } from './tier-route.js';
 import { topicsOperations, topicsSchemas } from './topics-operations.js';
@@ -25,6 +26,7 @@ export const operations: readonly Operation[] = [
   ...viewOperations,
   ...tierOperations,
   ...scrubOperations,
+  ...hotScrubOperations,
   ...catalogOperations,
   ...healthOperations,
   ...openapiOperations,

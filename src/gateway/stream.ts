@@ -61,6 +61,16 @@ export async function textOf(request: Request, maxBytes: number, hint: string): 
     new LakeError('request-too-large', `the body has ${bytes} bytes; ${maxBytes} are allowed`, { hint, facts: { maxBytes } });
   const announced = request.headers.get('content-length');
   if (Number(announced) > maxBytes) throw tooLarge(String(announced));
+  // No more comes than was announced. All at once it costs less than by a stream.
+  const bytes = announced === null ? await streamed(request, maxBytes, tooLarge) : await request.arrayBuffer();
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new LakeError('request-invalid', 'the body is not UTF-8', { hint: 'Send bytes that are no text as base64.', cause });
+  }
+}
+
+async function streamed(request: Request, maxBytes: number, tooLarge: (bytes: string) => LakeError): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of request.body ?? []) {
@@ -68,9 +78,5 @@ export async function textOf(request: Request, maxBytes: number, hint: string): 
     if (bytes > maxBytes) throw tooLarge(`more than ${maxBytes}`);
     chunks.push(chunk);
   }
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks));
-  } catch (cause) {
-    throw new LakeError('request-invalid', 'the body is not UTF-8', { hint: 'Send bytes that are no text as base64.', cause });
-  }
+  return Buffer.concat(chunks);
 }

@@ -11,7 +11,7 @@ import { chmod, chown, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { abortable, type Clock, entryPath, errorFromPlain, LakeError, MiB } from '../kernel/index.js';
 import type { Logger } from '../telemetry/index.js';
-import type { EngineArguments, FromEngine, ToEngine } from './engine-protocol.js';
+import type { EngineArguments, FromEngine, ParseQuery, ToEngine } from './engine-protocol.js';
 
 /** `nobody` and `nogroup`, on every Linux we know. */
 const unprivileged = { uid: 65534, gid: 65534 };
@@ -122,6 +122,11 @@ class Engine {
 
   async ask<T extends FromEngine['type']>(message: ToEngine, expect: T): Promise<Extract<FromEngine, { type: T }>> {
     this.tell(message);
+    return this.answer(expect);
+  }
+
+  /** Of what was told before. */
+  async answer<T extends FromEngine['type']>(expect: T): Promise<Extract<FromEngine, { type: T }>> {
     for (;;) {
       const answer = await this.next();
       if (answer.type === expect) return answer as Extract<FromEngine, { type: T }>;
@@ -211,9 +216,10 @@ export class EnginePool {
 
   /**
    * The caller bounds how many sessions there are at once to the number of engines. An engine that died while it was idle is
-   * replaced, and the query does not hear of it, unless its replacements die as well.
+   * replaced, and the query does not hear of it, unless its replacements die as well. `first` is what the session will be asked first:
+   * the engine begins with it before it is known here that it is alive.
    */
-  async claim(signal: AbortSignal): Promise<EngineSession> {
+  async claim(signal: AbortSignal, first?: ParseQuery): Promise<EngineSession> {
     for (let replaced = 0; ; replaced++) {
       if (this.#isClosed) throw new LakeError('cancelled', 'the query service is closing');
       if (this.#idle.length === 0) this.start();
@@ -222,8 +228,10 @@ export class EnginePool {
       if (engine === undefined || ready === undefined) throw new LakeError('internal', 'more queries than engines');
       try {
         const slot = await ready;
-        await engine.ask({ type: 'claim', slot: slot.serial }, 'claimed');
-        return this.#session(engine, slot, signal);
+        const claimed = engine.ask({ type: 'claim', slot: slot.serial }, 'claimed');
+        if (first !== undefined) engine.tell(first);
+        await claimed;
+        return this.#session(engine, slot, signal, first);
       } catch (error) {
         await this.#discard(engine);
         this.#addEngine();
@@ -232,8 +240,17 @@ export class EnginePool {
     }
   }
 
-  #session(engine: Engine, slot: Slot, signal: AbortSignal): EngineSession {
+  #session(engine: Engine, slot: Slot, signal: AbortSignal, first: ParseQuery | undefined): EngineSession {
     let isIdle = true;
+    let told = first;
+    const ask = async <T extends FromEngine['type']>(message: ToEngine, expect: T): Promise<Extract<FromEngine, { type: T }>> => {
+      const before = told;
+      told = undefined;
+      if (before !== undefined && message.type === 'parse' && message.sql === before.sql) return engine.answer(expect);
+      // Nobody wants its answer, which comes all the same.
+      if (before !== undefined) await engine.answer('parsed').catch(() => undefined);
+      return engine.ask(message, expect);
+    };
     let isReleased = false;
     // After its release the engine may serve another query.
     const requireOurs = (): void => {
@@ -248,7 +265,7 @@ export class EnginePool {
         requireOurs();
         isIdle = false;
         // An engine may be stuck: `release` deals with it then.
-        const answer = await abortable(engine.ask(message, expect), signal);
+        const answer = await abortable(ask(message, expect), signal);
         isIdle = message.type !== 'run';
         return answer;
       },

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { LakeError, type Offset, type PartitionId, Semaphore } from '../kernel/index.js';
 import { blocksOf, type ColdFile } from '../lake/index.js';
 import type { ReadCount } from './cold/bucket-reads.js';
-import type { ColdReads } from './cold/cold-reads.js';
+import type { ColdLease, ColdReads } from './cold/cold-reads.js';
 import type { ColdNeed } from './cold/need.js';
 import { reformedFrom } from './format-of-then.js';
 import type { PinnedPartition, PinnedTopic } from './pin.js';
@@ -39,12 +39,12 @@ export class Lease {
     need: ColdNeed,
     count: ReadCount,
     signal: AbortSignal,
-  ): Promise<{ readonly path: string; readonly bytes: number } | null> {
+  ): Promise<Pick<ColdLease, 'path' | 'bytes' | 'rows'> | null> {
     return this.#turns.run(async () => {
       const local = await cold.lease(file, need, count, signal);
       if (local === null) return null;
       try {
-        return { path: await this.#place(local.path, 'c'), bytes: local.bytes };
+        return { path: await this.#place(local.path, 'c'), bytes: local.bytes, rows: local.rows };
       } catch (error) {
         throw new LakeError('cold-unavailable', `the cold file ${file.key} cannot be leased: ${(error as Error).message}`, {
           hint: 'Ask again; if it stays, run thermocline doctor.',

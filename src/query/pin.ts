@@ -134,7 +134,9 @@ async function stableEnds(control: ControlPort, topic: TopicState, signal: Abort
   const offline = topic.partitions.find((state) => state.offline !== undefined);
   if (offline !== undefined) {
     throw new LakeError('log-offline', `${topic.name}-${offline.partition} is offline: ${offline.offline ?? ''}`, {
-      hint: 'Look at the disk under data.dir. Restart the broker; where a file is damaged, restore it from a copy first.',
+      hint:
+        offline.offlineHint ??
+        'Look at the disk under data.dir. Restart the broker; where a file is damaged, restore it from a copy first.',
       facts: { topic: topic.name, partition: offline.partition },
     });
   }

@@ -26,6 +26,8 @@ const noneUnread = { remembered: new Map<string, number>(), keyless: new Set<str
 export class QueryFiles {
   /** A topic's columns are computed from values, and many of them are looked at. */
   isWide = false;
+  /** Rows that are read: of cold files those in row groups within reach. */
+  rows = 0;
   readonly #scans: AnalyzedScan[] = [];
   readonly #sources: (readonly [path: string, scan: number])[] = [];
   readonly #run: RunContext;
@@ -208,6 +210,7 @@ export class QueryFiles {
         stats.cold_files++;
         stats.cold_rows += file.rows;
         stats.cold_bytes += leased.bytes;
+        this.rows += leased.rows;
         if (reformedFrom !== undefined) return splitAt(reformedFrom, file, pinned, leased.path);
         return [{ path: leased.path, partition: file.partition, ...(bounds === undefined ? {} : { bounds }) }];
       }),
@@ -244,6 +247,7 @@ export class QueryFiles {
     for (const { partition, lease: tail } of this.#tails.of(topic)) {
       const selected = selectChunks(partition, tail.chunks, ranges);
       this.#run.record.stats.hot_rows += selected.rows;
+      this.rows += selected.rows;
       this.#run.record.stats.hot_bytes += selected.bytes;
       for (const { chunk, path, bounds } of selected.chunks) {
         const leased = await into.addChunk(path, this.#signal);

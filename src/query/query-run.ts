@@ -25,8 +25,8 @@ import type { TableReference } from './statement.js';
 import { describedTopic, needsSnapshots, requireSystemTable, systemSetup } from './system-tables.js';
 import type { SnapshotToken } from './token.js';
 
-/** A single scan of less is done before several threads have started. */
-const threadsBytesMin = 2 * MiB;
+/** A single scan of less is done before several threads have started. Rows: two of the largest row groups, of which DuckDB gives a thread one at a time. */
+const threadsMin = { bytes: 2 * MiB, rows: 2 * 122_880 };
 /** Pins of one query that deletions overtake, one after the other, before it is given up. */
 const pinsMax = 5;
 
@@ -61,8 +61,10 @@ export class QueryRun {
         return await this.#start(request, asOf, limits, tried);
       } catch (error) {
         if (pins >= pinsMax || !isLakeError(error)) throw error;
-        // Records were deleted between the pin and the read of the tail. Who asks for what is there now is answered from the new log start.
-        const isOvertaken = asOf === undefined && error.code === 'token-gone';
+        // Records were deleted between the pin and the read of the tail. Who asks for what is there now is answered from the new log start,
+        // whoever came with a token is told by the next pin which records are gone.
+        const isOfTail = error.facts['offset'] !== undefined;
+        const isOvertaken = error.code === 'token-gone' && (asOf === undefined || isOfTail);
         // A snapshot was known for longer than its files were kept: the newest one names others. Where it does not, the file is lost.
         const key = isGone(error) ? String(error.facts['key']) : undefined;
         const isOutdated = key !== undefined && !gone.has(key) && this.#run.ports.tables.distrust(key);
@@ -138,7 +140,7 @@ export class QueryRun {
           isRewritten: parsed.runSql !== undefined,
           prelude,
           // Each thread has vectors of its own for all of the columns.
-          threads: files.isWide ? 1 : this.#threadsFor(statement),
+          threads: files.isWide ? 1 : this.#threadsFor(statement, files.rows),
           isWide: files.isWide,
           setup: [...made, ...(isExplained ? [] : views.map(({ create }) => create)), ...(instead?.setup ?? [])],
           isDescribed: isDescribed && instead === undefined,
@@ -175,9 +177,10 @@ export class QueryRun {
     return parsed;
   }
 
-  #threadsFor({ isCompound }: ParsedStatement): number {
+  #threadsFor({ isCompound }: ParsedStatement, rows: number): number {
     const { cold_bytes, hot_bytes } = this.#run.record.stats;
-    return isCompound || cold_bytes + hot_bytes >= threadsBytesMin ? availableParallelism() : 1;
+    const isLarge = cold_bytes + hot_bytes >= threadsMin.bytes || rows >= threadsMin.rows;
+    return isCompound || isLarge ? availableParallelism() : 1;
   }
 
   /** Chunks of topics that are gone, below the log start, and below the boundary of the table as this query knew it. */

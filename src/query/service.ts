@@ -14,9 +14,10 @@ import { StageTimes } from './analyzed.js';
 import { ColdReads } from './cold/cold-reads.js';
 import { FootersAhead } from './cold/footers-ahead.js';
 import { EnginePool, type EngineSession } from './engine.js';
-import type { AnswerColumn, AnswerShape } from './engine-protocol.js';
+import type { AnswerColumn, AnswerShape, ParseQuery } from './engine-protocol.js';
 import { answerOf } from './engine-reading.js';
 import type { AnswerFormat } from './formats/format.js';
+import { frontOf } from './front.js';
 import { locatedIn } from './error-advice.js';
 import { type KeyRequest, keyPlan, lastOfKey } from './key-lookup.js';
 import { ColdNotes } from './keys/cold-notes.js';
@@ -346,7 +347,8 @@ export class QueryService {
     try {
       combined.throwIfAborted();
       freeTurn = await this.#turns.enter(combined);
-      const engine = (): Promise<EngineSession> => (session ??= this.#claim(listed, combined));
+      const first = records === undefined ? this.#parseOf(request.sql) : undefined;
+      const engine = (): Promise<EngineSession> => (session ??= this.#claim(listed, first, combined));
       // Meanwhile the query is pinned.
       if (records?.lastOf === undefined) engine().catch(() => undefined);
       const record = newRunRecord(new StageTimes(() => clock.monotonicMs(), takenMs));
@@ -373,8 +375,14 @@ export class QueryService {
     }
   }
 
-  #claim(listed: ListedQuery, signal: AbortSignal): Promise<EngineSession> {
-    const claimed = this.#pool.claim(signal);
+  /** What a query asks of its engine first, where its text is new. */
+  #parseOf(text: string): ParseQuery | undefined {
+    const { sql } = frontOf(text);
+    return this.#statements.parsed(sql) === undefined ? { type: 'parse', sql } : undefined;
+  }
+
+  #claim(listed: ListedQuery, first: ParseQuery | undefined, signal: AbortSignal): Promise<EngineSession> {
+    const claimed = this.#pool.claim(signal, first);
     const watch = (session: EngineSession): void =>
       session.onProgress((percent) => {
         listed.percent = percent;

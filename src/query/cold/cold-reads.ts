@@ -5,15 +5,16 @@
  */
 import { setMaxListeners } from 'node:events';
 import { open } from 'node:fs/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { beginsWithPage, type PartLayout, type PartPlan, planPart } from '../../columns/index.js';
-import { LakeError, MiB } from '../../kernel/index.js';
+import { LakeError, MiB, sum } from '../../kernel/index.js';
 import type { ColdFile } from '../../lake/index.js';
 import type { CacheLease, LocalCache, ObjectStore } from '../../objects/index.js';
 import { BucketReads, type ReadCount } from './bucket-reads.js';
 import { Footers } from './footers.js';
 import { type ColdNeed, columnsNeeded, groupsNeeded } from './need.js';
 import { type PartFile, writeParts } from './part-file.js';
-import { type Piece, rangesToRead } from './ranges-to-read.js';
+import { type Piece, type RangeToRead, rangesToRead } from './ranges-to-read.js';
 
 /** A file this small costs one request anyway. */
 const wholeBytesDefault = MiB;
@@ -64,6 +65,12 @@ export interface ColdCost {
   readonly cachedBytes: number;
 }
 
+/** A file within reach of a query. */
+export interface ColdLease extends CacheLease {
+  /** In the row groups that the need can find rows in, as far as they are known; else of the file. */
+  readonly rows: number;
+}
+
 export class ColdReads {
   readonly #cache: LocalCache;
   readonly #reads: BucketReads;
@@ -94,23 +101,35 @@ export class ColdReads {
    * that there is none. Whoever asks for the same meanwhile waits for the same requests; they end when nobody waits any more.
    * Errors: `cold-unavailable`, `cold-corrupt`, `overloaded`, those of the store.
    */
-  async lease(file: ColdFile, need: ColdNeed, count: ReadCount, signal: AbortSignal): Promise<CacheLease | null> {
-    if (this.#cache.isDirect) return this.#cache.whereItLies(file.key, file.bytes);
+  async lease(file: ColdFile, need: ColdNeed, count: ReadCount, signal: AbortSignal): Promise<ColdLease | null> {
+    if (this.#cache.isDirect) return { ...this.#cache.whereItLies(file.key, file.bytes), rows: file.rows };
     if (!this.#cache.has(file.key) && file.bytes > this.#wholeBytesMax && this.#footers.known(file) === undefined) {
       await this.#footers.layout(file, count, signal);
     }
     // From here to the entry in the cache nothing waits, so that what is planned is still so.
     const plan = this.plan(file, need);
+    const lease = await this.#leasePlanned(file, plan, count, signal);
+    if (lease === null) return null;
+    // What was here is not any more.
+    if (lease === undefined) return this.lease(file, need, count, signal);
+    return { ...lease, rows: rowsOf(this.#footers.known(file), plan.groups) ?? file.rows };
+  }
+
+  async #leasePlanned(file: ColdFile, plan: ColdPlan, count: ReadCount, signal: AbortSignal): Promise<CacheLease | null | undefined> {
     switch (plan.kind) {
       case 'none':
         return null;
       case 'here':
-        return (await this.#cache.heldLocally(plan.name, signal)) ?? (await this.lease(file, need, count, signal));
+        return this.#cache.heldLocally(plan.name, signal);
       case 'whole':
         return this.#cache.makeLocal(
           file.key,
           file.bytes,
-          (path, inner) => writeParts(path, file.bytes, (target) => this.#fetch(file, plan.fetch, target, count, inner)),
+          (path, inner) =>
+            writeParts(path, file.bytes, async (target) => {
+              await this.#fetch(file, plan.fetch, target, count, inner);
+              return file.bytes;
+            }),
           signal,
         );
       case 'part':
@@ -158,11 +177,8 @@ export class ColdReads {
     if (this.#cache.isDirect) return { rows, bytes, fetchBytes: 0, requests: 0, cachedBytes: 0 };
     const plan = this.plan(file, need);
     if (plan.kind === 'none') return undefined;
-    const layout = this.#footers.known(file);
-    const known =
-      layout === undefined
-        ? { rows }
-        : { rows: plan.groups.reduce((sum, at) => sum + (layout.groups[at]?.rows ?? 0), 0), groups: plan.groups.length };
+    const found = rowsOf(this.#footers.known(file), plan.groups);
+    const known = found === undefined ? { rows } : { rows: found, groups: plan.groups.length };
     if (plan.kind === 'here') {
       const here = this.#cache.bytesOf(plan.name) ?? bytes;
       return { ...known, bytes: here, fetchBytes: 0, requests: 0, cachedBytes: here };
@@ -170,7 +186,8 @@ export class ColdReads {
     const ranges = rangesToRead(plan.fetch);
     const fetchBytes = ranges.reduce((sum, range) => sum + range.end - range.start, 0);
     const cachedBytes = plan.kind === 'part' ? plan.lent.reduce((sum, piece) => sum + piece.bytes, 0) : 0;
-    return { ...known, bytes: plan.kind === 'part' ? plan.part.bytes : bytes, fetchBytes, requests: ranges.length, cachedBytes };
+    const partBytes = plan.kind === 'part' ? plan.part.end + plan.part.footer().length : bytes;
+    return { ...known, bytes: partBytes, fetchBytes, requests: ranges.length, cachedBytes };
   }
 
   async #makePart(file: ColdFile, plan: Extract<ColdPlan, { kind: 'part' }>, count: ReadCount, signal: AbortSignal): Promise<CacheLease> {
@@ -196,10 +213,10 @@ export class ColdReads {
     try {
       const filling = this.#cache.makeLocal(
         made.name,
-        part.bytes,
+        part.bytesMax,
         async (path, inner) => {
           try {
-            return await writeParts(path, part.bytes, (target) => this.#writePart(file, plan, lenders, target, count, inner));
+            return await writeParts(path, part.bytesMax, (target) => this.#writePart(file, plan, lenders, target, count, inner));
           } finally {
             await release();
           }
@@ -224,12 +241,10 @@ export class ColdReads {
     target: PartFile,
     count: ReadCount,
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<number> {
     const { part } = plan;
     signal.throwIfAborted();
     const fetch = [...plan.fetch];
-    await target.write(Buffer.from('PAR1', 'latin1'), 0);
-    await target.write(part.footer, part.bytes - part.footer.length);
     for (const [name, held] of lenders) {
       const pieces = plan.lent.filter(({ from }) => from === name);
       // A part that did not come about lends nothing: then the pieces are fetched here.
@@ -237,34 +252,65 @@ export class ColdReads {
       if (lease === undefined) fetch.push(...pieces.map(({ start, bytes, to }) => ({ start, end: start + bytes, to })));
       else await copyPieces(lease.path, pieces, target, signal);
     }
-    await this.#fetch(file, fetch, target, count, signal);
+    let bytes = part.end;
+    await this.#fetch(file, fetch, target, count, signal, async () => {
+      const footer = part.footer();
+      bytes += footer.length;
+      await target.write(Buffer.from('PAR1', 'latin1'), 0);
+      await target.write(footer, part.end);
+    });
+    return bytes;
   }
 
-  /** Pieces from the bucket into a file; all requests have ended when it resolves or fails. */
-  async #fetch(file: ColdFile, pieces: readonly Piece[], target: PartFile, count: ReadCount, signal: AbortSignal): Promise<void> {
+  /**
+   * Pieces from the bucket into a file; all requests have ended when it resolves or fails. `meanwhile` begins when the requests are on
+   * their way, those of other files that began with this one as well.
+   */
+  async #fetch(
+    file: ColdFile,
+    pieces: readonly Piece[],
+    target: PartFile,
+    count: ReadCount,
+    signal: AbortSignal,
+    meanwhile: () => Promise<void> = async () => {},
+  ): Promise<void> {
     const failed = new AbortController();
     const inner = AbortSignal.any([signal, failed.signal]);
     setMaxListeners(0, inner);
     const starts = new Map(pieces.map((piece) => [piece.start, piece.end - piece.start]));
-    const outcomes = await Promise.allSettled(
-      rangesToRead(pieces).map(async (range) => {
-        try {
-          const bytes = await this.#reads.read(file, range.start, range.end, count, inner);
-          for (const { start, end, to } of range.pieces) {
-            const piece = bytes.subarray(start - range.start, end - range.start);
-            const chunkBytes = starts.get(start);
-            if (start > 0 && chunkBytes !== undefined && !beginsWithPage(piece, chunkBytes)) throw notCommitted(file, start);
-            await target.write(piece, to);
-          }
-        } catch (error) {
-          failed.abort(error);
-          throw error;
-        }
-      }),
-    );
+    const orEnd = async (work: Promise<void>): Promise<void> => {
+      try {
+        await work;
+      } catch (error) {
+        failed.abort(error);
+        throw error;
+      }
+    };
+    const outcomes = await Promise.allSettled([
+      ...rangesToRead(pieces).map((range) => orEnd(this.#fetchRange(file, range, starts, target, count, inner))),
+      orEnd(onceSent().then(meanwhile)),
+    ]);
     signal.throwIfAborted();
     const failure = outcomes.find((outcome) => outcome.status === 'rejected');
     if (failure !== undefined) throw failed.signal.reason ?? failure.reason;
+  }
+
+  /** `starts`: the bytes of each piece, by where it begins; a slice of one begins with no page. */
+  async #fetchRange(
+    file: ColdFile,
+    range: RangeToRead,
+    starts: ReadonlyMap<number, number>,
+    target: PartFile,
+    count: ReadCount,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const bytes = await this.#reads.read(file, range.start, range.end, count, signal);
+    for (const { start, end, to } of range.pieces) {
+      const piece = bytes.subarray(start - range.start, end - range.start);
+      const chunkBytes = starts.get(start);
+      if (start > 0 && chunkBytes !== undefined && !beginsWithPage(piece, chunkBytes)) throw notCommitted(file, start);
+      await target.write(piece, to);
+    }
   }
 
   #note(file: ColdFile, part: Part): void {
@@ -294,6 +340,17 @@ export class ColdReads {
     for (const key of this.#parts.keys()) if (key.startsWith(prefix)) this.#parts.delete(key);
     await this.#cache.forgetBelow(prefix);
   }
+}
+
+/** Turns of the event loop after which a request is on its way: one in which its connection comes about, one in which it is sent. */
+const turnsToSend = 2;
+
+async function onceSent(): Promise<void> {
+  for (let turn = 0; turn < turnsToSend; turn++) await nextTurn();
+}
+
+function rowsOf(layout: PartLayout | undefined, groups: readonly number[]): number | undefined {
+  return layout === undefined ? undefined : sum(groups.map((at) => layout.groups[at]?.rows ?? 0));
 }
 
 function bytesOf(layout: PartLayout, groups: readonly number[], columns: ReadonlySet<number>): number {

@@ -14,20 +14,23 @@ export interface PartFile {
   write(bytes: Uint8Array, at: number): Promise<void>;
 }
 
-/** A file of `bytes` bytes, which `fill` writes. Resolves to its length; where it fails, nothing is left. */
-export function writeParts(path: string, bytes: number, fill: (file: PartFile) => Promise<void>): Promise<number> {
-  return writeNew(path, async (handle) => {
-    await (bytes <= inMemoryBytesMax ? fillInMemory(handle, bytes, fill) : fill({ write: (piece, at) => writeAll(handle, piece, at) }));
-    return bytes;
-  });
+/** Fills a file, and answers its length. */
+type Fill = (file: PartFile) => Promise<number>;
+
+/** A file of up to `bytesMax` bytes, which `fill` writes. Resolves to its length; where it fails, nothing is left. */
+export function writeParts(path: string, bytesMax: number, fill: Fill): Promise<number> {
+  return writeNew(path, (handle) =>
+    bytesMax <= inMemoryBytesMax ? fillInMemory(handle, bytesMax, fill) : fill({ write: (piece, at) => writeAll(handle, piece, at) }),
+  );
 }
 
-async function fillInMemory(handle: FileHandle, bytes: number, fill: (file: PartFile) => Promise<void>): Promise<void> {
-  const whole = Buffer.allocUnsafe(bytes);
-  await fill({
+async function fillInMemory(handle: FileHandle, bytesMax: number, fill: Fill): Promise<number> {
+  const whole = Buffer.allocUnsafe(bytesMax);
+  const bytes = await fill({
     write: async (piece, at) => {
       whole.set(piece, at);
     },
   });
-  await writeAll(handle, whole, 0);
+  await writeAll(handle, whole.subarray(0, bytes), 0);
+  return bytes;
 }

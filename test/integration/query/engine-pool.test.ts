@@ -70,6 +70,32 @@ describe('the pool of query engines', () => {
     await session.release();
   });
 
+  it('begins with what it is told at the claim, and answers whatever it is asked after all', async () => {
+    const { engines } = await pool();
+    const { signal } = new AbortController();
+    const parseOf = (table: string) => ({ type: 'parse', sql: `SELECT * FROM ${table}` }) as const;
+    const broken = { type: 'parse', sql: 'SELECT FROM WHERE' } as const;
+    const cases = [
+      { first: parseOf('a'), asked: ['a', 'b', 'a'] },
+      { first: parseOf('a'), asked: ['b', 'a'] },
+      { first: broken, asked: ['a', 'b'] },
+      { first: parseOf('a'), asked: [] },
+    ];
+    for (const { first, asked } of cases) {
+      const session = await engines.claim(signal, first);
+      for (const name of asked) expect((await session.ask(parseOf(name), 'parsed')).tables.map((table) => table.name)).toEqual([name]);
+      await session.release();
+    }
+    const session = await engines.claim(signal, broken);
+    await expect(session.ask(broken, 'parsed')).rejects.toMatchObject({ code: 'query-invalid' });
+    expect((await session.ask(parseOf('c'), 'parsed')).tables).toHaveLength(1);
+    await session.release();
+    for (const pid of engines.pids) process.kill(pid, 'SIGKILL');
+    const other = await engines.claim(signal, parseOf('d'));
+    expect((await other.ask(parseOf('d'), 'parsed')).tables).toHaveLength(1);
+    await other.release();
+  });
+
   it('leaves nothing of an engine that was started, or on its way back, when the pool was closed', async () => {
     for (let waitMs = 0; waitMs < 12; waitMs++) {
       const { engines, directory } = await pool();

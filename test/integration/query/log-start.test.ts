@@ -102,6 +102,28 @@ describe('the log start, for SQL and records', () => {
     }
   });
 
+  it('may move past a token while its query stages the tail: the error names what is lost as well', async () => {
+    await topic('late', 20);
+    const { token } = await world.ask('SELECT count(*) FROM late');
+    // Nothing of the tail is staged.
+    await world.reopen();
+    const push = world.fetches.push.bind(world.fetches);
+    Object.assign(world.fetches, {
+      push: (...fetched: Parameters<typeof push>) => {
+        world.partition('late', 0).logStartOffset = 30;
+        return push(...fetched);
+      },
+    });
+    try {
+      await expect(world.ask({ sql: 'SELECT sum(n) FROM late', asOf: token })).rejects.toMatchObject({
+        code: 'token-gone',
+        message: expect.stringContaining('late-0 [0, 30)'),
+      });
+    } finally {
+      delete (world.fetches as { push?: unknown }).push;
+    }
+  });
+
   it('that has moved past a token ends it, and the error names what is lost', async () => {
     await topic('told', 60);
     const { token } = await world.ask('SELECT count(*) FROM told');

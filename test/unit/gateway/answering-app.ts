@@ -107,6 +107,7 @@ export function appOf(failure?: LakeError, token?: string): ReturnType<typeof ga
     'tier.status': { topics: [cold] },
     'tier.flush': { topics: [{ topic: 'flights', topicId: id, partitions: [{ partition: 0, boundary: 30, logStartOffset: 0 }] }] },
     'broker.evict': { evictedSegments: 1, evictedBytes: 5, topics: state.topics },
+    'broker.scrub': { bytes: 5, findings: 1, partitions: [{ partition: 0, offline: 'a segment is damaged' }] },
     'broker.put-view': { view: { name: 'late', sql: 'SELECT 1', description: 'd', savedMs: 0 }, isNew: true },
     'broker.drop-view': {},
     'broker.metrics': { samples: [] },

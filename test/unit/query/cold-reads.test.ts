@@ -121,7 +121,9 @@ describe('parts of cold files', () => {
     // The footer and the columns, not the values.
     expect(count.bytes).toBeLessThan(file.bytes / 3);
     expect(count.requests).toBeLessThanOrEqual(3);
-    expect((await stat(lease!.path)).mode & 0o777).toBe(0o444);
+    const { mode, size } = await stat(lease!.path);
+    expect(mode & 0o777).toBe(0o444);
+    expect(lease).toMatchObject({ bytes: size, rows: 2048 });
   });
 
   it('hold no more columns than are asked for, but where rows are told apart by their places or only counted', async () => {

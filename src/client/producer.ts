@@ -1,14 +1,12 @@
 /**
- * Produces records and whole batches. Records are copied into one batch a partition, sealed by size or age, and sent several
- * requests at a time; what is buffered is bounded, and whoever appends is told to wait. Retries have one budget: the delivery
- * timeout of the batch.
+ * Produces records and whole batches. Records are copied into one batch a partition, sealed by size or age, and sent
+ * (`produce-requests.ts`); what is buffered is bounded, and whoever appends is told to wait. Retries have one budget: the delivery timeout
+ * of the batch.
  */
 import {
-  backoffMs,
   type BackoffPolicy,
   type Clock,
   invariant,
-  isLakeError,
   KiB,
   LakeError,
   MiB,
@@ -17,23 +15,13 @@ import {
   systemClock,
   systemRandom,
   type TimestampMs,
-  toLakeError,
 } from '../kernel/index.js';
-import {
-  batchBytes,
-  batchHeaderBytes,
-  type CompressionCodec,
-  initProducerIdApi,
-  kafkaErrors,
-  metadataApi,
-  produceApi,
-  type ProduceResponsePartition,
-  type RecordHeader,
-} from '../wire/index.js';
+import { batchBytes, batchHeaderBytes, type CompressionCodec, kafkaErrors, metadataApi, type RecordHeader } from '../wire/index.js';
+import { Alarm } from './alarm.js';
 import { type ClientOptions, ConnectionSlot } from './bootstrap.js';
-import type { KafkaConnection } from './connection.js';
 import { brokerError } from './kafka-error.js';
-import { type BatchOutcome, type Delivery, type PlacedBatch, type ProducerIdentity, ProducerPartition } from './producer-partition.js';
+import { ProduceRequests } from './produce-requests.js';
+import { type BatchOutcome, type Delivery, ProducerPartition } from './producer-partition.js';
 import { OpenTopic, type ProducerTopic } from './producer-topic.js';
 
 export type { Delivery } from './producer-partition.js';
@@ -86,24 +74,10 @@ export interface Producer {
 }
 
 const requestsInFlightMax = 5;
-/** Of one produce request: well below a broker's 100 MiB. */
-const requestBytesMax = 8 * MiB;
-/** What a broker may take to put a batch on disk. */
-const produceTimeoutMs = 30_000;
 /** A record's own numbers, generously. */
 const recordOverheadBytes = 64;
-const retryBackoff: BackoffPolicy = { firstMs: 50, maxMs: 1_000, tries: Number.POSITIVE_INFINITY };
 /** A topic that is just being created is unknown for a moment. */
 const metadataBackoff: BackoffPolicy = { firstMs: 50, maxMs: 500, tries: 8 };
-
-/** Codes after which it is not known whether the batch was appended: a flush fails after the append, and a start may find the batch. */
-const unknownOutcomes: ReadonlySet<number> = new Set([
-  kafkaErrors.UNKNOWN_SERVER_ERROR,
-  kafkaErrors.KAFKA_STORAGE_ERROR,
-  kafkaErrors.REQUEST_TIMED_OUT,
-  kafkaErrors.NETWORK_EXCEPTION,
-  kafkaErrors.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
-]);
 
 /** A promise that is opened from outside. */
 class Latch {
@@ -124,35 +98,27 @@ export function openProducer(options: ProducerOptions): Producer {
 
 class KafkaProducer implements Producer {
   readonly #options: Required<
-    Pick<ProducerOptions, 'acks' | 'compression' | 'batchBytes' | 'lingerMs' | 'bufferBytes' | 'deliveryTimeoutMs' | 'createTopics'>
+    Pick<ProducerOptions, 'compression' | 'batchBytes' | 'lingerMs' | 'bufferBytes' | 'deliveryTimeoutMs' | 'createTopics'>
   >;
-  readonly #isIdempotent: boolean;
-  readonly #requestsMax: number;
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #slot: ConnectionSlot;
   readonly #topics = new Map<string, Promise<ProducerTopic>>();
   /** Partitions with a batch being filled. */
   readonly #open = new Set<ProducerPartition>();
-  /** Partitions with batches that wait to leave, the one served longest ago first. */
-  readonly #ready = new Set<ProducerPartition>();
-  #identity: ProducerIdentity | undefined;
+  /** For the age of batches that are being filled. */
+  readonly #alarm: Alarm;
+  readonly #requests: ProduceRequests;
   #bufferedBytes = 0;
   #batches = 0;
-  #requests = 0;
-  #connectFailures = 0;
-  #isConnecting = false;
   #isClosed = false;
   #failure: LakeError | undefined;
   #room: Latch | undefined;
   #drained: Latch | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #timerMs = Number.POSITIVE_INFINITY;
 
   constructor(options: ProducerOptions) {
-    const { acks = -1, requestsInFlight = requestsInFlightMax } = options;
+    const { acks = -1, requestsInFlight = requestsInFlightMax, idempotent: isIdempotent = acks === -1 } = options;
     this.#options = {
-      acks,
       compression: options.compression ?? 'none',
       batchBytes: options.batchBytes ?? 512 * KiB,
       lingerMs: options.lingerMs ?? 5,
@@ -160,16 +126,24 @@ class KafkaProducer implements Producer {
       deliveryTimeoutMs: options.deliveryTimeoutMs ?? 120_000,
       createTopics: options.createTopics ?? true,
     };
-    this.#isIdempotent = options.idempotent ?? acks === -1;
-    if (this.#isIdempotent && acks !== -1) {
+    if (isIdempotent && acks !== -1) {
       throw new LakeError('config-invalid-value', `an idempotent producer needs acks=-1, not ${acks}`, {
         hint: 'Set acks to -1, or idempotent to false.',
       });
     }
-    this.#requestsMax = Math.max(1, Math.min(requestsInFlight, requestsInFlightMax));
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? systemRandom;
     this.#slot = new ConnectionSlot(options);
+    this.#alarm = new Alarm(this.#clock, () => this.#sealAged());
+    this.#requests = new ProduceRequests({
+      slot: this.#slot,
+      clock: this.#clock,
+      random: this.#random,
+      acks,
+      isIdempotent,
+      requestsMax: Math.max(1, Math.min(requestsInFlight, requestsInFlightMax)),
+      deliveryTimeoutMs: this.#options.deliveryTimeoutMs,
+    });
   }
 
   topic(name: string): Promise<ProducerTopic> {
@@ -218,7 +192,8 @@ class KafkaProducer implements Producer {
       await this.flush();
     } finally {
       this.#isClosed = true;
-      clearTimeout(this.#timer);
+      this.#alarm.stop();
+      this.#requests.close();
       this.#slot.close();
     }
   }
@@ -292,7 +267,7 @@ class KafkaProducer implements Producer {
     if (before === 0) {
       partition.openedMs = this.#clock.monotonicMs();
       this.#open.add(partition);
-      this.#wakeAt(partition.openedMs + this.#options.lingerMs);
+      this.#alarm.setFor(partition.openedMs + this.#options.lingerMs);
     }
   }
 
@@ -341,34 +316,18 @@ class KafkaProducer implements Producer {
         }
       },
     });
-    this.#ready.add(partition);
-    this.#pump();
+    this.#requests.send(partition);
   }
 
   #buffer(bytes: number): void {
     this.#bufferedBytes += bytes;
     if (this.#bufferedBytes > this.#options.bufferBytes) {
       this.#room ??= new Latch();
-      this.#wakeAt(this.#clock.monotonicMs());
+      this.#alarm.setFor(this.#clock.monotonicMs());
     } else if (this.#room !== undefined) {
       this.#room.open();
       this.#room = undefined;
     }
-  }
-
-  /** Makes sure that the next round comes no later than `atMs` by the monotonic clock. */
-  #wakeAt(atMs: number): void {
-    if (atMs >= this.#timerMs || this.#isClosed) return;
-    clearTimeout(this.#timer);
-    this.#timerMs = atMs;
-    this.#timer = setTimeout(
-      () => {
-        this.#timerMs = Number.POSITIVE_INFINITY;
-        this.#sealAged();
-        this.#pump();
-      },
-      Math.max(0, atMs - this.#clock.monotonicMs()),
-    );
   }
 
   #sealAged(): void {
@@ -377,163 +336,7 @@ class KafkaProducer implements Producer {
       const dueMs = partition.openedMs + this.#options.lingerMs;
       // Timers may fire a fraction early. When the buffer is full, waiting for more would wait for ever.
       if (dueMs <= nowMs + 1 || this.#room !== undefined) this.#seal(partition);
-      else this.#wakeAt(dueMs);
+      else this.#alarm.setFor(dueMs);
     }
   }
-
-  /** Sends as many requests as may be under way. */
-  #pump(): void {
-    while (this.#ready.size > 0 && this.#requests < this.#requestsMax) {
-      const nowMs = this.#clock.monotonicMs();
-      this.#expire(nowMs);
-      const connection = this.#slot.open;
-      if (connection === undefined || (this.#isIdempotent && this.#identity === undefined)) {
-        this.#connect();
-        return;
-      }
-      const batches = this.#collect(nowMs);
-      if (batches.length === 0) return;
-      this.#requests++;
-      void this.#exchange(connection, batches).finally(() => {
-        this.#requests--;
-        this.#pump();
-      });
-    }
-  }
-
-  #expire(nowMs: number): void {
-    for (const partition of this.#ready) {
-      partition.expire(
-        nowMs,
-        (batch) =>
-          new LakeError(
-            'timeout',
-            `a batch to ${partition.topic}-${partition.partition} was not acknowledged within ${this.#options.deliveryTimeoutMs} ms`,
-            {
-              facts: { topic: partition.topic, partition: partition.partition, bytes: batch.bytes.length },
-            },
-          ),
-      );
-      if (!partition.hasReady) this.#ready.delete(partition);
-    }
-  }
-
-  /** At most one batch of each partition, as Kafka's brokers demand. */
-  #collect(nowMs: number): { partition: ProducerPartition; batch: PlacedBatch }[] {
-    const batches: { partition: ProducerPartition; batch: PlacedBatch }[] = [];
-    let bytes = 0;
-    // A list of its own: a partition that is put back at the end has had its turn.
-    const waiting = Array.from(this.#ready);
-    for (const partition of waiting) {
-      if (bytes >= requestBytesMax) break;
-      if (!partition.canSend(nowMs)) {
-        if (partition.resumeMs > nowMs) this.#wakeAt(partition.resumeMs);
-        continue;
-      }
-      const batch = partition.take(this.#identity);
-      bytes += batch.bytes.length;
-      batches.push({ partition, batch });
-      this.#ready.delete(partition);
-      if (partition.hasReady) this.#ready.add(partition);
-    }
-    return batches;
-  }
-
-  async #exchange(connection: KafkaConnection, batches: readonly { partition: ProducerPartition; batch: PlacedBatch }[]): Promise<void> {
-    const byTopic = new Map<string, { readonly index: number; readonly records: Buffer }[]>();
-    for (const { partition, batch } of batches) {
-      const data = { index: partition.partition, records: batch.bytes };
-      const list = byTopic.get(partition.topic);
-      if (list === undefined) byTopic.set(partition.topic, [data]);
-      else list.push(data);
-    }
-    const body = {
-      transactionalId: null,
-      acks: this.#options.acks,
-      timeoutMs: produceTimeoutMs,
-      topicData: [...byTopic].map(([name, partitionData]) => ({ name, partitionData })),
-    };
-    try {
-      if (this.#options.acks === 0) {
-        await connection.sendOnly(produceApi, body);
-        for (const { partition, batch } of batches) partition.succeed(batch, -1);
-        return;
-      }
-      const answer = await connection.request(produceApi, body, { timeoutMs: produceTimeoutMs + 5_000 });
-      const answers = new Map(
-        answer.responses.flatMap((topic) => topic.partitionResponses.map((one) => [`${topic.name}-${one.index}`, one])),
-      );
-      for (const { partition, batch } of batches)
-        this.#conclude(partition, batch, answers.get(`${partition.topic}-${partition.partition}`));
-    } catch (error) {
-      const failure = toLakeError(error);
-      for (const { partition, batch } of batches) this.#fail(partition, batch, failure, true);
-    }
-  }
-
-  #conclude(partition: ProducerPartition, batch: PlacedBatch, answer: ProduceResponsePartition | undefined): void {
-    const code = answer?.errorCode ?? kafkaErrors.UNKNOWN_SERVER_ERROR;
-    if (code === 0 || code === kafkaErrors.DUPLICATE_SEQUENCE_NUMBER) {
-      partition.succeed(batch, code === 0 ? (answer?.baseOffset ?? -1) : -1);
-      return;
-    }
-    const where = `${partition.topic}-${partition.partition}`;
-    const error = brokerError(code, `producing to ${where}`, answer?.errorMessage, {
-      topic: partition.topic,
-      partition: partition.partition,
-    });
-    // Behind a batch that failed, the broker misses a sequence: it will have it when this one comes again.
-    const isBehind = code === kafkaErrors.OUT_OF_ORDER_SEQUENCE_NUMBER && partition.isRecovering;
-    this.#fail(
-      partition,
-      batch,
-      isBehind ? new LakeError(error.code, error.message, { retriable: true, facts: error.facts }) : error,
-      unknownOutcomes.has(code),
-    );
-  }
-
-  #fail(partition: ProducerPartition, batch: PlacedBatch, error: LakeError, isOutcomeUnknown: boolean): void {
-    const nowMs = this.#clock.monotonicMs();
-    const waitMs = backoffMs(retryBackoff, Math.min(partition.failures + 1, 16), this.#random);
-    if (error.retriable && nowMs + waitMs < batch.deadlineMs && !this.#isClosed) {
-      partition.sendAgain(batch, isOutcomeUnknown, nowMs + waitMs);
-      this.#ready.add(partition);
-      this.#wakeAt(nowMs + waitMs);
-    } else {
-      partition.giveUp(batch, error, isOutcomeUnknown);
-      if (partition.broken !== undefined) this.#expire(nowMs);
-    }
-  }
-
-  #connect(): void {
-    if (this.#isConnecting) return;
-    this.#isConnecting = true;
-    const attempt = async (): Promise<void> => {
-      try {
-        const connection = await this.#slot.get();
-        if (this.#isIdempotent) this.#identity ??= await initProducerId(connection);
-        this.#connectFailures = 0;
-      } catch (error) {
-        this.#connectFailures++;
-        if (isLakeError(error) && !error.retriable) this.#expireAll(error);
-        else await this.#clock.sleep(backoffMs(retryBackoff, Math.min(this.#connectFailures, 16), this.#random));
-      } finally {
-        this.#isConnecting = false;
-      }
-      this.#pump();
-    };
-    void attempt();
-  }
-
-  /** No connection will ever do (closed, or a version that is not spoken): nothing that waits can be delivered. */
-  #expireAll(error: LakeError): void {
-    for (const partition of this.#ready) partition.expire(Number.POSITIVE_INFINITY, () => error);
-    this.#ready.clear();
-  }
-}
-
-async function initProducerId(connection: KafkaConnection): Promise<ProducerIdentity> {
-  const answer = await connection.request(initProducerIdApi, { transactionalId: null, transactionTimeoutMs: 60_000 });
-  if (answer.errorCode !== 0) throw brokerError(answer.errorCode, 'asking for a producer id');
-  return { producerId: answer.producerId, producerEpoch: answer.producerEpoch };
 }

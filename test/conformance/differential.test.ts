@@ -18,7 +18,10 @@ const seeds = (seedsAsked ?? '1..300').split(',').flatMap((range) => {
 });
 const failuresMax = Number(process.env['THERMOCLINE_TEST_DIFFER_FAILURES'] ?? 3);
 /** Sequences at the same time: most of one's time is waiting. */
-const lanes = 6;
+const lanes = 12;
+const sequencesToldEach = 1_000;
+/** What a sequence that differs does then tells a rule from a matter of time. */
+const runsAgain = 3;
 const startDeadlineMs = 120_000;
 const sequenceDeadlineMs = 2_000;
 const isKafkaGiven = process.env['THERMOCLINE_TEST_DIFFER_KAFKA'] !== undefined;
@@ -46,12 +49,16 @@ describe.skipIf(kafka44.path === undefined && !isKafkaGiven)(`Apache Kafka 4.4 a
           const steps = sequence(seed, brokers.versions);
           const { found, partedAt } = await run(brokers, steps, String(seed));
           done++;
+          if (done % sequencesToldEach === 0) process.stderr.write(`differential: ${done} of ${seeds.length} sequences\n`);
           if (partedAt !== undefined) parted++;
           if (found === undefined) continue;
           const kind = signature(found);
           const count = (counts.get(kind) ?? 0) + 1;
           counts.set(kind, count);
-          if (count === 1) failures.push(told(seed, await shrink(brokers, steps, found, String(seed))));
+          if (count > 1) continue;
+          let repeats = 0;
+          for (let i = 0; i < runsAgain; i++) if ((await run(brokers, steps, String(seed))).found !== undefined) repeats++;
+          failures.push(`${told(seed, await shrink(brokers, steps, found, String(seed)))}\nrepeats: ${repeats} of ${runsAgain}`);
         }
       };
       for (const [at, steps] of witnesses.entries()) {

@@ -111,6 +111,7 @@ export function plain(value: unknown, seen: FirstSight, runMs: number, field = '
     return zeroId.test(value) ? 'no id' : (seen.idNames.get(value) ?? `nobody’s ${value}`);
   if ((field === 'memberId' || field === 'leader') && typeof value === 'string') return seen.member(value);
   if (field === 'producerId') return Number(value) < 0 ? 'no producer' : seen.name('producer', String(value));
+  if (field === 'sessionId' && typeof value === 'number') return value === 0 ? 'no session' : seen.name('session', `session ${value}`);
   if (timeFields.has(field) && typeof value === 'number') return timeOf(value, runMs);
   if (Array.isArray(value)) {
     const items: unknown[] = value

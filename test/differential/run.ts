@@ -30,11 +30,17 @@ export interface Outcome {
 const createTopicsKey = 19;
 const deleteTopicsKey = 20;
 const createPartitionsKey = 37;
-const changeKeys: ReadonlySet<number> = new Set([createTopicsKey, deleteTopicsKey, createPartitionsKey, 33, 44]);
+/** Who leaves may end a rebalance, in Kafka by a timer of no length. */
+const leaveGroupKey = 13;
+const changeKeys: ReadonlySet<number> = new Set([createTopicsKey, deleteTopicsKey, createPartitionsKey, 33, 44, leaveGroupKey]);
 /** What may let a held answer go. */
 const groupKeys: ReadonlySet<number> = new Set([11, 12, 13, 14, 42, 68]);
-/** A broker takes over a change of its configuration, and its coordinator one of topics, a moment after it was answered. */
+/** A broker's coordinator takes over a change of topics or configuration a moment after the broker has. */
 const changeDelayMs = 40;
+const describeConfigsKey = 32;
+const alterConfigsKeys: ReadonlySet<number> = new Set([33, 44]);
+/** What is described alike by then, or is not described alike at all. */
+const describedTriesMax = 30;
 const settleTriesMax = 800;
 /** A connection that no step uses. */
 const probeLane = -1;
@@ -82,6 +88,7 @@ export async function run(pair: Pair, steps: readonly Step[], label: string): Pr
           note(there, asked, theirs!);
           await Promise.all([settled(kafka, there), settled(ours, there)]);
         }
+        if (alterConfigsKeys.has(asked.api)) await described(kafka, ours, asked);
         if (changeKeys.has(asked.api)) await sleep(changeDelayMs);
       }
     }
@@ -196,6 +203,31 @@ async function settled(side: Side, there: ReadonlyMap<string, number>): Promise<
   throw new Error(`topics did not come or go in time at ${side.address}: ${JSON.stringify([...there])}`);
 }
 
+/** Waits until both describe alike what a step altered: a broker takes over a change of its configuration after it was answered. */
+async function described(kafka: Side, ours: Side, step: Step): Promise<void> {
+  const { resources } = step.body as { readonly resources: readonly AlteredResource[] };
+  const asked = resources.map(({ configs, ...resource }) => ({ ...resource, configurationKeys: configs.map(({ name }) => name) }));
+  const question = { api: describeConfigsKey, version: 1, body: { resources: asked, includeSynonyms: false } };
+  for (let tries = 0; tries < describedTriesMax; tries++) {
+    const [theirs, own] = await Promise.all([kafka, ours].map(async (side) => shown(valuesIn(await side.ask(question)))));
+    if (theirs === own) return;
+    await sleep(10);
+  }
+}
+
+interface AlteredResource {
+  readonly resourceType: number;
+  readonly resourceName: string;
+  readonly configs: readonly { readonly name: string }[];
+}
+
+/** The values of each resource that a broker describes, by name. */
+function valuesIn(answer: Answer): unknown {
+  if (!('body' in answer)) return answer;
+  const { results } = answer.body as { readonly results: readonly { readonly configs: readonly { name: string; value: unknown }[] }[] };
+  return results.map(({ configs }) => configs.map(({ name, value }) => `${name}=${String(value)}`).toSorted());
+}
+
 interface Listed {
   readonly name: string;
   readonly errorCode: number;
@@ -238,7 +270,11 @@ export function signature({ step, differences }: Found): string {
   return `${step.api} ${first?.path} ${shown(first?.kafka)} ${shown(first?.ours)}`;
 }
 
-const shown = (value: unknown): string => JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? `${item}n` : item));
+const shown = (value: unknown): string =>
+  JSON.stringify(value, (_key, item: unknown) => {
+    if (typeof item === 'string') return item.replaceAll(/(.)\1{40,}/g, (all, each: string) => `${each}×${all.length}`);
+    return typeof item === 'bigint' ? `${item}n` : item;
+  });
 
 const differencesTold = 12;
 

@@ -5,6 +5,7 @@ import type { Step } from './step.js';
 import { clusterKinds } from './steps/cluster-steps.js';
 import { groupKinds } from './steps/group-steps.js';
 import { initProducerId, logKinds } from './steps/log-steps.js';
+import { refusedKinds } from './steps/refused-steps.js';
 import { firstTopic, topicKinds } from './steps/topic-steps.js';
 
 /** A sequence is mostly about one thing, and touches the others. */
@@ -25,7 +26,13 @@ export function sequence(seed: number, versions: ReadonlyMap<number, readonly [n
   const [log, topics, groups] = random.pick(moods);
   const times = (kinds: readonly (readonly [number, Kind])[], factor: number): Kind[] =>
     kinds.flatMap(([weight, kind]) => Array.from({ length: weight * factor }, () => kind));
-  const weighted = [...times(logKinds, log), ...times(topicKinds, topics), ...times(groupKinds, groups), ...times(clusterKinds, 2)];
+  const weighted = [
+    ...times(logKinds, log),
+    ...times(topicKinds, topics),
+    ...times(groupKinds, groups),
+    ...times(clusterKinds, 2),
+    ...times(refusedKinds, 1),
+  ];
   const length = groups > log ? random.whole(12, 40) : random.whole(6, 22);
   while (steps.length < length) steps.push(random.pick(weighted)(shape));
   return steps;

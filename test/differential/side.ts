@@ -93,13 +93,16 @@ export interface RunNames {
   readonly runMs: number;
 }
 
-/** What answers said of a member or a producer. */
+/** What answers said of a member, a producer or a fetch session. */
 interface Kept {
   readonly producerId?: bigint;
   readonly memberId?: string;
   readonly generationId?: number;
   readonly memberEpoch?: number;
   readonly owned?: unknown;
+  readonly sessionId?: number;
+  /** Of the next fetch of the session. */
+  readonly sessionEpoch?: number;
 }
 
 export class Side {
@@ -156,7 +159,9 @@ export class Side {
   }
 
   #learn(step: Step, answer: Readonly<Record<string, unknown>>): void {
-    for (const { name, topicId, errorCode } of (answer['topics'] ?? []) as { name?: string; topicId?: string; errorCode?: number }[]) {
+    const isTrial = (step.body as { readonly validateOnly?: boolean }).validateOnly === true;
+    const topics = isTrial ? [] : (answer['topics'] ?? []);
+    for (const { name, topicId, errorCode } of topics as { name?: string; topicId?: string; errorCode?: number }[]) {
       if (errorCode !== 0 || typeof name !== 'string' || topicId === undefined || /^A*$/.test(topicId)) continue;
       if (this.idNames.has(topicId)) continue;
       this.topicIds.set(name, topicId);
@@ -165,6 +170,9 @@ export class Side {
     }
     if (step.keep === undefined) return;
     const { producerId, memberId, generationId, memberEpoch, assignment } = answer;
+    const { sessionId } = answer as { readonly sessionId?: number };
+    const asked = step.body as { readonly sessionEpoch?: unknown };
+    const sessionEpoch = asked.sessionEpoch === 0 ? 1 : (this.#kept.get(step.keep)?.sessionEpoch ?? 0) + 1;
     const owned = (assignment as { topicPartitions: unknown } | null | undefined)?.topicPartitions;
     this.#kept.set(step.keep, {
       ...this.#kept.get(step.keep),
@@ -173,6 +181,7 @@ export class Side {
       ...(typeof generationId === 'number' && generationId >= 0 ? { generationId } : {}),
       ...(typeof memberEpoch === 'number' && answer['errorCode'] === 0 ? { memberEpoch } : {}),
       ...(owned === undefined ? {} : { owned }),
+      ...(sessionId !== undefined && answer['errorCode'] === 0 ? { sessionId, sessionEpoch } : {}),
     });
   }
 
@@ -194,6 +203,8 @@ export class Side {
     if ('$empty' in value) return Buffer.alloc(0);
     if ('$generation' in value) return this.#kept.get(value.$generation as string)?.generationId ?? -1;
     if ('$epoch' in value) return this.#kept.get(value.$epoch as string)?.memberEpoch ?? 0;
+    if ('$session' in value) return this.#kept.get(value.$session as string)?.sessionId ?? 0;
+    if ('$sessionEpoch' in value) return this.#kept.get(value.$sessionEpoch as string)?.sessionEpoch ?? 1;
     if ('$owned' in value) return this.#kept.get(value.$owned as string)?.owned ?? [];
     if ('$subscription' in value) {
       return consumerProtocolBytes((value.$subscription as string[]).map((name) => ({ topic: this.topicName(name) })));

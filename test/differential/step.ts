@@ -14,6 +14,8 @@
  * | `{ $generation: m }` | the generation that member last joined, or −1                   |
  * | `{ $epoch: m }`      | the epoch that member was last told (KIP-848), or 0             |
  * | `{ $owned: m }`      | the partitions it was last given (KIP-848), or none             |
+ * | `{ $session: s }`    | the fetch session of that name, or none                         |
+ * | `{ $sessionEpoch: }` | the epoch of its next fetch                                     |
  * | `{ $subscription: }` | the bytes of a consumer's subscription to topics                |
  * | `{ $assignment: }`   | the bytes of a consumer's assignment                            |
  * | `{ $pid: p }`        | the producer id this broker gave, or one nobody has             |
@@ -29,6 +31,7 @@ import {
   type CompressionCodec,
   computeBatchCrc,
   encodeBatch,
+  RecordCursor,
 } from '../../src/wire/index.js';
 
 export interface RecordSpec {
@@ -80,7 +83,7 @@ export interface Step {
   readonly api: number;
   readonly version: number;
   readonly body: unknown;
-  /** Under which name what the answer says of a member or producer is kept. */
+  /** Under which name what the answer says of a member, a producer or a fetch session is kept. */
   readonly keep?: string;
   /** Which of a run's connections it goes through; 0 where nothing is said. */
   readonly lane?: number;
@@ -160,7 +163,27 @@ function flipped(batch: Buffer, { at, mask, isSealed }: NonNullable<BatchSpec['f
   const byte = at % (isHeaderOnly ? batchHeaderBytes : batch.length);
   batch.writeUInt8(batch.readUInt8(byte) ^ mask, byte);
   const hasWholeLength = batch.readInt32BE(batchAt.length) === batch.length - batchAt.leaderEpoch;
-  return isSealed && hasWholeLength ? changed(batch, () => undefined) : batch;
+  if (!isSealed || !hasWholeLength) return batch;
+  // Kafka takes any length below 0 for none; we take −1 only, as librdkafka does: its consumers would stop at such a record. And it takes
+  // times that are further from now than there are whole numbers in JavaScript.
+  const isRefusedByDesign = !isSafeAt(batch, batchAt.baseTimestamp) || (!isHeaderOnly && hasLengthBelowNone(batch));
+  if (isRefusedByDesign) batch.writeUInt8(batch.readUInt8(byte) ^ mask, byte);
+  return changed(batch, () => undefined);
+}
+
+function isSafeAt(batch: Buffer, at: number): boolean {
+  return Number.isSafeInteger(Number(batch.readBigInt64BE(at)));
+}
+
+function hasLengthBelowNone(batch: Buffer): boolean {
+  const cursor = new RecordCursor();
+  try {
+    cursor.reset(batch, 0, batch.subarray(batchHeaderBytes));
+    while (cursor.next()) continue;
+    return false;
+  } catch (error) {
+    return error instanceof Error && /^a (key|value|header value) of -\d+ bytes/.test(error.message);
+  }
 }
 
 /**

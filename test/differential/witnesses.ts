@@ -25,6 +25,25 @@ function join(member: string, over: object = {}): Step {
   return heartbeat(member, 0, { rebalanceTimeoutMs: 60_000, subscribedTopicNames: ['$topic:a'], topicPartitions: [], ...over });
 }
 
+/** Topics of two partitions each. */
+function twoOfEach(names: readonly string[]): Step {
+  const topics = names.map((name) => ({ ...(topic(name) as object), numPartitions: 2 }));
+  return { api: 19, version: 7, body: { topics, timeoutMs: 5_000, validateOnly: false } };
+}
+
+/** Puts assignments of the group off, or no longer (KIP-1263). */
+function assignmentInterval(ms: number): Step {
+  const configs = [{ name: 'consumer.assignment.interval.ms', configOperation: 0, value: `${ms}` }];
+  return { api: 44, version: 1, body: { resources: [{ resourceType: 32, resourceName: '$group:k', configs }], validateOnly: false } };
+}
+
+/** Longer than a sequence takes. */
+const longIntervalMs = 15_000;
+const subscribed = (...names: readonly string[]): object => ({ subscribedTopicNames: names.map((name) => `$topic:${name}`) });
+// The other assignor's choice depends on what the topics' ids are.
+const byRange = { serverAssignor: 'range' };
+const described: Step = { api: 69, version: 1, body: { groupIds: ['$group:k'], includeAuthorizedOperations: false } };
+
 // So many that two, three and four members have equally many: who gets one more is left to chance.
 const twelve = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
 
@@ -115,4 +134,78 @@ export const witnesses: readonly (readonly Step[])[] = [
       ],
     ].flatMap((records) => [produce(9, { records }), produce(9, { records, compression: 'gzip' })]),
   ],
+  // What a member no longer subscribes to is taken from it at once, though the group is assigned anew later only.
+  [
+    twoOfEach(['a', 'b']),
+    assignmentInterval(longIntervalMs),
+    join('c1', subscribed('a', 'b')),
+    heartbeat('c1', 2, subscribed('a')),
+    described,
+    heartbeat('c1', 2, owned('c1')),
+    described,
+    heartbeat('c1', 2, { ...owned('c1'), ...subscribed('a', 'b') }),
+    // It has given up already what it is to give up.
+    heartbeat('c1', 2, { topicPartitions: [], ...subscribed('b') }),
+    described,
+    heartbeat('c1', 2, subscribed()),
+    heartbeat('c1', 2, { topicPartitions: [] }),
+    described,
+    join('c2', subscribed('a')),
+    described,
+  ],
+  // Also while it is to give up something else.
+  [
+    twoOfEach(['a', 'b']),
+    join('c1', { ...subscribed('a', 'b'), ...byRange }),
+    join('c2', { ...subscribed('a', 'b'), ...byRange }),
+    heartbeat('c1', 2),
+    heartbeat('c1', 2, subscribed('a')),
+    described,
+    heartbeat('c1', 2, subscribed('b')),
+    described,
+    heartbeat('c1', 2, owned('c1')),
+    heartbeat('c2', 3, owned('c2')),
+    described,
+  ],
+  // And a member that waits for others waits, and is given, no more of it.
+  [
+    twoOfEach(['a', 'b']),
+    join('c1', { ...subscribed('a', 'b'), ...byRange }),
+    join('c2', { ...subscribed('a', 'b'), ...byRange }),
+    assignmentInterval(longIntervalMs),
+    heartbeat('c2', 3, subscribed('b')),
+    heartbeat('c1', 2),
+    heartbeat('c1', 2, owned('c1')),
+    heartbeat('c2', 3, owned('c2')),
+    described,
+    heartbeat('c2', 3, { ...owned('c2'), ...subscribed('a') }),
+    described,
+    heartbeat('c2', 3, owned('c2')),
+    described,
+    heartbeat('c2', 3, { ...owned('c2'), ...subscribed('a', 'b') }),
+    described,
+  ],
+  // What RE2/J, which Kafka uses, does not read as an expression.
+  [
+    '(',
+    ')',
+    '[',
+    'a**',
+    '*a',
+    '{2}',
+    '{*',
+    '(?i)*',
+    'a{1001}',
+    'a{3,2}',
+    '(?=a)',
+    '(?<=a)',
+    '(a)\\1',
+    '\\p{Nope}',
+    '\\x{110000}',
+    '[b-a]',
+    '[[:nope:]]',
+    '(?P<n>a)(?P<n>b)',
+    '\\Z',
+    '\\',
+  ].map((subscribedTopicRegex) => join('c1', { subscribedTopicRegex })),
 ];

@@ -18,6 +18,13 @@ function memberIdOf(shape: Shape, key: string): string {
   return kind === 1 ? 'nobody' : `$member:${key}`;
 }
 
+/** The third of them is static as a rule (KIP-345), the others seldom, or as somebody else. */
+function instanceOf(shape: Shape, member: string): string | null {
+  const { random } = shape;
+  if (seldom(shape, 16)) return random.pick(['i1', 'i3', '']);
+  return (member.endsWith('3') ? !seldom(shape, 4) : seldom(shape, 20)) ? `i${member.slice(1)}` : null;
+}
+
 function generationOf(shape: Shape, key: string): unknown {
   return seldom(shape, 12) ? shape.random.pick([-1, 0, 1, 2, 99]) : { $generation: key };
 }
@@ -50,6 +57,7 @@ function join(shape: Shape): Step {
       sessionTimeoutMs: isOdd ? random.pick([5_000, 1, 0, -1, 1_800_001, 6_000]) : 60_000,
       rebalanceTimeoutMs: 60_000,
       memberId: seldom(shape, 12) ? random.pick(['', 'nobody']) : `$joined:${key}`,
+      groupInstanceId: instanceOf(shape, member),
       protocolType: seldom(shape, 16) ? random.pick(['', 'other']) : 'consumer',
       protocols: protocolsOf(shape),
       reason: random.pick([null, 'because']),
@@ -71,6 +79,7 @@ function sync(shape: Shape): Step {
       groupId: seldom(shape, 40) ? '' : `$group:${group}`,
       generationId: generationOf(shape, key),
       memberId: memberIdOf(shape, key),
+      groupInstanceId: instanceOf(shape, member),
       protocolType: random.pick([null, 'consumer', 'consumer', 'consumer', 'consumer', 'other']),
       protocolName: random.pick([null, 'range', 'range', 'range', 'range', 'roundrobin']),
       assignments: seldom(shape, 6) ? assignments.slice(0, random.whole(0, 3)) : assignments,
@@ -81,22 +90,29 @@ function sync(shape: Shape): Step {
 
 function heartbeat(shape: Shape): Step {
   const group = classicGroup(shape);
-  const key = `${group}/${shape.random.pick(members)}`;
+  const member = shape.random.pick(members);
+  const key = `${group}/${member}`;
   return step(shape, 12, {
     groupId: seldom(shape, 40) ? '' : `$group:${group}`,
     generationId: generationOf(shape, key),
     memberId: memberIdOf(shape, key),
+    groupInstanceId: instanceOf(shape, member),
   });
 }
 
 function leave(shape: Shape): Step {
   const { random } = shape;
   const group = classicGroup(shape);
-  const leaving = random.shuffled(members).slice(0, random.pick([1, 1, 1, 1, 2, 0]));
+  const leaving = random.shuffled([...members, ...consumers]).slice(0, random.pick([1, 1, 1, 1, 2, 0]));
   return step(shape, 13, {
     groupId: seldom(shape, 40) ? '' : `$group:${group}`,
-    memberId: memberIdOf(shape, `${group}/${random.pick(members)}`),
-    members: leaving.map((name) => ({ memberId: memberIdOf(shape, `${group}/${name}`), reason: random.pick([null, 'because']) })),
+    memberId: memberIdOf(shape, `${group}/${random.pick([...members, ...consumers])}`),
+    members: leaving.map((name) => ({
+      // Tools remove static members by their instance alone.
+      memberId: seldom(shape, 6) ? '' : memberIdOf(shape, `${group}/${name}`),
+      groupInstanceId: instanceOf(shape, name),
+      reason: random.pick([null, 'because']),
+    })),
   });
 }
 
@@ -104,7 +120,9 @@ function offsetCommit(shape: Shape): Step {
   const { random } = shape;
   const isConsumer = seldom(shape, 3);
   const group = isConsumer ? consumerGroup(shape) : classicGroup(shape);
-  const key = `${group}/${random.pick(isConsumer ? consumers : members)}`;
+  const member = random.pick(isConsumer ? consumers : members);
+  const key = `${group}/${member}`;
+  const topic = random.pick(topicNames);
   const isSimple = seldom(shape, 3);
   const partitions = random.shuffled([0, 1, 7]).slice(0, random.pick([1, 1, 2, 0]));
   return step(shape, 8, {
@@ -112,10 +130,12 @@ function offsetCommit(shape: Shape): Step {
     groupId: `$group:${group}`,
     generationIdOrMemberEpoch: isSimple ? -1 : isConsumer ? epochOf(shape, key) : generationOf(shape, key),
     memberId: isSimple ? '' : memberIdOf(shape, key),
+    groupInstanceId: isSimple ? null : instanceOf(shape, member),
     retentionTimeMs: random.pick([-1, -1, -1, 1_000_000]),
     topics: [
       {
-        name: topicOf(shape),
+        name: `$topic:${topic}`,
+        topicId: `$id:${topic}`,
         partitions: partitions.map((partitionIndex, i) => ({
           partitionIndex,
           committedOffset: random.pick([0, 1, 5, 1_000, -1]),
@@ -131,12 +151,9 @@ function offsetCommit(shape: Shape): Step {
 function offsetFetch(shape: Shape): Step {
   const { random } = shape;
   const chosen = step(shape, 9, {});
-  const asked = random.pick([
-    [{ name: topicOf(shape), partitionIndexes: [0, 1] }],
-    [{ name: topicOf(shape), partitionIndexes: [0, 7] }],
-    [{ name: topicOf(shape), partitionIndexes: [] }],
-    [],
-  ]);
+  const name = random.pick(topicNames);
+  const topic = { name: `$topic:${name}`, topicId: `$id:${name}` };
+  const asked = random.pick([...[[0, 1], [0, 7], []].map((partitionIndexes) => [{ ...topic, partitionIndexes }]), []]);
   const topics = chosen.version >= 2 && seldom(shape, 2) ? null : asked;
   const group = anyGroup(shape);
   const key = `k/${random.pick(consumers)}`;
@@ -198,6 +215,7 @@ function consumerHeartbeat(shape: Shape): Step {
   const member = random.pick(consumers);
   const key = `${group}/${member}`;
   const kind = random.pick(['join', 'join', 'report', 'report', 'report', 'own', 'own', 'leave', 'odd'] as const);
+  const instanceId = instanceOf(shape, member);
   const all = {
     subscribedTopicNames: random
       .shuffled(topicNames)
@@ -210,7 +228,7 @@ function consumerHeartbeat(shape: Shape): Step {
     join: () => ({ ...all, memberEpoch: 0, topicPartitions: [] }),
     report: () => ({ memberEpoch: epochOf(shape, key) }),
     own: () => ({ ...(seldom(shape, 3) ? all : {}), memberEpoch: epochOf(shape, key), topicPartitions: { $owned: key } }),
-    leave: () => ({ memberEpoch: -1 }),
+    leave: () => ({ memberEpoch: instanceId === null ? -1 : random.pick([-1, -2]) }),
     odd: () => ({
       ...random.pick([all, { ...all, rebalanceTimeoutMs: -1 }, {}]),
       memberEpoch: random.pick([0, 0, -2, -3, 1]),
@@ -222,13 +240,45 @@ function consumerHeartbeat(shape: Shape): Step {
   const chosen = step(shape, 68, {}, { keep: key, client: member });
   // What a member without an id is called is known to its first answer only; from v1 on it says so itself (KIP-1082).
   const memberId = seldom(shape, 30) ? '' : `id-of-${member}`;
-  return { ...chosen, body: { groupId: seldom(shape, 40) ? ' ' : `$group:${group}`, memberId, ...bodies[kind]() } };
+  return { ...chosen, body: { groupId: seldom(shape, 40) ? ' ' : `$group:${group}`, memberId, instanceId, ...bodies[kind]() } };
 }
 
 function consumerDescribe(shape: Shape): Step {
   const { random } = shape;
   const groups = random.pick([['k'], ['k'], ['g', 'k', 'n'], ['g'], []]).map((name) => `$group:${name}`);
   return step(shape, 69, { groupIds: seldom(shape, 30) ? [''] : groups, includeAuthorizedOperations: seldom(shape, 3) });
+}
+
+// Left out are keys of share and streams groups, which we refuse, and intervals between assignments that are a matter of the clock.
+const configValues: readonly (readonly [string, readonly string[]])[] = [
+  ['consumer.session.timeout.ms', ['45000', ' 60000', '1', '45', 'x', '3000000000']],
+  ['consumer.heartbeat.interval.ms', ['5000', '6000', '15000', '1', '0', '-1']],
+  ['consumer.assignment.interval.ms', ['0', '-1', '15001', 'x']],
+  ['no.such.key', ['1']],
+];
+
+/** Keys of a group, which need not be there. */
+function groupConfigs(shape: Shape): Step {
+  const { random } = shape;
+  const resource = { resourceType: 32, resourceName: seldom(shape, 20) ? '' : `$group:${random.pick(['k', 'k', 'k', 'g'])}` };
+  const configs = random
+    .shuffled(configValues)
+    .slice(0, random.whole(0, 3))
+    .map(([name, values]) => ({
+      name,
+      value: seldom(shape, 20) ? null : random.pick(values),
+      configOperation: random.pick([0, 0, 0, 1, 2]),
+    }));
+  const validateOnly = seldom(shape, 6);
+  const kind = random.pick(['describe', 'describe', 'alter', 'replace'] as const);
+  if (kind === 'alter') return step(shape, 44, { resources: [{ ...resource, configs }], validateOnly });
+  if (kind === 'replace') return step(shape, 33, { resources: [{ ...resource, configs }], validateOnly });
+  const configurationKeys = random.pick([null, null, ['consumer.session.timeout.ms', 'no.such.key'], []]);
+  return step(shape, 32, {
+    resources: [{ ...resource, configurationKeys }],
+    includeSynonyms: seldom(shape, 2),
+    includeDocumentation: false,
+  });
 }
 
 export const groupKinds: readonly (readonly [number, Kind])[] = [
@@ -245,4 +295,5 @@ export const groupKinds: readonly (readonly [number, Kind])[] = [
   [1, findCoordinator],
   [8, consumerHeartbeat],
   [3, consumerDescribe],
+  [2, groupConfigs],
 ];

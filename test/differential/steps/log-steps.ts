@@ -58,7 +58,36 @@ function produce(shape: Shape): Step {
 
 function fetch(shape: Shape): Step {
   const { random } = shape;
-  const topics = Array.from({ length: random.whole(1, 3) }, () => {
+  return step(shape, 1, {
+    ...fetchBody(shape, 1),
+    sessionId: random.pick([0, 0, 0, 77]),
+    sessionEpoch: random.pick([-1, -1, -1, 5, -2]),
+    forgottenTopicsData: [],
+  });
+}
+
+/** A fetch that begins a session, goes on with it, or ends it: mostly at a version that has topics by id. */
+function fetchInSession(shape: Shape): Step {
+  const { random } = shape;
+  const session = random.pick(['s', 's', 's', 't']);
+  const sessionEpoch = random.pick([{ $sessionEpoch: session }, { $sessionEpoch: session }, { $sessionEpoch: session }, 0, 0, -1, 3]);
+  const isFirst = sessionEpoch === 0;
+  const forgotten = Array.from({ length: isFirst || random.whole(0, 3) > 0 ? 0 : 1 }, () => {
+    const name = random.pick(topicNames);
+    return { topic: `$topic:${name}`, topicId: `$id:${name}`, partitions: random.pick([[0], [1], [0, 1], [7]]) };
+  });
+  return step(
+    shape,
+    1,
+    { ...fetchBody(shape, isFirst ? 1 : 0), sessionId: { $session: session }, sessionEpoch, forgottenTopicsData: forgotten },
+    { keep: session },
+    seldom(shape, 4) ? 7 : 13,
+  );
+}
+
+function fetchBody(shape: Shape, topicsMin: number): Readonly<Record<string, unknown>> {
+  const { random } = shape;
+  const topics = Array.from({ length: random.whole(topicsMin, 3) }, () => {
     const name = random.pick(topicNames);
     return {
       topic: `$topic:${name}`,
@@ -70,21 +99,21 @@ function fetch(shape: Shape): Step {
           partition: index,
           currentLeaderEpoch: random.pick([-1, -1, -1, 0, 1]),
           fetchOffset: random.pick([0, 0, 0, 1, 2, 3, 5, 8, 13, -1, 1000]),
+          lastFetchedEpoch: random.pick([-1, -1, -1, 0, 1]),
           partitionMaxBytes: random.pick([1_000_000, 1_000_000, 1, 0, 100, 250]),
           logStartOffset: -1,
         })),
     };
-  }).filter(({ topic }, i, all) => all.findIndex((other) => other.topic === topic) === i);
-  return step(shape, 1, {
+  });
+  // A partition that is named twice too, now and then.
+  const isOnce = random.whole(0, 10) > 0;
+  return {
     maxWaitMs: 0,
     minBytes: random.pick([0, 1]),
     maxBytes: random.pick([10_000_000, 10_000_000, 1, 0, 150, 400]),
     isolationLevel: random.whole(0, 2),
-    sessionId: random.pick([0, 0, 0, 77]),
-    sessionEpoch: random.pick([-1, -1, -1, 0, 5]),
-    topics,
-    forgottenTopicsData: [],
-  });
+    topics: isOnce ? topics.filter(({ topic }, i, all) => all.findIndex((other) => other.topic === topic) === i) : topics,
+  };
 }
 
 function listOffsets(shape: Shape): Step {
@@ -176,7 +205,8 @@ function describeLogDirs(shape: Shape): Step {
 
 export const logKinds: readonly (readonly [number, Kind])[] = [
   [30, produce],
-  [20, fetch],
+  [14, fetch],
+  [14, fetchInSession],
   [10, listOffsets],
   [5, deleteRecords],
   [6, initProducerId],

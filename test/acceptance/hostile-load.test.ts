@@ -2,7 +2,7 @@
 // is honest is served meanwhile.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { encodeRequest, fetchApi, produceApi } from '../../src/wire/index.js';
+import { encodeBatch, encodeRequest, fetchApi, metadataApi, produceApi } from '../../src/wire/index.js';
 import { Lake } from '../support/lake.js';
 import { canSeeProcesses, eventually, processesBelow, peakMemoryBytes } from '../support/processes.js';
 import { batchOf, type RawConnection, rawConnection } from '../support/raw-kafka.js';
@@ -117,5 +117,38 @@ describe.skipIf(!canSeeProcesses)('a broker among clients without manners', () =
     expect((await lake.ends('tiny'))[0]![1]).toBe(start + clients * each);
     expect(await lake.consume('tiny', 0, start)).toHaveLength(clients * each);
     expect(peakMemoryBytes(pid) - before).toBeLessThan(queuedRequestBytes + 64 * MiB);
+  });
+
+  it('answers others while it inflates what was made to inflate', async () => {
+    const [[, start]] = (await lake.ends('tiny')) as [[number, number]];
+    // 200 MiB of zeros, half a second each.
+    const value = Buffer.alloc(MiB);
+    const bomb = encodeBatch({
+      records: Array.from({ length: 200 }, () => ({ timestampMs: Date.now(), key: null, value })),
+      compression: 'gzip',
+    });
+    const bombs = 8;
+    const request = (n: number): Buffer =>
+      Buffer.concat(
+        encodeRequest(produceApi, 9, n, 'bombs', {
+          transactionalId: null,
+          acks: 1,
+          timeoutMs: 10_000,
+          topicData: [{ name: 'tiny', partitionData: [{ index: 0, records: bomb }] }],
+        }),
+      );
+    const [hostile, honest] = (await connected(2)) as [RawConnection, RawConnection];
+    hostile.socket.write(Buffer.concat(Array.from({ length: bombs }, (_, n) => request(n))));
+    await eventually('the first to be taken', () => (hostile.frames.length > 0 ? true : undefined), 60_000);
+    const ask = Buffer.concat(encodeRequest(metadataApi, 12, 1, 'honest', { topics: [], allowAutoTopicCreation: false }));
+    const taken = hostile.frames.length;
+    for (let n = 1; n <= 20; n++) {
+      honest.socket.write(ask);
+      await eventually('an answer', () => (honest.frames.length === n ? true : undefined), 60_000);
+    }
+    // On one thread each of the twenty would have waited for a bomb.
+    expect(hostile.frames.length - taken).toBeLessThan(bombs - taken);
+    await eventually('all to be taken', () => (hostile.frames.length === bombs ? true : undefined), 120_000);
+    expect((await lake.ends('tiny'))[0]![1]).toBe(start + bombs * 200);
   });
 });

@@ -111,7 +111,7 @@ async function gather({ bootstrap, config, topics, partitionsEach, producers, gr
   const startMs = performance.now();
   const connections = await openAll(bootstrap, producers + groups * membersEach);
   // The first question makes the topic of offsets where there is none.
-  await connections[0].request(findCoordinatorApi, { key: 'group-0', keyType: 0, coordinatorKeys: ['group-0'] }, options);
+  await connections[0].request(findCoordinatorApi, { keyType: 0, coordinatorKeys: ['group-0'] }, { ...options, minVersion: 4 });
   const batch = batchOf();
   state.producers = connections.slice(0, producers).map((connection, i) => ({
     connection,

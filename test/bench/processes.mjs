@@ -1,8 +1,14 @@
 // What processes cost: CPU and memory out of /proc, of one process or of it and all below it. Linux only.
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
+import { promisify } from 'node:util';
 
 const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
+
+/** Waits until the disk has what was written so far, so that nobody's run pays for what another one wrote. */
+export async function flushSystem() {
+  await promisify(execFile)('sync');
+}
 
 /** Process ids that the bench started; what is left of them is killed when it ends. */
 const started = new Set();

@@ -19,7 +19,19 @@ export async function startVersitygw({ program }, folder, bucket) {
   mkdirSync(join(folder, bucket), { recursive: true });
   const port = await freePort();
   const credentials = { AWS_ACCESS_KEY_ID: 'test', AWS_SECRET_ACCESS_KEY: 'testtest' };
-  const args = ['--access', 'test', '--secret', 'testtest', '--port', `127.0.0.1:${port}`, '--region', 'us-east-1', 'posix', folder];
+  const args = [
+    '--access',
+    'test',
+    '--secret',
+    'testtest',
+    '--port',
+    `127.0.0.1:${port}`,
+    '--region',
+    'us-east-1',
+    '--keep-alive',
+    'posix',
+    folder,
+  ];
   const child = spawn(program, args, { stdio: 'ignore' });
   remember(child.pid);
   const ended = new Promise((resolve) => {

@@ -1,5 +1,5 @@
 // Consumers that nobody here wrote start at the beginning of a topic whose records lie only in the bucket, and get every one of them
-// as it was produced: kcat (librdkafka), kafkajs, @platformatic/kafka and Apache Kafka's Java consumer.
+// as it was produced: kcat (librdkafka), kafkajs, @platformatic/kafka, Apache Kafka's Java consumer, and those of Go and Python.
 import { execFile } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { Consumer, type MessagesStream, stringDeserializers } from '@platformatic/kafka';
 import { Kafka, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { ask, goPrograms, pythonPrograms, type SeenRecord } from '../support/client-programs.js';
 import { kafkaTool } from '../support/kafka-tools.js';
 import { Lake } from '../support/lake.js';
 import { kafka44, kcat } from '../support/outside-tools.js';
@@ -19,23 +20,15 @@ const roundRecords = 4000;
 const codecs = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const;
 const firstMs = Date.UTC(2025, 5, 1);
 
-interface Seen {
-  readonly partition: number;
-  readonly offset: number;
-  readonly timestampMs: number;
-  readonly key: string | null;
-  readonly value: string | null;
-  readonly headers: readonly (readonly [key: string, value: string])[];
-}
-
-const lineOf = ({ partition, offset, timestampMs, key, value, headers }: Seen): string =>
+const lineOf = ({ partition, offset, timestampMs, key, value, headers }: SeenRecord): string =>
   JSON.stringify([partition, offset, timestampMs, key, value, headers]);
-const inOrder = (seen: readonly Seen[]): string[] => [...seen].sort((a, b) => a.partition - b.partition || a.offset - b.offset).map(lineOf);
+const inOrder = (seen: readonly SeenRecord[]): string[] =>
+  [...seen].sort((a, b) => a.partition - b.partition || a.offset - b.offset).map(lineOf);
 
 describe('a topic that lies in the bucket only', () => {
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
   let lake: Lake;
-  const produced: Seen[] = [];
+  const produced: SeenRecord[] = [];
   let expected: readonly string[];
 
   beforeAll(async () => {
@@ -44,7 +37,7 @@ describe('a topic that lies in the bucket only', () => {
     await lake.createTopic(topic, partitions, { 'segment.bytes': String(1 << 20), 'lake.file.bytes': String(1 << 20) });
     const next = Array.from({ length: partitions }, () => 0);
     for (const [round, compression] of codecs.entries()) {
-      const records = Array.from({ length: roundRecords }, (_, i): Seen => {
+      const records = Array.from({ length: roundRecords }, (_, i): SeenRecord => {
         const partition = (i * 7 + round) % partitions;
         return {
           partition,
@@ -95,7 +88,7 @@ describe('a topic that lies in the bucket only', () => {
     const seen = stdout
       .trimEnd()
       .split('\n')
-      .map((line): Seen => {
+      .map((line): SeenRecord => {
         const { partition, offset, ts, key, payload, headers } = JSON.parse(line) as {
           partition: number;
           offset: number;
@@ -115,7 +108,7 @@ describe('a topic that lies in the bucket only', () => {
       groupId: 'js',
       maxWaitTimeInMs: 200,
     });
-    const seen: Seen[] = [];
+    const seen: SeenRecord[] = [];
     try {
       await consumer.connect();
       await consumer.subscribe({ topic, fromBeginning: true });
@@ -147,7 +140,7 @@ describe('a topic that lies in the bucket only', () => {
       groupId: 'p',
       deserializers: stringDeserializers,
     });
-    const seen: Seen[] = [];
+    const seen: SeenRecord[] = [];
     const stream = (await consumer.consume({ topics: [topic], mode: 'earliest', autocommit: false, maxWaitTime: 200 })) as MessagesStream<
       string,
       string,
@@ -174,6 +167,14 @@ describe('a topic that lies in the bucket only', () => {
     }
     expect(inOrder(seen)).toEqual(expected);
   });
+
+  for (const client of [...Object.values(goPrograms), ...Object.values(pythonPrograms)]) {
+    it.skipIf(client.tool.path === undefined)(`is read whole by ${client.name}${client.tool.note}`, async () => {
+      const asked = { scenario: 'read', bootstrap: lake.service.kafka, topic, group: client.name, count: produced.length };
+      const { records } = await ask(client, asked);
+      expect(inOrder(records!)).toEqual(expected);
+    });
+  }
 
   it.skipIf(kafka44.path === undefined)(`is read whole by Kafka's Java consumer${kafka44.note}`, async () => {
     const asked = ['--bootstrap-server', lake.service.kafka, '--topic', topic, '--from-beginning', '--timeout-ms', '60000'];

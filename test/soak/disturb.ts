@@ -25,6 +25,8 @@ const badSql: readonly (readonly [sql: string, status: number])[] = [
 
 export class Disturber {
   readonly counts = new Map<string, number>();
+  /** What it is at, for whoever has to tell why it does not end. */
+  doing = 'nothing';
   readonly #lake: Lake;
   readonly #asker: Asker;
   readonly #excuses: Excuses;
@@ -44,6 +46,7 @@ export class Disturber {
   /** Each of these is refused, as the client's fault. */
   async askBadly(): Promise<void> {
     const [sql, status] = this.#random.pick(badSql);
+    this.doing = `asking badly: ${sql}`;
     const refusal = await this.#asker
       .excused(() =>
         this.#lake.ask(sql).catch((error: unknown) => {
@@ -63,6 +66,7 @@ export class Disturber {
   /** A question without end that its asker leaves: it must be gone from the list, and its engine free. */
   async giveUp(): Promise<void> {
     const mark = `gone-${this.#random.whole(0, 2 ** 30)}`;
+    this.doing = `giving up ${mark}`;
     const gone = new AbortController();
     const asked = this.#lake.ask(`${endless} -- ${mark}`, {}, gone.signal).then(
       () => 'answered',
@@ -79,6 +83,7 @@ export class Disturber {
   async readHalf(topic: string): Promise<void> {
     const mark = `half-${this.#random.whole(0, 2 ** 30)}`;
     await this.#asker.excused(async () => {
+      this.doing = `asking for ${mark}`;
       const gone = new AbortController();
       const response = await this.#lake.http('/v1/query', {
         method: 'POST',
@@ -87,16 +92,20 @@ export class Disturber {
         signal: gone.signal,
       });
       const reader = response.body!.getReader();
+      this.doing = `reading ${mark}`;
       for (let chunks = this.#random.whole(0, 4); chunks > 0; chunks--) await reader.read();
       await sleep(this.#random.whole(0, 300));
       gone.abort();
-      await reader.closed.catch(() => undefined);
+      this.doing = `leaving ${mark}`;
+      // An answer that has come whole is no longer aborted, and never closed while some of it is unread.
+      await reader.cancel().catch(() => undefined);
     });
     await this.#isNotRunning(mark);
     this.#count('half read');
   }
 
   async #isNotRunning(mark: string): Promise<void> {
+    this.doing = `waiting for the end of ${mark}`;
     const sql = `SELECT count(*) FROM system.queries WHERE state = 'running' AND sql LIKE '%-- ${mark}'`;
     await eventually(`no running query ${mark}`, async () => {
       const [row] = await this.#asker.excused(() => this.#lake.sql(sql));
@@ -109,6 +118,7 @@ export class Disturber {
     const ended = this.#excuses.begin('overload');
     try {
       const question = totals(topic);
+      this.doing = `overloading ${topic}`;
       const answers = await Promise.all(
         Array.from({ length: burst }, async () => {
           const startedMs = performance.now();

@@ -168,7 +168,7 @@ class Soak {
         if (at % tableEverySamples === 0) this.#tell(taken);
       }
       this.#stop.abort();
-      await this.#ended(loops);
+      await this.#ended(loops, disturber);
     } finally {
       this.#stop.abort();
       await producers.stop();
@@ -196,14 +196,16 @@ class Soak {
   }
 
   /** Waits for all loops, and tells which of them hang and what the service says it is doing. */
-  async #ended(loops: readonly Promise<void>[]): Promise<void> {
+  async #ended(loops: readonly Promise<void>[], disturber: Disturber): Promise<void> {
     const gaveUp = new AbortController();
     const hanging = sleep(loopEndWithinMs, 'hang' as const, { signal: gaveUp.signal }).catch(() => 'ended' as const);
     const how = await Promise.race([Promise.all(loops), hanging]);
     gaveUp.abort();
     if (how !== 'hang') return;
     const running = await this.#lake.sql(`SELECT id, state, rows, sql FROM system.queries WHERE state = 'running'`).catch(String);
-    this.#asker.find(`loops did not end: ${[...this.#underWay.values()].join(', ')}; running queries: ${JSON.stringify(running)}`);
+    this.#asker.find(
+      `loops did not end: ${[...this.#underWay.values()].join(', ')}; the disturber is ${disturber.doing}; running queries: ${JSON.stringify(running)}`,
+    );
   }
 
   async #ask(draw: Seeded): Promise<void> {

@@ -1,4 +1,5 @@
 // A consumer group of the new protocol with clients that behave as real ones do, whose answers get lost, who fall silent and die.
+import { createHash } from 'node:crypto';
 import { ConsumerGroup, type MemberAnswer, type MemberHeartbeat } from '../../src/broker/groups/consumer/consumer-group.js';
 import { encodeChange } from '../../src/broker/groups/consumer/consumer-records.js';
 import {
@@ -16,6 +17,7 @@ import { type TopicId, topicId } from '../../src/kernel/index.js';
 
 export const sessionMs = 45_000;
 export const rebalanceMs = 60_000;
+const idBytes = 16;
 
 /** Topics that come, go and grow. */
 export class FakeTopics implements TopicView {
@@ -23,7 +25,9 @@ export class FakeTopics implements TopicView {
   revision = 0;
 
   id(name: string): TopicId {
-    return topicId(Buffer.from(name.padEnd(16, '.')).toString('base64url'));
+    const bytes =
+      name.length > idBytes ? createHash('sha256').update(name).digest().subarray(0, idBytes) : Buffer.from(name.padEnd(idBytes, '.'));
+    return topicId(bytes.toString('base64url'));
   }
 
   set(name: string, partitions: number): void {

@@ -20,9 +20,11 @@ import { type Disk, LakeError, systemDisk } from '../../src/kernel/index.js';
 import {
   batchBytes,
   batchLeaderEpoch,
+  batchMagic,
   type DecodedRecord,
   decodeBatch,
   encodeBatch,
+  isBatchCrcValid,
   isControl,
   walkBatches,
 } from '../../src/wire/index.js';
@@ -134,6 +136,13 @@ export function simRow(record: DecodedRecord, leaderEpoch: number): SimRow {
   };
 }
 
+/** Errors: `batch-corrupt`, as the product's own jobs and Kafka's clients have it. */
+export function requireSound(batches: Buffer, at: number): void {
+  const fault =
+    batchMagic(batches, at) !== 2 ? 'it is not of format v2' : isBatchCrcValid(batches, at) ? undefined : 'its CRC does not match';
+  if (fault !== undefined) throw new LakeError('batch-corrupt', `the batch at ${at} is damaged: ${fault}`);
+}
+
 function writeFile(disk: Disk, path: string, bytes: Buffer, flags: 'w' | 'wx'): void {
   const file = disk.openSync(path, flags, 0o644);
   for (let done = 0; done < bytes.length; ) done += disk.writeSync(file, bytes, done, bytes.length - done, done);
@@ -184,6 +193,7 @@ export function simWorkers(before?: (job: ColumnJob) => void | Promise<void>, di
         for (const spool of job.spools) {
           const bytes = disk.readFileSync(spool.path).subarray(0, spool.bytes);
           walkBatches(bytes, (at) => {
+            requireSound(bytes, at);
             rawBytes += batchBytes(bytes, at);
             lastLeaderEpoch = batchLeaderEpoch(bytes, at);
             if (isControl(bytes, at)) return;

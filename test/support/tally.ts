@@ -4,7 +4,7 @@ import { appendFileSync } from 'node:fs';
 import type { Reporter, TestModule } from 'vitest/node';
 
 /** How much of a failure's message its line keeps. */
-const messageChars = 300;
+const messageChars = 1000;
 
 interface Failure {
   readonly where: string;

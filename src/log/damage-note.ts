@@ -44,6 +44,7 @@ export async function recallDamage(
       const what = fault ?? `it ends at offset ${segment.nextOffset}, and was flushed up to ${endOffset}`;
       throw damagedAt(segment.file.path, position, what);
     }
+    segment.forgetIndexesSync();
     logger.info('a segment that was damaged is whole again', { path: segment.file.path });
   }
   disk.rmSync(path, { force: true });

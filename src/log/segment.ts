@@ -309,8 +309,21 @@ export class Segment {
       return true;
     });
     if (end.fault !== undefined || !leadsRight || !indexes.times.isPlausible(indexes.nextOffset)) return false;
-    this.#take(indexes, savedMs === indexes.maxTimestampMs);
+    const isSaved = savedMs === indexes.maxTimestampMs;
+    // A time that the index does not know is believed with its checksum: saved, a wrong one would outlive what is damaged.
+    if (!isSaved && (await this.#isDamagedFrom(lastPosition, endOffset))) return false;
+    this.#take(indexes, isSaved);
     return true;
+  }
+
+  async #isDamagedFrom(from: number, endOffset: Offset): Promise<boolean> {
+    const { fault } = await this.walk({ from, windowBytes: nearWindowBytes, isCrcChecked: true, endOffset }, () => true);
+    return fault !== undefined;
+  }
+
+  /** At start: no index file of it is believed, which may have been made of damaged batches. It is rebuilt next. */
+  forgetIndexesSync(): void {
+    for (const suffix of [suffixes.index, suffixes.timeIndex]) this.#disk.rmSync(this.#path(suffix), { force: true });
   }
 
   /** Position of the first batch whose last offset is `offset` or more; the segment's end where there is none. */

@@ -195,7 +195,7 @@ export class TimeIndex {
     for (let at = 0; at < this.count * 12; at += 12) {
       const nextTimestampMs = buffer.readInt32BE(at) * 2 ** 32 + buffer.readUInt32BE(at + 4);
       const relative = buffer.readInt32BE(at + 8);
-      if (nextTimestampMs <= timestampMs || relative < offset || relative < 0 || relative + this.baseOffset >= nextOffset) return false;
+      if (nextTimestampMs <= timestampMs || relative <= offset || relative + this.baseOffset >= nextOffset) return false;
       timestampMs = nextTimestampMs;
       offset = relative;
     }

@@ -1,7 +1,7 @@
 // Damage that was met before a restart is known after it: the partition is offline at once, nothing of it is cut, and a sound copy of the
 // segment brings it back.
 import * as fs from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { LakeError } from '../../../src/kernel/index.js';
 import type { HotLog, PartitionLog } from '../../../src/log/index.js';
@@ -58,6 +58,15 @@ function raised(bytes: Buffer): Buffer {
   return bytes;
 }
 
+/** The largest time of a time index. */
+const timeOf = (times: Buffer) => Number(times.readBigInt64BE(times.length - 12));
+
+function later(times: Buffer): Buffer {
+  const changed = Buffer.from(times);
+  changed.writeBigInt64BE(times.readBigInt64BE(times.length - 12) + 1_000_000n, times.length - 12);
+  return changed;
+}
+
 const again = async (dir: string) => (await openIn(dir, clock)).partition(topic, 0)!;
 
 describe.each(['sealed', 'active'] as const)('damage of a %s segment that was met', (which) => {
@@ -107,6 +116,19 @@ describe.each(['sealed', 'active'] as const)('damage of a %s segment that was me
 });
 
 describe('a note of damage', () => {
+  it('ends with a sound copy of the segment, whatever was made of the damage in its time index', async () => {
+    const { dir, log, path, good } = await met('sealed', flipped);
+    await log.close();
+    fs.writeFileSync(path, good);
+    const indexPath = path.replace(/log$/, 'timeindex');
+    const times = fs.readFileSync(indexPath);
+    fs.writeFileSync(indexPath, later(times));
+    // As after a clean stop.
+    fs.writeFileSync(join(dir, '.kafka_cleanshutdown'), '{"version":0,"brokerEpoch":-1}');
+    const partition = await again(dir);
+    expect(partition.segmentAt(Number(basename(path, '.log')))?.maxTimestampMs).toBe(timeOf(times));
+  });
+
   it.each(['cut off', 'changed'])(
     'does not take an end for damage that was not flushed yet, and is %s by the power cut that came next',
     async (how) => {

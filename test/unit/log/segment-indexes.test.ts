@@ -38,4 +38,7 @@ it('does not take for an index what a power cut may have left', () => {
   expect([times.isPlausible(5), times.isPlausible(4)]).toEqual([true, false]);
   expect(new OffsetIndex(0, Buffer.concat([offsets.bytes, Buffer.alloc(8)])).isPlausible(1000)).toBe(false);
   expect(new TimeIndex(0, Buffer.concat([times.bytes, Buffer.alloc(12)])).isPlausible(1000)).toBe(false);
+  const twice = Buffer.concat([times.bytes, times.bytes.subarray(-12)]);
+  twice.writeInt8(1, twice.length - 12);
+  expect(new TimeIndex(0, twice).isPlausible(1000)).toBe(false);
 });

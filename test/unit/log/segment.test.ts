@@ -65,3 +65,29 @@ it('is read whole after a kill before its offset index was written for the first
     file.release();
   }
 });
+
+it('does not believe a time that its time index does not know where the batch that has it is damaged', async () => {
+  const dir = await temporaryFolder();
+  const ports = { openFiles: new OpenFiles(), indexCache: new IndexCache() };
+  const segment = Segment.createSync(dir, 0, ports, options);
+  segment.file.retain();
+  for (const timestampMs of [100, 200]) append(segment, timestampMs);
+  await segment.saveIndexes(async (path, bytes) => fs.writeFileSync(path, bytes));
+  const { path } = segment.file;
+  const open = async (): Promise<boolean> => {
+    const again = new Segment(dir, 0, new SegmentFile(path, segment.bytes, ports.openFiles), ports, options);
+    again.file.retain();
+    const isOpen = await again.openIndexed();
+    again.file.giveUp();
+    again.file.release();
+    return isOpen;
+  };
+  expect(await open()).toBe(true);
+  // The largest time of the last batch.
+  const bytes = fs.readFileSync(path);
+  bytes[12 + bytes.readInt32BE(8) + 37]! ^= 1;
+  fs.writeFileSync(path, bytes);
+  expect(await open()).toBe(false);
+  segment.file.giveUp();
+  segment.file.release();
+});

@@ -14,8 +14,8 @@ const topic = 'wide';
 /** What the broker may hold for all its clients: answers that nobody takes, and requests that wait. */
 const unsentBytesMax = 320 * MiB;
 const queuedRequestBytes = 32 * MiB;
-/** What was let go is collected late: as much again. */
-const slackBytes = unsentBytesMax;
+/** What was let go is collected late. */
+const slackBytes = 224 * MiB;
 
 const fetchAll = (from: number): Buffer =>
   Buffer.concat(

@@ -5,6 +5,7 @@
  */
 import { type Clock, MiB, secondMs } from '../../kernel/index.js';
 import type { AnswerRoom } from '../handlers/handler.js';
+import { type BufferMemory, bufferMemory, LetGo } from './buffer-memory.js';
 
 /** Up to here an answer gets what it asks for, that of a stranger up to half of it. */
 const roomyBytes = 256 * MiB;
@@ -46,9 +47,11 @@ export class AnswerBudget {
   #reservedBytes = 0;
   #isGranting = false;
   #looking: NodeJS.Timeout | undefined;
+  readonly #letGo: LetGo;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, memory: BufferMemory = bufferMemory) {
     this.#clock = clock;
+    this.#letGo = new LetGo(memory);
   }
 
   /** Unsent bytes of one connection are others now. */
@@ -100,17 +103,22 @@ export class AnswerBudget {
   }
 
   #look(): void {
-    let shedBytes = 0;
-    while (shedBytes < shedBytesMax && this.#usedBytes + answerBytesMin > roomyBytes) {
-      const largest = this.#largestSilent();
-      if (largest === undefined) break;
-      shedBytes += largest.unsentBytes;
-      largest.shedAnswers();
-    }
+    if (this.#letGo.isCollected(this.#usedBytes)) this.#shed();
     this.#grantWaiting();
     if (this.#isLookDue) return;
     clearInterval(this.#looking);
     this.#looking = undefined;
+  }
+
+  #shed(): void {
+    let shedBytes = 0;
+    while (shedBytes < shedBytesMax && this.#usedBytes + answerBytesMin > roomyBytes) {
+      const largest = this.#largestSilent();
+      if (largest === undefined) return;
+      shedBytes += largest.unsentBytes;
+      this.#letGo.note();
+      largest.shedAnswers();
+    }
   }
 
   #roomNow(taker: AnswerTaker, wantedBytes: number): AnswerRoom | undefined {

@@ -5,6 +5,9 @@ import { MiB, systemClock } from '../../../src/kernel/index.js';
 
 const signal = new AbortController().signal;
 
+/** What buffers take: what clients hold, and garbage. */
+const memory = { heldBytes: 0, garbageBytes: 0, bytes: () => memory.heldBytes + memory.garbageBytes, collect: () => {} };
+
 /** A client whose answers lie unsent until it takes them. */
 class Taker implements AnswerTaker {
   readonly #budget: AnswerBudget;
@@ -21,6 +24,7 @@ class Taker implements AnswerTaker {
   holds(bytes: number): void {
     const change = bytes - this.unsentBytes;
     this.unsentBytes = bytes;
+    memory.heldBytes += change;
     this.unsentSinceMs = performance.now();
     this.#budget.changed(this, change);
   }
@@ -35,7 +39,8 @@ describe('the budget of answers', () => {
   let budget: AnswerBudget;
   beforeEach(() => {
     vi.useFakeTimers({ toFake: ['performance', 'setInterval', 'clearInterval'] });
-    budget = new AnswerBudget(systemClock);
+    Object.assign(memory, { heldBytes: 0, garbageBytes: 0 });
+    budget = new AnswerBudget(systemClock, memory);
   });
   afterEach(() => vi.useRealTimers());
 
@@ -135,6 +140,20 @@ describe('the budget of answers', () => {
     vi.advanceTimersByTime(250);
     expect(shed()).toBe(13);
     vi.advanceTimersByTime(1000);
+    expect(shed()).toBe(13);
+  });
+
+  it('sheds no more while what it shed before still takes its memory', () => {
+    const takers = Array.from({ length: 64 }, () => new Taker(budget));
+    for (const taker of takers) taker.holds(5 * MiB);
+    const shed = (): number => takers.filter(({ isShed }) => isShed).length;
+    vi.advanceTimersByTime(5000);
+    expect(shed()).toBe(7);
+    memory.garbageBytes = 35 * MiB;
+    vi.advanceTimersByTime(250);
+    expect(shed()).toBe(7);
+    memory.garbageBytes = 0;
+    vi.advanceTimersByTime(250);
     expect(shed()).toBe(13);
   });
 

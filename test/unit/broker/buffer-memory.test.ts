@@ -1,0 +1,72 @@
+import { expect, it } from 'vitest';
+import { bufferMemory, LetGo } from '../../../src/broker/net/buffer-memory.js';
+import { MiB } from '../../../src/kernel/index.js';
+import { eventually } from '../../support/processes.js';
+
+/** Memory that is collected only as it is told. */
+class Memory {
+  now: number;
+  collections = 0;
+
+  constructor(now: number) {
+    this.now = now;
+  }
+
+  bytes(): number {
+    return this.now;
+  }
+
+  collect(): void {
+    this.collections++;
+  }
+}
+
+it('waits until what was let go has given its memory back, but for a little', () => {
+  const memory = new Memory(300 * MiB);
+  const letGo = new LetGo(memory);
+  expect(letGo.isCollected(250 * MiB)).toBe(true);
+  expect(memory.collections).toBe(0);
+  letGo.note();
+  // As much again was taken before any of it was collected.
+  memory.now = 340 * MiB;
+  expect(letGo.isCollected(250 * MiB)).toBe(false);
+  memory.now = 333 * MiB;
+  expect(letGo.isCollected(250 * MiB)).toBe(false);
+  memory.now = 332 * MiB;
+  expect(letGo.isCollected(250 * MiB)).toBe(true);
+  // What is held is not waited for.
+  memory.now = 382 * MiB;
+  expect(letGo.isCollected(300 * MiB)).toBe(true);
+  expect(memory.collections).toBe(4);
+});
+
+it('goes on where other buffers have grown meanwhile, and takes them into account from then on', () => {
+  const memory = new Memory(50 * MiB);
+  const letGo = new LetGo(memory);
+  letGo.isCollected(0);
+  letGo.note();
+  memory.now = 100 * MiB;
+  const looks = Array.from({ length: 8 }, () => letGo.isCollected(0));
+  expect(looks).toEqual([false, false, false, false, false, false, false, true]);
+  letGo.note();
+  expect(letGo.isCollected(0)).toBe(true);
+  memory.now = 133 * MiB;
+  expect(letGo.isCollected(0)).toBe(false);
+});
+
+it('collects buffers that nobody has any more', async () => {
+  const { bytes, collect } = bufferMemory;
+  const before = bytes();
+  // Old enough that no small collection takes them.
+  let buffers: Buffer[] | undefined = Array.from({ length: 8 }, () => Buffer.allocUnsafeSlow(MiB));
+  collect();
+  collect();
+  expect(bytes() - before).toBeGreaterThan(7 * MiB);
+  expect(buffers).toHaveLength(8);
+  buffers = undefined;
+  const left = await eventually('the memory', () => {
+    collect();
+    return bytes() - before < 4 * MiB ? bytes() - before : undefined;
+  });
+  expect(left).toBeLessThan(4 * MiB);
+});

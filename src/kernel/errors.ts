@@ -58,7 +58,11 @@ const catalogue = {
     kafka: 56,
     retriable: true,
   },
-  'log-damaged': { kind: 'corrupt', sentence: 'A segment holds something else than was written, or ends before what was flushed.', kafka: 56 },
+  'log-damaged': {
+    kind: 'corrupt',
+    sentence: 'A segment holds something else than was written, or ends before what was flushed.',
+    kafka: 56,
+  },
   'disk-full': { kind: 'exhausted', sentence: 'The disk is below its reserve.', kafka: 56, retriable: true },
   'data-dir-foreign': { kind: 'conflict', sentence: 'The bucket prefix belongs to another cluster than the data directory.' },
   'data-dir-not-empty': { kind: 'conflict', sentence: 'The data directory to recover into is not empty.' },

@@ -11,6 +11,7 @@
  * ahead of its reader is bounded; an engine's death ends its own query only; a chunk gives the same rows in either form.
  * Test: `npx vitest run --config test/vitest.config.ts test/unit/query test/integration/query test/property/query`.
  */
+export type { QueryAnswer, RecordsAnswer, WrittenAnswer, WrittenRequest } from './answers.js';
 export type { AnswerColumn } from './engine-protocol.js';
 export { type AnswerFormat, answerFormats } from './formats/format.js';
 export { keyOrders, type KeyRequest } from './key-lookup.js';
@@ -18,16 +19,8 @@ export type { ControlPort } from './pin.js';
 export type { QueryRequest, RecordPlace, RecordsRequest, RequestLimits, ServiceLimits } from './query-limits.js';
 export type { QueryStats } from './query-stats.js';
 export type { QueryRecord, RecordHeader } from './records.js';
-export {
-  openQueryService,
-  type QueryAnswer,
-  type QueryMetrics,
-  QueryService,
-  type QueryServiceOptions,
-  type RecordsAnswer,
-  type WrittenAnswer,
-  type WrittenRequest,
-} from './service.js';
+export { openQueryService, type QueryMetrics, QueryService } from './service.js';
+export type { QueryServiceOptions } from './service-parts.js';
 export type { QueryPhase, QueryProgress, WatchedQuery } from './progress.js';
 export type { GivenParameter } from './parameters.js';
 export type { QuerySummary } from './system-tables.js';

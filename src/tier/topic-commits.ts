@@ -2,8 +2,8 @@
  * The commits of one topic: gathers what its partitions have ready, commits it in one change, and settles what came of it: committed,
  * lost to another writer, or for a topic that is no more. One commit is under way at a time.
  */
-import { backoffMs, isLakeError, type LakeError, type PartitionId, toLakeError, type TopicId, type TopicName } from '../kernel/index.js';
-import { boundaryOf, type TableChange, type TableSnapshot, type TopicTable } from '../lake/index.js';
+import { backoffMs, isLakeError, type LakeError, toLakeError } from '../kernel/index.js';
+import { boundaryOf, type TableChange, type TableSnapshot } from '../lake/index.js';
 import type { Logger } from '../telemetry/index.js';
 import { appendedSince } from './append-cuts.js';
 import type { BoundaryReports } from './boundary-reports.js';
@@ -11,18 +11,8 @@ import type { ColumnPlan } from './column-plan.js';
 import { withDeadline } from './deadline.js';
 import type { LostFiles } from './lost-files.js';
 import type { TierPorts } from './ports.js';
-import type { TopicSettings } from './settings.js';
 import type { TieredPartition } from './tiered-partition.js';
-
-/** The topic whose commits these are. */
-interface CommittedTopic {
-  readonly name: TopicName;
-  readonly id: TopicId;
-  readonly table: TopicTable;
-  readonly partitions: ReadonlyMap<PartitionId, TieredPartition>;
-  readonly settings: TopicSettings;
-  readonly signal: AbortSignal;
-}
+import type { TieredTopic } from './tiered-topic.js';
 
 /** What the topic and its commits do for each other. */
 interface CommitParts {
@@ -47,13 +37,13 @@ interface PendingCommit {
 
 export class TopicCommits {
   readonly #ports: TierPorts;
-  readonly #topic: CommittedTopic;
+  readonly #topic: TieredTopic;
   readonly #parts: CommitParts;
   #pending: PendingCommit | undefined;
   #notBeforeMs = 0;
   #failures = 0;
 
-  constructor(ports: TierPorts, topic: CommittedTopic, parts: CommitParts) {
+  constructor(ports: TierPorts, topic: TieredTopic, parts: CommitParts) {
     this.#ports = ports;
     this.#topic = topic;
     this.#parts = parts;

@@ -1,7 +1,6 @@
 /**
- * One topic on its way into its table: decides what is cut and when, has what is ready committed (`topic-commits.ts`), tells the broker. All
- * decisions are taken in one loop; only the long work of a cut (see `cut.ts`) runs beside it, so that no partition holds
- * up another.
+ * One topic on its way into its table: takes over what is fetched of it, has it cut (`topic-cuts.ts`) and committed (`topic-commits.ts`),
+ * tells the broker. All decisions are taken in one loop; only the long work of a cut (see `cut.ts`) runs beside it.
  */
 import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
@@ -21,27 +20,25 @@ import { boundaryOf, logStartOf, type TableSnapshot, type TopicTable } from '../
 import type { Logger } from '../telemetry/index.js';
 import { kafkaErrors } from '../wire/index.js';
 import { boundaryMoves, BoundaryReports, loadedId } from './boundary-reports.js';
-import { damageOfLog, describePartitions, isFlushed } from './broker-questions.js';
+import { describePartitions } from './broker-questions.js';
 import { ColumnPlan } from './column-plan.js';
-import { prepareCut, stagePiece } from './cut.js';
 import { Wakeup, withDeadline } from './deadline.js';
-import { damagedFetch, fetchRefusal } from './fetch-errors.js';
+import { fetchRefusal } from './fetch-errors.js';
 import { TopicExpiry } from './expiry.js';
 import { FlushWaiters } from './flush-waiters.js';
 import { LostFiles } from './lost-files.js';
 import { openingOf } from './open-partition.js';
 import { PartitionSpool } from './partition-spool.js';
 import type { TierPorts } from './ports.js';
-import { fileBytesFor, pieceBytesFor, type TopicSettings, topicSettings } from './settings.js';
+import { pieceBytesFor, type TopicSettings, topicSettings } from './settings.js';
 import { TieredPartition } from './tiered-partition.js';
 import { TopicCommits } from './topic-commits.js';
+import { TopicCuts } from './topic-cuts.js';
 
 /** The loop looks at least so often, though everything it waits for wakes it. */
 const idleMs = 60_000;
 /** A partition fetches ahead of its cut at most so many files' worth of raw bytes. */
 const filesAhead = 2;
-/** A partition that has this part of a file joins the cut of one that has a whole. */
-const joinsCutAt = 0.75;
 /** So often may a partition fail before its spool makes room for others. */
 const shedAfterFailures = 3;
 
@@ -63,10 +60,10 @@ export class TopicTier {
   readonly #onFetchable: () => void;
   readonly #columns = new ColumnPlan();
   readonly #waiters = new FlushWaiters();
-  readonly #tasks = new Set<Promise<void>>();
   readonly #refreshes = new SingleFlight<'table', TableSnapshot>();
   #loop: Promise<void> | undefined;
   #isTiered: boolean;
+  readonly #cuts: TopicCuts;
   readonly #commits: TopicCommits;
   readonly #reports: BoundaryReports;
   readonly #expiry: TopicExpiry;
@@ -90,6 +87,15 @@ export class TopicTier {
     this.#expiry = new TopicExpiry(ports, table, this.#logger, this.signal);
     this.#lost = new LostFiles(ports, this.#logger, this.signal);
     this.#onFetchable = onFetchable;
+    this.#cuts = new TopicCuts(ports, this, {
+      columns: this.#columns,
+      lost: this.#lost,
+      logger: this.#logger,
+      refresh: () => this.refresh(),
+      rewind: (partition) => this.#rewind(partition),
+      noteFailure: (partition, error, what) => this.#noteFailure(partition, error, what),
+      onEnd: () => this.#wakeup.wake(),
+    });
     this.#commits = new TopicCommits(ports, this, {
       columns: this.#columns,
       reports: this.#reports,
@@ -137,7 +143,7 @@ export class TopicTier {
     this.#waiters.rejectAll(new LakeError('cancelled', `tiering of ${this.name} has ended`));
     this.#wakeup.wake();
     await this.#loop;
-    await Promise.allSettled(this.#tasks);
+    await this.#cuts.settled();
     await this.#lost.settled();
     await Promise.allSettled([...this.partitions.values()].map(({ spool }) => spool.settled()));
     await this.#ports.disk.rm(this.#folder, { recursive: true, force: true });
@@ -199,7 +205,7 @@ export class TopicTier {
       const bytes = await partition.spool.append(answer, now);
       partition.fetched(answer.highWatermark);
       if (bytes > 0) {
-        this.#stageClosed(partition);
+        this.#cuts.stageClosed(partition);
         this.#wakeup.wake();
       }
       return bytes;
@@ -219,20 +225,11 @@ export class TopicTier {
     this.#waiters.check(this.partitions, this.#reports.waiting);
   }
 
-  #stageClosed(partition: TieredPartition): void {
-    for (const piece of partition.spool.pieces) {
-      if (!piece.isClosed || piece.staged !== undefined || piece.staging !== undefined) continue;
-      const order = { topic: this.settings, partition: partition.partition, spool: partition.spool, signal: this.signal };
-      // Its failure is met again by the cut, which handles it.
-      this.#track(stagePiece(this.#ports, order, piece).then(ignore, ignore));
-    }
-  }
-
   async #run(): Promise<void> {
     while (!this.signal.aborted) {
       await this.#guard(() => this.#open());
       await this.#guard(() => this.#expire());
-      this.#beginCuts();
+      this.#cuts.begin();
       await this.#guard(() => this.#commits.commitReady());
       await this.#reports.send();
       this.#waiters.check(this.partitions, this.#reports.waiting);
@@ -374,87 +371,6 @@ export class TopicTier {
     this.#wakeup.wake();
   }
 
-  #beginCuts(): void {
-    const now = this.#ports.clock.monotonicMs();
-    const candidates = [...this.partitions.values()].filter(
-      (p) => p.phase === 'following' && p.retryAtMs <= now && p.spool.nextOffset > p.boundary,
-    );
-    const isOld = (p: TieredPartition): boolean => {
-      const since = p.spool.pieces[0]?.sinceMs;
-      return since !== undefined && now - since >= this.settings.commitIntervalMs;
-    };
-    const isWaitedFor = (p: TieredPartition): boolean =>
-      p.cutTarget > p.boundary && (p.spool.nextOffset >= p.cutTarget || p.spool.rawBytes >= this.#fileBytes(p));
-    const isAnyOld = candidates.some(isOld);
-    const isAnyFull = candidates.some((p) => p.spool.rawBytes >= this.#fileBytes(p));
-    for (const partition of candidates) {
-      const joins = isAnyFull && partition.spool.rawBytes >= this.#fileBytes(partition) * joinsCutAt;
-      if (isAnyOld || joins || isWaitedFor(partition)) this.#track(this.#cut(partition));
-    }
-  }
-
-  #fileBytes({ spool }: TieredPartition): number {
-    return fileBytesFor(this.settings, spool.meanRecordBytes);
-  }
-
-  async #cut(partition: TieredPartition): Promise<void> {
-    const abort = new AbortController();
-    const signal = AbortSignal.any([this.signal, abort.signal]);
-    partition.cutBegan(abort);
-    try {
-      const prepared = await this.#ports.cutSlots.run(async () => {
-        await this.refresh();
-        if (partition.cutAbort !== abort) return null;
-        const pieces = partition.spool.take(this.#fileBytes(partition));
-        const to = pieces.at(-1)?.endOffset ?? partition.spool.nextOffset;
-        if (!(await isFlushed(this.#ports, this, partition, to, signal))) return null;
-        return prepareCut(this.#ports, {
-          tablePrefix: this.table.prefix,
-          topic: this.settings,
-          partition: partition.partition,
-          from: partition.boundary,
-          to,
-          logStartOffset: partition.logStartOffset,
-          leaderEpoch: partition.leaderEpoch,
-          spool: partition.spool,
-          pieces,
-          assign: (pairs) => this.#columns.assign(pairs),
-          signal,
-        });
-      }, signal);
-      if (partition.cutAbort !== abort) {
-        // Somebody else has the range; no commit has named this object.
-        this.#lost.remove(prepared?.move.files);
-        return;
-      }
-      if (prepared === null) this.#rewind(partition);
-      else partition.verified(prepared, this.#ports.clock.monotonicMs());
-    } catch (error) {
-      if (partition.cutAbort !== abort || this.signal.aborted) return;
-      partition.cutFailed();
-      const isDamaged = isLakeError(error, 'batch-corrupt');
-      const failure = isDamaged ? damagedFetch(`${this.name}-${partition.partition}`, error) : toLakeError(error);
-      const pause = this.#noteFailure(partition, failure, 'a cut failed and is tried again');
-      partition.retryAtMs = this.#ports.clock.monotonicMs() + pause;
-      if (isDamaged) this.#track(this.#fetchAnew(partition));
-    } finally {
-      this.#wakeup.wake();
-    }
-  }
-
-  /** What was fetched is not what was appended. Where the log is whole, the next fetch is; else the broker refuses it from now on. */
-  async #fetchAnew(partition: TieredPartition): Promise<void> {
-    const range = { partition: partition.partition, from: partition.boundary, to: partition.spool.nextOffset };
-    partition.shed();
-    try {
-      const damage = await damageOfLog(this.#ports, this, range, this.signal);
-      if (damage === undefined) this.#logger.warn('what was fetched was damaged here, not in the log: it is fetched again', range);
-      else this.#logger.error('the log is damaged: nothing of it is tiered, and its partition is offline', { ...range, damage });
-    } catch (error) {
-      if (!this.signal.aborted) this.#logger.warn('the broker could not be asked whether its log is damaged', { ...range, error });
-    }
-  }
-
   #rewind(partition: TieredPartition): void {
     this.#logger.warn('the log is not what was fetched: fetching again from the boundary', {
       partition: partition.partition,
@@ -527,14 +443,4 @@ export class TopicTier {
     else this.#logger.error(what, facts);
     return pause;
   }
-
-  #track(task: Promise<void>): void {
-    this.#tasks.add(task);
-    task.then(
-      () => this.#tasks.delete(task),
-      () => this.#tasks.delete(task),
-    );
-  }
 }
-
-const ignore = (): void => undefined;

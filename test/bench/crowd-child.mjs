@@ -215,18 +215,18 @@ async function commit({ connection, groupId, memberId, epoch, topic, topicId, pl
   if (failed !== undefined) throw new Error(`a commit of ${groupId}: error ${failed.errorCode}`);
 }
 
-/** Everybody works for so long. */
+/** Everybody works for so long; what was done before does not count. */
 async function work({ seconds }) {
   const { producers, members } = state;
   const latencies = [];
+  for (const producer of producers) producer.requests = 0;
+  for (const member of members) member.bytes = 0;
   const startMs = performance.now();
   const untilMs = startMs + seconds * 1000;
   const producing = producers.map((producer) => produceInLoop(producer, untilMs, latencies));
   const consuming = members.map((member) => consumeInLoop(member, untilMs));
   await Promise.race([Promise.all([...producing, ...consuming]), state.failed]);
   const ms = performance.now() - startMs;
-  state.isOver = true;
-  for (const { connection } of [...producers, ...members]) connection.close();
   latencies.sort((a, b) => a - b);
   const at = (share) => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))];
   const requests = producers.reduce((sum, one) => sum + one.requests, 0);
@@ -240,4 +240,10 @@ async function work({ seconds }) {
   };
 }
 
-answer({ gather, work });
+/** Everybody goes. */
+function leave() {
+  state.isOver = true;
+  for (const { connection } of [...state.producers, ...state.members]) connection.close();
+}
+
+answer({ gather, work, leave });

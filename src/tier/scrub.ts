@@ -189,27 +189,32 @@ export class BackgroundScrub {
     let skipPart = random.float();
     while (!stop.aborted) {
       await clock.sleep(settings.scrubPauseMs, stop).catch(() => undefined);
-      const isWhole = skipPart === 0;
-      for (const topic of this.#topics()) await this.#pass(topic, skipPart);
+      let isWhole = skipPart === 0;
+      for (const topic of this.#topics()) isWhole = (await this.#pass(topic, skipPart)) && isWhole;
       if (isWhole && !stop.aborted) this.lastPassMs = clock.nowMs();
       skipPart = 0;
     }
   }
 
-  async #pass(topic: TopicTier, skipPart: number): Promise<void> {
+  /** Answers whether it came to the end; that of a topic that is closed meanwhile is there: nothing is left to read. */
+  async #pass(topic: TopicTier, skipPart: number): Promise<boolean> {
     const { settings, clock, logger } = this.#ports;
     try {
       const { files } = topic.table.snapshot ?? (await topic.refresh());
-      for (const file of files.slice(Math.floor(files.length * skipPart))) {
+      for (const { key, partition, bytes } of files.slice(Math.floor(files.length * skipPart))) {
         const snapshot = topic.table.snapshot ?? (await topic.refresh());
-        if (topic.signal.aborted) return;
-        if (!filesOfPartition(snapshot, file.partition).includes(file)) continue;
+        if (topic.signal.aborted) return true;
+        // By its key: a commit that rewrites a manifest makes all its files anew, also those that stay.
+        const file = filesOfPartition(snapshot, partition).find((present) => present.key === key);
+        if (file === undefined) continue;
         await scrubFile(this.#ports, topic, snapshot, file, topic.signal);
-        await clock.sleep((file.bytes / settings.scrubBytesPerSecond) * secondMs, topic.signal);
+        await clock.sleep((bytes / settings.scrubBytesPerSecond) * secondMs, topic.signal);
       }
+      return true;
     } catch (error) {
-      if (topic.signal.aborted) return;
+      if (topic.signal.aborted) return true;
       logger.warn('scrubbing a table broke off and begins anew with the next pass', { topic: topic.name, error });
+      return false;
     }
   }
 }

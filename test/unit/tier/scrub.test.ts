@@ -28,6 +28,18 @@ async function world(
   return { broker, store, tier, keys: (await loadTable(broker, store, 'orders')).files.map((file) => file.key) };
 }
 
+/** A file of ten records in each partition of `orders`, all of them in one manifest. */
+async function oneManifest(partitions: number): Promise<{ broker: SimBroker; store: MemoryStore; keys: string[] }> {
+  const broker = new SimBroker();
+  const store = new MemoryStore({ clock: systemClock });
+  broker.create('orders', partitions);
+  for (let partition = 0; partition < partitions; partition++) broker.append('orders', partition, records(0, 10));
+  const tier = await start(broker, store);
+  await tier.call('tier.flush', {});
+  await tier.close();
+  return { broker, store, keys: (await loadTable(broker, store, 'orders')).files.map((file) => file.key) };
+}
+
 async function scrub(tier: Running, topic?: string): Promise<{ files: ScrubbedFile[]; result: unknown }> {
   const files: ScrubbedFile[] = [];
   const result = await tier.daemon.controlHandlers['tier.scrub']?.(topic === undefined ? {} : { topic }, {
@@ -107,5 +119,48 @@ describe('a scrub', () => {
     // Its files are counted before a pass is.
     await until(() => counter(tier, 'tier_scrub_last_pass_seconds') > 1_700_000_000, 'a pass to be counted');
     expect(counter(tier, 'tier_scrub_findings_total')).toBe(0);
+  });
+
+  it('goes on over files whose manifest was rewritten in the middle of a pass', async () => {
+    const { broker, store: inner, keys } = await oneManifest(3);
+    const [first = ''] = keys;
+    const looked: string[] = [];
+    let removed: Promise<void> | undefined;
+    const store = faultyStore(inner, {
+      before: async ({ operation, key }) => {
+        if (operation !== 'head' || !key.includes('/data/')) return;
+        looked.push(key);
+        // The first pass begins anywhere: the second one reads the first file after another.
+        if (key === first && looked.length > 1) await (removed ??= removeFirst());
+      },
+    });
+    const tier = await start(broker, store, { scrubPauseMs: 400, scrubBytesPerSecond: 1_000_000 });
+    const removeFirst = async (): Promise<void> => {
+      looked.length = 0;
+      broker.deleteBelow('orders', 0, 10);
+      await tier.call('tier.topics-changed', {});
+      await until(() => counter(tier, 'tier_expired_files_total') === 1, 'the first file to leave the table');
+    };
+    await until(() => counter(tier, 'tier_scrub_last_pass_seconds') > 0, 'a pass to be counted');
+    expect(looked).toEqual(keys.slice(1));
+  });
+
+  it('does not say that it saw everything where a pass broke off', async () => {
+    const { broker, store: inner, keys } = await oneManifest(2);
+    const [first = '', second = ''] = keys;
+    const looked: string[] = [];
+    let isAway = true;
+    const store = faultyStore(inner, {
+      before: (call) => {
+        if (call.operation !== 'head') return;
+        looked.push(call.key);
+        if (isAway && call.key === second) throw unavailable(call);
+      },
+    });
+    const tier = await start(broker, store, { scrubPauseMs: 20, scrubBytesPerSecond: 1_000_000 });
+    await until(() => looked.filter((key) => key === first).length >= 3, 'three passes to begin');
+    expect(counter(tier, 'tier_scrub_last_pass_seconds')).toBe(0);
+    isAway = false;
+    await until(() => counter(tier, 'tier_scrub_last_pass_seconds') > 0, 'a pass to be counted');
   });
 });

@@ -3,6 +3,8 @@
  * right as a newer one, since the tail then begins at its boundary; only where the hot log no longer reaches that far down is
  * the newer one waited for.
  */
+import { setMaxListeners } from 'node:events';
+import { ManifestReader } from '../iceberg/index.js';
 import {
   abortable,
   type Clock,
@@ -28,7 +30,7 @@ const refreshAfterMsMax = minuteMs;
 
 export class Tables {
   readonly #store: ObjectStore;
-  readonly #ports: { readonly clock: Clock; readonly random: Random };
+  readonly #ports: { readonly clock: Clock; readonly random: Random; readonly reader: ManifestReader };
   readonly #logger: Logger;
   /** An older snapshot may name files that are gone. */
   readonly #usableForMs: number;
@@ -48,10 +50,12 @@ export class Tables {
     onLoaded?: (snapshot: TableSnapshot) => void,
   ) {
     this.#store = store;
-    this.#ports = ports;
+    this.#ports = { ...ports, reader: new ManifestReader(store) };
     this.#logger = logger;
     this.#usableForMs = usableForMs;
     this.#onLoaded = onLoaded;
+    // Every read of every table that is being loaded listens.
+    setMaxListeners(0, this.#closed.signal);
   }
 
   /** What is known now, without a request; `undefined` before the first load. */

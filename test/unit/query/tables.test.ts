@@ -1,10 +1,12 @@
 // Which snapshot of a table a query begins on, as time passes and the table goes on.
 import { describe, expect, it } from 'vitest';
 import type { TopicState } from '../../../src/control/index.js';
-import { type Clock, LakeError, systemRandom } from '../../../src/kernel/index.js';
+import { type Clock, LakeError, systemClock, systemRandom, topicId } from '../../../src/kernel/index.js';
+import { openTopicTable } from '../../../src/lake/index.js';
+import { faultyStore, type StoreCall } from '../../../src/objects/index.js';
 import { Tables } from '../../../src/query/tables.js';
 import { silentLogger } from '../../../src/telemetry/index.js';
-import { change, cluster, coldFile, id, memoryStore, openTable, topic } from '../lake/table-fixture.js';
+import { change, cluster, coldFile, id, memoryStore, move, openTable, topic } from '../lake/table-fixture.js';
 
 const usableForMs = 1000;
 const partition = { partition: 0, logStartOffset: 0, localStartOffset: 0, boundary: 10 };
@@ -80,5 +82,36 @@ describe('the snapshot of a query', () => {
       );
     expect(await ask(0)).toMatchObject({ topicId: id, files: [], partitions: [] });
     await expect(ask(5)).rejects.toMatchObject({ code: away.code, retriable: true });
+  });
+});
+
+describe('the tables of a service', () => {
+  it('read manifests by turns that they share, as they share the heap for them', async () => {
+    const inner = memoryStore();
+    const ids = [id, topicId('CCCCCCCCCCCCCCCCCCCCCQ')];
+    for (const one of ids) {
+      const ports = { clock: systemClock, random: systemRandom };
+      const table = openTopicTable(inner, { topic, topicId: one, clusterId: cluster }, ports);
+      for (let from = 0; from < 90; from += 10) await table.commit(change([move(table, 0, from, from + 10)]));
+    }
+    let underWay = 0;
+    let most = 0;
+    const isManifest = (call: StoreCall): boolean => call.operation === 'get' && /-m\d+\.avro$/.test(call.key);
+    const store = faultyStore(inner, {
+      before: async (call) => {
+        if (!isManifest(call)) return;
+        most = Math.max(most, ++underWay);
+        await systemClock.sleep(20);
+      },
+      after: (call) => {
+        if (isManifest(call)) underWay--;
+      },
+    });
+    const tables = new Tables(store, { clock: systemClock, random: systemRandom }, silentLogger, usableForMs);
+    // So much is cold that no older table will do.
+    const wanting = { ...partition, localStartOffset: 90, boundary: 90 } as unknown as TopicState['partitions'][number];
+    const asked = ids.map((one) => tables.snapshot(cluster, { ...state, id: one, partitions: [wanting] }, new AbortController().signal));
+    expect((await Promise.all(asked)).map(({ files }) => files.length)).toEqual([9, 9]);
+    expect(most).toBe(8);
   });
 });

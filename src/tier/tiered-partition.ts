@@ -93,7 +93,7 @@ export class TieredPartition {
   tail: { readonly boundary: Offset; readonly bytes: number } = { boundary: 0, bytes: 0 };
   /** As the broker said before the first of the spooled batches was fetched. */
   leaderEpoch: LeaderEpoch = -1;
-  /** End of the log as last seen; 0 before the first fetch. */
+  /** End of the log as last seen; 0 before the broker has said. */
   highWatermark: Offset = 0;
   /** What somebody waits for: everything below is cut as soon as it is fetched. */
   cutTarget: Offset = 0;
@@ -145,7 +145,12 @@ export class TieredPartition {
     this.tail = { boundary: state.boundary, bytes: state.tailBytes };
     this.trim();
     // While nothing may be fetched, the lag grows all the same.
-    if (this.isFollowed) this.highWatermark = Math.max(state.highWatermark, this.spool.nextOffset);
+    this.highWatermark = Math.max(state.highWatermark, this.spool.nextOffset);
+  }
+
+  /** Below the high watermark and not in the table. What the broker knows to be there is, though nothing was loaded yet. */
+  get lagRecords(): number {
+    return Math.max(0, this.highWatermark - Math.max(this.boundary, this.tail.boundary));
   }
 
   /** Only what no cut is about: that one ends as it began, and its commit drops what lies below the log start. */

@@ -118,19 +118,20 @@ export class TopicTier {
     this.settings = topicSettings(state.config);
     this.#isTiered = state.isTiered;
     for (const told of state.partitions) {
-      const { partition } = told;
-      const known = this.partitions.get(partition);
-      if (known !== undefined) {
-        known.told(told);
-        if (this.#isTiered && this.table.snapshot !== undefined) this.#tellAgain(known, told, this.table.snapshot);
-        continue;
-      }
-      const folder = join(this.#folder, String(partition));
-      this.#ports.disk.mkdirSync(folder, { recursive: true });
-      const spool = new PartitionSpool(this.#ports.disk, partition, folder, pieceBytesFor(this.#ports.settings, this.settings), 0);
-      this.partitions.set(partition, new TieredPartition(partition, spool));
+      const partition = this.partitions.get(told.partition) ?? this.#add(told.partition);
+      partition.told(told);
+      if (this.#isTiered && this.table.snapshot !== undefined) this.#tellAgain(partition, told, this.table.snapshot);
     }
     this.#wakeup.wake();
+  }
+
+  #add(id: PartitionId): TieredPartition {
+    const folder = join(this.#folder, String(id));
+    this.#ports.disk.mkdirSync(folder, { recursive: true });
+    const spool = new PartitionSpool(this.#ports.disk, id, folder, pieceBytesFor(this.#ports.settings, this.settings), 0);
+    const partition = new TieredPartition(id, spool);
+    this.partitions.set(id, partition);
+    return partition;
   }
 
   start(): void {
@@ -161,10 +162,11 @@ export class TopicTier {
     return false;
   }
 
-  /** Records below the high watermark that are not in the table. */
+  /** Records below the high watermark that are not in the table; none of a topic that is not tiered any more. */
   get lagRecords(): number {
+    if (!this.#isTiered) return 0;
     let records = 0;
-    for (const p of this.partitions.values()) records += Math.max(0, p.highWatermark - p.boundary);
+    for (const { lagRecords } of this.partitions.values()) records += lagRecords;
     return records;
   }
 

@@ -177,6 +177,24 @@ describe('the tier daemon', () => {
     await expect(tier.call('tier.flush', {})).rejects.toMatchObject({ code: 'table-corrupt' });
   });
 
+  it('counts as lag also what it cannot begin to fetch', async () => {
+    const broker = new SimBroker();
+    broker.create('orders', 2);
+    for (const partition of [0, 1]) broker.append('orders', partition, records(0, 10));
+    broker.deleteBelow('orders', 1, 10);
+    const store = faultyStore(memory(), {
+      before: (call) => {
+        if (call.key.startsWith('topics/orders')) throw unavailable(call);
+      },
+    });
+    const tier = await start(broker, store);
+    const lag = () => tier.daemon.metricsSnapshot().find(({ name }) => name === 'tier_upload_lag_records')?.value;
+    expect(lag()).toBe(10);
+    broker.append('orders', 0, records(10, 5));
+    await tier.call('tier.topics-changed', {});
+    await until(() => lag() === 15, 'the lag to grow');
+  });
+
   it('is refused on the bucket of another cluster', async () => {
     const store = memory();
     await claimBucket(store, new SimBroker().cluster, systemClock);

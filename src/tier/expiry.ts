@@ -110,7 +110,8 @@ export class TopicExpiry {
     const moves: RangeMove[] = [];
     const logStarts: LogStartMove[] = [];
     for (const partition of partitions) {
-      if (!partition.isFollowed) continue;
+      // What is cold of a partition that is offline grows old all the same.
+      if (!partition.isFollowed && !partition.isOffline) continue;
       const move = moveOver(partition, table);
       if (move !== undefined) moves.push(move);
       const retained = isDue ? retainedOf(partition, table, rule, clock.nowMs()) : 0;
@@ -139,8 +140,10 @@ function moveOver(partition: TieredPartition, table: TableSnapshot): RangeMove |
 
 function retainedOf(partition: TieredPartition, table: TableSnapshot, rule: RetentionRule, nowMs: number): number {
   const boundary = boundaryOf(table.partitions, partition.partition);
-  // What the broker counted against an older boundary is in a file by now: half known is taken for nothing, which deletes less.
-  const tailBytes = partition.tail.boundary >= boundary ? partition.tail.bytes : 0;
+  // What the broker counted against an older boundary is in a file by now, and of a log that is offline it knows a part: half known is
+  // taken for nothing, which deletes less.
+  const isKnown = partition.isFollowed && partition.tail.boundary >= boundary;
+  const tailBytes = isKnown ? partition.tail.bytes : 0;
   const files = filesOfPartition(table, partition.partition);
   const logStartOffset = logStartOf(table.partitions, partition.partition);
   return retainedFrom({ partition: partition.partition, files, logStartOffset, tailBytes, samples: table.samples }, rule, nowMs);

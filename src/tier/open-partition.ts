@@ -12,6 +12,19 @@ export type Opening =
 /** `boundary` is the table's, loaded before `state` was asked for: else the log may merely look too short. */
 export function openingOf(where: string, boundary: Offset, state: PartitionState): Opening {
   const facts = { partition: state.partition, boundary, brokerBoundary: state.boundary, logEnd: state.highWatermark };
+  // Below the log start nothing needs to be in the table: the broker serves it from nowhere.
+  if (Math.max(boundary, state.logStartOffset) < state.boundary) {
+    const error = new LakeError(
+      'table-corrupt',
+      `${where}: the table's boundary ${boundary} is below ${state.boundary}, which was committed`,
+      {
+        hint: 'The bucket has lost commits, or it is another one. Restore its latest metadata; nothing is tiered here until then.',
+        facts,
+        retriable: true,
+      },
+    );
+    return { kind: 'wait', error };
+  }
   // Its end is not known: what a start found damaged it reads no further.
   if (state.offline !== undefined) {
     const error = new LakeError('log-offline', `${where} is offline: ${state.offline}`, {
@@ -27,19 +40,6 @@ export function openingOf(where: string, boundary: Offset, state: PartitionState
       facts,
     });
     return { kind: 'alarm', error };
-  }
-  // Below the log start nothing needs to be in the table: the broker serves it from nowhere.
-  if (Math.max(boundary, state.logStartOffset) < state.boundary) {
-    const error = new LakeError(
-      'table-corrupt',
-      `${where}: the table's boundary ${boundary} is below ${state.boundary}, which was committed`,
-      {
-        hint: 'The bucket has lost commits, or it is another one. Restore its latest metadata; nothing is tiered here until then.',
-        facts,
-        retriable: true,
-      },
-    );
-    return { kind: 'wait', error };
   }
   return { kind: 'open', boundary, start: Math.max(boundary, state.logStartOffset), leaderEpoch: state.leaderEpoch };
 }

@@ -15,6 +15,7 @@ import {
   type BackoffPolicy,
   backoffMs,
   invariant,
+  isLakeError,
   type LakeError,
   type LeaderEpoch,
   type Offset,
@@ -131,6 +132,11 @@ export class TieredPartition {
     return this.#phase === 'following' || this.#phase === 'cutting' || this.#phase === 'ready';
   }
 
+  /** Its log is not read, which is all that keeps it from being opened. */
+  get isOffline(): boolean {
+    return this.#phase === 'opening' && isLakeError(this.error, 'log-offline');
+  }
+
   #step(event: PartitionEvent): void {
     const next = partitionTransitions[this.#phase][event];
     invariant(next !== null, 'a partition event came in the wrong phase', { partition: this.partition, phase: this.#phase, event });
@@ -210,6 +216,7 @@ export class TieredPartition {
     this.cutAbort?.abort();
     this.#step('rewound');
     if (this.#phase !== 'opening') return;
+    this.retryAtMs = 0;
     this.#generation++;
     this.spool.restart(this.boundary);
   }

@@ -68,7 +68,6 @@ export class TopicTier {
   readonly #reports: BoundaryReports;
   readonly #expiry: TopicExpiry;
   readonly #lost: LostFiles;
-  #openAtMs = 0;
 
   /** `onFetchable` is called when there may be something to fetch that was not before. */
   constructor(ports: TierPorts, state: TopicState, table: TopicTable, onFetchable: () => void) {
@@ -247,8 +246,7 @@ export class TopicTier {
       if (this.signal.aborted) return;
       this.failures++;
       this.#logger.error('a step of tiering failed', { error });
-      this.#openAtMs = this.#ports.clock.monotonicMs() + this.#ports.settings.retry.firstMs;
-      this.#commits.notBefore(this.#openAtMs);
+      this.#commits.notBefore(this.#ports.clock.monotonicMs() + this.#ports.settings.retry.firstMs);
     }
   }
 
@@ -263,7 +261,7 @@ export class TopicTier {
       const first = p.spool.pieces[0];
       if (p.phase === 'following' && first !== undefined) look(first.sinceMs + this.settings.commitIntervalMs);
       if (p.phase === 'ready') look(p.readySinceMs + this.#ports.settings.commitGatherMs);
-      if (p.phase === 'opening' && this.#isTiered) at = Math.min(at, Math.max(this.#openAtMs, now + 1));
+      if (p.phase === 'opening' && this.#isTiered) at = Math.min(at, Math.max(p.retryAtMs, now + 1));
     }
     for (const { dueAtMs } of [this.#commits, this.#reports, this.#expiry])
       if (dueAtMs !== undefined) at = Math.min(at, Math.max(dueAtMs, now + 1));
@@ -272,9 +270,9 @@ export class TopicTier {
 
   /** Learns from table and broker where each new or rewound partition goes on. */
   async #open(): Promise<void> {
-    const { clock, settings, random } = this.#ports;
-    const opening = [...this.partitions.values()].filter((p) => p.phase === 'opening');
-    if (opening.length === 0 || !this.#isTiered || clock.monotonicMs() < this.#openAtMs) return;
+    const nowMs = this.#ports.clock.monotonicMs();
+    const opening = [...this.partitions.values()].filter((p) => p.phase === 'opening' && p.retryAtMs <= nowMs);
+    if (opening.length === 0 || !this.#isTiered) return;
     try {
       // First the table, then the log's end: so an end below a boundary is none that has merely grown since.
       const snapshot = await this.refresh();
@@ -283,17 +281,20 @@ export class TopicTier {
         const state = states.find((candidate) => candidate.partition === partition.partition);
         if (state !== undefined && partition.phase === 'opening') this.#openPartition(partition, state, snapshot);
       }
-      const stillOpening = opening.filter((p) => p.phase === 'opening');
-      this.#openAtMs =
-        stillOpening.length === 0
-          ? 0
-          : clock.monotonicMs() + backoffMs(settings.retry, Math.max(1, ...stillOpening.map((p) => p.failures)), random);
       if (opening.some((p) => p.isFollowed)) this.#onFetchable();
     } catch (error) {
       if (this.signal.aborted) return;
-      const pauses = opening.map((p) => this.#noteFailure(p, toLakeError(error), 'a partition could not be opened'));
-      this.#openAtMs = clock.monotonicMs() + Math.max(...pauses);
+      for (const p of opening) this.#noteFailure(p, toLakeError(error), 'a partition could not be opened');
     }
+    this.#openLater(opening.filter((p) => p.phase === 'opening'));
+  }
+
+  /** All at once, as one look at table and broker is enough for them. Those that begin to wait later have a pause of their own. */
+  #openLater(waiting: readonly TieredPartition[]): void {
+    const { clock, settings, random } = this.#ports;
+    const failures = Math.max(1, ...waiting.map((p) => p.failures));
+    const retryAtMs = clock.monotonicMs() + backoffMs(settings.retry, failures, random);
+    for (const p of waiting) p.retryAtMs = retryAtMs;
   }
 
   #openPartition(partition: TieredPartition, state: PartitionState, snapshot: TableSnapshot): void {
@@ -320,7 +321,8 @@ export class TopicTier {
     const { partitions } = snapshot;
     const isBehind =
       state.boundary < boundaryOf(partitions, partition.partition) || state.logStartOffset < logStartOf(partitions, partition.partition);
-    if (isBehind && partition.isFollowed) this.#reports.add(partition.partition, snapshot, loadedId(snapshot));
+    if (isBehind && partition.isFollowed && state.offline === undefined)
+      this.#reports.add(partition.partition, snapshot, loadedId(snapshot));
   }
 
   /** Tells the broker a partition's boundary and log start once more: somebody has seen that it does not know them. */
@@ -369,7 +371,10 @@ export class TopicTier {
     if (expired === 'stale') await this.refresh();
     if (expired === undefined || expired === 'stale') return;
     this.adopt(expired.snapshot);
-    for (const partition of expired.partitions) this.#reports.add(partition, expired.snapshot, expired.commitId);
+    for (const partition of expired.partitions) {
+      // One that is offline refuses; it is told when it is opened.
+      if (this.partitions.get(partition)?.isFollowed === true) this.#reports.add(partition, expired.snapshot, expired.commitId);
+    }
     this.#wakeup.wake();
   }
 
@@ -408,7 +413,6 @@ export class TopicTier {
       partition.retryAtMs = 0;
       partition.fetchAtMs = 0;
     }
-    this.#openAtMs = 0;
     this.#commits.notBefore(0);
     this.#reports.retryNow();
     const done = this.#waiters.wait(targets, this.partitions, either);

@@ -36,6 +36,8 @@ export interface SimPartition {
   /** As the daemons told. */
   boundary: number;
   moves: BoundaryMove[];
+  /** Why it is offline: its log is not read, and where that ends is not known. */
+  offline?: string | undefined;
 }
 
 interface SimTopic {
@@ -205,6 +207,7 @@ export class SimBroker implements LogReader {
         abortedTransactions: [],
       };
       if (log === undefined) return { ...none, errorCode: 100 };
+      if (log.offline !== undefined) return { ...none, errorCode: 56 };
       if (asked.offset > log.end || asked.offset < log.logStart) return { ...none, errorCode: 1 };
       const chunks: Buffer[] = [];
       let bytes = 0;
@@ -239,6 +242,7 @@ export class SimBroker implements LogReader {
         hotBytes: 0,
         tailBytes: tailBytesOf(log),
         segments: 1,
+        ...(log.offline === undefined ? {} : { offline: log.offline, flushedOffset: 0, highWatermark: 0, lastStableOffset: 0 }),
       })),
     };
   }
@@ -291,7 +295,8 @@ export class SimBroker implements LogReader {
         for (const move of partitions) {
           const log = topic.partitions[move.partition] as SimPartition;
           log.moves.push(move);
-          if (move.boundary > log.flushed) alarms.push(`partition ${move.partition}: boundary ${move.boundary} above ${log.flushed}`);
+          if (log.offline !== undefined) alarms.push(`partition ${move.partition} is offline: ${log.offline}`);
+          else if (move.boundary > log.flushed) alarms.push(`partition ${move.partition}: boundary ${move.boundary} above ${log.flushed}`);
           else {
             log.boundary = Math.max(log.boundary, move.boundary);
             log.logStart = Math.max(log.logStart, move.logStartOffset);

@@ -135,4 +135,29 @@ describe('retention', () => {
     await start(broker, store);
     await until(() => broker.partition('orders', 0).logStart === 30, 'told again');
   });
+
+  it('goes on with what is cold of a partition that is offline, whose log counts as nothing, and tells the broker when it is back', async () => {
+    const [broker, store] = [new SimBroker(), memory()];
+    const first = await start(broker, store);
+    await threeFiles(broker, first);
+    await first.close();
+    const log = broker.partition('orders', 0);
+    broker.append('orders', 0, records(30, 40));
+    log.offline = 'x.log is damaged at 7';
+    const told = log.moves.length;
+    const [, second, third] = (await loadTable(broker, store, 'orders')).files;
+    const config = broker.topicsByName.get('orders')?.config ?? {};
+    config['retention.bytes'] = String((second?.bytes ?? 0) + (third?.bytes ?? 0));
+    const tier = await start(broker, store, { settings: { retentionCheckMs: 30 } });
+    await until(async () => (await table(broker, store)).logStart > 0, 'a file is gone');
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(await table(broker, store)).toMatchObject({ logStart: 10, boundary: 30, files: [10, 20] });
+    config['retention.ms'] = '3600000';
+    await tier.call('tier.topics-changed', {});
+    await until(async () => (await table(broker, store)).logStart === 30, 'all is gone');
+    // It would refuse.
+    expect(log.moves).toHaveLength(told);
+    log.offline = undefined;
+    await until(() => log.logStart === 30, 'the broker was told');
+  });
 });

@@ -32,6 +32,11 @@ describe('a partition as the daemon opens it', () => {
     });
   });
 
+  it('says of an offline one that the table is behind it, where that is so as well: its cold files then stay as they are', () => {
+    const offline = { ...sound, flushedOffset: 0, highWatermark: 0, offline: 'x.log is damaged at 7' };
+    expect(openingOf('flights-0', 30, offline)).toMatchObject({ kind: 'wait', error: { code: 'table-corrupt' } });
+  });
+
   it('alarms where the log ends below the boundary, and waits where the table is behind it', () => {
     expect(openingOf('flights-0', 91, sound)).toMatchObject({ kind: 'alarm', error: { code: 'log-damaged' } });
     expect(openingOf('flights-0', 30, sound)).toMatchObject({ kind: 'wait', error: { code: 'table-corrupt' } });

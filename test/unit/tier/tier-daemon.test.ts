@@ -177,6 +177,20 @@ describe('the tier daemon', () => {
     await expect(tier.call('tier.flush', {})).rejects.toMatchObject({ code: 'table-corrupt' });
   });
 
+  it('opens a partition at once, however long another one waits that is offline', async () => {
+    const broker = new SimBroker();
+    const topic = broker.create('orders', 1, { 'lake.commit.interval.ms': '10' });
+    broker.partition('orders', 0).offline = 'x.log is damaged at 7';
+    const slow = { firstMs: 600_000, maxMs: 600_000, tries: Number.POSITIVE_INFINITY };
+    const tier = await start(broker, memory(), { settings: { retry: slow } });
+    const errorOfFirst = async () => (await tier.call('tier.status', {})).topics[0]?.partitions[0]?.error;
+    await until(async () => (await errorOfFirst()) === 'orders-0 is offline: x.log is damaged at 7', 'the first to wait');
+    topic.partitions.push({ batches: [], logStart: 0, end: 0, flushed: 0, leaderEpoch: 0, boundary: 0, moves: [] });
+    broker.append('orders', 1, records(0, 10));
+    await tier.call('tier.topics-changed', {});
+    await until(() => broker.partition('orders', 1).boundary === 10, 'the second to be tiered');
+  });
+
   it('counts as lag also what it cannot begin to fetch', async () => {
     const broker = new SimBroker();
     broker.create('orders', 2);

@@ -72,7 +72,7 @@ export function findTopic(broker: BrokerState, name: string, position?: number):
 /** The bounds that `as_of` sets. */
 export type PinBounds = { readonly kind: 'token'; readonly token: SnapshotToken } | { readonly kind: 'time'; readonly moment: Moment };
 
-/** Errors: those of broker and table, `token-invalid`, `token-gone`, `as-of-gone`. */
+/** Errors: those of broker and table, `log-offline`, `token-invalid`, `token-gone`, `as-of-gone`. */
 export async function pinTopic(
   ports: { readonly control: ControlPort; readonly tables: Tables },
   broker: BrokerState,
@@ -131,15 +131,7 @@ interface End {
 
 /** Partitions whose whole log is known to be on disk need no flush: the broker said so after the query had begun. */
 async function stableEnds(control: ControlPort, topic: TopicState, signal: AbortSignal): Promise<ReadonlyMap<PartitionId, End>> {
-  const offline = topic.partitions.find((state) => state.offline !== undefined);
-  if (offline !== undefined) {
-    throw new LakeError('log-offline', `${topic.name}-${offline.partition} is offline: ${offline.offline ?? ''}`, {
-      hint:
-        offline.offlineHint ??
-        'Look at the disk under data.dir. Restart the broker; where a file is damaged, restore it from a copy first.',
-      facts: { topic: topic.name, partition: offline.partition },
-    });
-  }
+  for (const state of topic.partitions) requireOnline(topic, state);
   const unflushed = topic.partitions.filter((state) => state.flushedOffset < state.highWatermark);
   const ends = new Map<PartitionId, End>(
     topic.partitions.map((state) => [
@@ -156,6 +148,15 @@ async function stableEnds(control: ControlPort, topic: TopicState, signal: Abort
   return ends;
 }
 
+/** Errors: `log-offline`. */
+function requireOnline({ name }: TopicState, { partition, offline, offlineHint }: PartitionState): void {
+  if (offline === undefined) return;
+  throw new LakeError('log-offline', `${name}-${partition} is offline: ${offline}`, {
+    hint: offlineHint ?? 'Look at the disk under data.dir. Restart the broker; where a file is damaged, restore it from a copy first.',
+    facts: { topic: name, partition },
+  });
+}
+
 function estimateBytes(state: PartitionState, boundary: Offset, endOffset: Offset): number {
   const local = state.highWatermark - state.localStartOffset;
   return local <= 0 ? 0 : (state.hotBytes * Math.max(0, endOffset - boundary)) / local;
@@ -170,7 +171,7 @@ function topicOfToken(token: SnapshotToken, topic: TopicState): TokenTopic {
   });
 }
 
-/** The bounds of the token. Errors: `token-gone` where rows within them are no longer kept. */
+/** The bounds of the token. Errors: `token-gone` where rows within them are no longer kept, `log-offline` where that cannot be told. */
 function narrowed(
   topic: TopicState,
   partitions: readonly PinnedPartition[],
@@ -188,7 +189,12 @@ function narrowed(
       );
       return [];
     }
-    if (now.endOffset < bound.endOffset) lost.push(`${topic.name}-${bound.partition} [${now.endOffset}, ${bound.endOffset})`);
+    if (now.endOffset < bound.endOffset) {
+      const state = topic.partitions.find(({ partition }) => partition === bound.partition);
+      // A log that seems to end early because a start reads it no further has lost nothing yet.
+      if (state !== undefined) requireOnline(topic, state);
+      lost.push(`${topic.name}-${bound.partition} [${now.endOffset}, ${bound.endOffset})`);
+    }
     for (const hole of holes) {
       // In a token of before the recovery the range had rows.
       const [from, to] = [Math.max(hole.from, bound.logStartOffset), Math.min(hole.to, bound.endOffset)];

@@ -108,11 +108,12 @@ export class ColdReads {
     }
     // From here to the entry in the cache nothing waits, so that what is planned is still so.
     const plan = this.plan(file, need);
+    const rows = rowsOf(this.#footers.known(file), plan.groups) ?? file.rows;
     const lease = await this.#leasePlanned(file, plan, count, signal);
     if (lease === null) return null;
     // What was here is not any more.
     if (lease === undefined) return this.lease(file, need, count, signal);
-    return { ...lease, rows: rowsOf(this.#footers.known(file), plan.groups) ?? file.rows };
+    return { ...lease, rows };
   }
 
   async #leasePlanned(file: ColdFile, plan: ColdPlan, count: ReadCount, signal: AbortSignal): Promise<CacheLease | null | undefined> {

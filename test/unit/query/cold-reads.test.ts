@@ -184,6 +184,22 @@ describe('parts of cold files', () => {
     expect(part.lease!.path).toBe(lease!.path);
   });
 
+  it('say how many rows they may hold as it was known when they were planned', async () => {
+    const count = { requests: 0, bytes: 0 };
+    await cold.learn(file, count, signal);
+    let letGo = (): void => undefined;
+    const held = new Promise<void>((resolve) => (letGo = resolve));
+    plan = { before: () => held };
+    const whole = cold.lease(file, { ranges: [fullScan] }, count, signal);
+    // Its footer is not in memory any more: then all rows count, also where it comes back while the file is on its way.
+    const forgetful = new ColdReads(cache, store, 0);
+    const lease = forgetful.lease(file, { ranges: [fullScan] }, count, signal);
+    await forgetful.learn(file, count, signal);
+    letGo();
+    expect((await lease)?.rows).toBe(rows);
+    for (const one of [await whole, await lease]) one?.release();
+  });
+
   it('are none where no row group can hold a row', async () => {
     expect((await use([{ ...fullScan, offsets: { min: rows, max: Number.POSITIVE_INFINITY } }], [3])).lease).toBeNull();
     expect((await use([{ ...fullScan, partitions: { min: 4, max: 4 } }], [3])).lease).toBeNull();

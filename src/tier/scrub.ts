@@ -23,6 +23,9 @@ const restoreHint =
 const typedHint =
   'The records are whole; typed columns are not what their values say. After a change of lake.value.format that is so for files of both times; else restore the object.';
 
+/** Of a file in a pass in the background. */
+const triesMax = 2;
+
 /** Files of one topic, one after the other, each reported before the next begins. Errors: those of the store, `timeout`, `cancelled`. */
 export async function* scrubTopic(ports: TierPorts, topic: TopicTier, signal: AbortSignal): AsyncGenerator<ScrubbedFile> {
   const snapshot = await topic.refresh();
@@ -196,25 +199,47 @@ export class BackgroundScrub {
     }
   }
 
-  /** Answers whether it came to the end; that of a topic that is closed meanwhile is there: nothing is left to read. */
+  /** Answers whether all was read; that of a topic that is closed meanwhile was: nothing is left to read. */
   async #pass(topic: TopicTier, skipPart: number): Promise<boolean> {
-    const { settings, clock, logger } = this.#ports;
     try {
       const { files } = topic.table.snapshot ?? (await topic.refresh());
-      for (const { key, partition, bytes } of files.slice(Math.floor(files.length * skipPart))) {
-        const snapshot = topic.table.snapshot ?? (await topic.refresh());
-        if (topic.signal.aborted) return true;
-        // By its key: a commit that rewrites a manifest makes all its files anew, also those that stay.
-        const file = filesOfPartition(snapshot, partition).find((present) => present.key === key);
-        if (file === undefined) continue;
-        await scrubFile(this.#ports, topic, snapshot, file, topic.signal);
-        await clock.sleep((bytes / settings.scrubBytesPerSecond) * secondMs, topic.signal);
-      }
-      return true;
+      let isWhole = true;
+      for (const file of files.slice(Math.floor(files.length * skipPart))) isWhole = (await this.#readInTime(topic, file)) && isWhole;
+      return isWhole;
     } catch (error) {
       if (topic.signal.aborted) return true;
-      logger.warn('scrubbing a table broke off and begins anew with the next pass', { topic: topic.name, error });
+      this.#ports.logger.warn('a table could not be loaded and is scrubbed with the next pass', { topic: topic.name, error });
       return false;
     }
+  }
+
+  /**
+   * Answers whether a file of the pass was read, or has left the table. A bucket that fails is given time: a pass that began anew with each
+   * failure would read the first files again and again, and the last ones never. Errors: `cancelled`.
+   */
+  async #readInTime(topic: TopicTier, file: ColdFile): Promise<boolean> {
+    const { settings, clock, logger } = this.#ports;
+    for (let tries = 1; ; tries++) {
+      try {
+        await this.#read(topic, file);
+        return true;
+      } catch (error) {
+        topic.signal.throwIfAborted();
+        logger.warn('a cold file could not be scrubbed', { topic: topic.name, key: file.key, error });
+        if (tries === triesMax) return false;
+        await clock.sleep(settings.scrubPauseMs, topic.signal);
+      }
+    }
+  }
+
+  async #read(topic: TopicTier, { key, partition, bytes }: ColdFile): Promise<void> {
+    const { settings, clock } = this.#ports;
+    topic.signal.throwIfAborted();
+    const snapshot = topic.table.snapshot ?? (await topic.refresh());
+    // By its key: a commit that rewrites a manifest makes all its files anew, also those that stay.
+    const file = filesOfPartition(snapshot, partition).find((present) => present.key === key);
+    if (file === undefined) return;
+    await scrubFile(this.#ports, topic, snapshot, file, topic.signal);
+    await clock.sleep((bytes / settings.scrubBytesPerSecond) * secondMs, topic.signal);
   }
 }

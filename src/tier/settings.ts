@@ -66,7 +66,7 @@ export interface TierSettings {
   readonly sweepMinAgeMs: number;
   /** Of the slow scrub in the background; 0 for none. At 1 MiB/s 84 GiB a day. */
   readonly scrubBytesPerSecond: number;
-  /** Pause before each pass of it. */
+  /** Pause before each pass of it, and after a request that failed. */
   readonly scrubPauseMs: number;
   /** How long after it was the current one a snapshot's objects stay: longer than any query. */
   readonly sweepGraceMs: number;

@@ -145,7 +145,26 @@ describe('a scrub', () => {
     expect(looked).toEqual(keys.slice(1));
   });
 
-  it('does not say that it saw everything where a pass broke off', async () => {
+  it('goes on where it was after the bucket has failed once', async () => {
+    const { broker, store: inner, keys } = await oneManifest(3);
+    const [, second = ''] = keys;
+    const looked: string[] = [];
+    let failedAt = 0;
+    const store = faultyStore(inner, {
+      before: (call) => {
+        if (call.operation !== 'head' || !call.key.includes('/data/')) return;
+        looked.push(call.key);
+        if (call.key !== second || failedAt > 0) return;
+        failedAt = looked.length;
+        throw unavailable(call);
+      },
+    });
+    const tier = await start(broker, store, { scrubPauseMs: 20, scrubBytesPerSecond: 1_000_000 });
+    await until(() => counter(tier, 'tier_scrub_last_pass_seconds') > 0, 'a pass to be counted');
+    expect(looked.slice(failedAt, failedAt + 2)).toEqual(keys.slice(1));
+  });
+
+  it('does not say that it saw everything where a file could not be read', async () => {
     const { broker, store: inner, keys } = await oneManifest(2);
     const [first = '', second = ''] = keys;
     const looked: string[] = [];

@@ -58,6 +58,7 @@ export class FakeTopics implements TopicView {
 export class FakeClient {
   readonly id: string;
   topicNames: readonly string[];
+  readonly topicRegex: string;
   epoch = 0;
   owned: PartitionSets = noPartitions;
   /** What it was told to have. */
@@ -66,9 +67,10 @@ export class FakeClient {
   /** An answer was lost: it says everything again, to be told everything. */
   isUnsure = false;
 
-  constructor(id: string, topicNames: readonly string[]) {
+  constructor(id: string, topicNames: readonly string[], topicRegex = '') {
     this.id = id;
     this.topicNames = topicNames;
+    this.topicRegex = topicRegex;
   }
 
   request(): MemberHeartbeat {
@@ -76,6 +78,7 @@ export class FakeClient {
     return heartbeat(this.id, this.epoch, {
       rebalanceTimeoutMs: isAll ? rebalanceMs : -1,
       topicNames: isAll || this.isNewSubscription ? this.topicNames : null,
+      topicRegex: isAll ? this.topicRegex : null,
       owned: this.owned,
     });
   }

@@ -5,7 +5,7 @@ import { freshMember } from '../../../src/broker/groups/consumer/consumer-member
 import { listPartitionSets, noPartitions, type PartitionSets, partitionSetsOf } from '../../../src/broker/groups/consumer/partitions.js';
 import { reconcile } from '../../../src/broker/groups/consumer/reconciliation.js';
 import { isRefusal } from '../../../src/broker/groups/consumer/refusal.js';
-import { ConsumerWorld, FakeTopics, heartbeat, rebalanceMs, sessionMs } from '../../support/consumer-world.js';
+import { ConsumerWorld, FakeClient, FakeTopics, heartbeat, rebalanceMs, sessionMs } from '../../support/consumer-world.js';
 
 const topics = new FakeTopics();
 topics.set('a', 4);
@@ -234,6 +234,101 @@ describe('a consumer group', () => {
     for (let turn = 0; turn < turnsMax; turn++) expect(beat(memberEpoch)).toMatchObject({ memberEpoch, assignment: null });
     expect(world.group.isSubscribedTo(world.topics.id('other'))).toBe(false);
     expect(world.group.isSubscribedTo(world.topics.id(longNames[0]!))).toBe(true);
+  });
+
+  describe('with an expression that takes several heartbeats to be found', () => {
+    const turnsMax = 20;
+
+    function worldWith(...clients: readonly FakeClient[]): ConsumerWorld {
+      const world = new ConsumerWorld(['uniform']);
+      for (const name of longNames) world.topics.set(name, 1);
+      for (const client of clients) world.clients.set(client.id, client);
+      return world;
+    }
+
+    function beatAll(world: ConsumerWorld, turns = turnsMax): void {
+      for (let turn = 0; turn < turns; turn++) {
+        for (const client of world.clients.values()) {
+          world.beat(client);
+          client.takeUp();
+        }
+      }
+    }
+
+    const owned = (...clients: readonly FakeClient[]) => clients.map((client) => count(client.owned));
+    const shares = (...clients: readonly FakeClient[]) => owned(...clients).toSorted((a, b) => a - b);
+
+    it('leaves a member what it has where an assignment is due after a restart, and gives it the rest', () => {
+      const [stays, leaves] = [new FakeClient('m1', [], costlyRegex), new FakeClient('m2', [], costlyRegex)];
+      const world = worldWith(stays, leaves);
+      beatAll(world);
+      expect(shares(stays, leaves)).toEqual([2, 3]);
+      const [before] = owned(stays);
+      world.leave(leaves);
+      world.restart();
+      for (let turn = 0; turn < turnsMax; turn++) {
+        beatAll(world, 1);
+        expect(count(stays.owned)).toBeGreaterThanOrEqual(before!);
+      }
+      expect(owned(stays)).toEqual([5]);
+      expect(world.group.state).toBe('Stable');
+    });
+
+    it('assigns a topic for which that was due before a restart', () => {
+      const intervalMs = 1_000;
+      const one = new FakeClient('m', [], costlyRegex);
+      const world = new ConsumerWorld(['uniform'], intervalMs);
+      for (const name of longNames) world.topics.set(name, 1);
+      world.clients.set(one.id, one);
+      const beatBeforeAndAfterInterval = () => {
+        beatAll(world);
+        world.nowMs += intervalMs;
+        beatAll(world);
+      };
+      beatBeforeAndAfterInterval();
+      expect(owned(one)).toEqual([5]);
+      world.topics.set(`${longNames[0]}0`, 1);
+      beatAll(world);
+      expect(world.group.isAssignmentDue).toBe(true);
+      world.restart();
+      beatAll(world, 1);
+      expect([world.group.isAssignmentDue, ...owned(one)]).toEqual([false, 5]);
+      beatBeforeAndAfterInterval();
+      expect(owned(one)).toEqual([6]);
+    });
+
+    it('lets members go on after a restart towards what they are to have', () => {
+      const [first, second] = [new FakeClient('m1', [], costlyRegex), new FakeClient('m2', [], costlyRegex)];
+      const world = worldWith(first);
+      beatAll(world);
+      world.beat(second);
+      world.clients.set(second.id, second);
+      while (world.group.isAssignmentDue || count(world.group.target('m2')) === 0) world.beat(second);
+      world.beat(first);
+      expect(world.group.state).toBe('Reconciling');
+      world.restart();
+      beatAll(world, 2);
+      expect(shares(first, second)).toEqual([2, 3]);
+      beatAll(world);
+      expect(shares(first, second)).toEqual([2, 3]);
+      expect(world.group.state).toBe('Stable');
+    });
+
+    it('gives a member its part of topics that another one subscribed to before', () => {
+      const [byName, byExpression] = [new FakeClient('m1', longNames), new FakeClient('m2', [], costlyRegex)];
+      const world = worldWith(byName, byExpression);
+      beatAll(world);
+      expect(shares(byName, byExpression)).toEqual([2, 3]);
+    });
+
+    it('gives each its part of a topic that their expressions find one after the other', () => {
+      const [cheap, costly] = [new FakeClient('m1', [], 'a.*'), new FakeClient('m2', [], costlyRegex)];
+      const world = worldWith(cheap, costly);
+      beatAll(world);
+      world.topics.set(`${longNames[0]}0`, 21);
+      beatAll(world);
+      expect(owned(cheap, costly)).toEqual([13, 13]);
+    });
   });
 
   it('refuses an expression that it cannot run, and changes nothing', () => {

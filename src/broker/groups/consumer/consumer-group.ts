@@ -292,6 +292,8 @@ export class ConsumerGroup {
       this.#deadlines.restore(member, nowMs);
     }
     this.#subscriptions.use(this.#roster.all());
+    for (const member of this.#roster.all())
+      this.#subscriptions.remember(member, [...member.assigned.keys(), ...this.target(member.id).keys()]);
     this.#dirt.take();
   }
 
@@ -416,6 +418,11 @@ export class ConsumerGroup {
     );
     const targets = assignors[this.assignor]({ members, partitionCount: (topic) => this.#subscriptions.partitionCount(topic) });
     for (const [id, partitions] of targets) this.#roster.setTarget(id, partitions);
+    if (!this.#subscriptions.isResolved) {
+      // The hash may be of what was found before a restart. What is found now has to be seen to differ from what was assigned.
+      this.#metadataHash = this.#subscriptions.hash(this.#roster.all());
+      this.#dirt.isEpoch = true;
+    }
     this.#assignmentEpoch = this.#epoch;
     this.#assignedAtMs = nowMs;
     this.#dirt.isAssignmentEpoch = true;

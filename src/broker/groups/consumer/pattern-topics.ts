@@ -13,6 +13,8 @@ interface Search {
 }
 
 export class PatternTopics {
+  /** What it selected before the broker was started, as far as that is known: instead of `names`, until there are any. */
+  readonly remembered = new Set<string>();
   readonly #pattern: TopicPattern;
   #names: readonly string[] | undefined;
   #revision = -1;

@@ -105,18 +105,38 @@ export class Subscriptions {
     this.#changed();
   }
 
-  /** Another text whenever a topic that a member subscribes to came, went or grew: 16 hexadecimal digits, none where there is no topic. */
+  /** These topics were a member's before the broker was started: its expression has selected them, and does until its own are found. */
+  remember({ topicRegex }: Subscription, topics: Iterable<TopicId>): void {
+    const pattern = this.#patterns.get(topicRegex);
+    for (const topic of topics) {
+      const name = this.#topics.nameOf(topic);
+      if (name !== undefined) pattern?.remembered.add(name);
+    }
+    this.#changed();
+  }
+
+  /**
+   * Another text whenever a topic that a member subscribes to came, went or grew, and whenever an expression selects others than before,
+   * though a member may have subscribed to them already: 16 hexadecimal digits, none where there is no topic.
+   */
   hash(members: Iterable<Subscription>): string {
     const all = new Set<TopicId>();
     const seen = new Set<ReadonlySet<TopicId>>();
+    const regexes = new Set<string>();
     for (const member of members) {
+      if (member.topicRegex !== '') regexes.add(member.topicRegex);
       const topics = this.topicsOf(member);
       if (seen.has(topics)) continue;
       seen.add(topics);
       for (const topic of topics) all.add(topic);
     }
     if (all.size === 0) return '';
-    const text = [...all].map((topic) => `${topic}:${this.partitionCount(topic)}`).toSorted();
+    const sorted = [...all].toSorted();
+    const text = sorted.map((topic) => `${topic}:${this.partitionCount(topic)}`);
+    for (const topicRegex of [...regexes].toSorted()) {
+      const selected = this.topicsOf({ topicNames: [], topicRegex });
+      text.push(topicRegex, ...sorted.filter((topic) => selected.has(topic)));
+    }
     return createHash('sha256').update(text.join('\n')).digest('hex').slice(0, 16);
   }
 
@@ -129,7 +149,8 @@ export class Subscriptions {
       this.#partitionCounts.set(topic.id, topic.partitions);
     };
     for (const name of topicNames) add(name);
-    for (const name of this.#patterns.get(topicRegex)?.names ?? []) add(name);
+    const pattern = this.#patterns.get(topicRegex);
+    for (const name of pattern?.names ?? pattern?.remembered ?? []) add(name);
     return found;
   }
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { epochsAt } from '../../../src/broker/groups/consumer/assignment-epochs.js';
+import { heartbeatAsClassic } from '../../../src/broker/groups/consumer/classic-members.js';
 import { ConsumerGroup, type MemberAnswer, type MemberHeartbeat } from '../../../src/broker/groups/consumer/consumer-group.js';
 import { freshMember } from '../../../src/broker/groups/consumer/consumer-member.js';
 import { listPartitionSets, noPartitions, type PartitionSets, partitionSetsOf } from '../../../src/broker/groups/consumer/partitions.js';
@@ -112,6 +113,23 @@ describe('a consumer group', () => {
     join(group, 'm');
     expect(refused(group, heartbeat('n', 0, { topicNames: ['a'] }))).toBe(81);
     expect(refused(group, heartbeat('n', -1))).toBe(25);
+  });
+
+  it('has classic members join again once partitions may be assigned, where only they are left to bring that about', () => {
+    const group = newGroup(10, 1_000);
+    const classic = { sessionTimeoutMs: sessionMs, protocols: [] };
+    join(group, 'new', { topicNames: ['b'] });
+    for (const id of ['old', 'other'])
+      group.joinClassic({ ...heartbeat(id, 0, { topicNames: ['a'] }), classic }, { isNew: true, isLast: false }, 1_000);
+    const beat = (nowMs: number) => {
+      const generation = group.member('old')!.epoch;
+      return heartbeatAsClassic(group, { memberId: 'old', instanceId: null }, generation, nowMs);
+    };
+    group.fence('other');
+    expect(group.isAssignmentDue).toBe(true);
+    expect(beat(2_000)).toBe(0);
+    group.fence('new');
+    expect([beat(1_999), beat(2_000)]).toEqual([0, 27]);
   });
 
   it('fences a member that is silent for a session, and gives what it had to the others', () => {

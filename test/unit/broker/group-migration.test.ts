@@ -138,6 +138,23 @@ describe('a classic group', () => {
     expect(await stateOf(client)).toBe('Assigning');
   });
 
+  it('assigns to its classic members what the last one of the new protocol had, also where the group does not come back', async () => {
+    const { client, old } = await classicGroup({
+      'group.consumer.migration.policy': 'upgrade',
+      'group.consumer.assignment.interval.ms': '0',
+    });
+    await joinNew(client);
+    const mixed = await joinClassic(client, old.memberId);
+    expect(await sync(client, mixed)).toBe(partitionsOfA([0]));
+    expect(await beatClassic(client, old.memberId, mixed.generationId)).toBe(0);
+    await beat(client, { memberEpoch: -1 });
+    expect(await beatClassic(client, old.memberId, mixed.generationId)).toBe(27);
+    const alone = await joinClassic(client, old.memberId);
+    expect(await sync(client, alone)).toBe(partitionsOfA([0, 1]));
+    expect(await beatClassic(client, old.memberId, alone.generationId)).toBe(0);
+    expect(await stateOf(client)).toBe('Stable');
+  });
+
   it('is left alone by a member that is refused', async () => {
     const { client, old } = await classicGroup();
     expect(await beat(client, { rebalanceTimeoutMs: 1, subscribedTopicRegex: '(', topicPartitions: [] })).toMatchObject({ errorCode: 128 });

@@ -81,7 +81,11 @@ export function heartbeatAsClassic(group: ConsumerGroup, identity: MemberIdentit
   const member = check(group, identity, generationId);
   if (typeof member === 'number') return member;
   const mustRejoin =
-    member.epoch < group.assignmentEpoch || member.state === 'unrevoked' || (member.state === 'unreleased' && !group.isWaiting(member));
+    member.epoch < group.assignmentEpoch ||
+    member.state === 'unrevoked' ||
+    (member.state === 'unreleased' && !group.isWaiting(member)) ||
+    // Kafka waits for a member of the new protocol, which assigns with its next heartbeat. Where there is none nobody else would.
+    (group.isToAssign(nowMs) && [...group.members].every(isClassic));
   group.sawClassic(member, member.classic, nowMs, mustRejoin ? 'due' : 'same');
   return mustRejoin ? kafkaErrors.REBALANCE_IN_PROGRESS : kafkaErrors.NONE;
 }

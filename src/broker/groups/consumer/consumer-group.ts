@@ -131,6 +131,12 @@ export class ConsumerGroup {
     return this.#epoch > this.#assignmentEpoch;
   }
 
+  /** Whether the next step of a member assigns partitions: changes that come close together are assigned for together (KIP-1263). */
+  isToAssign(nowMs: number): boolean {
+    if (!this.isAssignmentDue) return false;
+    return this.#assignedAtMs === undefined || nowMs >= this.#assignedAtMs + this.#settings.assignmentIntervalMs;
+  }
+
   /** The epoch before what has changed and was not taken to be written yet. */
   get writtenEpoch(): number {
     return this.#writtenEpoch;
@@ -240,7 +246,7 @@ export class ConsumerGroup {
 
   /** Assigns where that is due, and brings one member a step further; returns it as it is then. */
   #advance(member: ConsumerMember, owned: PartitionSets | null, isSubscriptionChanged: boolean, nowMs: number): ConsumerMember {
-    if (this.isAssignmentDue && this.#mayAssign(nowMs)) this.#assign(nowMs);
+    if (this.isToAssign(nowMs)) this.#assign(nowMs);
     const stepped = reconcile({
       member,
       target: { epoch: this.#assignmentEpoch, partitions: this.target(member.id) },
@@ -400,11 +406,6 @@ export class ConsumerGroup {
   #bump(): void {
     this.#epoch++;
     this.#dirt.isEpoch = true;
-  }
-
-  /** Changes that come close together are assigned for together (KIP-1263). */
-  #mayAssign(nowMs: number): boolean {
-    return this.#assignedAtMs === undefined || nowMs >= this.#assignedAtMs + this.#settings.assignmentIntervalMs;
   }
 
   #assign(nowMs: number): void {

@@ -143,6 +143,15 @@ describe('a consumer group', () => {
     expect(answered(group, heartbeat('m2', 3), sessionMs)).toMatchObject({ memberEpoch: 4, assignment: owning([0, 1, 2, 3]) });
   });
 
+  it('fences members that are late together with one change of the group', () => {
+    const group = newGroup();
+    for (const id of ['m1', 'm2', 'm3']) join(group, id);
+    const before = group.epoch;
+    answered(group, heartbeat('m3', 4), 1_000);
+    expect(group.expire(sessionMs)).toEqual(['m1', 'm2']);
+    expect(group.epoch).toBe(before + 1);
+  });
+
   it('fences a member that does not give up in time what it is told to', () => {
     const group = newGroup();
     join(group, 'm1');

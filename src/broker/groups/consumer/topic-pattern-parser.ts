@@ -4,7 +4,8 @@
  * lines: flags for several lines say nothing.
  */
 import { LakeError } from '../../../kernel/index.js';
-import { AtomReader, type CharacterSet } from './topic-pattern-atoms.js';
+import type { CharacterSet } from './character-sets.js';
+import { AtomReader } from './topic-pattern-atoms.js';
 
 export type Anchor = 'start' | 'end' | 'boundary' | 'inside';
 
@@ -18,8 +19,8 @@ export type PatternNode =
 
 /** RE2's own bound on one repetition; those in one another are bound by what they compile to. */
 const repeatMax = 1000;
-/** Parsed in some ms; what is longer could hardly be compiled. */
-const sourceMax = 65_536;
+/** Parsed in some ms; what is longer than a few times the steps that there may be could hardly be compiled. */
+const sourceMax = 16_384;
 /** Each takes five frames of the stack, of which there is room for some ten thousand. RE2 itself ends there. */
 const depthMax = 1000;
 

@@ -1,5 +1,5 @@
 /** A topic pattern as steps that are all walked at once, without backtracking: as many at most as there are, for each character. */
-import type { CharacterSet } from './topic-pattern-atoms.js';
+import type { CharacterSet } from './character-sets.js';
 import { type Anchor, badPattern, type PatternNode } from './topic-pattern-parser.js';
 
 export type Step =

@@ -52,4 +52,16 @@ describe('topics of an expression', () => {
     expect(subscriptions.isResolved).toBe(false);
     expect([...subscriptions.topicsOf(members[2]!)]).toEqual([topics.id('x')]);
   });
+
+  it('are found though members come, go and change what they subscribe to all the time', () => {
+    const topics = manyTopics(200);
+    topics.set('x', 1);
+    const subscriptions = new Subscriptions(topics);
+    const members = [hostile, 'x'].map((topicRegex) => ({ topicNames: [], topicRegex }));
+    for (let turn = 0; turn < 3; turn++) {
+      subscriptions.use(turn % 2 === 0 ? members : [...members, { topicNames: [], topicRegex: `${hostile}d` }]);
+      subscriptions.follow();
+    }
+    expect([...subscriptions.topicsOf(members[1]!)]).toEqual([topics.id('x')]);
+  });
 });

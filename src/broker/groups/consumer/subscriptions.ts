@@ -22,8 +22,8 @@ const searchWorkMax = 1_000_000;
 
 export class Subscriptions {
   readonly #topics: TopicView;
-  /** Expressions in use; those first that were searched for least recently. */
-  #patterns = new Map<string, PatternTopics>();
+  /** Expressions in use, in the order in which their topics are searched for next: the last one searched for, or a new one, is at the end. */
+  readonly #patterns = new Map<string, PatternTopics>();
   /** Equal subscriptions share one set, good for one version. */
   #sets = new Map<string, ReadonlySet<TopicId>>();
   #partitionCounts = new Map<TopicId, number>();
@@ -95,13 +95,10 @@ export class Subscriptions {
 
   /** Keeps the expressions that members subscribe to, and only those. One that cannot be used any more selects nothing. */
   use(members: Iterable<Subscription>): void {
-    const before = this.#patterns;
-    this.#patterns = new Map();
-    for (const { topicRegex } of members) {
-      const pattern = before.get(topicRegex);
-      if (pattern !== undefined) this.#patterns.set(topicRegex, pattern);
-      else if (topicRegex !== '') this.refuse(topicRegex);
-    }
+    const used = new Set<string>();
+    for (const { topicRegex } of members) if (topicRegex !== '') used.add(topicRegex);
+    for (const topicRegex of this.#patterns.keys()) if (!used.has(topicRegex)) this.#patterns.delete(topicRegex);
+    for (const topicRegex of used) this.refuse(topicRegex);
     this.#changed();
   }
 

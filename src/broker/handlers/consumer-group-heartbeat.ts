@@ -3,7 +3,7 @@
  * Behaviour: consumer groups of the new protocol (KIP-848): epoch 0 joins, −1 leaves, −2 is a static member that will be back. The
  * answer has an assignment where it changed, or where the request says everything. What changed is in `__consumer_offsets` before
  * the answer. Partitions are assigned anew once `consumer.assignment.interval.ms` has passed since they last were (KIP-1263).
- * Expressions are RE2's, without Unicode classes.
+ * Expressions are RE2's, of 16,384 characters at most.
  * Ignored: the rack (assignors do not look at it).
  * Errors, with a message: INVALID_REQUEST (42), UNSUPPORTED_ASSIGNOR (112), INVALID_REGULAR_EXPRESSION (128), GROUP_ID_NOT_FOUND (69),
  * UNKNOWN_MEMBER_ID (25), FENCED_MEMBER_EPOCH (110), UNRELEASED_INSTANCE_ID (111), FENCED_INSTANCE_ID (82),

@@ -1,26 +1,18 @@
 /**
  * The positions that groups have committed. `__consumer_offsets` has them durably; memory has them once they are there, and no longer than
- * their topic is. What is deleted while a commit is on its way to the log comes behind it there, and is not seen again.
+ * their topic is. What is deleted while a commit is on its way to the log comes behind it there, and is not seen again: not in memory, and
+ * not after a restart.
  */
 import type { NotedGroup, NotedOffset } from '../../control/index.js';
 import type { Clock, PartitionId, Random, TimestampMs } from '../../kernel/index.js';
-import { CommitsUnderWay, type IsPosition } from './commits-under-way.js';
+import { CommitsUnderWay, type IsPosition, type OffsetPlace } from './commits-under-way.js';
 import type { GroupLog, KeyValue } from './group-log.js';
 import { type CommittedOffset, encodeOffsetKey, encodeOffsetValue, type OffsetKey } from './group-records.js';
 
 /** Committed offsets handed out at a time: with the longest metadata some 5 MB. */
 const offsetsPerPart = 1_000;
 
-export interface OffsetToCommit extends Omit<CommittedOffset, 'committedMs'> {
-  readonly topic: string;
-  readonly partition: PartitionId;
-}
-
-/** What a position is of. */
-export interface OffsetPlace {
-  readonly topic: string;
-  readonly partition: PartitionId;
-}
+export interface OffsetToCommit extends Omit<CommittedOffset, 'committedMs'>, OffsetPlace {}
 
 export interface CommittedOffsetsPorts {
   readonly clock: Clock;
@@ -73,6 +65,11 @@ export class CommittedOffsets {
     return this.#offsets.get(groupId) ?? new Map<string, Map<PartitionId, CommittedOffset>>();
   }
 
+  /** What a group is committing: not to be seen yet, nor old. */
+  underWay(groupId: string): readonly OffsetPlace[] {
+    return this.#committing.places(groupId);
+  }
+
   /**
    * Everything that all groups have committed, in parts of at most 1,000 offsets; what changes between two parts may be in
    * them or not.
@@ -118,7 +115,7 @@ export class CommittedOffsets {
       key: encodeOffsetKey({ group: groupId, topic: entry.topic, partition: entry.partition }),
       value: encodeOffsetValue(entry),
     }));
-    const isVoid = await this.#committing.append(groupId, () => this.#ports.log.append(groupId, records));
+    const isVoid = await this.#committing.append(groupId, dated, () => this.#ports.log.append(groupId, records));
     for (const { topic, partition, offset, leaderEpoch, metadata, committedMs, expireMs } of dated) {
       // A topic that was deleted meanwhile took its positions along.
       if (this.#isCurrent(topic, partition, committedMs) && !isVoid(topic, partition))
@@ -134,26 +131,39 @@ export class CommittedOffsets {
 
   /** Forgets positions of a group; gone from the log too when this resolves. Errors: those of the log, and then they are as they were. */
   async forget(groupId: string, places: readonly OffsetPlace[]): Promise<void> {
-    const isForgotten: IsPosition = (topic, partition) => places.some((each) => each.topic === topic && each.partition === partition);
     const known = places.filter(({ topic, partition }) => this.get(groupId, topic, partition) !== undefined);
-    if (known.length > 0) await this.#forget(groupId, known, isForgotten, []);
+    await this.#forget(groupId, known, (topic, partition) => places.some((each) => each.topic === topic && each.partition === partition));
   }
 
   /** As `forget` all that a group has, in one batch with `more` of its records. */
   async forgetAll(groupId: string, more: readonly KeyValue[]): Promise<void> {
-    const places = [...this.ofGroup(groupId)].flatMap(([topic, offsets]) => [...offsets.keys()].map((partition) => ({ topic, partition })));
-    await this.#forget(groupId, places, () => true, more);
+    await this.#forget(groupId, placesIn(this.ofGroup(groupId)), () => true, more);
   }
 
-  async #forget(groupId: string, places: readonly OffsetPlace[], isForgotten: IsPosition, more: readonly KeyValue[]): Promise<void> {
-    // Their records lie before the ones that are written now.
-    this.#committing.deleted(groupId, isForgotten);
-    const taken = places.map(({ topic, partition }) => ({ topic, partition, was: this.get(groupId, topic, partition)! }));
+  /** Forgets all positions in a deleted topic, in memory at once and in the log. */
+  async topicDeleted(topic: string): Promise<void> {
+    const groupIds = new Set(this.#committing.groupIds());
+    for (const [groupId, topics] of this.#offsets) if (topics.has(topic)) groupIds.add(groupId);
+    // All before the first wait: what is committed to another topic of the name comes after them.
+    const forgotten = [...groupIds].map((groupId) => {
+      const offsets = this.#offsets.get(groupId)?.get(topic);
+      return this.#forget(groupId, offsets === undefined ? [] : placesIn([[topic, offsets]]), (name) => name === topic);
+    });
+    await Promise.all(forgotten);
+  }
+
+  /** Forgets what of a group is known, and what of it is on its way to the log. */
+  async #forget(groupId: string, known: readonly OffsetPlace[], isForgotten: IsPosition, more: readonly KeyValue[] = []): Promise<void> {
+    const places = [...known, ...this.underWay(groupId).filter(({ topic, partition }) => isForgotten(topic, partition))];
+    if (places.length + more.length === 0) return;
+    const taken = known.map(({ topic, partition }) => ({ topic, partition, was: this.get(groupId, topic, partition)! }));
     for (const { topic, partition } of taken) this.#remove(groupId, topic, partition);
-    const records = taken.map(({ topic, partition }) => ({ key: encodeOffsetKey({ group: groupId, topic, partition }), value: null }));
-    if (records.length + more.length === 0) return;
+    const ends = places.map(({ topic, partition }) => ({ key: encodeOffsetKey({ group: groupId, topic, partition }), value: null }));
+    // Behind the records of what is on its way.
+    const written = this.#ports.log.append(groupId, [...ends, ...more]);
+    this.#committing.deleted(groupId, isForgotten, written);
     try {
-      await this.#ports.log.append(groupId, [...records, ...more]);
+      await written;
     } catch (error) {
       for (const { topic, partition, was } of taken) {
         const isCurrent = this.#isCurrent(topic, partition, was.committedMs) && this.get(groupId, topic, partition) === undefined;
@@ -161,25 +171,6 @@ export class CommittedOffsets {
       }
       throw error;
     }
-  }
-
-  /** Forgets all positions in a deleted topic, in memory at once and in the log. */
-  async topicDeleted(topic: string): Promise<void> {
-    const appended: Promise<void>[] = [];
-    for (const [groupId, topics] of this.#offsets) {
-      const partitions = topics.get(topic);
-      if (partitions === undefined) continue;
-      topics.delete(topic);
-      this.#changes++;
-      if (topics.size === 0) this.#offsets.delete(groupId);
-      const records = [...partitions.keys()].map((partition) => ({
-        key: encodeOffsetKey({ group: groupId, topic, partition }),
-        value: null,
-      }));
-      // All before the first wait: what is committed to another topic of the name comes after them.
-      appended.push(this.#ports.log.append(groupId, records));
-    }
-    await Promise.all(appended);
   }
 
   /** Whether an offset committed then can belong to the topic as it is now, not to a deleted one of the same name. */
@@ -205,4 +196,8 @@ export class CommittedOffsets {
     if (partitions?.size === 0) topics?.delete(topic);
     if (topics?.size === 0) this.#offsets.delete(group);
   }
+}
+
+function placesIn(offsets: Iterable<readonly [string, ReadonlyMap<PartitionId, CommittedOffset>]>): OffsetPlace[] {
+  return [...offsets].flatMap(([topic, partitions]) => [...partitions.keys()].map((partition) => ({ topic, partition })));
 }

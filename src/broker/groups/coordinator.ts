@@ -13,6 +13,7 @@ import { type Refusal, refusal } from './consumer/refusal.js';
 import type { TopicView } from './consumer/subscriptions.js';
 import { classicRule, expiredOffsets, type ExpiryRule } from './expiry.js';
 import { CommittedOffsets, type OffsetToCommit } from './committed-offsets.js';
+import type { OffsetPlace } from './commits-under-way.js';
 import { Group, type GroupSettings } from './group.js';
 import type { SavedGroup } from './saved-group.js';
 import { groupStateNames } from './group-state.js';
@@ -20,7 +21,7 @@ import type { GroupLog } from './group-log.js';
 import { encodeGroupKey, encodeGroupValue, type GroupRecord } from './group-records.js';
 
 /** Groups kept in memory, with or without members: about 1 KiB each beside their offsets. */
-export const groupsMax = 100_000;
+const groupsMaxByDefault = 100_000;
 
 /** Groups looked at by `expire` before others have a turn: below a millisecond. */
 const groupsPerTurn = 100;
@@ -32,6 +33,8 @@ export interface CoordinatorPorts {
   readonly settings: GroupSettings;
   readonly consumerSettingsOf: (group: string) => ConsumerGroupSettings;
   readonly topics: TopicView;
+  /** 100,000 where it is not said. */
+  readonly groupsMax?: number;
   /** Whether groups with members may change their protocol. */
   readonly migration: { readonly mayUpgrade: boolean; readonly mayDowngrade: boolean };
   readonly log: GroupLog;
@@ -121,6 +124,7 @@ export class GroupCoordinator {
   }
 
   #hasRoom(): boolean {
+    const { groupsMax = groupsMaxByDefault } = this.#ports;
     const isFull = (): boolean => this.#groups.size + this.consumers.count >= groupsMax;
     if (isFull()) this.#sweep();
     return !isFull();
@@ -224,11 +228,14 @@ export class GroupCoordinator {
     const rule = this.#expiryRule(groupId);
     if (known === undefined || rule === undefined) return;
     const offsets = this.offsets.ofGroup(groupId);
-    const expired = expiredOffsets(offsets, rule, this.#ports.clock.nowMs(), retentionMs);
+    const renewed = this.offsets.underWay(groupId);
+    const isRenewed = (place: OffsetPlace): boolean =>
+      renewed.some(({ topic, partition }) => topic === place.topic && partition === place.partition);
+    const expired = expiredOffsets(offsets, rule, this.#ports.clock.nowMs(), retentionMs).filter((place) => !isRenewed(place));
     let kept = -expired.length;
     for (const partitions of offsets.values()) kept += partitions.size;
     gone.offsets += expired.length;
-    if (kept === 0 && known.state === groupStateNames.empty) {
+    if (kept + renewed.length === 0 && known.state === groupStateNames.empty) {
       gone.groups++;
       await this.delete(groupId);
     } else await this.offsets.forget(groupId, expired);
@@ -280,7 +287,10 @@ export class GroupCoordinator {
 
   /** Forgets groups that have neither members nor offsets before the next check of retention does. */
   #sweep(): void {
-    for (const { groupId, state } of this.all()) if (state === groupStateNames.empty && !this.offsets.has(groupId)) this.#end(groupId);
+    for (const { groupId, state } of this.all()) {
+      const hasOffsets = this.offsets.has(groupId) || this.offsets.underWay(groupId).length > 0;
+      if (state === groupStateNames.empty && !hasOffsets) this.#end(groupId);
+    }
   }
 
   #end(groupId: string): void {

@@ -1,36 +1,85 @@
 import { describe, expect, it } from 'vitest';
 import { GroupCoordinator } from '../../../src/broker/groups/coordinator.js';
-import type { GroupLog } from '../../../src/broker/groups/group-log.js';
-import { systemClock, systemRandom } from '../../../src/kernel/index.js';
+import type { GroupLog, KeyValue } from '../../../src/broker/groups/group-log.js';
+import { decodeGroupRecord, type GroupRecord } from '../../../src/broker/groups/group-records.js';
+import { LakeError, systemRandom } from '../../../src/kernel/index.js';
 import { silentLogger } from '../../../src/telemetry/index.js';
+import { ManualClock, settle } from './manual-clock.js';
 
-/** A coordinator whose log takes as long as the test wants. */
-function setUp(): { groups: GroupCoordinator; topics: Map<string, number>; flush: () => Promise<void> } {
-  const topics = new Map([['a', 1]]);
-  const waiting: (() => void)[] = [];
-  const log = { append: () => new Promise<void>((resolve) => waiting.push(resolve)), isServed: () => true };
-  const groups = new GroupCoordinator({
-    clock: systemClock,
-    random: systemRandom,
-    logger: silentLogger,
-    settings: { initialRebalanceDelayMs: 0, maxSize: 10 },
-    consumerSettingsOf: () => ({ sessionTimeoutMs: 45_000, assignmentIntervalMs: 0, maxSize: 10, assignors: ['uniform'] }),
-    migration: { mayUpgrade: true, mayDowngrade: true },
-    topics: { revision: 0, topic: () => undefined, names: () => [], nameOf: () => undefined },
-    log: log as unknown as GroupLog,
-    createdMs: (topic) => topics.get(topic),
-  });
-  const flush = (): Promise<void> => {
-    for (const resolve of waiting.splice(0)) resolve();
-    return new Promise((resolve) => void setImmediate(resolve));
-  };
-  return { groups, topics, flush };
+/** Has records in the order they came in, and takes as long to be on disk as the test wants. */
+class SlowLog {
+  readonly #written: KeyValue[] = [];
+  readonly #waiting: (() => void)[] = [];
+  isFull = false;
+
+  async append(_group: string, records: readonly KeyValue[]): Promise<void> {
+    if (this.isFull) throw new LakeError('disk-full', 'there is no room');
+    this.#written.push(...records);
+    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  isServed(): boolean {
+    return true;
+  }
+
+  async replay(onRecord: (record: GroupRecord) => void): Promise<void> {
+    for (const { key, value } of this.#written) onRecord(decodeGroupRecord(key, value)!);
+  }
+
+  flush(): Promise<void> {
+    for (const resolve of this.#waiting.splice(0)) resolve();
+    return settle();
+  }
 }
+
+interface Setup {
+  readonly clock: ManualClock;
+  readonly log: SlowLog;
+  readonly groups: GroupCoordinator;
+  readonly topics: Map<string, number>;
+  readonly flush: () => Promise<void>;
+  /** Another coordinator, of what is in the log. */
+  readonly restarted: () => Promise<GroupCoordinator>;
+}
+
+function setUp(): Setup {
+  const clock = new ManualClock();
+  const topics = new Map([['a', 1]]);
+  const log = new SlowLog();
+  const coordinator = (): GroupCoordinator =>
+    new GroupCoordinator({
+      clock,
+      random: systemRandom,
+      logger: silentLogger,
+      settings: { initialRebalanceDelayMs: 0, maxSize: 10 },
+      groupsMax,
+      consumerSettingsOf: () => ({ sessionTimeoutMs: 45_000, assignmentIntervalMs: 0, maxSize: 10, assignors: ['uniform'] }),
+      migration: { mayUpgrade: true, mayDowngrade: true },
+      topics: { revision: 0, topic: () => undefined, names: () => [], nameOf: () => undefined },
+      log: log as unknown as GroupLog,
+      createdMs: (topic) => topics.get(topic),
+    });
+  const restarted = async (): Promise<GroupCoordinator> => {
+    const groups = coordinator();
+    await groups.load();
+    return groups;
+  };
+  return { clock, log, groups: coordinator(), topics, flush: () => log.flush(), restarted };
+}
+
+/** Position 7, if no other is asked for. */
+function at(partition: number, offset = 7, topic = 'a') {
+  return { topic, partition, offset, leaderEpoch: -1, metadata: '' };
+}
+
+const groupsMax = 5;
+const dayMs = 86_400_000;
+const { signal } = new AbortController();
 
 describe('the coordinator', () => {
   it('takes up no position in a topic that was deleted while it was written', async () => {
     const { groups, topics, flush } = setUp();
-    const committed = groups.commit('g', [{ topic: 'a', partition: 0, offset: 7, leaderEpoch: -1, metadata: '' }]);
+    const committed = groups.commit('g', [at(0)]);
     topics.delete('a');
     const deleted = groups.offsets.topicDeleted('a');
     await flush();
@@ -40,10 +89,10 @@ describe('the coordinator', () => {
   });
 
   it('dates no position before its topic, whatever the clock does', async () => {
-    const { groups, topics, flush } = setUp();
-    const createdMs = systemClock.nowMs() + 3_600_000;
+    const { clock, groups, topics, flush } = setUp();
+    const createdMs = clock.nowMs() + 3_600_000;
     topics.set('a', createdMs);
-    const committed = groups.commit('g', [{ topic: 'a', partition: 0, offset: 7, leaderEpoch: -1, metadata: '' }]);
+    const committed = groups.commit('g', [at(0)]);
     await flush();
     await committed;
     expect(groups.offsets.get('g', 'a', 0)).toMatchObject({ offset: 7, committedMs: createdMs });
@@ -51,16 +100,82 @@ describe('the coordinator', () => {
 
   it('forgets the positions of all groups in a deleted topic before it waits for the disk', async () => {
     const { groups, flush } = setUp();
-    const offset = { topic: 'a', partition: 0, offset: 7, leaderEpoch: -1, metadata: '' };
-    const before = [groups.commit('g', [offset]), groups.commit('h', [offset])];
+    const before = [groups.commit('g', [at(0)]), groups.commit('h', [at(0)])];
     await flush();
     await Promise.all(before);
     const deleted = groups.offsets.topicDeleted('a');
     // Another topic of the name, to which a group commits while the old positions are still being struck out.
-    const again = groups.commit('h', [{ ...offset, offset: 1 }]);
+    const again = groups.commit('h', [at(0, 1)]);
     for (let i = 0; i < 3; i++) await flush();
     await Promise.all([deleted, again]);
     expect(groups.offsets.get('g', 'a', 0)).toBeUndefined();
     expect(groups.offsets.get('h', 'a', 0)).toMatchObject({ offset: 1 });
+  });
+
+  it('keeps what is being committed where a group has nothing else that has not expired, also over a restart', async () => {
+    const { clock, groups, flush, restarted } = setUp();
+    const old = groups.commit('g', [at(0, 1), at(1, 1)]);
+    await flush();
+    await old;
+    await clock.advance(dayMs);
+    const underWay = [groups.commit('g', [at(1, 2)]), groups.commit('new', [at(0)])];
+    const gone = groups.expire(dayMs, signal);
+    await settle();
+    for (let i = 0; i < 3; i++) await flush();
+    await Promise.all(underWay);
+    expect(await gone).toEqual({ offsets: 1, groups: 0 });
+    for (const now of [groups, await restarted()]) {
+      expect(now.offsets.get('g', 'a', 0)).toBeUndefined();
+      expect(now.offsets.get('g', 'a', 1)).toMatchObject({ offset: 2 });
+      expect(now.offsets.get('new', 'a', 0)).toMatchObject({ offset: 7 });
+      expect(now.group('new')?.state).toBe('empty');
+    }
+  });
+
+  it('keeps what is being committed for the first time where other groups make room', async () => {
+    const { groups, flush } = setUp();
+    const committed = groups.commit('g', [at(0)]);
+    for (let i = 1; i < groupsMax; i++) groups.groupOrNew(`idle ${i}`);
+    expect(groups.groupOrNew('one more')).toBeDefined();
+    await flush();
+    await committed;
+    expect(groups.offsets.get('g', 'a', 0)).toMatchObject({ offset: 7 });
+    expect([groups.group('g')?.state, groups.group('idle 1')]).toEqual(['empty', undefined]);
+  });
+
+  it.each<[string, (groups: GroupCoordinator, topics: Map<string, number>) => Promise<unknown>]>([
+    ['the group', (groups) => groups.delete('g')],
+    ['some positions', (groups) => groups.offsets.forget('g', [at(0), at(1)])],
+    [
+      'the topic, of which another one has the name at once',
+      (groups, topics) => {
+        topics.delete('a');
+        const deleted = groups.offsets.topicDeleted('a');
+        topics.set('a', 1);
+        return deleted;
+      },
+    ],
+  ])('does not see again, also after a restart, what was being committed where one deletes %s', async (_what, remove) => {
+    const { groups, topics, flush, restarted } = setUp();
+    const known = groups.commit('g', [at(1)]);
+    await flush();
+    await known;
+    const committed = groups.commit('g', [at(0)]);
+    const deleted = remove(groups, topics);
+    // What comes after it stays.
+    const after = groups.commit('g', [at(2)]);
+    for (let i = 0; i < 3; i++) await flush();
+    await Promise.all([committed, deleted, after]);
+    for (const now of [groups, await restarted()]) expect([...now.offsets.ofGroup('g').get('a')!.keys()]).toEqual([2]);
+  });
+
+  it('keeps what is being committed where the end of its group cannot be written', async () => {
+    const { groups, log, flush, restarted } = setUp();
+    const committed = groups.commit('g', [at(0)]);
+    log.isFull = true;
+    await expect(groups.delete('g')).rejects.toThrow('there is no room');
+    await flush();
+    await committed;
+    for (const now of [groups, await restarted()]) expect(now.offsets.get('g', 'a', 0)).toMatchObject({ offset: 7 });
   });
 });

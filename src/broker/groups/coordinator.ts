@@ -168,8 +168,11 @@ export class GroupCoordinator {
 
   /** Who commits is a group from then on, whatever becomes of its offsets. */
   #remember(groupId: string): void {
-    if (this.#groups.has(groupId) || this.consumers.group(groupId) !== undefined) return;
-    if (this.#hasRoom()) this.#create(groupId);
+    if (!this.#isThere(groupId) && this.#hasRoom()) this.#create(groupId);
+  }
+
+  #isThere(groupId: string): boolean {
+    return this.#groups.has(groupId) || this.consumers.group(groupId) !== undefined;
   }
 
   /** A group that has members or has committed something, or had members and is remembered; `undefined` where there is none. */
@@ -190,18 +193,22 @@ export class GroupCoordinator {
   }
 
   /**
-   * Forgets a group that has no members, and all that it committed; gone from the log too when this resolves. Errors: those of the
-   * log, and then it is as it was.
+   * Forgets a group that has no members, and all that it committed; gone from the log too when this resolves. Who joins meanwhile is in
+   * another group of the id. Errors: those of the log, and then it is as it was, unless there is another one by then.
    */
   async delete(groupId: string): Promise<void> {
-    const group = this.#groups.get(groupId);
+    const classic = this.#groups.get(groupId);
+    const consumers = this.consumers.end(groupId);
     this.#groups.delete(groupId);
+    const ends = classic === undefined ? [] : [{ key: encodeGroupKey(groupId), value: null }];
     try {
-      await this.offsets.forgetAll(groupId, group === undefined ? [] : [{ key: encodeGroupKey(groupId), value: null }]);
-      await this.consumers.forget(groupId);
-      group?.close(kafkaErrors.UNKNOWN_MEMBER_ID);
+      await this.offsets.forgetAll(groupId, [...ends, ...(consumers?.ends ?? [])]);
+      classic?.close(kafkaErrors.UNKNOWN_MEMBER_ID);
     } catch (error) {
-      if (group !== undefined && !this.#groups.has(groupId)) this.#groups.set(groupId, group);
+      if (!this.#isThere(groupId)) {
+        if (classic !== undefined) this.#groups.set(groupId, classic);
+        if (consumers !== undefined) this.consumers.resume(consumers);
+      }
       throw error;
     }
   }

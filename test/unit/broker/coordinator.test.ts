@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { GroupCoordinator } from '../../../src/broker/groups/coordinator.js';
+import type { MemberAnswer } from '../../../src/broker/groups/consumer/consumer-group.js';
 import type { GroupLog, KeyValue } from '../../../src/broker/groups/group-log.js';
 import { decodeGroupRecord, type GroupRecord } from '../../../src/broker/groups/group-records.js';
 import { LakeError, systemRandom } from '../../../src/kernel/index.js';
 import { silentLogger } from '../../../src/telemetry/index.js';
+import { heartbeat } from '../../support/consumer-world.js';
 import { ManualClock, settle } from './manual-clock.js';
 
 /** Has records in the order they came in, and takes as long to be on disk as the test wants. */
@@ -23,7 +25,10 @@ class SlowLog {
   }
 
   async replay(onRecord: (record: GroupRecord) => void): Promise<void> {
-    for (const { key, value } of this.#written) onRecord(decodeGroupRecord(key, value)!);
+    for (const { key, value } of this.#written) {
+      const record = decodeGroupRecord(key, value);
+      if (record !== undefined) onRecord(record);
+    }
   }
 
   flush(): Promise<void> {
@@ -177,5 +182,56 @@ describe('the coordinator', () => {
     await flush();
     await committed;
     for (const now of [groups, await restarted()]) expect(now.offsets.get('g', 'a', 0)).toMatchObject({ offset: 7 });
+  });
+
+  /** A group of the new protocol that has position 7 of partition 0, and whose only member has left. */
+  async function emptied({ groups, flush }: Setup): Promise<void> {
+    const joined = groups.consumers.heartbeat('g', heartbeat('m', 0, { topicNames: ['a'] }));
+    const left = groups.consumers.heartbeat('g', heartbeat('m', -1));
+    const committed = groups.commit('g', [at(0)]);
+    await flush();
+    await Promise.all([joined, left, committed]);
+  }
+
+  it('lets a member in while its empty group is deleted: it is in another one, also over a restart', async () => {
+    const setup = setUp();
+    const { groups, flush, restarted } = setup;
+    await emptied(setup);
+    const deleted = groups.delete('g');
+    const joined = groups.consumers.heartbeat('g', heartbeat('n', 0, { topicNames: ['a'] }));
+    const committed = groups.commit('g', [at(1)]);
+    for (let i = 0; i < 3; i++) await flush();
+    await Promise.all([deleted, committed]);
+    const { memberEpoch } = (await joined) as MemberAnswer;
+    for (const now of [groups, await restarted()]) {
+      expect([...now.consumers.group('g')!.members].map(({ id }) => id)).toEqual(['n']);
+      expect(await now.consumers.heartbeat('g', heartbeat('n', memberEpoch))).toMatchObject({ memberEpoch });
+      expect([...now.offsets.ofGroup('g').get('a')!.keys()]).toEqual([1]);
+    }
+  });
+
+  it('has an empty group of the new protocol as it was where its end cannot be written', async () => {
+    const setup = setUp();
+    const { groups, log } = setup;
+    await emptied(setup);
+    log.isFull = true;
+    await expect(groups.delete('g')).rejects.toThrow('there is no room');
+    expect(groups.listed('g')).toMatchObject({ type: 'consumer', state: 'Empty' });
+    expect(groups.offsets.get('g', 'a', 0)).toMatchObject({ offset: 7 });
+  });
+
+  it('has one group of an id where the end of another cannot be written and a member has joined meanwhile', async () => {
+    const { groups, log, flush } = setUp();
+    const committed = groups.commit('g', [at(0)]);
+    await flush();
+    await committed;
+    log.isFull = true;
+    const deleted = groups.delete('g');
+    log.isFull = false;
+    const joined = groups.consumers.heartbeat('g', heartbeat('n', 0, { topicNames: ['a'] }));
+    await expect(deleted).rejects.toThrow('there is no room');
+    await flush();
+    await joined;
+    expect([groups.group('g'), groups.listed('g')?.type]).toEqual([undefined, 'consumer']);
   });
 });

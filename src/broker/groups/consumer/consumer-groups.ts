@@ -49,6 +49,15 @@ export interface CommitterClaim {
   readonly isEpochKnown: boolean;
 }
 
+/** A group that is in memory no more. */
+export interface EndedGroup {
+  readonly group: ConsumerGroup;
+  /** What was not saved of it. */
+  readonly dirt: Dirt;
+  /** What says in the log that it, and each member that it has or had since it was saved, is no more. */
+  readonly ends: readonly KeyValue[];
+}
+
 interface Watched {
   readonly group: ConsumerGroup;
   stopTimer: () => void;
@@ -178,13 +187,25 @@ export class ConsumerGroups {
     return checkMember(group, memberId ?? '', memberEpoch);
   }
 
-  /** Ends a group without members, in memory at once. Errors: those of the log. */
+  /** Ends a group, in memory at once. Errors: those of the log. */
   async forget(id: string): Promise<void> {
+    const ended = this.end(id);
+    if (ended !== undefined) await this.#ports.append(id, ended.ends);
+  }
+
+  /** Takes a group out of memory, if there is one, before anybody can join it again; its ends are to be written. */
+  end(id: string): EndedGroup | undefined {
     const watched = this.#groups.get(id);
-    if (watched === undefined) return;
+    if (watched === undefined) return undefined;
     watched.stopTimer();
     this.#groups.delete(id);
-    await this.#ports.append(id, endsOf(watched.group));
+    return endOf(watched.group);
+  }
+
+  /** Goes on with a group without members, the end of which could not be written. */
+  resume({ group, dirt }: EndedGroup): void {
+    group.returnDirt(dirt);
+    this.#groups.set(group.id, { group, stopTimer: () => undefined, dueMs: Infinity });
   }
 
   /** Stops every timer. */
@@ -285,14 +306,13 @@ function checkMember(group: ConsumerGroup, memberId: string, memberEpoch: number
   return isClassic(member) ? kafkaErrors.ILLEGAL_GENERATION : kafkaErrors.STALE_MEMBER_EPOCH;
 }
 
-/** What says in the log that a group, and each member that it has or had since it was saved, is no more. */
-function endsOf(group: ConsumerGroup): readonly KeyValue[] {
-  const { members, targets, currents } = group.takeDirt();
-  const ids = new Set([...members, ...targets, ...currents, ...[...group.members].map(({ id }) => id)]);
+function endOf(group: ConsumerGroup): EndedGroup {
+  const dirt = group.takeDirt();
+  const ids = new Set([...dirt.members, ...dirt.targets, ...dirt.currents, ...[...group.members].map(({ id }) => id)]);
   const ends = [...ids].flatMap((id): GroupChange[] => [
     { kind: 'current', id, member: null },
     { kind: 'target', id, partitions: null },
     { kind: 'member', id, member: null },
   ]);
-  return [...ends.map((change) => encodeChange(group.id, change)), ...encodeGone(group.id)];
+  return { group, dirt, ends: [...ends.map((change) => encodeChange(group.id, change)), ...encodeGone(group.id)] };
 }

@@ -102,7 +102,7 @@ export class Group {
     invariant(this.state === 'empty' && this.#members.size === 0, 'only a fresh group is restored', { group: this.id });
     for (const was of saved.members) {
       const protocols = was.protocols ?? [{ name: saved.protocol ?? '', metadata: was.subscription }];
-      this.#members.add({ ...freshMember(was, protocols), assignment: was.assignment, isSynced: true });
+      this.#members.add({ ...freshMember(was, protocols), assignment: was.assignment, isNew: false, isSynced: true });
     }
     this.#members.appoint(saved.leaderId);
     this.#rebalance.restore(saved);
@@ -272,7 +272,8 @@ export class Group {
     const leaderBefore = this.#members.leaderId;
     const { sessionTimeoutMs, rebalanceTimeoutMs } = request;
     const protocols = copyProtocols(request.protocols);
-    const member = { ...former, id, sessionTimeoutMs, rebalanceTimeoutMs, protocols, answerJoin: undefined, answerSync: undefined };
+    const own = { id, isNew: false, answerJoin: undefined, answerSync: undefined };
+    const member = { ...former, ...own, sessionTimeoutMs, rebalanceTimeoutMs, protocols };
     this.#members.replace(former, member, kafkaErrors.FENCED_INSTANCE_ID);
     const held = this.#members.holdJoin(member);
     if (this.state === 'stable' && this.#members.vote() === this.protocol) void this.#resume(member, former, leaderBefore, request);

@@ -62,6 +62,8 @@ export interface Member {
   answerJoin: ((answer: JoinAnswer) => void) | undefined;
   /** Answers the SyncGroup that is held, if one is. */
   answerSync: ((answer: SyncAnswer) => void) | undefined;
+  /** Until it is in a generation. */
+  isNew: boolean;
   /** Has synced in this generation. */
   isSynced: boolean;
   /** Ends its session without a word. */
@@ -112,6 +114,7 @@ export function freshMember(
     lastSeenMs: 0,
     answerJoin: undefined,
     answerSync: undefined,
+    isNew: true,
     isSynced: false,
     stopWatch: () => undefined,
   };

@@ -246,6 +246,7 @@ export class Rebalance {
     );
     for (const member of members) {
       this.#ports.sessions.saw(member);
+      member.isNew = false;
       member.isSynced = false;
     }
     for (const member of members) this.#roster.answerJoin(member, this.joinAnswer(member));

@@ -1,7 +1,8 @@
 /**
  * The members of a classic group, found by id and by instance id, which of them leads, and the requests of theirs that are held. Counts are
  * kept beside them: how many support each protocol and how many have a JoinGroup held, so that neither a join nor a vote looks at every
- * pair of members. Whoever goes has its session ended and is answered.
+ * pair of members. Whoever goes has its session ended and is answered; whoever stays has the time of its session from an answer on, as it could
+ * give no sign of life while it waited.
  */
 import { kafkaErrors } from '../../wire/index.js';
 import {
@@ -128,9 +129,11 @@ export class Roster {
   /** Answers the JoinGroup that a member has held, if it has one. */
   answerJoin(member: Member, answer: JoinAnswer): void {
     const held = member.answerJoin;
+    if (held === undefined) return;
     member.answerJoin = undefined;
     this.#joining.delete(member);
-    held?.(answer);
+    this.#sessions.saw(member);
+    held(answer);
   }
 
   /** Answered by `answerSync`; what is held already, with REBALANCE_IN_PROGRESS (27). */
@@ -144,8 +147,10 @@ export class Roster {
   /** Answers the SyncGroup that a member has held, if it has one. */
   answerSync(member: Member, answer: SyncAnswer): void {
     const held = member.answerSync;
+    if (held === undefined) return;
     member.answerSync = undefined;
-    held?.(answer);
+    this.#sessions.saw(member);
+    held(answer);
   }
 
   /** Answers all that is held; the members that were waiting have not joined then. */

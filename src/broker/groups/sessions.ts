@@ -1,10 +1,13 @@
-/** Session timeouts of a classic group's members: who gives no sign of life for so long is gone. */
+/**
+ * Session timeouts of a classic group's members: who gives no sign of life for so long is gone. One that waits for an answer cannot give any,
+ * and is waited for, as in Kafka; but a new one may have been given up by its client, which joins as another, so not for ever.
+ */
 import { type Clock, minuteMs } from '../../kernel/index.js';
 import { runAfter } from '../deadline.js';
 import type { Member } from './member.js';
 
-/** A member whose JoinGroup is held is not timed out by its session: Kafka gives a new one this long. */
-const heldJoinMaxMs = 5 * minuteMs;
+/** How long a new member may wait, or its session where that is longer. */
+const newJoinMaxMs = 5 * minuteMs;
 
 export class Sessions {
   readonly #clock: Clock;
@@ -29,11 +32,14 @@ export class Sessions {
   /** One timer a member, which looks when it is due whether there was a sign of life meanwhile. */
   #watch(member: Member, ms: number): void {
     member.stopWatch = runAfter(this.#clock, ms, () => {
-      const isHeld = member.answerJoin !== undefined || member.answerSync !== undefined;
-      const limitMs = isHeld ? Math.max(heldJoinMaxMs, member.sessionTimeoutMs) : member.sessionTimeoutMs;
-      const leftMs = member.lastSeenMs + limitMs - this.#clock.monotonicMs();
+      const leftMs = member.lastSeenMs + limitMsOf(member) - this.#clock.monotonicMs();
       if (leftMs > 0) this.#watch(member, Math.min(leftMs, member.sessionTimeoutMs));
       else this.#onExpired(member);
     });
   }
+}
+
+function limitMsOf({ sessionTimeoutMs, answerJoin, answerSync, isNew }: Member): number {
+  if (answerJoin === undefined && answerSync === undefined) return sessionTimeoutMs;
+  return isNew ? Math.max(newJoinMaxMs, sessionTimeoutMs) : Infinity;
 }

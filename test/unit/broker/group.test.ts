@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { nextGroupState } from '../../../src/broker/groups/group-state.js';
 import type { JoinAnswer } from '../../../src/broker/groups/member.js';
+import { minuteMs } from '../../../src/kernel/index.js';
 import { by, join, setUp, stable, sync } from './group-fixture.js';
 
 describe('a consumer group', () => {
@@ -64,6 +65,51 @@ describe('a consumer group', () => {
     expect(answer).toMatchObject({ errorCode: 0, generationId: a.generationId + 1 });
     expect(group.memberCount).toBe(1);
     expect(group.heartbeat(by(b), b.generationId)).toBe(25);
+  });
+
+  it('waits for the end of a rebalance with who was a member before, but not for ever with who is new', async () => {
+    const setup = setUp();
+    const { group, clock } = setup;
+    const [a, b] = (await stable(setup, 2)) as [JoinAnswer, JoinAnswer];
+    const fresh = join(group, { rebalanceTimeoutMs: 15 * minuteMs });
+    const again = join(group, { memberId: a.memberId });
+    const slow = async (minutes: number): Promise<void> => {
+      for (let ms = 0; ms < minutes * minuteMs; ms += 5_000) {
+        await clock.advance(5_000);
+        group.heartbeat(by(b), b.generationId);
+      }
+    };
+    await slow(4);
+    expect(await fresh.isHeld()).toBe(true);
+    await slow(6);
+    expect((await fresh.answer).errorCode).toBe(25);
+    expect(await again.isHeld()).toBe(true);
+    const last = join(group, { memberId: b.memberId });
+    const members = await Promise.all([again.answer, last.answer]);
+    expect(members.map(({ errorCode, generationId }) => [errorCode, generationId - a.generationId])).toEqual([
+      [0, 1],
+      [0, 1],
+    ]);
+  });
+
+  it('gives a member the time of its session from the answer that it waited for', async () => {
+    const setup = setUp();
+    const { group, clock } = setup;
+    const { memberId } = await join(group, { rebalanceTimeoutMs: minuteMs }).answer;
+    const fresh = join(group, { rebalanceTimeoutMs: minuteMs });
+    const leader = await join(group, { memberId, rebalanceTimeoutMs: minuteMs }).answer;
+    const other = await fresh.answer;
+    const waiting = sync(group, other);
+    for (let i = 0; i < 5; i++) {
+      await clock.advance(5_000);
+      group.heartbeat(by(leader), leader.generationId);
+    }
+    expect((await sync(group, leader)).errorCode).toBe(0);
+    expect((await waiting).errorCode).toBe(0);
+    await clock.advance(9_000);
+    expect(group.heartbeat(by(other), other.generationId)).toBe(0);
+    await clock.advance(11_000);
+    expect(group.heartbeat(by(other), other.generationId)).toBe(25);
   });
 
   it('is empty at once when all leave in one request, also while an id that was given out is not back', async () => {

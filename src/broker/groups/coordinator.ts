@@ -2,7 +2,7 @@
  * The coordinator of all groups of this broker: which there are, of which protocol, and how long they and their positions stay. Memory
  * holds the latest state; `__consumer_offsets` holds it durably and is replayed at start.
  */
-import type { Clock, PartitionId, Random, TimestampMs } from '../../kernel/index.js';
+import type { Clock, PartitionId, Random, TimestampMs, TopicId } from '../../kernel/index.js';
 import type { Logger } from '../../telemetry/index.js';
 import { kafkaErrors } from '../../wire/index.js';
 import { ConsumerGroups } from './consumer/consumer-groups.js';
@@ -254,13 +254,15 @@ export class GroupCoordinator {
     return classicRule(this.#groups.get(groupId), this.consumedBy(groupId));
   }
 
-  /** Which topics a group consumes: every one where a member's subscription cannot be read. */
+  /** Which topics a group consumes now: every one where a member's subscription cannot be read, or its topics are not found yet. */
   consumedBy(groupId: string): (topic: string) => boolean {
     const consumers = this.consumers.group(groupId);
     if (consumers === undefined) return (topic) => this.#groups.get(groupId)?.consumes(topic) === true;
+    // A search takes its time: one for all topics, and none where there is no topic to ask for.
+    let isSubscribedTo: ((topic: TopicId) => boolean) | undefined;
     return (topic) => {
       const id = this.#ports.topics.topic(topic)?.id;
-      return id !== undefined && consumers.isSubscribedTo(id);
+      return id !== undefined && (isSubscribedTo ??= consumers.subscribedTo())(id);
     };
   }
 

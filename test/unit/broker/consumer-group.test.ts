@@ -236,7 +236,7 @@ describe('a consumer group', () => {
     let answer = join(group, 'm', { topicNames: ['b'], topicRegex: costlyRegex });
     expect(count(answer.assignment)).toBe(1);
     // It may be subscribed to what is not found yet.
-    expect(group.isSubscribedTo(own.id('c'))).toBe(true);
+    expect(group.subscribedTo()(own.id('c'))).toBe(true);
     let turns = 1;
     for (; answer.assignment === null || count(answer.assignment) < 6; turns++) {
       expect(turns).toBeLessThan(100);
@@ -244,7 +244,7 @@ describe('a consumer group', () => {
     }
     expect(turns).toBeGreaterThan(3);
     expect(answer.memberEpoch).toBe(3);
-    expect(group.isSubscribedTo(own.id('c'))).toBe(false);
+    expect(group.subscribedTo()(own.id('c'))).toBe(false);
     expect(answered(group, heartbeat('m', 3))).toMatchObject({ memberEpoch: 3, assignment: null });
   });
 
@@ -259,8 +259,8 @@ describe('a consumer group', () => {
     world.save();
     world.restart();
     for (let turn = 0; turn < turnsMax; turn++) expect(beat(memberEpoch)).toMatchObject({ memberEpoch, assignment: null });
-    expect(world.group.isSubscribedTo(world.topics.id('other'))).toBe(false);
-    expect(world.group.isSubscribedTo(world.topics.id(longNames[0]!))).toBe(true);
+    expect(world.group.subscribedTo()(world.topics.id('other'))).toBe(false);
+    expect(world.group.subscribedTo()(world.topics.id(longNames[0]!))).toBe(true);
   });
 
   describe('with an expression that takes several heartbeats to be found', () => {

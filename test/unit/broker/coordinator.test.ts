@@ -5,7 +5,7 @@ import type { GroupLog, KeyValue } from '../../../src/broker/groups/group-log.js
 import { decodeGroupRecord, type GroupRecord } from '../../../src/broker/groups/group-records.js';
 import { LakeError, systemRandom } from '../../../src/kernel/index.js';
 import { silentLogger } from '../../../src/telemetry/index.js';
-import { heartbeat } from '../../support/consumer-world.js';
+import { FakeTopics, heartbeat } from '../../support/consumer-world.js';
 import { ManualClock, settle } from './manual-clock.js';
 
 /** Has records in the order they came in, and takes as long to be on disk as the test wants. */
@@ -41,7 +41,9 @@ interface Setup {
   readonly clock: ManualClock;
   readonly log: SlowLog;
   readonly groups: GroupCoordinator;
+  /** When each was created. */
   readonly topics: Map<string, number>;
+  readonly view: FakeTopics;
   readonly flush: () => Promise<void>;
   /** Another coordinator, of what is in the log. */
   readonly restarted: () => Promise<GroupCoordinator>;
@@ -50,6 +52,7 @@ interface Setup {
 function setUp(): Setup {
   const clock = new ManualClock();
   const topics = new Map([['a', 1]]);
+  const view = new FakeTopics();
   const log = new SlowLog();
   const coordinator = (): GroupCoordinator =>
     new GroupCoordinator({
@@ -60,7 +63,7 @@ function setUp(): Setup {
       groupsMax,
       consumerSettingsOf: () => ({ sessionTimeoutMs: 45_000, assignmentIntervalMs: 0, maxSize: 10, assignors: ['uniform'] }),
       migration: { mayUpgrade: true, mayDowngrade: true },
-      topics: { revision: 0, topic: () => undefined, names: () => [], nameOf: () => undefined },
+      topics: view,
       log: log as unknown as GroupLog,
       createdMs: (topic) => topics.get(topic),
     });
@@ -69,7 +72,7 @@ function setUp(): Setup {
     await groups.load();
     return groups;
   };
-  return { clock, log, groups: coordinator(), topics, flush: () => log.flush(), restarted };
+  return { clock, log, groups: coordinator(), topics, view, flush: () => log.flush(), restarted };
 }
 
 /** Position 7, if no other is asked for. */
@@ -233,5 +236,20 @@ describe('the coordinator', () => {
     await flush();
     await joined;
     expect([groups.group('g'), groups.listed('g')?.type]).toEqual([undefined, 'consumer']);
+  });
+
+  it('searches once for the topics of an expression, whatever number of topics it is asked for', async () => {
+    const { groups, view, flush } = setUp();
+    view.set('other', 1);
+    // Each takes longer than a search may.
+    for (let i = 0; i < 5; i++) view.set(`${'a'.repeat(248)}${i}`, 1);
+    const joined = groups.consumers.heartbeat('g', heartbeat('m', 0, { topicRegex: '(.*a){600}|(a.*){100}' }));
+    await flush();
+    await joined;
+    const isConsumed = groups.consumedBy('g');
+    // Until it is known, every one may be consumed.
+    for (let asked = 0; asked < 100; asked++) expect(isConsumed('other')).toBe(true);
+    let searches = 1;
+    while (groups.consumedBy('g')('other')) expect(++searches).toBeLessThan(100);
   });
 });

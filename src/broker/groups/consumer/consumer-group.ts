@@ -154,12 +154,13 @@ export class ConsumerGroup {
     return this.#roster.target(memberId);
   }
 
-  /** Also where that is not known yet. */
-  isSubscribedTo(topic: TopicId): boolean {
+  /** Which topics members subscribe to, after one search for those of expressions: every one while that is not known. */
+  subscribedTo(): (topic: TopicId) => boolean {
     this.#subscriptions.follow();
-    if (!this.#subscriptions.isResolved) return true;
-    for (const member of this.#roster.all()) if (this.#subscriptions.topicsOf(member).has(topic)) return true;
-    return false;
+    if (!this.#subscriptions.isResolved) return () => true;
+    // Equal subscriptions share one set.
+    const sets = [...new Set([...this.#roster.all()].map((member) => this.#subscriptions.topicsOf(member)))];
+    return (topic) => sets.some((topics) => topics.has(topic));
   }
 
   /** Errors: 81, 25, 110, 111, 82, 128. */

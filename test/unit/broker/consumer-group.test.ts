@@ -463,6 +463,15 @@ describe('a consumer group', () => {
     expect(join(group, 'm', { topicNames: [] })).toEqual({ memberId: 'm', memberEpoch: 1, assignment: noPartitions });
   });
 
+  it('begins at epoch 1 also where it takes the place of a classic group without a generation', () => {
+    const group = newGroup();
+    const classic = { sessionTimeoutMs: sessionMs, protocols: [{ name: 'range', metadata: Buffer.alloc(0) }] };
+    group.adoptClassic(0, [{ ...freshMember('c'), topicNames: ['a'], rebalanceTimeoutMs: rebalanceMs, classic }], 0);
+    expect(join(group, 'm', { topicNames: [] }).memberEpoch).toBe(1);
+    expect(group).toMatchObject({ epoch: 1, assignmentEpoch: 1 });
+    expect(count(group.target('c'))).toBe(4);
+  });
+
   it('bumps its epoch when a member leaves, and says what has changed since it was saved', () => {
     const group = newGroup();
     join(group, 'm');

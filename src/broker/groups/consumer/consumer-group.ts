@@ -67,7 +67,7 @@ export class ConsumerGroup {
   readonly id: string;
   readonly #settings: ConsumerGroupSettings;
   readonly #subscriptions: Subscriptions;
-  /** Never 0, which would tell members to join. */
+  /** Never 0 in an answer, which would tell members to join. */
   #epoch = 1;
   #writtenEpoch = 0;
   #assignmentEpoch = 0;
@@ -391,7 +391,8 @@ export class ConsumerGroup {
 
   /** Brings the group up to date with its topics; another subscription or assignor begins an epoch in any case. */
   #followTopics(isChanged: boolean): void {
-    let isBumped = isChanged;
+    // In the place of a classic group that had no generation yet.
+    let isBumped = isChanged || this.#epoch === 0;
     if (this.#assignmentEpoch === 0) this.#dirt.isEpoch = true;
     if (isChanged) this.#subscriptions.use(this.#roster.all());
     this.#subscriptions.follow();

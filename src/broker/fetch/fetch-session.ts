@@ -59,11 +59,6 @@ export class FetchSession {
     }
   }
 
-  /** How many partitions it would have with these. */
-  sizeWith(topics: FetchRequest['topics']): number {
-    return this.#partitions.size + topics.reduce((sum, { partitions }) => sum + partitions.length, 0);
-  }
-
   /** What a fetch says anew, and what it no longer asks for. */
   update({ topics, forgottenTopicsData }: Pick<FetchRequest, 'topics' | 'forgottenTopicsData'>): void {
     const sizeBefore = this.#partitions.size;

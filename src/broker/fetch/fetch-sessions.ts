@@ -1,7 +1,7 @@
 /**
  * The fetch sessions of a broker (KIP-227): bounded in number, and in how many partitions they hold together. Who finds no room is
  * told so by session id 0, and fetches in full each time. Room is made where a session has not been used for long, or is older than
- * that and has fewer partitions than the one that is to begin.
+ * that and has fewer partitions than the one that is to begin or to grow.
  */
 import { type Clock, minuteMs, type Random } from '../../kernel/index.js';
 import { type FetchRequest, kafkaErrors } from '../../wire/index.js';
@@ -82,12 +82,12 @@ export class FetchSessions {
 
   #incremental(session: FetchSession, request: FetchRequest): FetchContext | number {
     const before = session.size;
-    if (this.partitions - before + session.sizeWith(request.topics) > partitionsMax) {
+    session.update(request);
+    this.partitions += session.size - before;
+    if (!this.#makeRoom(session.size, session)) {
       this.#remove(session.id);
       return kafkaErrors.FETCH_SESSION_ID_NOT_FOUND;
     }
-    session.update(request);
-    this.partitions += session.size - before;
     if (session.size === 0) {
       this.#remove(session.id);
       return this.#full({ ...request, sessionEpoch: finalEpoch }, topicIdsVersion);
@@ -107,12 +107,7 @@ export class FetchSessions {
 
   /** `undefined` where there is no room. */
   #begin(told: readonly Told[], version: number): FetchSession | undefined {
-    while (this.#sessions.size >= this.#slots || this.partitions + told.length > partitionsMax) {
-      const evicted = this.#evictable(told.length);
-      if (evicted === undefined) return undefined;
-      this.#remove(evicted.id);
-      this.evictions++;
-    }
+    if (!this.#makeRoom(told.length)) return undefined;
     const session = new FetchSession(this.#newId(), version >= topicIdsVersion, this.#clock.monotonicMs());
     session.begin(told);
     this.#sessions.set(session.id, session);
@@ -120,13 +115,27 @@ export class FetchSessions {
     return session;
   }
 
-  #evictable(size: number): FetchSession | undefined {
+  /** Whether there is room for a session of `size` partitions, which may be there already, once others that give way to it are evicted. */
+  #makeRoom(size: number, there?: FetchSession): boolean {
+    const others = (): number => this.#sessions.size - (there === undefined ? 0 : 1);
+    const partitionsOfOthers = (): number => this.partitions - (there?.size ?? 0);
+    while (others() >= this.#slots || partitionsOfOthers() + size > partitionsMax) {
+      const evicted = this.#evictable(size, there);
+      if (evicted === undefined) return false;
+      this.#remove(evicted.id);
+      this.evictions++;
+    }
+    return true;
+  }
+
+  #evictable(size: number, there: FetchSession | undefined): FetchSession | undefined {
     const nowMs = this.#clock.monotonicMs();
-    const [longest] = this.#sessions.values();
-    if (longest === undefined || nowMs - longest.usedMs > keptMs) return longest;
     let smallest: FetchSession | undefined;
-    for (const session of this.#sessions.values())
+    for (const session of this.#sessions.values()) {
+      if (session === there) continue;
+      if (nowMs - session.usedMs > keptMs) return session;
       if (nowMs - session.createdMs > keptMs && session.size < (smallest?.size ?? size)) smallest = session;
+    }
     return smallest;
   }
 

@@ -196,6 +196,33 @@ describe('the sessions of a broker', () => {
     expect(sessions).toMatchObject({ size: 2, partitions: 7, evictions: 2 });
   });
 
+  /** Two sessions that leave no room for a partition more. */
+  const full = (clock: ManualClock): { sessions: FetchSessions; first: number; second: number } => {
+    const sessions = new FetchSessions(clock, systemRandom, 10);
+    const [first, second] = [begin(sessions, 60_000), begin(sessions, 40_000)];
+    expect(sessions.partitions).toBe(100_000);
+    return { sessions, first, second };
+  };
+
+  it('go on where there is no room for more, while they name what they have', () => {
+    const { sessions, second } = full(new ManualClock());
+    expect(end(sessions.open(request(10, second, 1), 12))).toBe(second);
+    const topic = { topic: 'a', topicId: zeroTopicId };
+    const forgotten = { forgottenTopicsData: [{ ...topic, partitions: Array.from({ length: 10 }, (_, partition) => partition) }] };
+    const moved = { ...request(10, second, 2, 40_000), ...forgotten };
+    expect(end(sessions.open(moved, 12))).toBe(second);
+    expect(sessions).toMatchObject({ size: 2, partitions: 100_000, evictions: 0 });
+  });
+
+  it('make room for one that grows, where another is not used', async () => {
+    const clock = new ManualClock();
+    const { sessions, first, second } = full(clock);
+    await clock.advance(2 * minuteMs + 1);
+    expect(end(sessions.open(request(10_000, second, 1, 40_000), 12))).toBe(second);
+    expect(sessions).toMatchObject({ size: 1, partitions: 50_000, evictions: 1 });
+    expect(sessions.open(request(0, first, 1), 12)).toBe(kafkaErrors.FETCH_SESSION_ID_NOT_FOUND);
+  });
+
   it('hold no more partitions together than there is room for', () => {
     const sessions = new FetchSessions(new ManualClock(), systemRandom, 10);
     const first = begin(sessions, 60_000);

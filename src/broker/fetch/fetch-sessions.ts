@@ -115,28 +115,35 @@ export class FetchSessions {
     return session;
   }
 
-  /** Whether there is room for a session of `size` partitions, which may be there already, once others that give way to it are evicted. */
+  /** Whether there is room for a session of `size` partitions, which may be there already. Others are evicted for it, but none in vain. */
   #makeRoom(size: number, there?: FetchSession): boolean {
-    const others = (): number => this.#sessions.size - (there === undefined ? 0 : 1);
-    const partitionsOfOthers = (): number => this.partitions - (there?.size ?? 0);
-    while (others() >= this.#slots || partitionsOfOthers() + size > partitionsMax) {
-      const evicted = this.#evictable(size, there);
-      if (evicted === undefined) return false;
-      this.#remove(evicted.id);
-      this.evictions++;
+    let tooMany = this.#sessions.size + (there === undefined ? 1 : 0) - this.#slots;
+    let tooManyPartitions = this.partitions + size - (there?.size ?? 0) - partitionsMax;
+    if (tooMany <= 0 && tooManyPartitions <= 0) return true;
+    const evicted: FetchSession[] = [];
+    for (const session of this.#evictable(size, there)) {
+      evicted.push(session);
+      tooMany--;
+      tooManyPartitions -= session.size;
+      if (tooMany <= 0 && tooManyPartitions <= 0) break;
     }
+    if (tooMany > 0 || tooManyPartitions > 0) return false;
+    for (const { id } of evicted) this.#remove(id);
+    this.evictions += evicted.length;
     return true;
   }
 
-  #evictable(size: number, there: FetchSession | undefined): FetchSession | undefined {
+  /** What gives way to a session of `size` partitions, in this order: the longest unused, then the smallest that is not new. */
+  #evictable(size: number, there: FetchSession | undefined): readonly FetchSession[] {
     const nowMs = this.#clock.monotonicMs();
-    let smallest: FetchSession | undefined;
+    const unused: FetchSession[] = [];
+    const smaller: FetchSession[] = [];
     for (const session of this.#sessions.values()) {
       if (session === there) continue;
-      if (nowMs - session.usedMs > keptMs) return session;
-      if (nowMs - session.createdMs > keptMs && session.size < (smallest?.size ?? size)) smallest = session;
+      if (nowMs - session.usedMs > keptMs) unused.push(session);
+      else if (nowMs - session.createdMs > keptMs && session.size < size) smaller.push(session);
     }
-    return smallest;
+    return [...unused, ...smaller.sort((a, b) => a.size - b.size)];
   }
 
   #touch(session: FetchSession): void {

@@ -223,6 +223,22 @@ describe('the sessions of a broker', () => {
     expect(sessions.open(request(0, first, 1), 12)).toBe(kafkaErrors.FETCH_SESSION_ID_NOT_FOUND);
   });
 
+  it('give nobody up for one that gets no room all the same', async () => {
+    const clock = new ManualClock();
+    const sessions = new FetchSessions(clock, systemRandom, 10);
+    const small = [begin(sessions, 1), begin(sessions, 2), begin(sessions, 3)];
+    const large = begin(sessions, 90_000);
+    await clock.advance(2 * minuteMs + 1);
+    for (const session of [...small, large]) expect(end(sessions.open(request(0, session, 1), 12))).toBe(session);
+    expect(begin(sessions, 10_001)).toBe(0);
+    // Nor where it would never get any.
+    expect(begin(sessions, 100_001)).toBe(0);
+    expect(sessions).toMatchObject({ size: 4, partitions: 90_006, evictions: 0 });
+    // As many as it takes, the smallest first.
+    expect(begin(sessions, 9_996)).toBeGreaterThan(0);
+    expect(sessions).toMatchObject({ size: 3, partitions: 99_999, evictions: 2 });
+  });
+
   it('hold no more partitions together than there is room for', () => {
     const sessions = new FetchSessions(new ManualClock(), systemRandom, 10);
     const first = begin(sessions, 60_000);

@@ -59,22 +59,22 @@ export async function readBatches(segments: SegmentList, places: ReadPlaces, req
   const chunks: Buffer[] = [];
   let bytes = 0;
   let next = request.offset;
-  let isDone = false;
+  let stop: Stop | undefined;
   let segment = segments.at(next);
-  while (segment !== undefined && !isDone && next < request.endOffset) {
+  while (segment !== undefined && stop === undefined && next < request.endOffset) {
     segment.file.retain();
     try {
       let position = next === segment.baseOffset ? 0 : places.find(segment, next);
       if (position < 0) position = await segment.locate(next);
-      while (!isDone && next < request.endOffset && position < segment.bytes) {
+      while (stop === undefined && next < request.endOffset && position < segment.bytes) {
         const chunk = await readChunk(segment, position, {
           room: request.maxBytes - bytes,
           mustBeOne: request.isMinOneBatch && bytes === 0,
           from: next,
           endOffset: request.endOffset,
         });
-        isDone = chunk === undefined || chunk.isLast;
-        if (chunk === undefined) break;
+        stop = chunk.stop;
+        if (chunk.bytes.length === 0) break;
         chunks.push(chunk.bytes);
         bytes += chunk.bytes.length;
         position += chunk.bytes.length;
@@ -88,15 +88,20 @@ export async function readBatches(segments: SegmentList, places: ReadPlaces, req
     // Never across a hole, and never round again in the same segment.
     segment = following !== segment && following?.baseOffset === next ? following : undefined;
   }
-  return { chunks, bytes };
+  return { chunks, bytes, isCut: stop === 'no-room' };
 }
 
+/** Why the batch behind a chunk may not be returned, where it was seen: to read there again would find the same. */
+type Stop = 'behind-end' | 'no-room';
+
 interface Chunk {
+  /** None where it has a stop right away. */
   readonly bytes: Buffer;
   readonly nextOffset: Offset;
-  /** The batch behind it was seen and may not be returned: to read there again would find the same. */
-  readonly isLast: boolean;
+  readonly stop: Stop | undefined;
 }
+
+const noBytes = Buffer.alloc(0);
 
 interface ChunkRequest extends Pick<ReadRequest, 'endOffset'> {
   readonly room: number;
@@ -105,18 +110,18 @@ interface ChunkRequest extends Pick<ReadRequest, 'endOffset'> {
   readonly from: Offset;
 }
 
-/** Whole batches from `position`; `undefined` where none may be returned. */
-async function readChunk(segment: Segment, position: number, request: ChunkRequest): Promise<Chunk | undefined> {
+/** Whole batches from `position`. */
+async function readChunk(segment: Segment, position: number, request: ChunkRequest): Promise<Chunk> {
   const { room, mustBeOne, from, endOffset } = request;
   const available = segment.bytes - position;
-  if (room < batchHeaderBytes && !mustBeOne) return undefined;
+  if (room < batchHeaderBytes && !mustBeOne) return { bytes: noBytes, nextOffset: from, stop: 'no-room' };
   const window = takeReadBuffer(Math.min(available, readChunkBytes, Math.max(room, batchHeaderBytes)));
   const reading = segment.file.readSoon(window, position);
   if (reading !== undefined) await reading;
   let at = 0;
   // Also where a hole lies before the segment.
   let nextOffset = Math.max(from, segment.baseOffset);
-  let isLast = false;
+  let stop: Stop | undefined;
   while (at + batchHeaderBytes <= window.length) {
     // The base offset lies outside the CRC.
     const fault = headerFault(window, at, at === 0 ? 0 : nextOffset) ?? endFault(window, at, segment.nextOffset);
@@ -124,8 +129,9 @@ async function readChunk(segment: Segment, position: number, request: ChunkReque
     const lastOffset = batchLastOffset(window, at);
     const bytes = batchBytes(window, at);
     const isLeap = batchBaseOffset(window, at) > nextOffset;
-    isLast = batchBaseOffset(window, at) >= endOffset || (at + bytes > room && (at > 0 || !mustBeOne));
-    if (isLast) break;
+    if (batchBaseOffset(window, at) >= endOffset) stop = 'behind-end';
+    else if (at + bytes > room && (at > 0 || !mustBeOne)) stop = 'no-room';
+    if (stop !== undefined) break;
     if (at + bytes > window.length) {
       if (at > 0) break;
       if (isLeap) await requireNoOverlap(segment, position, bytes, lastOffset);
@@ -135,9 +141,9 @@ async function readChunk(segment: Segment, position: number, request: ChunkReque
     nextOffset = lastOffset + 1;
     at += bytes;
   }
-  if (at > 0) return { bytes: window.subarray(0, at), nextOffset, isLast };
+  if (at > 0) return { bytes: window.subarray(0, at), nextOffset, stop };
   returnReadBuffers([window]);
-  return undefined;
+  return { bytes: noBytes, nextOffset, stop };
 }
 
 /** Of a batch that begins above the end of the one before it, as after compaction: the one behind it says whether that is damage. */
@@ -154,5 +160,5 @@ async function readOne(segment: Segment, position: number, window: Buffer, bytes
   returnReadBuffers([window]);
   const reading = segment.file.readSoon(batch.subarray(begun), position + begun);
   if (reading !== undefined) await reading;
-  return { bytes: batch, nextOffset, isLast: false };
+  return { bytes: batch, nextOffset, stop: undefined };
 }

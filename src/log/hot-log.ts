@@ -51,6 +51,8 @@ export interface LogRead {
   /** Whole batches as they lie on disk, the first covering the offset asked for; never concatenated copies. */
   readonly chunks: readonly Buffer[];
   readonly bytes: number;
+  /** There was no room for the batch behind it. */
+  readonly isCut: boolean;
 }
 
 export interface PartitionLog {

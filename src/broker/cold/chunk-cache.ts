@@ -22,7 +22,7 @@ import type { LogRead } from '../../log/index.js';
 import { batchBaseOffset, batchLastOffset, walkBatches } from '../../wire/index.js';
 
 /** A read of a chunk, and what of it is left behind the read. */
-export interface ChunkRead extends LogRead {
+export interface ChunkRead extends Pick<LogRead, 'chunks' | 'bytes'> {
   readonly nextOffset: Offset;
   readonly chunkNextOffset: Offset;
   readonly chunkLeftBytes: number;

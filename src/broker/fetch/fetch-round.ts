@@ -36,6 +36,8 @@ export interface Watched {
   readonly log: PartitionLog;
   readonly endOffset: Offset;
   readonly hotBytes: number;
+  /** What it may give beyond what it gave; one at least, as a first batch is given whatever the limits. */
+  readonly leftBytes: number;
   /** The offset that is being hydrated, where one is. */
   readonly coldOffset: Offset | undefined;
 }
@@ -44,6 +46,8 @@ export interface FetchRound {
   /** In the order of the partitions asked for. */
   readonly answers: readonly PartitionAnswer[];
   readonly bytes: number;
+  /** The same, with the whole limit of each partition that had no room for its next batch: as much as it can give. */
+  readonly fullBytes: number;
   readonly coldBytes: number;
   /** Whether something is to be told at once: an error, or that a client's log has parted from this one. */
   readonly isUrgent: boolean;
@@ -71,6 +75,8 @@ interface Records {
   readonly kind: 'records';
   readonly chunks: readonly Buffer[];
   readonly bytes: number;
+  /** The same, or the limit where that left no room for what is behind it. */
+  readonly fullBytes: number;
   readonly isCold: boolean;
 }
 
@@ -80,7 +86,7 @@ type Read =
   | { readonly kind: 'diverging'; readonly end: EpochEnd }
   | { readonly kind: 'error'; readonly errorCode: number };
 
-const noRecords: Records = { kind: 'records', chunks: [], bytes: 0, isCold: false };
+const noRecords: Records = { kind: 'records', chunks: [], bytes: 0, fullBytes: 0, isCold: false };
 const readCommitted = 1;
 
 /** What a look at a partition gave, and how its log was then. */
@@ -103,6 +109,7 @@ export async function fetchRound(
   const isCommittedOnly = isolationLevel === readCommitted;
   const watched: Watched[] = [];
   let bytes = 0;
+  let fullBytes = 0;
   let coldBytes = 0;
   let isUrgent = false;
   const answers: PartitionAnswer[] = [];
@@ -157,15 +164,19 @@ export async function fetchRound(
         answers.push({ ...answerOf(log, asked.partition, [], false), divergingEpoch: read.end });
         continue;
       }
-      watched.push({ log, endOffset, hotBytes, coldOffset: read.kind === 'pending' ? asked.fetchOffset : undefined });
+      const found = read.kind === 'records' ? read : noRecords;
+      const leftBytes = Math.max(1, asked.partitionMaxBytes - found.fullBytes);
+      watched.push({ log, endOffset, hotBytes, leftBytes, coldOffset: read.kind === 'pending' ? asked.fetchOffset : undefined });
       // A first batch larger than its partition's limit has taken from those behind it.
-      const records = read.kind === 'records' && (bytes === 0 || read.bytes <= maxBytes - bytes) ? read : noRecords;
+      const room = bytes === 0 ? Number.POSITIVE_INFINITY : maxBytes - bytes;
+      const records = found.bytes <= room ? found : noRecords;
+      fullBytes += Math.min(found.fullBytes, room);
       bytes += records.bytes;
       if (records.isCold) coldBytes += records.bytes;
       answers.push(answerOf(log, asked.partition, records.chunks, isCommittedOnly));
     }
   }
-  return { answers, bytes, coldBytes, isUrgent, watched };
+  return { answers, bytes, fullBytes, coldBytes, isUrgent, watched };
 }
 
 /** Behind the last of the partitions from `from` on whose limits fit into `room` together; one at least. */
@@ -224,15 +235,16 @@ async function readPartition(core: BrokerCore, log: PartitionLog, offset: Offset
     if (offset < log.localStartOffset) {
       const chunk = await core.cold.read(log, offset, limits.bytes, limits.isMinOneBatch);
       if (chunk === undefined) return { kind: 'pending' };
-      return { kind: 'records', chunks: chunk.chunks, bytes: chunk.bytes, isCold: true };
+      return { kind: 'records', chunks: chunk.chunks, bytes: chunk.bytes, fullBytes: chunk.bytes, isCold: true };
     }
     const localStart = log.localStartOffset;
     try {
-      const { chunks, bytes } = await log.read(offset, limits.bytes, {
+      const { chunks, bytes, isCut } = await log.read(offset, limits.bytes, {
         isMinOneBatch: limits.isMinOneBatch,
         endOffset: endFor(log, limits),
       });
-      return { kind: 'records', chunks: limits.isTight ? withoutSlack(chunks) : chunks, bytes, isCold: false };
+      const fullBytes = isCut ? Math.max(bytes, limits.bytes) : bytes;
+      return { kind: 'records', chunks: limits.isTight ? withoutSlack(chunks) : chunks, bytes, fullBytes, isCold: false };
     } catch (error) {
       if (!isLakeError(error)) throw error;
       // Evicted between the look and the read: the same offset is now cold.

@@ -1,9 +1,9 @@
 /**
  * Fetch. Versions served: 4–18 (topics by id from 13; the same topic may be listed several times).
  * Behaviour: whole batches, the first covering the offset asked for, in the request's order within its limits (KIP-74). Waits up
- * to `max_wait` for `min_bytes`; woken by appends, deletion and state changes. Offsets below the local start come out of the
- * chunk cache; while they are being hydrated the partition is answered with no records and no error, after at most
- * `remote.fetch.max.wait.ms` where the fetch has nothing else. A client that names the epoch it read last is told at once where that
+ * to `max_wait` for `min_bytes`, or for as much of it as the limits allow; woken by appends, deletion and state changes. Offsets below
+ * the local start come out of the chunk cache, and are answered without a wait for more; while they are being hydrated the partition is
+ * answered with no records and no error, after at most `remote.fetch.max.wait.ms` where the fetch has nothing else. A client that names the epoch it read last is told at once where that
  * ended, where it ended before the client's position (v12, KIP-595).
  * Sessions (v7, KIP-227): a later fetch names only what is other than before, and its answer only partitions that have something new.
  * Where `max.incremental.fetch.session.cache.slots` sessions are in use, or they hold very many partitions together, a client is given
@@ -41,14 +41,17 @@ export function fetchHandler(core: BrokerCore): Handler {
       const isColdAwaited = round.bytes === 0 && round.watched.some(({ coldOffset }) => coldOffset !== undefined);
       const waitMs = isColdAwaited ? remoteWaitMs : request.maxWaitMs;
       const leftMs = startMs + waitMs - core.clock.monotonicMs();
-      const isEnough = round.isUrgent || round.watched.length === 0 || (round.bytes >= request.minBytes && !isColdAwaited);
+      // What an answer has no room for is not waited for, nor what lies behind cold records: it is there.
+      const minBytes = Math.min(request.minBytes, Math.max(1, room.bytes));
+      const isFull = (round.fullBytes >= minBytes || round.coldBytes > 0) && !isColdAwaited;
+      const isEnough = round.isUrgent || round.watched.length === 0 || isFull;
       if (isEnough || leftMs <= 0 || signal.aborted) {
         core.counters.fetchedBytes += round.bytes;
         core.counters.fetchedColdBytes += round.coldBytes;
         return answerOf(context.tell(round.answers));
       }
       room.release();
-      await change(core, round, request.minBytes, leftMs, signal);
+      await change(core, round, minBytes, leftMs, signal);
     }
   });
 }
@@ -102,14 +105,14 @@ function change(core: BrokerCore, round: FetchRound, minBytes: number, leftMs: n
 }
 
 /** Whether what was appended since the round, with what it read, may reach `minBytes`. */
-function hasGrown({ bytes, watched }: FetchRound, minBytes: number): boolean {
-  let available = bytes;
-  for (const { log, endOffset, hotBytes } of watched) {
+function hasGrown({ fullBytes, watched }: FetchRound, minBytes: number): boolean {
+  let available = fullBytes;
+  for (const { log, endOffset, hotBytes, leftBytes } of watched) {
     if (log.offline !== undefined) return true;
     if (log.logEndOffset === endOffset) continue;
     // Where segments were evicted meanwhile the growth cannot be told from the bytes: look again.
     if (log.hotBytes <= hotBytes) return true;
-    available += log.hotBytes - hotBytes;
+    available += Math.min(log.hotBytes - hotBytes, leftBytes);
   }
-  return available > bytes && available >= minBytes;
+  return available > fullBytes && available >= minBytes;
 }

@@ -159,6 +159,12 @@ describe('a fetch below the local start', () => {
     await expect.poll(async () => valuesOf((await client.fetch(topicId, 0)).records).length, { timeout: 5000 }).toBeGreaterThan(0);
   });
 
+  it('does not wait for min_bytes: what is behind it is there', async () => {
+    const { client, topicId } = await evicted(12);
+    const { records } = await client.fetch(topicId, 0, { maxWaitMs: 60_000, minBytes: 100_000 });
+    expect(valuesOf(records)[0]).toEqual([0, 'v0']);
+  });
+
   it('does not hold up the hot partitions of the same fetch', async () => {
     const { client, cold } = await evicted(12, { 'remote.fetch.max.wait.ms': '15000' });
     cold.gate = new Promise(() => undefined);

@@ -1,7 +1,7 @@
 import { readlinkSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { type Disk, systemDisk } from '../../../src/kernel/index.js';
 import {
   batchBaseOffset,
@@ -411,6 +411,48 @@ describe('Fetch', () => {
     const waiting = reader.fetch(id, 0, { maxWaitMs: 15_000, minBytes: 3 * length });
     for (let i = 0; i < 3; i++) await writer.produce('a', batchOf([String(i)]));
     expect(valuesOf((await waiting).records)).toHaveLength(3);
+  });
+
+  it.each([
+    ['their partition', { partitionMaxBytes: 2_500 }, {}],
+    ['two of them together', { partitions: [0, 1], partitionMaxBytes: 1_250 }, {}],
+    ['the fetch', { maxBytes: 2_400 }, {}],
+    ['an answer of this broker', {}, { 'fetch.max.bytes': '2400' }],
+    ['all partitions, which is less', { partitionMaxBytes: 700 }, {}],
+  ])('does not wait for more where the next batch would go beyond the limit of %s', async (_of, limits, flags) => {
+    const client = await WireClient.open(await testBroker({ flags }));
+    const topicId = await client.createTopic('a', 2);
+    for (const partition of [0, 1]) for (let i = 0; i < 9; i++) await client.produce('a', batchOf(['x'.repeat(500)]), { partition });
+    const { partitions = [0], partitionMaxBytes = 1 << 20, maxBytes = 1 << 20 } = limits as Readonly<Record<string, never>>;
+    const asked = (partitions as number[]).map((partition) => ({ partition, fetchOffset: 0, partitionMaxBytes }));
+    const topics = [{ topicId, partitions: asked }];
+    const { responses } = await client.call(fetchApi, 13, { maxWaitMs: 60_000, minBytes: 2_500, maxBytes, topics });
+    expect(valuesOf(responses[0]!.partitions[0]!.records)).not.toEqual([]);
+  });
+
+  it('does not read again what is appended to a partition that has given all it may', async () => {
+    let reads = 0;
+    const disk: Disk = {
+      ...systemDisk,
+      read: (...args) => {
+        reads++;
+        systemDisk.read(...args);
+      },
+    };
+    const broker = await testBroker({ disk });
+    const [reader, writer] = [await WireClient.open(broker), await WireClient.open(broker)];
+    const topicId = await writer.createTopic('a', 2);
+    const produce = (partition: number): Promise<unknown> => writer.produce('a', batchOf(['x'.repeat(500)]), { partition });
+    for (let i = 0; i < 9; i++) await produce(0);
+    reads = 0;
+    const asked = [1_500, 1 << 20].map((partitionMaxBytes, partition) => ({ partition, fetchOffset: 0, partitionMaxBytes }));
+    const waiting = reader.call(fetchApi, 13, { maxWaitMs: 60_000, minBytes: 3_900, topics: [{ topicId, partitions: asked }] });
+    await vi.waitFor(() => expect(reads).toBe(1));
+    for (let i = 0; i < 9; i++) await produce(0);
+    for (let i = 0; i < 5; i++) await produce(1);
+    const { responses } = await waiting;
+    expect(responses[0]!.partitions.map(({ records }) => valuesOf(records).length)).toEqual([2, 5]);
+    expect(reads).toBe(3);
   });
 
   it('answers with what there is when the wait is over', async () => {

@@ -45,6 +45,24 @@ describe('append and read', () => {
     expect((await partition.read(0, 1 << 20, { isMinOneBatch: true, endOffset: 4 })).bytes).toBe(bytes * 4);
   });
 
+  it('says whether there was no room for what is behind it', async () => {
+    const { partition } = await world({ segmentBytes: 2000 });
+    const bytes = batch({ valueBytes: 200 }).length;
+    for (let i = 0; i < 20; i++) partition.append(batch({ valueBytes: 200 }), 1);
+    const isCut = async (maxBytes: number, endOffset = 20): Promise<boolean> =>
+      (await partition.read(2, maxBytes, { isMinOneBatch: true, endOffset })).isCut;
+    expect(await isCut(bytes * 18 - 1)).toBe(true);
+    expect(await isCut(bytes * 18)).toBe(false);
+    expect(await isCut(bytes * 18 + 1)).toBe(false);
+    // Nobody may read what is behind the end.
+    expect(await isCut(bytes * 3, 5)).toBe(false);
+    expect(await isCut(bytes * 3 + 100, 5)).toBe(false);
+    expect(await isCut(1)).toBe(true);
+    expect(await isCut(1, 3)).toBe(false);
+    expect(await partition.read(2, 10, { isMinOneBatch: false })).toEqual({ chunks: [], bytes: 0, isCut: true });
+    expect(await partition.read(20, 10, { isMinOneBatch: false })).toMatchObject({ bytes: 0, isCut: false });
+  });
+
   it('reads a batch larger than one read of the file', async () => {
     const { partition } = await world();
     const large = batch({ valueBytes: 9 << 20 });

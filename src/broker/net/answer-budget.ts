@@ -103,7 +103,7 @@ export class AnswerBudget {
   }
 
   #look(): void {
-    if (this.#letGo.isCollected(this.#usedBytes)) this.#shed();
+    this.#shed();
     this.#grantWaiting();
     if (this.#isLookDue) return;
     clearInterval(this.#looking);
@@ -111,14 +111,18 @@ export class AnswerBudget {
   }
 
   #shed(): void {
-    let shedBytes = 0;
-    while (shedBytes < shedBytesMax && this.#usedBytes + answerBytesMin > roomyBytes) {
-      const largest = this.#largestSilent();
-      if (largest === undefined) return;
-      shedBytes += largest.unsentBytes;
+    let next = this.#nextToGo();
+    if (next === undefined || !this.#letGo.isCollected(this.#usedBytes)) return;
+    for (let shedBytes = 0; next !== undefined && shedBytes < shedBytesMax; next = this.#nextToGo()) {
+      shedBytes += next.unsentBytes;
       this.#letGo.note();
-      largest.shedAnswers();
+      next.shedAnswers();
     }
+  }
+
+  /** The largest of the silent, where there is no room for more than the least. */
+  #nextToGo(): AnswerTaker | undefined {
+    return this.#usedBytes + answerBytesMin > roomyBytes ? this.#largestSilent() : undefined;
   }
 
   #roomNow(taker: AnswerTaker, wantedBytes: number): AnswerRoom | undefined {

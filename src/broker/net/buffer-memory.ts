@@ -36,9 +36,10 @@ export const bufferMemory: BufferMemory = {
 /** Buffers that are let go a part at a time, as those before them have given their memory back. */
 export class LetGo {
   readonly #memory: BufferMemory;
+  /** Since all was found collected. */
   #isSome = false;
-  /** What buffers take that are never let go here, seen before any was. */
-  #otherBytes = 0;
+  /** What buffers take that are never let go here. */
+  #otherBytes: number | undefined;
   #looksInVain = 0;
 
   constructor(memory: BufferMemory) {
@@ -50,19 +51,18 @@ export class LetGo {
     this.#isSome = true;
   }
 
-  /** Asked time and again; `heldBytes` are of those that are not let go. */
+  /** Asked before some are let go, time and again until it is so; `heldBytes` are of those that are not let go. */
   isCollected(heldBytes: number): boolean {
-    if (this.#isSome) {
-      this.#memory.collect();
-      const uncollectedBytes = this.#memory.bytes() - heldBytes - this.#otherBytes;
-      const isCollected = uncollectedBytes <= uncollectedBytesMax;
-      this.#looksInVain = isCollected ? 0 : this.#looksInVain + 1;
-      if (isCollected) return true;
-      if (this.#looksInVain < looksMax) return false;
-    }
+    this.#otherBytes ??= this.#memory.bytes() - heldBytes;
+    if (!this.#isSome) return true;
+    this.#memory.collect();
+    const uncollectedBytes = this.#memory.bytes() - heldBytes - this.#otherBytes;
+    const isCollected = uncollectedBytes <= uncollectedBytesMax;
+    if (!isCollected && ++this.#looksInVain < looksMax) return false;
+    // What stays was taken by others meanwhile, and what is less than nothing was given back by them.
+    if (!isCollected || uncollectedBytes < 0) this.#otherBytes += uncollectedBytes;
     this.#looksInVain = 0;
     this.#isSome = false;
-    this.#otherBytes = this.#memory.bytes() - heldBytes;
     return true;
   }
 }

@@ -6,7 +6,13 @@ import { MiB, systemClock } from '../../../src/kernel/index.js';
 const signal = new AbortController().signal;
 
 /** What buffers take: what clients hold, and garbage. */
-const memory = { heldBytes: 0, garbageBytes: 0, bytes: () => memory.heldBytes + memory.garbageBytes, collect: () => {} };
+const memory = {
+  heldBytes: 0,
+  garbageBytes: 0,
+  collections: 0,
+  bytes: () => memory.heldBytes + memory.garbageBytes,
+  collect: () => void memory.collections++,
+};
 
 /** A client whose answers lie unsent until it takes them. */
 class Taker implements AnswerTaker {
@@ -39,7 +45,7 @@ describe('the budget of answers', () => {
   let budget: AnswerBudget;
   beforeEach(() => {
     vi.useFakeTimers({ toFake: ['performance', 'setInterval', 'clearInterval'] });
-    Object.assign(memory, { heldBytes: 0, garbageBytes: 0 });
+    Object.assign(memory, { heldBytes: 0, garbageBytes: 0, collections: 0 });
     budget = new AnswerBudget(systemClock, memory);
   });
   afterEach(() => vi.useRealTimers());
@@ -155,6 +161,23 @@ describe('the budget of answers', () => {
     memory.garbageBytes = 0;
     vi.advanceTimersByTime(250);
     expect(shed()).toBe(13);
+  });
+
+  it('collects only before somebody is shed, of what was shed before', () => {
+    const [first, second] = [new Taker(budget), new Taker(budget)];
+    first.holds(40 * MiB);
+    // Answers that are being read: the pressure lasts, and nobody can be shed for it.
+    for (let i = 0; i < 65; i++) now(216 * MiB);
+    waiting(MiB);
+    vi.advanceTimersByTime(5000);
+    expect(first.isShed).toBe(true);
+    vi.advanceTimersByTime(4000);
+    expect(memory.collections).toBe(0);
+    second.holds(MiB);
+    vi.advanceTimersByTime(5000);
+    expect([second.isShed, memory.collections]).toEqual([true, 1]);
+    vi.advanceTimersByTime(4000);
+    expect(memory.collections).toBe(1);
   });
 
   it('keeps nothing of a client that leaves while it waits', async () => {

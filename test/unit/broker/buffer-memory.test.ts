@@ -34,10 +34,38 @@ it('waits until what was let go has given its memory back, but for a little', ()
   expect(letGo.isCollected(250 * MiB)).toBe(false);
   memory.now = 332 * MiB;
   expect(letGo.isCollected(250 * MiB)).toBe(true);
+  letGo.note();
   // What is held is not waited for.
   memory.now = 382 * MiB;
   expect(letGo.isCollected(300 * MiB)).toBe(true);
   expect(memory.collections).toBe(4);
+});
+
+it('collects no more once it has found that all is collected', () => {
+  const memory = new Memory(50 * MiB);
+  const letGo = new LetGo(memory);
+  letGo.isCollected(0);
+  letGo.note();
+  expect(Array.from({ length: 3 }, () => letGo.isCollected(0))).toEqual([true, true, true]);
+  expect(memory.collections).toBe(1);
+  // Garbage of others is none of what is let go next.
+  memory.now = 90 * MiB;
+  expect(letGo.isCollected(0)).toBe(true);
+  letGo.note();
+  expect(letGo.isCollected(0)).toBe(false);
+  expect(memory.collections).toBe(2);
+});
+
+it('does not take for collected what others gave back', () => {
+  const memory = new Memory(150 * MiB);
+  const letGo = new LetGo(memory);
+  letGo.isCollected(0);
+  letGo.note();
+  memory.now = 50 * MiB;
+  expect(letGo.isCollected(0)).toBe(true);
+  letGo.note();
+  memory.now = 83 * MiB;
+  expect(letGo.isCollected(0)).toBe(false);
 });
 
 it('goes on where other buffers have grown meanwhile, and takes them into account from then on', () => {
@@ -50,6 +78,7 @@ it('goes on where other buffers have grown meanwhile, and takes them into accoun
   expect(looks).toEqual([false, false, false, false, false, false, false, true]);
   letGo.note();
   expect(letGo.isCollected(0)).toBe(true);
+  letGo.note();
   memory.now = 133 * MiB;
   expect(letGo.isCollected(0)).toBe(false);
 });

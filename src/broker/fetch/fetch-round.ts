@@ -49,8 +49,10 @@ export interface FetchRound {
   /** The same, with the whole limit of each partition that had no room for its next batch: as much as it can give. */
   readonly fullBytes: number;
   readonly coldBytes: number;
-  /** Whether something is to be told at once: an error, or that a client's log has parted from this one. */
+  /** Whether something is to be told at once: an error of a log, or that a client's has parted from it. */
   readonly isUrgent: boolean;
+  /** Partitions that are not there. The others are waited for all the same, as in Kafka. */
+  readonly unknownCount: number;
   readonly watched: readonly Watched[];
 }
 
@@ -112,6 +114,7 @@ export async function fetchRound(
   let fullBytes = 0;
   let coldBytes = 0;
   let isUrgent = false;
+  let unknownCount = 0;
   const answers: PartitionAnswer[] = [];
   const look = (log: PartitionLog, asked: FetchRequestPartition, isMinOneBatch: boolean): Read | Promise<Read> => {
     const limits = { bytes: Math.min(asked.partitionMaxBytes, maxBytes - bytes), isMinOneBatch, isTight, isCommittedOnly };
@@ -145,7 +148,8 @@ export async function fetchRound(
       const { asked } = partitions[at]!;
       const looked = seen[at - from]!;
       if (typeof looked === 'number') {
-        isUrgent = true;
+        if (isOfUnknown(looked)) unknownCount++;
+        else isUrgent = true;
         answers.push(refusalOf(asked.partition, looked));
         continue;
       }
@@ -176,7 +180,7 @@ export async function fetchRound(
       answers.push(answerOf(log, asked.partition, records.chunks, isCommittedOnly));
     }
   }
-  return { answers, bytes, fullBytes, coldBytes, isUrgent, watched };
+  return { answers, bytes, fullBytes, coldBytes, isUrgent, unknownCount, watched };
 }
 
 /** Behind the last of the partitions from `from` on whose limits fit into `room` together; one at least. */
@@ -273,7 +277,10 @@ function answerOf(log: PartitionLog, partitionIndex: number, records: readonly B
 
 /** An error says nothing of the log, as in Kafka; of a partition that is not there the aborted transactions are none rather than unknown. */
 function refusalOf(partitionIndex: number, errorCode: number): PartitionAnswer {
-  const isThere = errorCode !== kafkaErrors.UNKNOWN_TOPIC_OR_PARTITION && errorCode !== kafkaErrors.UNKNOWN_TOPIC_ID;
   const unknown = { highWatermark: -1, lastStableOffset: -1, logStartOffset: -1 };
-  return { partitionIndex, errorCode, ...unknown, abortedTransactions: isThere ? null : [], records: [] };
+  return { partitionIndex, errorCode, ...unknown, abortedTransactions: isOfUnknown(errorCode) ? [] : null, records: [] };
+}
+
+function isOfUnknown(errorCode: number): boolean {
+  return errorCode === kafkaErrors.UNKNOWN_TOPIC_OR_PARTITION || errorCode === kafkaErrors.UNKNOWN_TOPIC_ID;
 }

@@ -32,6 +32,7 @@ export function fetchHandler(core: BrokerCore): Handler {
     const startMs = core.clock.monotonicMs();
     const wantedBytes = Math.min(Math.max(0, request.maxBytes), answerBytesMax, partitionBytesMax(context.partitions));
     const { isolationLevel } = request;
+    let unknownAtFirst: number | undefined;
     for (;;) {
       const reserved = reserveAnswer(wantedBytes);
       const room = reserved instanceof Promise ? await reserved : reserved;
@@ -44,7 +45,9 @@ export function fetchHandler(core: BrokerCore): Handler {
       // What an answer has no room for is not waited for, nor what lies behind cold records: it is there.
       const minBytes = Math.min(request.minBytes, Math.max(1, room.bytes));
       const isFull = (round.fullBytes >= minBytes || round.coldBytes > 0) && !isColdAwaited;
-      const isEnough = round.isUrgent || round.watched.length === 0 || isFull;
+      // Who waits is told at once of a partition that goes meanwhile.
+      const isGone = round.unknownCount > (unknownAtFirst ??= round.unknownCount);
+      const isEnough = round.isUrgent || isGone || round.watched.length === 0 || isFull;
       if (isEnough || leftMs <= 0 || signal.aborted) {
         core.counters.fetchedBytes += round.bytes;
         core.counters.fetchedColdBytes += round.coldBytes;

@@ -463,6 +463,42 @@ describe('Fetch', () => {
     expect((await client.fetch(id, 1, { maxWaitMs: 20 })).records!.length).toBe(0);
   });
 
+  it('waits for the others where a partition is not there, and tells of it then', async () => {
+    const broker = await testBroker();
+    const [reader, writer] = [await WireClient.open(broker), await WireClient.open(broker)];
+    const id = await writer.createTopic('a');
+    const gone = await writer.createTopic('b');
+    await writer.call(deleteTopicsApi, 1, { topicNames: ['b'], timeoutMs: 1 });
+    const partition = (index: number) => ({ partition: index, fetchOffset: 0, partitionMaxBytes: 1000 });
+    const topics = [
+      { topicId: gone, partitions: [partition(0)] },
+      { topicId: id, partitions: [partition(7), partition(0)] },
+    ];
+    const waiting = reader.call(fetchApi, 13, { maxWaitMs: 15_000, minBytes: 1, topics });
+    await writer.produce('a', batchOf(['x']));
+    const answers = (await waiting).responses.flatMap(({ partitions }) => partitions);
+    expect(answers.map(({ partitionIndex, errorCode, records }) => [partitionIndex, errorCode, valuesOf(records).length])).toEqual([
+      [0, 100, 0],
+      [7, 3, 0],
+      [0, 0, 1],
+    ]);
+  });
+
+  it('is woken by the deletion of one of its topics, and by no other', async () => {
+    const broker = await testBroker();
+    const [reader, writer] = [await WireClient.open(broker), await WireClient.open(broker)];
+    for (const topic of ['a', 'b', 'c']) await writer.createTopic(topic);
+    const partitions = [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1000 }];
+    const topics = ['a', 'b', 'unknown'].map((topic) => ({ topic, partitions }));
+    const waiting = reader.call(fetchApi, 12, { maxWaitMs: 15_000, minBytes: 1, topics });
+    let isOver = false;
+    void waiting.then(() => (isOver = true));
+    await writer.call(deleteTopicsApi, 1, { topicNames: ['c'], timeoutMs: 1 });
+    expect(isOver).toBe(false);
+    await writer.call(deleteTopicsApi, 1, { topicNames: ['b'], timeoutMs: 1 });
+    expect((await waiting).responses.map((topic) => topic.partitions[0]!.errorCode)).toEqual([0, 3, 3]);
+  });
+
   it('is woken by the deletion of its topic', async () => {
     const broker = await testBroker();
     const [reader, writer] = [await WireClient.open(broker), await WireClient.open(broker)];

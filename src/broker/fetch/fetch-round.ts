@@ -90,6 +90,8 @@ type Read =
 
 const noRecords: Records = { kind: 'records', chunks: [], bytes: 0, fullBytes: 0, isCold: false };
 const readCommitted = 1;
+/** The first whose clients know KAFKA_STORAGE_ERROR. */
+const storageErrorVersion = 6;
 
 /** What a look at a partition gave, and how its log was then. */
 interface Looked {
@@ -150,7 +152,7 @@ export async function fetchRound(
       if (typeof looked === 'number') {
         if (isOfUnknown(looked)) unknownCount++;
         else isUrgent = true;
-        answers.push(refusalOf(asked.partition, looked));
+        answers.push(refusalOf(asked.partition, looked, version));
         continue;
       }
       const { log, endOffset, hotBytes } = looked;
@@ -160,7 +162,7 @@ export async function fetchRound(
       if (isFirst) read = await look(log, asked, true);
       if (read.kind === 'error') {
         isUrgent = true;
-        answers.push(refusalOf(asked.partition, read.errorCode));
+        answers.push(refusalOf(asked.partition, read.errorCode, version));
         continue;
       }
       if (read.kind === 'diverging') {
@@ -276,7 +278,10 @@ function answerOf(log: PartitionLog, partitionIndex: number, records: readonly B
 }
 
 /** An error says nothing of the log, as in Kafka; of a partition that is not there the aborted transactions are none rather than unknown. */
-function refusalOf(partitionIndex: number, errorCode: number): PartitionAnswer {
+function refusalOf(partitionIndex: number, reason: number, version: number): PartitionAnswer {
+  // Clients that do not know a storage error would not try again after it.
+  const isToldOtherwise = reason === kafkaErrors.KAFKA_STORAGE_ERROR && version < storageErrorVersion;
+  const errorCode = isToldOtherwise ? kafkaErrors.NOT_LEADER_OR_FOLLOWER : reason;
   const unknown = { highWatermark: -1, lastStableOffset: -1, logStartOffset: -1 };
   return { partitionIndex, errorCode, ...unknown, abortedTransactions: isOfUnknown(errorCode) ? [] : null, records: [] };
 }

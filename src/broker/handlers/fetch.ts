@@ -13,7 +13,7 @@
  * and gone on with by id, or the other way round); by partition UNKNOWN_TOPIC_OR_PARTITION (3),
  * UNKNOWN_TOPIC_ID (100), OFFSET_OUT_OF_RANGE (1, below the true log start, above the
  * end, or behind an epoch that is not known), FENCED_LEADER_EPOCH (74),
- * UNKNOWN_LEADER_EPOCH (75), KAFKA_STORAGE_ERROR (56, offline).
+ * UNKNOWN_LEADER_EPOCH (75), KAFKA_STORAGE_ERROR (56, offline; below v6 NOT_LEADER_OR_FOLLOWER, 6).
  */
 import type { TopicId } from '../../kernel/index.js';
 import { fetchApi, kafkaErrors, type MessageInput, type FetchResponse } from '../../wire/index.js';

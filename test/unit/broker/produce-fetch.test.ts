@@ -525,6 +525,14 @@ describe('Fetch', () => {
     });
     expect(responses[0]!.partitions[0]).toMatchObject({ errorCode: 56 });
     expect(valuesOf(responses[0]!.partitions[1]!.records)).toEqual([[0, 'x']]);
+    // Clients of versions that do not know the error look for another leader instead.
+    const topics = [{ topic: 'a', partitions: [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1 << 20 }] }];
+    const codes: number[] = [];
+    for (const version of [4, 5, 6]) {
+      const answer = await client.call(fetchApi, version, { maxWaitMs: 0, minBytes: 1, topics });
+      codes.push(answer.responses[0]!.partitions[0]!.errorCode);
+    }
+    expect(codes).toEqual([6, 6, 56]);
   });
 
   it('gives at least one batch also to who asks for no bytes', async () => {

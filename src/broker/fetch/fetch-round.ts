@@ -11,6 +11,8 @@ import type { BrokerCore } from '../core.js';
 export interface FetchPartition {
   readonly topic: string;
   readonly topicId: TopicId;
+  /** What a topic by id was called when it was there last: that tells whether it is gone or another one has its name. */
+  knownAs: string | undefined;
   readonly asked: FetchRequestPartition;
 }
 
@@ -90,6 +92,8 @@ type Read =
 
 const noRecords: Records = { kind: 'records', chunks: [], bytes: 0, fullBytes: 0, isCold: false };
 const readCommitted = 1;
+/** Topics by id (KIP-516). */
+export const topicIdsVersion = 13;
 /** The first whose clients know KAFKA_STORAGE_ERROR. */
 const storageErrorVersion = 6;
 
@@ -196,14 +200,24 @@ function endOfGroup(partitions: readonly FetchPartition[], from: number, room: n
 }
 
 /** A partition's log, or the error why it cannot be read at all. */
-function logOf(core: BrokerCore, { topic: name, topicId, asked }: FetchPartition, version: number): PartitionLog | number {
-  const topic = version >= 13 ? core.topics.byId(topicId) : core.topics.byName(name);
-  const log = topic?.partitions.get(asked.partition);
-  if (log === undefined)
-    return topic === undefined && version >= 13 ? kafkaErrors.UNKNOWN_TOPIC_ID : kafkaErrors.UNKNOWN_TOPIC_OR_PARTITION;
+function logOf(core: BrokerCore, partition: FetchPartition, version: number): PartitionLog | number {
+  const { topic: name, topicId, asked } = partition;
+  const isById = version >= topicIdsVersion;
+  const topic = isById ? core.topics.byId(topicId) : core.topics.byName(name);
+  if (topic === undefined) return isById ? unknownIdOf(core, partition) : kafkaErrors.UNKNOWN_TOPIC_OR_PARTITION;
+  if (isById) partition.knownAs = topic.record.name;
+  const log = topic.partitions.get(asked.partition);
+  if (log === undefined) return kafkaErrors.UNKNOWN_TOPIC_OR_PARTITION;
   if (log.offline !== undefined) return kafkaErrors.KAFKA_STORAGE_ERROR;
   const fenced = checkLeaderEpoch(log, asked.currentLeaderEpoch);
   return fenced === kafkaErrors.NONE ? log : fenced;
+}
+
+/** As in Kafka a session tells of a topic that it knew by its name what it would of one that goes by name. */
+function unknownIdOf(core: BrokerCore, { knownAs, asked }: FetchPartition): number {
+  if (knownAs === undefined) return kafkaErrors.UNKNOWN_TOPIC_ID;
+  const isOther = core.topics.byName(knownAs)?.partitions.has(asked.partition) ?? false;
+  return isOther ? kafkaErrors.INCONSISTENT_TOPIC_ID : kafkaErrors.UNKNOWN_TOPIC_OR_PARTITION;
 }
 
 /** 0, FENCED_LEADER_EPOCH or UNKNOWN_LEADER_EPOCH; −1 is "the client does not know" (KIP-320). */

@@ -66,8 +66,8 @@ export class FetchSession {
       for (const asked of partitions) {
         const key = keyOf({ topic, topicId }, asked.partition);
         const there = this.#partitions.get(key);
-        if (there === undefined) this.#partitions.set(key, { key, topic, topicId, asked, highWatermark: -1, logStartOffset: -1 });
-        else there.asked = asked;
+        if (there !== undefined) there.asked = asked;
+        else this.#partitions.set(key, { topic, topicId, knownAs: undefined, asked, key, highWatermark: -1, logStartOffset: -1 });
       }
     }
     if (this.#partitions.size !== sizeBefore) this.#inOrder = undefined;

@@ -5,15 +5,13 @@
  */
 import { type Clock, minuteMs, type Random } from '../../kernel/index.js';
 import { type FetchRequest, kafkaErrors } from '../../wire/index.js';
-import type { FetchPartition, PartitionAnswer } from './fetch-round.js';
+import { type FetchPartition, type PartitionAnswer, topicIdsVersion } from './fetch-round.js';
 import { FetchSession, finalEpoch, initialEpoch, keyOf, nextEpoch, type Told } from './fetch-session.js';
 
 /** So long a session is kept in any case. */
 const keptMs = 2 * minuteMs;
 /** Partitions in all sessions together; one takes some 580 bytes, all of them 55 MiB. */
 const partitionsMax = 100_000;
-/** Topics by id (KIP-516). */
-const topicIdsVersion = 13;
 const noSession = 0;
 const sessionIdMax = 0x7fffffff;
 
@@ -169,7 +167,7 @@ export class FetchSessions {
 function requested({ topics }: FetchRequest): FetchPartition[] {
   const partitions = new Map<string, FetchPartition>();
   for (const { topic, topicId, partitions: entries } of topics)
-    for (const asked of entries) partitions.set(keyOf({ topic, topicId }, asked.partition), { topic, topicId, asked });
+    for (const asked of entries) partitions.set(keyOf({ topic, topicId }, asked.partition), { topic, topicId, knownAs: undefined, asked });
   return [...partitions.values()];
 }
 

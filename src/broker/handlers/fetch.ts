@@ -11,7 +11,8 @@
  * Ignored: rack, replica id and state, a follower's high watermark (v18, KIP-1166).
  * Errors: FETCH_SESSION_ID_NOT_FOUND (70), INVALID_FETCH_SESSION_EPOCH (71), FETCH_SESSION_TOPIC_ID_ERROR (106, begun with topics by name
  * and gone on with by id, or the other way round); by partition UNKNOWN_TOPIC_OR_PARTITION (3),
- * UNKNOWN_TOPIC_ID (100), OFFSET_OUT_OF_RANGE (1, below the true log start, above the
+ * UNKNOWN_TOPIC_ID (100; once the id was known UNKNOWN_TOPIC_OR_PARTITION, or INCONSISTENT_TOPIC_ID (103) where another topic has the
+ * name), OFFSET_OUT_OF_RANGE (1, below the true log start, above the
  * end, or behind an epoch that is not known), FENCED_LEADER_EPOCH (74),
  * UNKNOWN_LEADER_EPOCH (75), KAFKA_STORAGE_ERROR (56, offline; below v6 NOT_LEADER_OR_FOLLOWER, 6).
  */

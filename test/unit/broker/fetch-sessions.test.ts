@@ -4,7 +4,14 @@ import type { Broker } from '../../../src/broker/index.js';
 import type { PartitionAnswer } from '../../../src/broker/fetch/fetch-round.js';
 import { type FetchContext, FetchSessions } from '../../../src/broker/fetch/fetch-sessions.js';
 import { minuteMs, systemRandom, type TopicId, zeroTopicId } from '../../../src/kernel/index.js';
-import { deleteRecordsApi, fetchApi, type FetchRequest, type FetchResponse, kafkaErrors } from '../../../src/wire/index.js';
+import {
+  deleteRecordsApi,
+  deleteTopicsApi,
+  fetchApi,
+  type FetchRequest,
+  type FetchResponse,
+  kafkaErrors,
+} from '../../../src/wire/index.js';
 import { batchOf, testBroker, type TestBrokerOptions, valuesOf, WireClient } from './broker-fixture.js';
 import { ManualClock } from './manual-clock.js';
 
@@ -102,6 +109,32 @@ describe('a fetch session', () => {
     const [after] = (await ask(client, topicId, { session, epoch: 2, forgotten: [7] })).responses;
     expect(after!.partitions).toMatchObject([{ partitionIndex: 0, logStartOffset: 2, highWatermark: 3 }]);
     expect(told(await ask(client, topicId, { session, epoch: 3 }))).toEqual({});
+  });
+
+  it('tells whether a topic by id is gone, or another one has its name', async () => {
+    const { client, topicId } = await open();
+    const { sessionId: session } = await ask(client, topicId, { epoch: 0, at: everyone });
+    await client.call(deleteTopicsApi, 1, { topicNames: ['a'], timeoutMs: 1 });
+    const unknown = kafkaErrors.UNKNOWN_TOPIC_OR_PARTITION;
+    expect(told(await ask(client, topicId, { session, epoch: 1 }))).toEqual({ 0: unknown, 1: unknown, 2: unknown });
+    const otherId = await client.createTopic('a', 2);
+    const other = kafkaErrors.INCONSISTENT_TOPIC_ID;
+    expect(told(await ask(client, topicId, { session, epoch: 2 }))).toEqual({ 0: other, 1: other, 2: unknown });
+    // Of an id that never was a topic's there nothing is known, whatever it was before.
+    const begun = await ask(client, topicId, { epoch: 0, at: [[0, 0]] });
+    expect(told(begun)).toEqual({ 0: kafkaErrors.UNKNOWN_TOPIC_ID });
+    expect(told(await ask(client, topicId, { session: begun.sessionId, epoch: 1 }))).toEqual({ 0: kafkaErrors.UNKNOWN_TOPIC_ID });
+    // Added by the fetch that finds it.
+    const added = await ask(client, otherId, { session: begun.sessionId, epoch: 2, at: [[1, 0]] });
+    expect(added.responses.map((topic) => [topic.topicId, topic.partitions[0]!.errorCode])).toEqual([
+      [topicId, kafkaErrors.UNKNOWN_TOPIC_ID],
+      [otherId, 0],
+    ]);
+    await client.call(deleteTopicsApi, 1, { topicNames: ['a'], timeoutMs: 1 });
+    expect(told(await ask(client, topicId, { session: begun.sessionId, epoch: 3 }))).toEqual({
+      0: kafkaErrors.UNKNOWN_TOPIC_ID,
+      1: unknown,
+    });
   });
 
   it('lets those who were given nothing go first', async () => {

@@ -1,7 +1,7 @@
 /**
- * The fetch sessions of a broker (KIP-227): bounded in number, and in how many partitions they hold together. Who finds no room is
- * told so by session id 0, and fetches in full each time. Room is made where a session has not been used for long, or is older than
- * that and has fewer partitions than the one that is to begin or to grow.
+ * The fetch sessions of a broker (KIP-227): bounded in number, and in how many partitions they hold together. Who begins one and finds
+ * no room is told so by session id 0, and fetches in full each time; one that may not grow ends with an error. Room is made where a
+ * session has not been used for long, or is older than that and has fewer partitions than the one that is to begin or to grow.
  */
 import { type Clock, minuteMs, type Random } from '../../kernel/index.js';
 import { type FetchRequest, kafkaErrors } from '../../wire/index.js';
@@ -57,7 +57,7 @@ export class FetchSessions {
     const { sessionId, sessionEpoch } = request;
     if (sessionEpoch === initialEpoch || sessionEpoch === finalEpoch) {
       this.#remove(sessionId);
-      return this.#full(request, version);
+      return sessionEpoch === finalEpoch ? sessionless(request) : this.#full(request, version);
     }
     const session = this.#sessions.get(sessionId);
     if (session === undefined) return kafkaErrors.FETCH_SESSION_ID_NOT_FOUND;
@@ -66,14 +66,14 @@ export class FetchSessions {
     return this.#incremental(session, request);
   }
 
+  /** Begins a session with what it tells. */
   #full(request: FetchRequest, version: number): FetchContext {
-    const partitions = requested(request);
+    const alone = sessionless(request);
     return {
-      partitions,
+      partitions: alone.partitions,
       tell: (answers) => {
-        const told = pairs(partitions, answers);
-        const session = request.sessionEpoch === finalEpoch ? undefined : this.#begin(told, version);
-        return { errorCode: kafkaErrors.NONE, sessionId: session?.id ?? noSession, told };
+        const answer = alone.tell(answers);
+        return { ...answer, sessionId: this.#begin(answer.told, version)?.id ?? noSession };
       },
     };
   }
@@ -88,7 +88,7 @@ export class FetchSessions {
     }
     if (session.size === 0) {
       this.#remove(session.id);
-      return this.#full({ ...request, sessionEpoch: finalEpoch }, topicIdsVersion);
+      return sessionless(request);
     }
     this.#touch(session);
     const epoch = nextEpoch(session.epoch);
@@ -163,14 +163,21 @@ export class FetchSessions {
   }
 }
 
+function sessionless(request: FetchRequest): FetchContext {
+  const partitions = requested(request);
+  return {
+    partitions,
+    tell: (answers) => {
+      const told = partitions.map((partition, at) => ({ partition, answer: answers[at]! }));
+      return { errorCode: kafkaErrors.NONE, sessionId: noSession, told };
+    },
+  };
+}
+
 /** All partitions that a request names; of one that it names twice what it says last, where it says it first. */
 function requested({ topics }: FetchRequest): FetchPartition[] {
   const partitions = new Map<string, FetchPartition>();
   for (const { topic, topicId, partitions: entries } of topics)
     for (const asked of entries) partitions.set(keyOf({ topic, topicId }, asked.partition), { topic, topicId, knownAs: undefined, asked });
   return [...partitions.values()];
-}
-
-function pairs(partitions: readonly FetchPartition[], answers: readonly PartitionAnswer[]): Told[] {
-  return partitions.map((partition, at) => ({ partition, answer: answers[at]! }));
 }

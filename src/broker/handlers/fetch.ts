@@ -1,20 +1,20 @@
 /**
  * Fetch. Versions served: 4–18 (topics by id from 13; the same topic may be listed several times).
- * Behaviour: whole batches, the first covering the offset asked for, in the request's order within its limits (KIP-74). Waits up
- * to `max_wait` for `min_bytes`, or for as much of it as the limits allow; woken by appends, deletion and state changes. Offsets below
- * the local start come out of the chunk cache, and are answered without a wait for more; while they are being hydrated the partition is
- * answered with no records and no error, after at most `remote.fetch.max.wait.ms` where the fetch has nothing else. A client that names the epoch it read last is told at once where that
- * ended, where it ended before the client's position (v12, KIP-595).
+ * Behaviour: whole batches, the first covering the offset asked for, within the request's limits (KIP-74): in its order, or in that of
+ * its session, where a partition that was given records goes behind the others. Waits up to `max_wait` for `min_bytes`, or for as much of
+ * it as the limits allow; woken by appends, deletion and state changes. Offsets below the local start come out of the chunk cache, and are
+ * answered without a wait for more; while they are being hydrated the partition is answered with no records and no error, after at most
+ * `remote.fetch.max.wait.ms` where the fetch has nothing else. A partition that is not there is told of with what there is of the others.
+ * A client that names the epoch it read last is told at once where that ended, where it ended before the client's position (v12, KIP-595).
  * Sessions (v7, KIP-227): a later fetch names only what is other than before, and its answer only partitions that have something new.
- * Where `max.incremental.fetch.session.cache.slots` sessions are in use, or they hold very many partitions together, a client is given
- * session id 0, and full answers.
+ * Where `max.incremental.fetch.session.cache.slots` sessions are in use, or they hold very many partitions together, whoever begins one is
+ * given session id 0, and full answers; a session that would have to grow beyond that ends.
  * Ignored: rack, replica id and state, a follower's high watermark (v18, KIP-1166).
- * Errors: FETCH_SESSION_ID_NOT_FOUND (70), INVALID_FETCH_SESSION_EPOCH (71), FETCH_SESSION_TOPIC_ID_ERROR (106, begun with topics by name
- * and gone on with by id, or the other way round); by partition UNKNOWN_TOPIC_OR_PARTITION (3),
- * UNKNOWN_TOPIC_ID (100; once the id was known UNKNOWN_TOPIC_OR_PARTITION, or INCONSISTENT_TOPIC_ID (103) where another topic has the
- * name), OFFSET_OUT_OF_RANGE (1, below the true log start, above the
- * end, or behind an epoch that is not known), FENCED_LEADER_EPOCH (74),
- * UNKNOWN_LEADER_EPOCH (75), KAFKA_STORAGE_ERROR (56, offline; below v6 NOT_LEADER_OR_FOLLOWER, 6).
+ * Errors: FETCH_SESSION_ID_NOT_FOUND (70, also of a session that may not grow), INVALID_FETCH_SESSION_EPOCH (71),
+ * FETCH_SESSION_TOPIC_ID_ERROR (106, begun with topics by name and gone on with by id, or the other way round); by partition
+ * UNKNOWN_TOPIC_OR_PARTITION (3), UNKNOWN_TOPIC_ID (100; once the id was known 3, or INCONSISTENT_TOPIC_ID (103) where another topic has
+ * the name), OFFSET_OUT_OF_RANGE (1, below the true log start, above the end, or behind an epoch that is not known),
+ * FENCED_LEADER_EPOCH (74), UNKNOWN_LEADER_EPOCH (75), KAFKA_STORAGE_ERROR (56, offline; below v6 NOT_LEADER_OR_FOLLOWER, 6).
  */
 import type { TopicId } from '../../kernel/index.js';
 import { fetchApi, kafkaErrors, type MessageInput, type FetchResponse } from '../../wire/index.js';

@@ -1,7 +1,8 @@
 /**
  * Bytes of answers that are being read from the log, or that clients have not taken, in all connections together. Near the bound answers
- * become small; at it they wait for room, and the clients that have taken nothing for long while they hold the most lose their
- * connections: a reader that does not read must not keep the others from reading. Of whom nothing is known yet has less of it all.
+ * become small; at it they wait for room. From where they become small on, whether any waits yet or not, the clients that have taken
+ * nothing for long while they hold the most lose their connections: a reader that does not read must not keep the others from reading.
+ * Of whom nothing is known yet has less of it all.
  */
 import { type Clock, MiB, secondMs } from '../../kernel/index.js';
 import type { AnswerRoom } from '../handlers/handler.js';

@@ -123,7 +123,7 @@ export class Connection implements BudgetUser, AnswerTaker {
   }
 
   shedAnswers(): void {
-    this.#refuse('its client takes no answers, and others wait for their memory', { unsentBytes: this.#unsentBytes });
+    this.#refuse('its client takes no answers, and memory for those of others is short', { unsentBytes: this.#unsentBytes });
   }
 
   /** Ends the connection as soon as the answers already written are sent. */

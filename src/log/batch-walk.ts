@@ -4,7 +4,16 @@
  */
 import { crc32c } from '@node-rs/crc32';
 import { KiB, MiB, type Offset } from '../kernel/index.js';
-import { batchAt, batchBaseOffset, batchBytes, batchCrc, batchHeaderBytes, batchLastOffset, batchMagic } from '../wire/index.js';
+import {
+  batchAt,
+  batchBaseOffset,
+  batchBytes,
+  batchCrc,
+  batchHeaderBytes,
+  batchLastOffset,
+  batchMagic,
+  isSafeInt64,
+} from '../wire/index.js';
 import type { SegmentFile } from './segment-file.js';
 
 /** To find a batch near an index entry: a few batches, one read. */
@@ -13,7 +22,6 @@ export const nearWindowBytes = 32 * KiB;
 export const farWindowBytes = MiB;
 
 const formatMagic = 2;
-const int64HighMax = 2 ** 21;
 
 export interface WalkOptions {
   readonly from: number;
@@ -139,12 +147,6 @@ export async function overlapFaultAt(file: SegmentFile, position: number, to: nu
   const header = Buffer.allocUnsafe(batchHeaderBytes);
   await file.readInto(header, position);
   return overlapFault(header, 0, lastOffset);
-}
-
-/** A little tighter than ±(2^53 − 1), which is what readers of the numbers allow. */
-function isSafeInt64(buf: Buffer, at: number): boolean {
-  const high = buf.readInt32BE(at);
-  return high > -int64HighMax && high < int64HighMax;
 }
 
 /** Whether the CRC of a batch holds; what lies outside the window is read piece by piece. */

@@ -52,9 +52,18 @@ export type TimestampType = 'create' | 'log-append';
 
 const two32 = 2 ** 32;
 
+function nearestNumber(buf: Buffer, at: number): number {
+  return buf.readInt32BE(at) * two32 + buf.readUInt32BE(at + 4);
+}
+
+/** Whether the int64 at `at` is one that `readInt64Number` reads. */
+export function isSafeInt64(buf: Buffer, at: number): boolean {
+  return Number.isSafeInteger(nearestNumber(buf, at));
+}
+
 /** An int64 as a number. Errors: `record-invalid` outside ±(2^53 − 1). */
 export function readInt64Number(buf: Buffer, at: number): number {
-  const value = buf.readInt32BE(at) * two32 + buf.readUInt32BE(at + 4);
+  const value = nearestNumber(buf, at);
   if (!Number.isSafeInteger(value)) {
     throw new LakeError('record-invalid', `the int64 ${buf.readBigInt64BE(at)} at ${at} is beyond ±(2^53 − 1)`, { facts: { at } });
   }

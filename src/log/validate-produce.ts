@@ -59,8 +59,22 @@ export function validateProduceBatch(batch: Buffer, rules: ProduceRules): void {
   validateHeader(batch, rules);
   const createdMaxMs = validateRecords(batch, rules);
   if (rules.timestampType === 'log-append') setMaxTimestamp(batch, 'log-append', rules.nowMs);
-  else if (!isInt64(batch, createdMaxMs, batchAt.maxTimestamp) || timestampType(batch, 0) !== 'create')
+  else if (timestampType(batch, 0) !== 'create') {
     setMaxTimestamp(batch, 'create', createdMaxMs);
+    // Now its records have the times that were written into them, which count for nothing in a batch that has append time.
+    requireRecords(batch, rules);
+  } else if (!isInt64(batch, createdMaxMs, batchAt.maxTimestamp)) setMaxTimestamp(batch, 'create', createdMaxMs);
+}
+
+function requireRecords(batch: Buffer, rules: ProduceRules): void {
+  const cursor = cursorOver(batch, rules);
+  while (cursor.next());
+}
+
+function cursorOver(batch: Buffer, { maxDecompressedBytes = inflatedBytesMax }: ProduceRules): RecordCursor {
+  const cursor = new RecordCursor();
+  cursor.reset(batch, 0, batchRecords(batch, 0, maxDecompressedBytes));
+  return cursor;
 }
 
 /** Kafka's DefaultRecordBatch.setMaxTimestamp. */
@@ -140,8 +154,7 @@ function validateRecords(batch: Buffer, rules: ProduceRules): TimestampMs {
       hint: "Check the producer's clock: timestamps are milliseconds.",
     });
   }
-  const cursor = new RecordCursor();
-  cursor.reset(batch, 0, batchRecords(batch, 0, rules.maxDecompressedBytes ?? inflatedBytesMax));
+  const cursor = cursorOver(batch, rules);
   while (cursor.next()) {
     const { timestampMs } = cursor;
     // Refused as a whole, as from Kafka: it names no record.

@@ -1,9 +1,9 @@
-/** What a producer may write is never taken for damage later: a batch that is valid has a header that is one. */
+/** What a producer may write is never taken for damage later: a batch that is valid has a header that is one, and records that are read. */
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { endFault, headerFault } from '../../src/log/batch-walk.js';
 import { type ProduceRules, soleBatch, validateProduceBatch } from '../../src/log/index.js';
-import { batchAt, batchLastOffset, computeBatchCrc, encodeBatch, patchBatch } from '../../src/wire/index.js';
+import { batchAt, batchLastOffset, computeBatchCrc, decodeBatch, encodeBatch, patchBatch } from '../../src/wire/index.js';
 
 const limit = BigInt(Number.MAX_SAFE_INTEGER);
 /** Values around which the high half of an int64, or its being a safe integer, changes. */
@@ -70,11 +70,15 @@ it('a produced batch that is taken is a sound one wherever it lies, whatever its
         patchBatch(batch, 0, baseOffset, 0);
         expect(headerFault(batch, 0, baseOffset)).toBeUndefined();
         expect(endFault(batch, 0, batchLastOffset(batch, 0) + 1)).toBeUndefined();
+        expect(decodeBatch(batch)).toHaveLength(near.length);
       },
     ),
     {
       numRuns: 3000,
-      examples: [...edges.map((edge) => [{ ...plain, timestamps: [Number(edge)] }] as [typeof plain])],
+      examples: [
+        ...edges.map((edge) => [{ ...plain, timestamps: [Number(edge)] }] as [typeof plain]),
+        [{ ...plain, timestamps: [0, 5], base: limit - 1n, max: 0n, isStamped: true }],
+      ],
     },
   );
   expect(taken).toBeGreaterThan(500);

@@ -64,6 +64,9 @@ export interface SegmentOptions {
 export type SegmentWalk = Pick<WalkOptions, 'from' | 'windowBytes'> &
   Partial<Pick<WalkOptions, 'until' | 'isCrcChecked' | 'follows' | 'endOffset'>>;
 
+/** Position, bytes, last offset and largest timestamp of a batch. */
+type NotedBatch = readonly [position: number, bytes: number, lastOffset: Offset, maxTimestampMs: TimestampMs];
+
 export class Segment {
   readonly directory: string;
   readonly baseOffset: Offset;
@@ -92,6 +95,8 @@ export class Segment {
   /** While the indexes are being written. */
   #saving: Promise<void> | undefined;
   #isSealed = false;
+  /** Since `verify` began. */
+  #notedMeanwhile: NotedBatch[] | undefined;
   #loading: Promise<SegmentIndexes> | undefined;
 
   constructor(directory: string, baseOffset: Offset, file: SegmentFile, ports: SegmentPorts, options: SegmentOptions) {
@@ -153,6 +158,7 @@ export class Segment {
   note(position: number, bytes: number, lastOffset: Offset, maxTimestampMs: TimestampMs, nowMs: TimestampMs): void {
     const indexes = this.#indexes as SegmentIndexes;
     indexes.note(position, bytes, lastOffset, maxTimestampMs, this.indexIntervalBytes);
+    this.#notedMeanwhile?.push([position, bytes, lastOffset, maxTimestampMs]);
     this.#areIndexesSaved = false;
     this.nextOffset = indexes.nextOffset;
     this.maxTimestampMs = indexes.maxTimestampMs;
@@ -273,14 +279,24 @@ export class Segment {
     return { indexes, end };
   }
 
-  /** Reads every batch. Where all are whole, indexes that are not in memory for appends are made anew. The caller holds the file. */
+  /**
+   * Reads every batch that it has now. Where all are whole the indexes are made anew, of them and of what is appended meanwhile. The caller
+   * holds the file, and waits for its end before the next.
+   */
   async verify(): Promise<WalkEnd> {
-    const { indexes, end } = await this.#walkAll(true, this.nextOffset);
-    if (end.fault !== undefined || !this.#isSealed || this.#isGone) return end;
-    if (indexes.nextOffset !== this.nextOffset) return { ...end, fault: `it ends at ${indexes.nextOffset}, not at ${this.nextOffset}` };
-    indexes.finish();
-    this.#take(indexes, false);
-    return end;
+    const appended: NotedBatch[] = [];
+    this.#notedMeanwhile = appended;
+    try {
+      const { indexes, end } = await this.#walkAll(true, this.nextOffset);
+      if (end.fault !== undefined || this.#isGone) return end;
+      for (const batch of appended) indexes.note(...batch, this.indexIntervalBytes);
+      if (indexes.nextOffset !== this.nextOffset) return { ...end, fault: `it ends at ${indexes.nextOffset}, not at ${this.nextOffset}` };
+      if (this.#isSealed) indexes.finish();
+      this.#take(indexes, false);
+      return end;
+    } finally {
+      this.#notedMeanwhile = undefined;
+    }
   }
 
   /** At start: reads every batch, and takes in everything before the first fault. The next segment begins at `endOffset`, where there is one. */
@@ -326,12 +342,21 @@ export class Segment {
     for (const suffix of [suffixes.index, suffixes.timeIndex]) this.#disk.rmSync(this.#path(suffix), { force: true });
   }
 
-  /** Position of the first batch whose last offset is `offset` or more; the segment's end where there is none. */
+  /**
+   * Position of the first batch whose last offset is `offset` or more; the segment's end where there is none. Errors: `log-damaged`, also
+   * where only the index is: an entry that names a later batch leads behind some that nobody would miss.
+   */
   async locate(offset: Offset): Promise<number> {
-    const { offsets } = await this.indexes();
-    const walk = { from: offsets.lookup(offset), windowBytes: nearWindowBytes };
-    const end = await this.walk(walk, (window, at) => batchLastOffset(window, at) < offset);
-    if (end.fault !== undefined) throw damagedAt(this.file.path, end.position, end.fault);
+    const entry = (await this.indexes()).offsets.lookup(offset);
+    let misled: string | undefined;
+    const end = await this.walk({ from: entry?.position ?? 0, windowBytes: nearWindowBytes }, (window, at, position) => {
+      const lastOffset = batchLastOffset(window, at);
+      if (position !== entry?.position || lastOffset === entry.lastOffset) return lastOffset < offset;
+      misled = `its index has offset ${entry.lastOffset} there; the batch ends at offset ${lastOffset}`;
+      return false;
+    });
+    const fault = end.fault ?? misled;
+    if (fault !== undefined) throw damagedAt(this.file.path, end.position, fault);
     return end.position;
   }
 

@@ -71,6 +71,12 @@ class EntryBuffer {
   }
 }
 
+/** Of an offset index: the batch at `position` ends with `lastOffset`. */
+export interface OffsetEntry {
+  readonly lastOffset: Offset;
+  readonly position: number;
+}
+
 export class OffsetIndex {
   readonly baseOffset: Offset;
   readonly #entries: EntryBuffer;
@@ -98,12 +104,14 @@ export class OffsetIndex {
     this.#entries.buffer.writeInt32BE(position, at + 4);
   }
 
-  /** Where to begin looking for `offset`: the position of the last entry at or below it, 0 where there is none. */
-  lookup(offset: Offset): number {
+  /** Where to begin looking for `offset`: the last entry at or below it; `undefined`, for the beginning, where there is none. */
+  lookup(offset: Offset): OffsetEntry | undefined {
     const relative = offset - this.baseOffset;
     const { buffer } = this.#entries;
     const found = this.#entries.findLast((at) => buffer.readInt32BE(at) <= relative);
-    return found < 0 ? 0 : buffer.readInt32BE(found * offsetEntryBytes + 4);
+    if (found < 0) return undefined;
+    const at = found * offsetEntryBytes;
+    return { lastOffset: buffer.readInt32BE(at) + this.baseOffset, position: buffer.readInt32BE(at + 4) };
   }
 
   /** The last position that an entry names at or below `position`, 0 where there is none. */

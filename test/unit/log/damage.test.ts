@@ -90,18 +90,21 @@ describe('damage of a living log', () => {
     expect(partition.append(batch(), 1)).toMatchObject({ baseOffset: count });
   });
 
-  it('of an index is mended, and nobody hears of it', async () => {
-    const { dir, log } = await world({ segmentBytes: 1000, indexIntervalBytes: 200 }, undefined, { clock: clockAt(1) });
+  it.each([
+    // Two of its entries still ascend, and the last one is right, which a start follows: but no batch begins there.
+    ['leads to no batch', 0, 4, 3],
+    ['leads behind some', 0, 0, -1],
+    ['is of the segment that is written, and leads to no batch', -1, 4, 3],
+    ['is of the segment that is written, and leads behind some', -1, 0, -1],
+  ])('of an index that %s is mended, and nobody hears of it', async (_what, which, field, by) => {
+    const { dir, log } = await world({ segmentBytes: 2500, indexIntervalBytes: 200 }, undefined, { clock: clockAt(1) });
     const first = log.partition(topic, 0)!;
     for (let i = 0; i < count; i++) first.append(batch({ value: `value ${i}` }), 1);
     await log.close();
-    const names = await files(dir, '.index');
-    const path = join(dir, partitionFolder, names[1]!);
-    const good = fs.readFileSync(path);
-    const wrong = Buffer.from(good);
-    // In order and within the file, and the last one is right, which a start follows: but no batch begins there.
-    for (let at = 4; at < wrong.length - 8; at += 8) wrong.writeInt32BE(wrong.readInt32BE(at) + 3, at);
+    const path = join(dir, partitionFolder, (await files(dir, '.index')).at(which)!);
+    const wrong = fs.readFileSync(path);
     expect(wrong.length).toBeGreaterThan(16);
+    for (let at = field; at < wrong.length - 8; at += 8) wrong.writeInt32BE(wrong.readInt32BE(at) + by, at);
     fs.writeFileSync(path, wrong);
     const again = (await openIn(dir, { clock: clockAt(1) })).partition(topic, 0)!;
     for (let offset = count - 1; offset >= 0; offset--) {

@@ -20,7 +20,9 @@ it('finds the last entry at or below an offset, a position, a timestamp', () => 
     offsets.append(10 + i * 3, i * 1000);
     times.appendIfLarger(i * 10, 10 + i * 3);
   }
-  expect([10, 12, 13, 15, 16, 5000].map((offset) => offsets.lookup(offset))).toEqual([0, 0, 1000, 1000, 2000, 500_000]);
+  const looked = [10, 12, 13, 15, 16, 5000].map((offset) => offsets.lookup(offset));
+  expect(looked.map((entry) => entry?.position)).toEqual([undefined, undefined, 1000, 1000, 2000, 500_000]);
+  expect(looked.map((entry) => entry?.lastOffset)).toEqual([undefined, undefined, 13, 13, 16, 1510]);
   expect([0, 999, 1000, 1999, 9e9].map((position) => offsets.positionAtMost(position))).toEqual([0, 0, 1000, 1000, 500_000]);
   expect([-1, 9, 10, 19, 20, 9e9].map((timestampMs) => times.lookup(timestampMs))).toEqual([10, 10, 13, 13, 16, 1510]);
   const read = new OffsetIndex(10, Buffer.from(offsets.bytes));

@@ -16,7 +16,7 @@ export const readChunkBytes = 4 * MiB;
 /** Readers of one partition whose place is remembered. */
 const placesKept = 32;
 
-/** Where readers stopped, so that one who goes on there need not look for the place again. */
+/** Where readers stopped behind a batch, so that one who goes on there need not look for the place again. */
 export class ReadPlaces {
   readonly #offsets = new Float64Array(placesKept).fill(-1);
   readonly #positions = new Float64Array(placesKept);
@@ -40,7 +40,7 @@ export class ReadPlaces {
     this.#offsets.fill(-1);
   }
 
-  /** Position of the batch that covers `offset`, −1 where that is not known. */
+  /** Position of the batch that begins at `offset`, or is the first behind it; −1 where that is not known. */
   find(segment: Segment, offset: Offset): number {
     const at = this.#offsets.indexOf(offset);
     return at >= 0 && this.#bases[at] === segment.baseOffset ? (this.#positions[at] as number) : -1;
@@ -65,12 +65,16 @@ export async function readBatches(segments: SegmentList, places: ReadPlaces, req
     segment.file.retain();
     try {
       let position = next === segment.baseOffset ? 0 : places.find(segment, next);
-      if (position < 0) position = await segment.locate(next);
+      // A batch that was looked for may begin anywhere before what is asked for; else it is known that one begins right there.
+      const isLookedFor = position < 0;
+      if (isLookedFor) position = await segment.locate(next);
+      let fromOffset = isLookedFor ? segment.baseOffset : next;
       while (stop === undefined && next < request.endOffset && position < segment.bytes) {
         const chunk = await readChunk(segment, position, {
           room: request.maxBytes - bytes,
           mustBeOne: request.isMinOneBatch && bytes === 0,
           from: next,
+          fromOffset,
           endOffset: request.endOffset,
         });
         stop = chunk.stop;
@@ -79,8 +83,9 @@ export async function readBatches(segments: SegmentList, places: ReadPlaces, req
         bytes += chunk.bytes.length;
         position += chunk.bytes.length;
         next = chunk.nextOffset;
+        fromOffset = next;
       }
-      places.note(segment, next, position);
+      if (fromOffset === next) places.note(segment, next, position);
     } finally {
       segment.file.release();
     }
@@ -108,11 +113,13 @@ interface ChunkRequest extends Pick<ReadRequest, 'endOffset'> {
   readonly mustBeOne: boolean;
   /** The first batch covers it, or is the first behind it. */
   readonly from: Offset;
+  /** The first batch does not begin below. */
+  readonly fromOffset: Offset;
 }
 
 /** Whole batches from `position`. */
 async function readChunk(segment: Segment, position: number, request: ChunkRequest): Promise<Chunk> {
-  const { room, mustBeOne, from, endOffset } = request;
+  const { room, mustBeOne, from, fromOffset, endOffset } = request;
   const available = segment.bytes - position;
   if (room < batchHeaderBytes && !mustBeOne) return { bytes: noBytes, nextOffset: from, stop: 'no-room' };
   const window = takeReadBuffer(Math.min(available, readChunkBytes, Math.max(room, batchHeaderBytes)));
@@ -124,7 +131,7 @@ async function readChunk(segment: Segment, position: number, request: ChunkReque
   let stop: Stop | undefined;
   while (at + batchHeaderBytes <= window.length) {
     // The base offset lies outside the CRC.
-    const fault = headerFault(window, at, at === 0 ? 0 : nextOffset) ?? endFault(window, at, segment.nextOffset);
+    const fault = headerFault(window, at, at === 0 ? fromOffset : nextOffset) ?? endFault(window, at, segment.nextOffset);
     if (fault !== undefined) throw damagedAt(segment.file.path, position + at, fault);
     const lastOffset = batchLastOffset(window, at);
     const bytes = batchBytes(window, at);

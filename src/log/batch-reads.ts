@@ -2,9 +2,9 @@
  * Reads whole batches off segments: large positional reads, returned as they were read. Nothing is cached here; the operating
  * system's page cache is the only second copy. Who is through with what was read may say so by `returnReadBuffers`.
  */
-import { MiB, type Offset } from '../kernel/index.js';
-import { batchBaseOffset, batchBytes, batchHeaderBytes, batchLastOffset } from '../wire/index.js';
-import { endFault, headerFault, overlapFaultAt } from './batch-walk.js';
+import { type LakeError, MiB, type Offset } from '../kernel/index.js';
+import { batchBaseOffset, batchBytes, batchHeaderBytes, batchLastOffset, isBatchCrcValid } from '../wire/index.js';
+import { endFault, headerFault, isWhole, overlapFaultAt } from './batch-walk.js';
 import type { LogRead } from './hot-log.js';
 import { returnReadBuffers, takeReadBuffer } from './read-buffers.js';
 import { damagedAt } from './segment-file.js';
@@ -159,13 +159,19 @@ async function requireNoOverlap(segment: Segment, position: number, bytes: numbe
   if (overlap !== undefined) throw damagedAt(segment.file.path, position, overlap);
 }
 
-/** A batch that is larger than the window, which holds its beginning. */
+/**
+ * A batch that is larger than the window, which holds its beginning. No checksum covers its length, and a wrong one may ask for the rest of
+ * the segment: what is larger than a chunk is checked in pieces, before there is memory for all of it.
+ */
 async function readOne(segment: Segment, position: number, window: Buffer, bytes: number, nextOffset: Offset): Promise<Chunk> {
   if (bytes > segment.bytes - position) throw damagedAt(segment.file.path, position, `a batch of ${bytes} bytes is cut off`);
+  const wrongCrc = (): LakeError => damagedAt(segment.file.path, position, 'the CRC does not match');
+  if (bytes > readChunkBytes && !(await isWhole(segment.file, window, 0, position, bytes))) throw wrongCrc();
   const batch = takeReadBuffer(bytes);
   const begun = window.copy(batch);
   returnReadBuffers([window]);
   const reading = segment.file.readSoon(batch.subarray(begun), position + begun);
   if (reading !== undefined) await reading;
+  if (!isBatchCrcValid(batch, 0)) throw wrongCrc();
   return { bytes: batch, nextOffset, stop: undefined };
 }

@@ -149,8 +149,8 @@ export async function overlapFaultAt(file: SegmentFile, position: number, to: nu
   return overlapFault(header, 0, lastOffset);
 }
 
-/** Whether the CRC of a batch holds; what lies outside the window is read piece by piece. */
-async function isWhole(file: SegmentFile, window: Buffer, at: number, position: number, bytes: number): Promise<boolean> {
+/** Whether the CRC of the batch at `at` of the window holds; what lies outside the window is read piece by piece. */
+export async function isWhole(file: SegmentFile, window: Buffer, at: number, position: number, bytes: number): Promise<boolean> {
   const end = at + bytes;
   let crc = crc32c(window.subarray(at + batchAt.attributes, Math.min(end, window.length)));
   let done = Math.min(end, window.length) - at;

@@ -1,12 +1,12 @@
-// What a read of a segment answers where something outside the checksums of its batches is wrong.
+// What a read of a segment answers where something outside the checksums of its batches is wrong: a base offset, a length.
 import * as fs from 'node:fs';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { MiB } from '../../../src/kernel/index.js';
 import { ReadPlaces, type ReadRequest, readBatches } from '../../../src/log/batch-reads.js';
 import { OpenFiles } from '../../../src/log/segment-file.js';
 import { SegmentList } from '../../../src/log/segment-list.js';
 import { IndexCache, Segment } from '../../../src/log/segment.js';
-import { batchBaseOffset, batchLastOffset, patchBatch } from '../../../src/wire/index.js';
+import { batchAt, batchBaseOffset, batchLastOffset, patchBatch } from '../../../src/wire/index.js';
 import { batch, temporaryFolder } from './hot-world.js';
 
 const baseOffset = 1000;
@@ -23,7 +23,6 @@ afterEach(() => {
 
 interface Written {
   readonly segments: SegmentList;
-  readonly places: ReadPlaces;
   readonly positions: readonly number[];
   /** Changes the bytes of a batch in the file. */
   readonly alter: (which: number, change: (bytes: Buffer) => void) => void;
@@ -50,7 +49,6 @@ async function written(batches: number, valueBytes = 1, indexIntervalBytes = 409
   const { path } = segment.file;
   return {
     segments,
-    places,
     positions,
     alter: (which, change) => {
       const bytes = fs.readFileSync(path);
@@ -104,4 +102,31 @@ it('a reader within a batch who had no room for it is answered with it when ther
   const offset = baseOffset + count + 3;
   for (const maxBytes of [0, 100]) expect((await read(offset, { maxBytes, isMinOneBatch: false })).bytes).toBe(0);
   expect(await read(offset)).toEqual({ bytes: positions[1], base: baseOffset + count });
+});
+
+describe('a batch that is larger than there is room for', () => {
+  it('is read whole where it is the first', async () => {
+    const { read, positions } = await written(2, MiB / 2);
+    expect(await read(baseOffset)).toEqual({ bytes: positions[1], base: baseOffset });
+    expect((await read(baseOffset, { isMinOneBatch: false })).bytes).toBe(0);
+  });
+
+  it.each([
+    ['of a few bytes more', 40],
+    ['up to the end of the segment', undefined],
+  ])('for its length is damaged (%s), and is given to no reader', async (_what, more) => {
+    const { alter, read, segments } = await written(8, MiB / 8);
+    const { bytes } = segments.active;
+    alter(0, (at) =>
+      at.writeInt32BE(more === undefined ? bytes - batchAt.leaderEpoch : at.readInt32BE(batchAt.length) + more, batchAt.length),
+    );
+    const allocated = vi.spyOn(Buffer, 'allocUnsafe');
+    try {
+      await expect(read(baseOffset)).rejects.toEqual(damaged);
+      expect(bytes).toBeGreaterThan(8 * MiB);
+      expect(Math.max(...allocated.mock.calls.map(([size]) => size))).toBeLessThanOrEqual(4 * MiB);
+    } finally {
+      allocated.mockRestore();
+    }
+  });
 });

@@ -122,7 +122,8 @@ export class LogScrub implements Scrubbed {
     if (partition === undefined) return;
     const endOffset = Math.min(to, partition.flushedOffset);
     let offset = Math.max(from, partition.logStartOffset);
-    while (partition.offline === undefined) {
+    // Else the segment that is written would be read again for as long as anything is appended to it.
+    while (offset < endOffset && partition.offline === undefined) {
       const segment = partition.segmentAt(offset);
       if (segment === undefined || segment.baseOffset >= endOffset) return;
       // What takes the place of a segment that goes meanwhile is as new as what is appended.

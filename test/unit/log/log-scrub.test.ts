@@ -119,6 +119,19 @@ describe('the scrub of the hot log', () => {
     expect(partition.offline).toBeUndefined();
   });
 
+  it('leaves a partition whose active segment is appended to all the time', async () => {
+    const { log, partition, clock } = await filled({ segmentBytes: 1_000_000 });
+    const { hotBytes } = partition;
+    const stop = new AbortController();
+    clock.onSleep = () => {
+      partition.append(batch({ value: 'late' }), 1);
+      if (clock.slept.length > 100) stop.abort(new Error('it does not end'));
+    };
+    await log.scrub(limits(), stop.signal);
+    expect(log.scrubbed).toMatchObject({ findings: 0, bytes: hotBytes });
+    expect(await log.scrubTopic(topic, limits(), stop.signal)).toMatchObject({ findings: 0 });
+  });
+
   it('drops a damaged copy of what the table has', async () => {
     const { dir, log, partition } = await filled({ isTiered: true });
     await partition.moveBoundary(40, 0);

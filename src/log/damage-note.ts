@@ -8,7 +8,7 @@ import type { Logger } from '../telemetry/index.js';
 import { type DamagedSegment, decodeDamagedSegments, encodeDamagedSegments } from './checkpoint-text.js';
 import { readFileIfThereSync } from './durable-file.js';
 import type { Flusher } from './flush-pool.js';
-import { damagedSegmentsFile } from './log-files.js';
+import { damagedSegmentsFile, offsetFile, suffixes } from './log-files.js';
 import { damagedAt } from './segment-file.js';
 import type { Segment } from './segment.js';
 
@@ -19,8 +19,8 @@ export async function noteDamage(directory: string, damaged: DamagedSegment, poo
 
 /**
  * At start, before anything is cut: reads what is noted again. Where that is whole as far as it was flushed, as after somebody has put a
- * sound copy in its place, or a copy of what the table has (all below `floor`), the note goes. Errors: `log-damaged`, where it is still damaged, or ends before what
- * was flushed of it, or the note cannot be read.
+ * sound copy in its place, or a copy of what the table has (all below `floor`), the note goes. Errors: `log-damaged`, where it is still
+ * damaged, or ends before what was flushed of it, or is not there, or the note cannot be read.
  */
 export async function recallDamage(
   disk: Disk,
@@ -36,8 +36,13 @@ export async function recallDamage(
     const index = segments.findIndex((segment) => segment.baseOffset === baseOffset);
     const nextBase = segments[index + 1]?.baseOffset;
     const segment = segments[index];
-    // That a whole file is missing, recovery sees for itself.
-    if (segment === undefined || (nextBase !== undefined && nextBase <= floor)) continue;
+    if (segment === undefined) {
+      // Moved aside, and no copy in its place yet: only the note knows that it was flushed, which a recovery point may lie below.
+      if (endOffset > Math.max(floor, baseOffset))
+        throw damagedAt(join(directory, offsetFile(baseOffset, suffixes.log)), 0, 'it is missing');
+      continue;
+    }
+    if (nextBase !== undefined && nextBase <= floor) continue;
     const { fault, position } = await segment.rebuild(nextBase);
     // What lies behind what was flushed may be torn since, as by the power cut that came next: recovery sees for itself.
     if (segment.nextOffset < endOffset) {

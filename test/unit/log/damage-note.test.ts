@@ -165,6 +165,34 @@ describe('a note of damage', () => {
     expect(partition.localStartOffset).toBeGreaterThan(0);
   });
 
+  it('outlives a start that does not find the segment, and nothing of the others is cut', async () => {
+    const { path, ...hurt } = await met('sealed', flipped);
+    // As after a kill: the last recovery point that was noted is long ago.
+    const dir = await copyOf(hurt.dir);
+    const aside = path.replace(hurt.dir, dir);
+    fs.rmSync(aside);
+    const others = await files(dir, '.log');
+    const partition = await again(dir);
+    expect(partition.offline).toMatchObject({
+      code: 'log-damaged',
+      message: expect.stringContaining(`${aside} is damaged at 0`) as string,
+    });
+    expect(await files(dir, '.log')).toEqual(others);
+    expect(fs.existsSync(noteOf(dir))).toBe(true);
+    fs.writeFileSync(aside, hurt.good);
+    expect(values(await readAll(await again(await copyOf(dir))))).toEqual(all);
+  });
+
+  it('goes where the segment is gone and the table has come to have all of it', async () => {
+    const { dir, log, path } = await met('sealed', flipped);
+    await log.close();
+    fs.rmSync(path);
+    fs.writeFileSync(join(dir, 'boundary-checkpoint'), `0\n1\n${topic} 0 50\n`);
+    const partition = await again(dir);
+    expect(partition.offline).toBeUndefined();
+    expect(fs.existsSync(noteOf(dir))).toBe(false);
+  });
+
   it('that cannot be read keeps the partition offline', async () => {
     const { dir, log } = await met('sealed', flipped);
     await log.close();

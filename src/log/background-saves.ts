@@ -14,7 +14,7 @@ export class BackgroundSaves {
 
   add(save: () => Promise<void>): void {
     this.#last = this.#last.then(save).catch((error: unknown) => {
-      this.#logger.warn('an index, a snapshot, append times or what is damaged were not saved', {
+      this.#logger.warn('an index, a snapshot or append times were not saved', {
         directory: this.#directory,
         error: toLakeError(error).message,
       });

@@ -3,18 +3,63 @@
  * or, after a kill, cut it for a torn tail. A start reads the segments that are noted, and no others.
  */
 import { join } from 'node:path';
-import type { Disk, Offset } from '../kernel/index.js';
+import { type Disk, type Offset, toLakeError } from '../kernel/index.js';
 import type { Logger } from '../telemetry/index.js';
+import { allDone } from './all-done.js';
 import { type DamagedSegment, decodeDamagedSegments, encodeDamagedSegments } from './checkpoint-text.js';
+import type { DurableOffsets } from './durable-offsets.js';
 import { readFileIfThereSync } from './durable-file.js';
 import type { Flusher } from './flush-pool.js';
 import { damagedSegmentsFile, offsetFile, suffixes } from './log-files.js';
 import { damagedAt } from './segment-file.js';
 import type { Segment } from './segment.js';
 
-/** Resolves when it is on disk. One at a time: with the first the partition goes offline. Errors: `log-offline`, `disk-full`. */
-export async function noteDamage(directory: string, damaged: DamagedSegment, pool: Flusher): Promise<void> {
-  await pool.replaceFile(join(directory, damagedSegmentsFile), Buffer.from(encodeDamagedSegments([damaged])));
+export interface DamageNotePorts {
+  readonly directory: string;
+  /** The partition's, in the recovery points. */
+  readonly key: string;
+  readonly pool: Flusher;
+  readonly recoveryPoints: DurableOffsets;
+  readonly logger: Logger;
+}
+
+/** Of one partition: written at once, ahead of what a start can do without, and again until it is on disk. */
+export class DamageNote {
+  readonly #ports: DamageNotePorts;
+  #unsaved: DamagedSegment | undefined;
+  #saving: Promise<void> = Promise.resolve();
+
+  constructor(ports: DamageNotePorts) {
+    this.#ports = ports;
+  }
+
+  /**
+   * Called once: with the first damage the partition goes offline. All below `flushedOffset` is noted for flushed, too, so that a start does
+   * not take what is damaged for a torn tail, note or no note.
+   */
+  begin(damaged: DamagedSegment, flushedOffset: Offset): void {
+    this.#ports.recoveryPoints.note(this.#ports.key, flushedOffset);
+    this.#unsaved = damaged;
+    void this.save();
+  }
+
+  /** Resolves when what was found is on disk, or could not be put there once more, which is told: the next call tries again. */
+  save(): Promise<void> {
+    this.#saving = this.#saving.then(() => this.#write());
+    return this.#saving;
+  }
+
+  async #write(): Promise<void> {
+    if (this.#unsaved === undefined) return;
+    const { directory, pool, recoveryPoints, logger } = this.#ports;
+    const bytes = Buffer.from(encodeDamagedSegments([this.#unsaved]));
+    try {
+      await allDone([pool.replaceFile(join(directory, damagedSegmentsFile), bytes), recoveryPoints.write()]);
+      this.#unsaved = undefined;
+    } catch (error) {
+      logger.error('what is damaged could not be noted: a restart may forget it', { directory, error: toLakeError(error).message });
+    }
+  }
 }
 
 /**

@@ -5,9 +5,9 @@
  */
 import { isLakeError, type LakeError, type Offset } from '../kernel/index.js';
 import type { Logger } from '../telemetry/index.js';
-import type { BackgroundSaves } from './background-saves.js';
 import type { ReadPlaces } from './batch-reads.js';
-import { noteDamage } from './damage-note.js';
+import { DamageNote } from './damage-note.js';
+import type { DurableOffsets } from './durable-offsets.js';
 import type { Flusher } from './flush-pool.js';
 import type { PartitionLog } from './hot-log.js';
 import { SegmentExaminer } from './segment-examiner.js';
@@ -17,6 +17,7 @@ import type { Segment } from './segment.js';
 
 /** A partition as the response to damage sees it. */
 export interface DamagedPartition extends Pick<PartitionLog, 'topic' | 'partition' | 'offline' | 'flushedOffset'> {
+  readonly key: string;
   goOffline(error: LakeError): LakeError;
   /** Behind what is being saved. */
   saveIndexesInBackground(segment: Segment): void;
@@ -27,8 +28,8 @@ export interface DamageResponsePorts {
   readonly segments: SegmentList;
   readonly places: ReadPlaces;
   readonly removal: Pick<SegmentRemoval, 'evictableCount' | 'drop'>;
-  readonly saves: BackgroundSaves;
   readonly pool: Flusher;
+  readonly recoveryPoints: DurableOffsets;
   readonly logger: Logger;
 }
 
@@ -36,10 +37,17 @@ export class DamageResponse {
   readonly #partition: DamagedPartition;
   readonly #ports: DamageResponsePorts;
   readonly #examiner = new SegmentExaminer();
+  readonly #note: DamageNote;
 
   constructor(partition: DamagedPartition, ports: DamageResponsePorts) {
     this.#partition = partition;
     this.#ports = ports;
+    this.#note = new DamageNote({ ...ports, key: partition.key });
+  }
+
+  /** Resolves when damage that was found is noted for the next start, as far as the disk lets it be. */
+  noted(): Promise<void> {
+    return this.#note.save();
   }
 
   /**
@@ -78,7 +86,7 @@ export class DamageResponse {
 
   /** Reads a segment whole, and does about damage what can be done. */
   async #stateOf(segment: Segment): Promise<'whole' | 'dropped' | 'damaged' | 'gone'> {
-    const { segments, removal, saves, logger, directory, pool } = this.#ports;
+    const { segments, removal, logger } = this.#ports;
     const damage = await this.#examiner.damageOf(segment);
     const index = segments.all.indexOf(segment);
     if (index < 0 || this.#partition.offline !== undefined) return 'gone';
@@ -89,8 +97,8 @@ export class DamageResponse {
       return segments.all.includes(segment) ? 'damaged' : 'dropped';
     }
     this.#partition.goOffline(damage);
-    const noted = { baseOffset: segment.baseOffset, endOffset: Math.min(segment.nextOffset, this.#partition.flushedOffset) };
-    saves.add(() => noteDamage(directory, noted, pool));
+    const { flushedOffset } = this.#partition;
+    this.#note.begin({ baseOffset: segment.baseOffset, endOffset: Math.min(segment.nextOffset, flushedOffset) }, flushedOffset);
     return 'damaged';
   }
 

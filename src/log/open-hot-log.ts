@@ -340,6 +340,7 @@ class HotLogDirectory implements HotLog {
       const tally = new Tally();
       for (const partition of this.#partitions.values()) {
         if (partition.offline === undefined) await tally.add(() => partition.upkeep(nowMs));
+        else await partition.damageNoted();
       }
       await this.#evictDownTo(hotDiskBytes, tally);
       await tally.add(() => this.#writeRecoveryPoints());

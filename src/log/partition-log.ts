@@ -134,8 +134,8 @@ export class HotPartition
       segments: this.#segments,
       places: this.#places,
       removal: this.#removal,
-      saves: this.#saves,
       pool: ports.pool,
+      recoveryPoints: ports.recoveryPoints,
       logger: ports.logger,
     });
     if (this.#offline === undefined) {
@@ -340,6 +340,11 @@ export class HotPartition
     return this.#damage.examine(error);
   }
 
+  /** See `DamageResponse.noted`. */
+  damageNoted(): Promise<void> {
+    return this.#damage.noted();
+  }
+
   verify(from: Offset, to: Offset): Promise<Error | undefined> {
     return this.#damage.verify(from, to);
   }
@@ -514,7 +519,7 @@ export class HotPartition
   /** Refuses everything from now on and lets go of the files; reads and flushes under way keep theirs until they end. */
   async giveUp(reason: LakeError): Promise<void> {
     this.#offline ??= reason;
-    await this.#saves.settled;
+    await Promise.all([this.#saves.settled, this.#damage.noted()]);
     for (const segment of this.#segments.all) {
       this.#ports.indexCache.forget(segment);
       segment.file.giveUp();

@@ -4,12 +4,28 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { LakeError } from '../../../src/kernel/index.js';
+import { FlushPool, type Flusher } from '../../../src/log/flush-pool.js';
+import { storageError } from '../../../src/log/job-threads.js';
 import type { HotLog, PartitionLog } from '../../../src/log/index.js';
-import { batch, clockAt, copyOf, files, looseConfig, openIn, partitionFolder, readAll, topic, values, world } from './hot-world.js';
+import {
+  batch,
+  clockAt,
+  copyOf,
+  files,
+  looseConfig,
+  openIn,
+  partitionFolder,
+  readAll,
+  topic,
+  values,
+  world,
+  type WorldPorts,
+} from './hot-world.js';
 
 const count = 60;
 const all = Array.from({ length: count }, (_, i) => `value ${i}`);
 const noteOf = (dir: string) => join(dir, partitionFolder, 'damaged-segments');
+const recoveryPointOf = (dir: string) => join(dir, 'recovery-point-offset-checkpoint');
 const clock = { clock: clockAt(1) };
 
 interface Hurt {
@@ -24,7 +40,14 @@ interface Hurt {
 
 /** A log of sealed segments and an active one, flushed; the one asked for is changed and met by a reader. */
 async function met(which: 'sealed' | 'active', change: (bytes: Buffer) => Buffer): Promise<Hurt> {
-  const { dir, log, partition } = await world({ segmentBytes: 1000, indexIntervalBytes: 200, isTiered: false }, undefined, clock);
+  const hurt = await metUnnoted(which, change, clock);
+  await expect.poll(() => fs.existsSync(noteOf(hurt.dir))).toBe(true);
+  return hurt;
+}
+
+/** The same, where the note may not be written. */
+async function metUnnoted(which: 'sealed' | 'active', change: (bytes: Buffer) => Buffer, ports: WorldPorts): Promise<Hurt> {
+  const { dir, log, partition } = await world({ segmentBytes: 1000, indexIntervalBytes: 200, isTiered: false }, undefined, ports);
   for (const value of all) partition.append(batch({ value }), 1);
   await partition.flush();
   const names = await files(dir, '.log');
@@ -36,7 +59,6 @@ async function met(which: 'sealed' | 'active', change: (bytes: Buffer) => Buffer
   fs.truncateSync(path, hurt.length);
   expect(await partition.verify(0, count)).toMatchObject({ code: 'log-damaged' });
   const { message } = partition.offline as LakeError;
-  await expect.poll(() => fs.existsSync(noteOf(dir))).toBe(true);
   return { dir, log, partition, path, good, message };
 }
 
@@ -65,6 +87,21 @@ function later(times: Buffer): Buffer {
   const changed = Buffer.from(times);
   changed.writeBigInt64BE(times.readBigInt64BE(times.length - 12) + 1_000_000n, times.length - 12);
   return changed;
+}
+
+/** Threads that call `before` first, whatever file is to be replaced. */
+function flusherWith(before: (path: string) => Promise<void> | void): Flusher {
+  const pool = new FlushPool(1);
+  return {
+    flush: (fds, directories) => pool.flush(fds, directories),
+    replaceFile: async (path, bytes) => {
+      await before(path);
+      await pool.replaceFile(path, bytes);
+    },
+    makeFolder: (path, passing, made) => pool.makeFolder(path, passing, made),
+    afterTurn: (work) => pool.afterTurn(work),
+    close: () => pool.close(),
+  };
 }
 
 const again = async (dir: string) => (await openIn(dir, clock)).partition(topic, 0)!;
@@ -96,7 +133,7 @@ describe.each(['sealed', 'active'] as const)('damage of a %s segment that was me
   it('is known after a kill, though no recovery point lies above it', async () => {
     const { dir, path, message } = await met(which, flipped);
     const copy = await copyOf(dir);
-    expect(fs.existsSync(join(copy, 'recovery-point-offset-checkpoint'))).toBe(false);
+    fs.rmSync(recoveryPointOf(copy), { force: true });
     const before = fs.readFileSync(path);
     const partition = await again(copy);
     expect(partition.offline?.message.replace(copy, dir)).toBe(message);
@@ -116,6 +153,45 @@ describe.each(['sealed', 'active'] as const)('damage of a %s segment that was me
 });
 
 describe('a note of damage', () => {
+  it('waits for nothing that a start can do without', async () => {
+    let letGo = (): void => undefined;
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    const flusher = flusherWith((path) => (path.endsWith('index') ? held : undefined));
+    const { dir } = await metUnnoted('sealed', flipped, { ...clock, flusher });
+    await expect.poll(() => fs.existsSync(noteOf(dir))).toBe(true);
+    letGo();
+  });
+
+  it.each([
+    ['upkeep', ({ log }: Hurt) => log.maintain(1, Number.POSITIVE_INFINITY)],
+    ['a stop', ({ log }: Hurt) => log.close()],
+  ])('that found the disk full is written at %s', async (_when, later) => {
+    let isFull = true;
+    let tries = 0;
+    const flusher = flusherWith((path) => {
+      if (!path.endsWith('damaged-segments')) return;
+      tries++;
+      if (isFull) throw storageError('it is full', 'ENOSPC', undefined);
+    });
+    const hurt = await metUnnoted('sealed', flipped, { ...clock, flusher });
+    await expect.poll(() => tries).toBe(1);
+    isFull = false;
+    await later(hurt);
+    expect(fs.existsSync(noteOf(hurt.dir))).toBe(true);
+    expect((await again(await copyOf(hurt.dir))).offline).toMatchObject({ code: 'log-damaged' });
+  });
+
+  it('has the recovery point beside it, so that without it nothing is cut either', async () => {
+    const { dir, path } = await met('active', flipped);
+    await expect.poll(() => fs.existsSync(recoveryPointOf(dir))).toBe(true);
+    const copy = await copyOf(dir);
+    fs.rmSync(noteOf(copy));
+    expect((await again(copy)).offline).toMatchObject({ code: 'log-damaged' });
+    expect(fs.readFileSync(path.replace(dir, copy))).toEqual(fs.readFileSync(path));
+  });
+
   it('ends with a sound copy of the segment, whatever was made of the damage in its time index', async () => {
     const { dir, log, path, good } = await met('sealed', flipped);
     await log.close();

@@ -9,12 +9,14 @@ import {
   LakeError,
   MiB,
   Mutex,
+  type Offset,
   type PartitionId,
   type Random,
   Semaphore,
   systemDisk,
   systemRandom,
   type TimestampMs,
+  toLakeError,
   type TopicId,
   type TopicName,
   zeroTopicId,
@@ -61,7 +63,7 @@ import { LogScrub } from './log-scrub.js';
 import { HotPartition, type PartitionPorts } from './partition-log.js';
 import { recoverPartition } from './recovery.js';
 import { idleFilesMax, OpenFiles } from './segment-file.js';
-import { IndexCache } from './segment.js';
+import { IndexCache, type Segment } from './segment.js';
 import { type WarmReader, WarmReads } from './warm-reads.js';
 
 export interface HotLogPorts {
@@ -198,7 +200,8 @@ class HotLogDirectory implements HotLog {
     for (const name of names) if (isPassingDirectory(name)) await this.#disk.rm(join(dir, name), { recursive: true, force: true });
     const found = names.filter((name) => partitionOfDirectory(name) !== undefined).sort();
     const slots = new Semaphore(recoveriesAtOnce, Number.POSITIVE_INFINITY);
-    const recovered = await Promise.all(found.map((name) => slots.run(() => this.#recoverOne(name, isClean))));
+    // Nothing may be under way where the folder is given up.
+    const recovered = await allDone(found.map((name) => slots.run(() => this.#recoverOne(name, isClean))));
     recovered.forEach((partition) => this.#partitions.set(partition.key, partition));
     for (const offsets of this.#checkpoints()) {
       if (offsets.keepOnly((key) => this.#partitions.has(key))) await offsets.write();
@@ -225,15 +228,26 @@ class HotLogDirectory implements HotLog {
       appendTimes: { disk: this.#disk, replaceFile: (path, bytes) => this.#ports.pool.replaceFile(path, bytes) },
       logger: this.#ports.logger,
     });
-    const held = recovered.unflushed;
-    const fds = held.map((segment) => segment.file.retain());
+    const damage = recovered.damage ?? (await this.#flushAnew(directory, recovered.unflushed, recoveryPoint));
+    return new HotPartition({ topic, partition, directory }, { ...recovered, damage }, configAtStart, this.#ports);
+  }
+
+  /** Writes what no flush is known to have covered once more, and flushes it. Answers why that failed: that partition is offline, and no other. */
+  async #flushAnew(directory: string, segments: readonly Segment[], recoveryPoint: Offset): Promise<LakeError | undefined> {
+    const fds: number[] = [];
     try {
-      for (const segment of held) await segment.writeAgain(recoveryPoint);
-      if (held.length > 0) await this.#ports.pool.flush(fds, [directory]);
+      for (const segment of segments) fds.push(segment.file.retain());
+      for (const segment of segments) await segment.writeAgain(recoveryPoint);
+      if (fds.length > 0) await this.#ports.pool.flush(fds, [directory]);
+      return undefined;
+    } catch (cause) {
+      const hint = 'Look at the disk and its messages, then restart the broker.';
+      const error = new LakeError('log-offline', `what was not flushed of ${directory} could not be written again`, { cause, hint });
+      this.#ports.logger.error('partition stays offline', { directory, error: error.message, cause: toLakeError(cause).message });
+      return error;
     } finally {
-      for (const segment of held) segment.file.release();
+      for (const segment of segments.slice(0, fds.length)) segment.file.release();
     }
-    return new HotPartition({ topic, partition, directory }, recovered, configAtStart, this.#ports);
   }
 
   createPartitions(
@@ -288,7 +302,7 @@ class HotLogDirectory implements HotLog {
         this.#partitions.set(key, await this.#recoverOne(key, true));
         onStarted(++count);
       };
-      await Promise.all(starts.map((start) => slots.run(() => startOne(start))));
+      await allDone(starts.map((start) => slots.run(() => startOne(start))));
     });
   }
 

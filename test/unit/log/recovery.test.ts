@@ -2,7 +2,9 @@ import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type Disk, systemDisk } from '../../../src/kernel/index.js';
+import { FlushPool, type Flusher } from '../../../src/log/flush-pool.js';
 import type { HotLog, PartitionLog } from '../../../src/log/index.js';
+import { storageError } from '../../../src/log/job-threads.js';
 import {
   batch,
   clockAt,
@@ -129,6 +131,37 @@ describe('a start after a kill', () => {
     const again = (await openIn(killed, { disk })).partition(topic, 0);
     expect(again === undefined ? [] : values(await readAll(again))).toHaveLength(6);
     expect(written).toContainEqual({ from: knownBytes, to: (await fs.stat(segmentPath(killed))).size });
+  });
+
+  it('takes a partition offline whose flush fails again, and waits for the others', async () => {
+    const { dir, log, partition } = await world();
+    const [other] = await log.createPartitions(topic, topicKey, [1], looseConfig);
+    for (const one of [partition, other]) one.append(batch(), 1);
+    const killed = await copyOf(dir);
+    const pool = new FlushPool(1);
+    let fail = (): void => undefined;
+    const hasFailed = new Promise<void>((resolve) => {
+      fail = resolve;
+    });
+    const flusher: Flusher = {
+      flush: async (fds, directories) => {
+        if (directories.includes(join(killed, partitionFolder))) {
+          fail();
+          throw storageError('the disk is broken', 'EIO', undefined);
+        }
+        await hasFailed;
+        await pool.flush(fds, directories);
+      },
+      replaceFile: (path, bytes) => pool.replaceFile(path, bytes),
+      makeFolder: (path, passing, made) => pool.makeFolder(path, passing, made),
+      afterTurn: (work) => pool.afterTurn(work),
+      close: () => pool.close(),
+    };
+    const again = await openIn(killed, { flusher });
+    expect(again.partition(topic, 0)?.offline).toMatchObject({ code: 'log-offline', hint: expect.stringContaining('disk') as string });
+    expect(state(again.partition(topic, 1))).toMatchObject({ offline: undefined, logEndOffset: 1 });
+    await again.close();
+    expect(state((await openIn(killed)).partition(topic, 0))).toMatchObject({ offline: undefined, logEndOffset: 1 });
   });
 
   it('cuts a last batch that is torn, at every length', { timeout: 60_000 }, async () => {

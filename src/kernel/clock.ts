@@ -10,10 +10,17 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
+/** About 25 days; a timer that is to ring later rings at once. */
+const timerMsMax = 2 ** 31 - 1;
+
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
   monotonicMs: () => performance.now(),
   sleep: async (ms, signal) => {
-    await sleepFor(ms, undefined, signal === undefined ? {} : { signal });
+    let leftMs = ms;
+    do {
+      await sleepFor(Math.min(leftMs, timerMsMax), undefined, signal === undefined ? {} : { signal });
+      leftMs -= timerMsMax;
+    } while (leftMs > 0);
   },
 };

@@ -155,7 +155,7 @@ export class LogScrub implements Scrubbed {
   /** `undefined` also where it has gone. Errors: `log-damaged` where the file is shorter than it was, `log-offline` where it cannot be read. */
   async #faultOf(segment: Segment, endOffset: Offset, isThere: () => boolean, run: Run): Promise<Fault | undefined> {
     const indexes = await segment.savedIndexes();
-    if (indexes === 'missing') return { what: 'an index file is missing', position: 0 };
+    if (indexes === 'missing') return { what: 'an index file is missing or cannot be read', position: 0 };
     const check = indexes === undefined ? undefined : new IndexCheck(segment.baseOffset, indexes);
     run.owe(lookBytes + (indexes === undefined ? 0 : indexes.offsets.length + indexes.times.length));
     const seen = { position: 0, nextOffset: segment.baseOffset, isPastEnd: false };

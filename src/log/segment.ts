@@ -4,7 +4,8 @@
  * the file is missing or not plausible.
  */
 import { join } from 'node:path';
-import { type Disk, LakeError, MiB, none, type Offset, type TimestampMs } from '../kernel/index.js';
+import { type Disk, MiB, none, type Offset, type TimestampMs, toLakeError } from '../kernel/index.js';
+import { type Logger, silentLogger } from '../telemetry/index.js';
 import { batchBytes, batchLastOffset, batchMaxTimestamp } from '../wire/index.js';
 import { type BatchVisitor, farWindowBytes, nearWindowBytes, type WalkEnd, type WalkOptions, walkSegment } from './batch-walk.js';
 import type { CompactedGroup } from './compact-segments.js';
@@ -53,6 +54,8 @@ export class IndexCache {
 export interface SegmentPorts {
   readonly openFiles: OpenFiles;
   readonly indexCache: IndexCache;
+  /** Default: silent. */
+  readonly logger?: Logger;
 }
 
 export interface SegmentOptions {
@@ -87,6 +90,7 @@ export class Segment {
   unbrokenFrom: Offset = Number.POSITIVE_INFINITY;
   readonly #cache: IndexCache;
   readonly #disk: Disk;
+  readonly #logger: Logger;
   /** `index.interval.bytes`, which may change while the segment is written. */
   indexIntervalBytes: number;
   #indexes: SegmentIndexes | undefined;
@@ -107,6 +111,7 @@ export class Segment {
     this.lastAppendMs = options.nowMs;
     this.#cache = ports.indexCache;
     this.#disk = ports.openFiles.disk;
+    this.#logger = ports.logger ?? silentLogger;
     this.indexIntervalBytes = options.indexIntervalBytes;
   }
 
@@ -245,15 +250,12 @@ export class Segment {
   }
 
   async #readFiles(): Promise<Partial<IndexBytes>> {
-    const offsets = await readIfThere(this.#disk, this.#path(suffixes.index));
-    const times = await readIfThere(this.#disk, this.#path(suffixes.timeIndex));
+    const offsets = await readIndex(this.#disk, this.#logger, this.#path(suffixes.index));
+    const times = await readIndex(this.#disk, this.#logger, this.#path(suffixes.timeIndex));
     return { ...(offsets === undefined ? {} : { offsets }), ...(times === undefined ? {} : { times }) };
   }
 
-  /**
-   * Its index files as they are on disk, where they are to agree with it: not while they are written, or there is none to be. Errors:
-   * `log-damaged` where one cannot be read.
-   */
+  /** Its index files as they are on disk, where they are to agree with it: not while they are written, or there is none to be. */
   async savedIndexes(): Promise<IndexBytes | 'missing' | undefined> {
     const areSaved = (): boolean => this.#isSealed && this.#areIndexesSaved && this.#saving === undefined && !this.#isGone;
     if (!areSaved() || this.bytes === 0) return undefined;
@@ -392,16 +394,14 @@ export class Segment {
   }
 }
 
-async function readIfThere(disk: Disk, path: string): Promise<Buffer | undefined> {
+/** `undefined` also where it cannot be read: the index is made anew from the segment, in a new file. */
+async function readIndex(disk: Disk, logger: Logger, path: string): Promise<Buffer | undefined> {
   try {
     return await disk.readFile(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new LakeError('log-damaged', `${path} cannot be read`, {
-      cause: error,
-      hint: 'Remove the index file; it is rebuilt from its segment.',
-      facts: { path },
-    });
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
+      logger.warn('an index file cannot be read and is made anew', { path, error: toLakeError(error).message });
+    return undefined;
   }
 }
 

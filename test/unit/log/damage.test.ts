@@ -3,7 +3,9 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { type Disk, systemDisk } from '../../../src/kernel/index.js';
 import { type PartitionLog, type LogConfig } from '../../../src/log/index.js';
+import { silentLogger } from '../../../src/telemetry/index.js';
 import { batchAt, batchBytes } from '../../../src/wire/index.js';
 import { batch, clockAt, files, openIn, partitionFolder, readAll, topic, values, world } from './hot-world.js';
 
@@ -113,4 +115,37 @@ describe('damage of a living log', () => {
     }
     expect(again.offline).toBeUndefined();
   });
+
+  it.each(['.index', '.timeindex'])(
+    'of the disk under an index (%s) is no damage of the log: the index is made anew elsewhere',
+    async (suffix) => {
+      const { dir, log, partition: first } = await world({ segmentBytes: 1000, indexIntervalBytes: 200 }, undefined, { clock: clockAt(1) });
+      for (let i = 0; i < count; i++) first.append(batch({ value: `value ${i}`, timestampMs: 1000 + i }), 1);
+      await log.close();
+      const path = join(dir, partitionFolder, (await files(dir, suffix))[1]!);
+      const { ino } = fs.statSync(path);
+      // The first file stays, so that no other has its number.
+      fs.linkSync(path, join(dir, 'unreadable'));
+      const disk: Disk = {
+        ...systemDisk,
+        readFile: async (file) => {
+          if (fs.statSync(file).ino === ino) throw Object.assign(new Error('i/o error'), { code: 'EIO' });
+          return systemDisk.readFile(file);
+        },
+      };
+      const warnings: string[] = [];
+      const logger = { ...silentLogger, warn: (message: string) => void warnings.push(message) };
+      const again = await openIn(dir, { clock: clockAt(1), disk, logger });
+      const partition = again.partition(topic, 0)!;
+      expect(partition.offline).toBeUndefined();
+      expect(values(await readAll(partition))).toEqual(Array.from({ length: count }, (_, i) => `value ${i}`));
+      expect(warnings).toContain('an index file cannot be read and is made anew');
+      await expect.poll(() => fs.statSync(path).ino).not.toBe(ino);
+      await again.close();
+      const warned = warnings.length;
+      const { partition: mended } = await world({}, dir, { clock: clockAt(1), disk, logger });
+      expect(values(await readAll(mended))).toHaveLength(count);
+      expect(warnings).toHaveLength(warned);
+    },
+  );
 });

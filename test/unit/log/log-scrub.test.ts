@@ -169,6 +169,26 @@ describe('the scrub of the hot log', () => {
     expect(log.scrubbed.findings).toBe(1);
   });
 
+  it('makes an index anew that cannot be read, and finds it once', async () => {
+    let unreadable = 0;
+    const disk: Disk = {
+      ...systemDisk,
+      readFile: async (file) => {
+        if (fs.statSync(file).ino === unreadable) throw Object.assign(new Error('i/o error'), { code: 'EIO' });
+        return systemDisk.readFile(file);
+      },
+    };
+    const { dir, log, partition } = await filled({}, disk);
+    const path = join(dir, partitionFolder, (await files(dir, '.index'))[1]!);
+    unreadable = fs.statSync(path).ino;
+    fs.linkSync(path, join(dir, 'unreadable'));
+    await log.scrub(limits(), never);
+    await expect.poll(() => fs.statSync(path).ino).not.toBe(unreadable);
+    await log.scrub(limits(), never);
+    expect(log.scrubbed.findings).toBe(1);
+    expect(partition.offline).toBeUndefined();
+  });
+
   it('reads no more than its budget, in small steps with rests between', async () => {
     const { log, partition, clock } = await filled();
     const read: number[] = [];

@@ -235,12 +235,13 @@ export interface ControlMethods {
   };
 
   /**
-   * Reads all of a topic's hot log that is flushed again, now, and does about damage what its scrub in the background does. Errors:
-   * `topic-unknown`, `overloaded` where others wait for theirs already.
+   * Reads all of a topic's hot log that is flushed again, now, and does about damage what its scrub in the background does. *Streams* a
+   * `HotScrubPart`, with an empty payload, as each partition has been read, and every few seconds between. Errors: `topic-unknown`,
+   * `overloaded` where others wait for theirs already.
    */
   'broker.scrub': {
     params: { readonly topic: string };
-    result: { readonly bytes: number; readonly findings: number; readonly partitions: readonly ScrubbedPartition[] };
+    result: { readonly bytes: number; readonly findings: number };
   };
 
   /** A commit is durable (or was found so at start): the broker notes it, fsynced, and may evict. Never goes back. */
@@ -336,9 +337,14 @@ export interface ControlMethods {
   'tier.status': { params: { readonly topic?: string }; result: { readonly topics: readonly TierTopicStatus[] } };
 }
 
+/** What a part of `broker.scrub` carries: a partition after it, or what was read and found so far. */
+export type HotScrubPart = ScrubbedPartition | { readonly soFar: { readonly bytes: number; readonly findings: number } };
+
 /** A partition after a scrub. */
 export interface ScrubbedPartition {
   readonly partition: PartitionId;
+  readonly bytes: number;
+  readonly findings: number;
   /** Why it takes nothing. */
   readonly offline?: string;
 }

@@ -1,9 +1,14 @@
-/** `POST /v1/topics/{topic}/scrub`: what is flushed of a topic's hot log read again, every batch and index. */
-import type { ControlPeer } from '../control/index.js';
+/**
+ * `POST /v1/topics/{topic}/scrub`: what is flushed of a topic's hot log read again, every batch and index; a line of NDJSON a partition as it
+ * is done, with lines of progress between, and at the end `_end` or `_error`.
+ */
+import type { ControlPeer, HotScrubPart } from '../control/index.js';
 import { hourMs } from '../kernel/index.js';
 import type { Context } from 'hono';
-import { count, json, list, object, type Operation, text, topicInPath } from './operation.js';
+import { count, lines, object, type Operation, shared, text, topicInPath } from './operation.js';
 import { roleProblems } from './route-problems.js';
+import { scrubLines } from './scrub-lines.js';
+import { describeTopic } from './topics-route.js';
 
 /** 64 MiB a second are 220 GiB an hour; who has lost patience closes the connection, which ends it. */
 const scrubTimeoutMs = 12 * hourMs;
@@ -11,10 +16,31 @@ const scrubTimeoutMs = 12 * hourMs;
 export function hotScrubRoute(control: Pick<ControlPeer, 'call'>): (c: Context) => Promise<Response> {
   return async (c) => {
     const topic = c.req.param('topic')!;
-    const found = await control.call('broker.scrub', { topic }, { signal: c.req.raw.signal, timeoutMs: scrubTimeoutMs });
-    return c.json({ topic, ...found });
+    await describeTopic(control, topic);
+    return scrubLines(c, (tell, signal) =>
+      control.call(
+        'broker.scrub',
+        { topic },
+        { signal, timeoutMs: scrubTimeoutMs, onPart: (facts) => tell(lineOf(facts as HotScrubPart)) },
+      ),
+    );
   };
 }
+
+function lineOf(part: HotScrubPart): unknown {
+  return 'soFar' in part ? { _progress: part.soFar } : part;
+}
+
+const found = { bytes: count('read'), findings: count('damaged segments, and indexes that did not agree') };
+
+const scrubLine = {
+  oneOf: [
+    object({ partition: count(), ...found }, { offline: text('why it takes nothing') }),
+    object({ _progress: object(found) }),
+    object({ _end: object(found) }),
+    object({ _error: shared('Problem') }),
+  ],
+};
 
 export const hotScrubOperations: readonly Operation[] = [
   {
@@ -28,15 +54,8 @@ export const hotScrubOperations: readonly Operation[] = [
     parameters: [topicInPath],
     answers: {
       200: {
-        description: 'what was read and found, and which partitions are offline',
-        content: json(
-          object({
-            topic: text(),
-            bytes: count('read'),
-            findings: count('damaged segments, and indexes that did not agree'),
-            partitions: list(object({ partition: count() }, { offline: text('why it takes nothing') })),
-          }),
-        ),
+        description: 'a line a partition as it is done, every few seconds one of progress, then `_end` or `_error`',
+        content: lines(scrubLine),
       },
     },
     problems: ['topic-unknown', ...roleProblems],

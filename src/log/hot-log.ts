@@ -190,6 +190,14 @@ export interface ScrubFound {
   readonly findings: number;
 }
 
+/** Who waits for a scrub is told how far it is. */
+export interface ScrubWatch {
+  /** What was read and found so far, of all partitions. */
+  onStep(found: ScrubFound): void;
+  /** What was read and found in one, which is done; the next waits. */
+  onPartition(partition: PartitionId, found: ScrubFound): Promise<void>;
+}
+
 /** What scrubs did since the start. */
 export interface Scrubbed {
   /** Of segments that were read, each round's anew. */
@@ -258,8 +266,8 @@ export interface HotLog {
    */
   scrub(limits: ScrubLimits, signal: AbortSignal): Promise<void>;
 
-  /** The same of one topic, beside whatever round is under way. Errors: the signal's reason. */
-  scrubTopic(topic: TopicName, limits: ScrubLimits, signal: AbortSignal): Promise<ScrubFound>;
+  /** The same of one topic, beside whatever round is under way. Errors: the signal's reason, those of the watch. */
+  scrubTopic(topic: TopicName, limits: ScrubLimits, signal: AbortSignal, watch?: ScrubWatch): Promise<ScrubFound>;
 
   /** Rolls the active segments and drops every segment that lies wholly below the boundary. */
   evictAll(partitions: readonly PartitionLog[]): Promise<EvictResult>;

@@ -24,6 +24,7 @@ export type {
   PartitionStart,
   Scrubbed,
   ScrubFound,
+  ScrubWatch,
   ScrubLimits,
 } from './hot-log.js';
 export type { Flusher } from './flush-pool.js';

@@ -19,7 +19,7 @@ import {
 } from '../kernel/index.js';
 import type { Logger } from '../telemetry/index.js';
 import { batchBaseOffset, batchLastOffset, batchMaxTimestamp } from '../wire/index.js';
-import type { PartitionLog, ScrubFound, ScrubLimits, Scrubbed } from './hot-log.js';
+import type { PartitionLog, ScrubFound, ScrubLimits, Scrubbed, ScrubWatch } from './hot-log.js';
 import { IndexCheck } from './index-check.js';
 import { damagedAt } from './segment-file.js';
 import type { Segment } from './segment.js';
@@ -92,12 +92,16 @@ export class LogScrub implements Scrubbed {
   }
 
   /** See `HotLog.scrubTopic`. */
-  async topic(topic: TopicName, limits: ScrubLimits, signal: AbortSignal): Promise<ScrubFound> {
+  async topic(topic: TopicName, limits: ScrubLimits, signal: AbortSignal, watch?: ScrubWatch): Promise<ScrubFound> {
     const { partitions, clock } = this.#ports;
-    const run = new Run(clock, limits, signal);
+    const run = new Run(clock, limits, signal, watch);
     const its = [...partitions].filter(([, partition]) => partition.topic === topic);
-    for (const [key] of its) await this.#scrub(key, { from: 0, to: Number.POSITIVE_INFINITY }, run);
-    return { bytes: run.bytes, findings: run.findings };
+    for (const [key, { partition }] of its) {
+      const { bytes, findings } = run;
+      await this.#scrub(key, { from: 0, to: Number.POSITIVE_INFINITY }, run);
+      await watch?.onPartition(partition, { bytes: run.bytes - bytes, findings: run.findings - findings });
+    }
+    return run.found;
   }
 
   /** A segment, each as likely as it has bytes, nearly. */
@@ -224,12 +228,18 @@ class Run {
   readonly #clock: Clock;
   readonly #limits: ScrubLimits;
   readonly #signal: AbortSignal;
+  readonly #watch: ScrubWatch | undefined;
   #owed = 0;
 
-  constructor(clock: Clock, limits: ScrubLimits, signal: AbortSignal) {
+  constructor(clock: Clock, limits: ScrubLimits, signal: AbortSignal, watch?: ScrubWatch) {
     this.#clock = clock;
     this.#limits = limits;
     this.#signal = signal;
+    this.#watch = watch;
+  }
+
+  get found(): ScrubFound {
+    return { bytes: this.bytes, findings: this.findings };
   }
 
   get stepBytes(): number {
@@ -243,6 +253,7 @@ class Run {
   /** Before a step. Errors: the signal's reason. */
   async rest(): Promise<void> {
     this.#signal.throwIfAborted();
+    this.#watch?.onStep(this.found);
     if (this.#owed >= this.stepBytes) {
       const owed = this.#owed;
       this.#owed = 0;

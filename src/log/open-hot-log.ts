@@ -42,6 +42,7 @@ import type {
   Scrubbed,
   ScrubFound,
   ScrubLimits,
+  ScrubWatch,
 } from './hot-log.js';
 import {
   appendTimesFile,
@@ -408,9 +409,9 @@ class HotLogDirectory implements HotLog {
     await this.#scrub.round(limits, signal);
   }
 
-  async scrubTopic(topic: TopicName, limits: ScrubLimits, signal: AbortSignal): Promise<ScrubFound> {
+  async scrubTopic(topic: TopicName, limits: ScrubLimits, signal: AbortSignal, watch?: ScrubWatch): Promise<ScrubFound> {
     this.#assertOpen();
-    return this.#scrub.topic(topic, limits, signal);
+    return this.#scrub.topic(topic, limits, signal, watch);
   }
 
   evictAll(partitions: readonly PartitionLog[]): Promise<EvictResult> {

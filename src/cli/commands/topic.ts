@@ -5,6 +5,7 @@ import { timeOf } from '../../gateway/index.js';
 import { formatBytes, LakeError, type Offset } from '../../kernel/index.js';
 import { addClientOptions, type ClientFlags, getJson } from '../client-options.js';
 import { exitCodes, usageError } from '../exit.js';
+import { runScrub } from '../scrub-lines.js';
 import { repeated } from '../server-options.js';
 import { printRows } from '../table.js';
 
@@ -122,13 +123,28 @@ async function trim(topic: string, flags: ClientFlags & { before: string; partit
   printRows(starts.map(({ partition, logStartOffset }) => ({ topic, partition, log_start: logStartOffset })));
 }
 
+interface Found {
+  readonly bytes: number;
+  readonly findings: number;
+}
+
+interface ScrubLine {
+  readonly partition?: number;
+  readonly offline?: string;
+  readonly _progress?: Found;
+}
+
+/** Progress on stderr, partitions that are offline on stdout. */
 async function scrub(topic: string, flags: ClientFlags): Promise<void> {
-  const found = await getJson<{ bytes: number; findings: number; partitions: { partition: number; offline?: string }[] }>(
-    flags.server,
-    pathOf(topic, '/scrub'),
-    { method: 'POST' },
-  );
-  const offline = found.partitions.filter((one) => one.offline !== undefined);
+  const offline: Record<string, unknown>[] = [];
+  const found = await runScrub<Found>(flags.server, pathOf(topic, '/scrub'), (told) => {
+    const line = told as ScrubLine;
+    if (line.offline !== undefined) offline.push({ partition: line.partition, offline: line.offline });
+    // The first is told before anything was read.
+    if (line._progress === undefined || line._progress.bytes === 0) return;
+    const { bytes, findings } = line._progress;
+    process.stderr.write(`${formatBytes(bytes)} read, ${findings} damaged\n`);
+  });
   printRows(offline);
   const partitions = `${offline.length} ${offline.length === 1 ? 'partition' : 'partitions'}`;
   process.stderr.write(`${formatBytes(found.bytes)} of the hot log read; ${found.findings} damaged; ${partitions} offline\n`);

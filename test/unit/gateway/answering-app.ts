@@ -107,7 +107,6 @@ export function appOf(failure?: LakeError, token?: string): ReturnType<typeof ga
     'tier.status': { topics: [cold] },
     'tier.flush': { topics: [{ topic: 'flights', topicId: id, partitions: [{ partition: 0, boundary: 30, logStartOffset: 0 }] }] },
     'broker.evict': { evictedSegments: 1, evictedBytes: 5, topics: state.topics },
-    'broker.scrub': { bytes: 5, findings: 1, partitions: [{ partition: 0, offline: 'a segment is damaged' }] },
     'broker.put-view': { view: { name: 'late', sql: 'SELECT 1', description: 'd', savedMs: 0 }, isNew: true },
     'broker.drop-view': {},
     'broker.metrics': { samples: [] },
@@ -135,6 +134,11 @@ export function appOf(failure?: LakeError, token?: string): ReturnType<typeof ga
       if (method === 'tier.scrub') {
         await options?.onPart?.({ topic: 'flights', partition: 0, key: 'a/b.parquet', rows: 1, bytes: 2, problem: 'p', hint: 'h' });
         return { files: 1, bytes: 2, findings: 1, holes: 0 };
+      }
+      if (method === 'broker.scrub') {
+        await options?.onPart?.({ soFar: { bytes: 0, findings: 0 } });
+        await options?.onPart?.({ partition: 0, bytes: 5, findings: 1, offline: 'a segment is damaged' });
+        return { bytes: 5, findings: 1 };
       }
       return may(answers[method]);
     },

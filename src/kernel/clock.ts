@@ -18,9 +18,15 @@ export const systemClock: Clock = {
   monotonicMs: () => performance.now(),
   sleep: async (ms, signal) => {
     let leftMs = ms;
-    do {
-      await sleepFor(Math.min(leftMs, timerMsMax), undefined, signal === undefined ? {} : { signal });
-      leftMs -= timerMsMax;
-    } while (leftMs > 0);
+    try {
+      do {
+        await sleepFor(Math.min(leftMs, timerMsMax), undefined, signal === undefined ? {} : { signal });
+        leftMs -= timerMsMax;
+      } while (leftMs > 0);
+    } catch (error) {
+      // Node's own error says only that there was a signal.
+      signal?.throwIfAborted();
+      throw error;
+    }
   },
 };

@@ -298,13 +298,13 @@ async function recoverProducers(
   });
 }
 
+/** Of all segments that reach above `from`. An index would save little, and could lead astray: nobody mends one before it is open. */
 async function eachBatch(segments: SegmentList, from: Offset, visit: (window: Buffer, at: number) => void): Promise<void> {
   for (const segment of segments.all) {
     if (segment.nextOffset <= from) continue;
     segment.file.retain();
     try {
-      const position = from <= segment.baseOffset ? 0 : await segment.locate(from);
-      await walkSegment(segment.file, { from: position, to: segment.bytes, windowBytes: farWindowBytes }, (window, at) => {
+      await walkSegment(segment.file, { from: 0, to: segment.bytes, windowBytes: farWindowBytes }, (window, at) => {
         visit(window, at);
         return true;
       });

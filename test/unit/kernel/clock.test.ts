@@ -12,7 +12,8 @@ it.each([2 ** 31, 25 * dayMs, 365 * dayMs, Number.POSITIVE_INFINITY])(
     });
     await systemClock.sleep(5);
     expect(isOver).toBe(false);
-    stop.abort();
-    await expect(long).rejects.toThrow();
+    const why = new Error('woken up');
+    stop.abort(why);
+    await expect(long).rejects.toBe(why);
   },
 );

@@ -269,6 +269,29 @@ describe('a start after a kill', () => {
     for (let i = 25; i < 30; i++) expect(again.append(sequenced(7n, i), 1)).toMatchObject({ baseOffset: i, isDuplicate: true });
   });
 
+  it('answers them also where an index leads astray on the way from the last snapshot that is whole', async () => {
+    const config = { ...looseConfig, segmentBytes: 2000, indexIntervalBytes: 100 };
+    const { dir, log, partition } = await world(config);
+    for (let i = 0; i < 10; i++) partition.append(sequenced(7n, i), 1);
+    await log.close();
+    const again = await openIn(dir);
+    const goesOn = again.partition(topic, 0)!;
+    goesOn.updateConfig(config);
+    for (let i = 10; i < 40; i++) goesOn.append(sequenced(7n, i), 1);
+    expect(goesOn.segmentCount).toBeGreaterThan(1);
+    await again.close();
+    const inFolder = (name: string | undefined): string => join(dir, partitionFolder, name!);
+    for (const name of (await files(dir, '.snapshot')).slice(1)) await fs.writeFile(inFolder(name), 'not a snapshot');
+    const index = inFolder((await files(dir, '.index'))[0]);
+    const entries = await fs.readFile(index);
+    // Each but the last, which a start looks at, names the batch before its own.
+    for (let at = 0; at < entries.length - 8; at += 8) entries.writeInt32BE(entries.readInt32BE(at) - 1, at);
+    await fs.writeFile(index, entries);
+    const last = await reopened(dir);
+    expect(last.offline).toBeUndefined();
+    for (let i = 35; i < 40; i++) expect(last.append(sequenced(7n, i), 1)).toMatchObject({ baseOffset: i, isDuplicate: true });
+  });
+
   it('builds indexes anew that are missing or of no use', async () => {
     const { dir, log, partition } = await world({ segmentBytes: 3000, indexIntervalBytes: 100 });
     for (let i = 0; i < 100; i++) partition.append(batch({ value: `value ${i}`, timestampMs: 1000 + i }), 1);

@@ -243,8 +243,9 @@ class HotLogDirectory implements HotLog {
       return undefined;
     } catch (cause) {
       const hint = 'Look at the disk and its messages, then restart the broker.';
-      const error = new LakeError('log-offline', `what was not flushed of ${directory} could not be written again`, { cause, hint });
-      this.#ports.logger.error('partition stays offline', { directory, error: error.message, cause: toLakeError(cause).message });
+      const what = `what was not flushed of ${directory} could not be written again: ${toLakeError(cause).message}`;
+      const error = new LakeError('log-offline', what, { cause, hint });
+      this.#ports.logger.error('partition stays offline', { directory, error: error.message });
       return error;
     } finally {
       for (const segment of segments.slice(0, fds.length)) segment.file.release();

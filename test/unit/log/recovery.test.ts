@@ -147,7 +147,7 @@ describe('a start after a kill', () => {
       flush: async (fds, directories) => {
         if (directories.includes(join(killed, partitionFolder))) {
           fail();
-          throw storageError('the disk is broken', 'EIO', undefined);
+          throw storageError('EIO: i/o error, fdatasync', 'EIO', undefined);
         }
         await hasFailed;
         await pool.flush(fds, directories);
@@ -158,7 +158,11 @@ describe('a start after a kill', () => {
       close: () => pool.close(),
     };
     const again = await openIn(killed, { flusher });
-    expect(again.partition(topic, 0)?.offline).toMatchObject({ code: 'log-offline', hint: expect.stringContaining('disk') as string });
+    expect(again.partition(topic, 0)?.offline).toMatchObject({
+      code: 'log-offline',
+      message: expect.stringContaining('EIO') as string,
+      hint: expect.stringContaining('disk') as string,
+    });
     expect(state(again.partition(topic, 1))).toMatchObject({ offline: undefined, logEndOffset: 1 });
     await again.close();
     expect(state((await openIn(killed)).partition(topic, 0))).toMatchObject({ offline: undefined, logEndOffset: 1 });

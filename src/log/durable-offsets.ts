@@ -11,6 +11,8 @@ export class DurableOffsets {
   readonly #path: string;
   readonly #offsets: Map<string, Offset>;
   readonly #replaceFile: (path: string, bytes: Uint8Array) => Promise<void>;
+  /** The file may have partitions that are forgotten, and no write that is under way takes them out. */
+  #isBehind = false;
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
 
@@ -46,8 +48,11 @@ export class DurableOffsets {
     await this.write();
   }
 
+  /** Resolves when the file does not have it either, also where an earlier removal could not be written. Errors: as `set`. */
   async remove(key: string): Promise<void> {
-    if (this.#offsets.delete(key)) await this.write();
+    if (this.#offsets.delete(key)) this.#isBehind = true;
+    if (this.#isBehind) await this.write();
+    else await this.#running;
   }
 
   /** Resolves when everything set so far is on disk. */
@@ -70,9 +75,12 @@ export class DurableOffsets {
   }
 
   async #writeNow(): Promise<void> {
+    const wasBehind = this.#isBehind;
+    this.#isBehind = false;
     try {
       await this.#replaceFile(this.#path, Buffer.from(encodeOffsets(this.#offsets)));
     } catch (error) {
+      this.#isBehind ||= wasBehind;
       const hint = 'Look at the disk that holds the data directory.';
       throw new LakeError(toLakeError(error).code, `${this.#path} could not be written`, { cause: error, hint });
     } finally {

@@ -12,8 +12,7 @@ it.each([2 ** 31, 25 * dayMs, 365 * dayMs, Number.POSITIVE_INFINITY])(
     });
     await systemClock.sleep(5);
     expect(isOver).toBe(false);
-    const why = new Error('woken up');
-    stop.abort(why);
-    await expect(long).rejects.toBe(why);
+    stop.abort();
+    await expect(long).rejects.toThrow();
   },
 );

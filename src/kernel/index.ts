@@ -23,4 +23,5 @@ export * from './recently-used.js';
 export * from './sum.js';
 export * from './text-table.js';
 export * from './time-text.js';
+export * from './under-way.js';
 export * from './units.js';

@@ -9,7 +9,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, chown, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { abortable, type Clock, entryPath, errorFromPlain, LakeError, MiB } from '../kernel/index.js';
+import { abortable, type Clock, entryPath, errorFromPlain, LakeError, MiB, UnderWay } from '../kernel/index.js';
 import type { Logger } from '../telemetry/index.js';
 import type { EngineArguments, FromEngine, ParseQuery, ToEngine } from './engine-protocol.js';
 
@@ -187,9 +187,9 @@ export class EnginePool {
   readonly #idle: Engine[] = [];
   readonly #all = new Set<Engine>();
   /** Engines on their way back; as many as there are engines. */
-  readonly #givenBack = new Set<Promise<void>>();
+  readonly #givenBack = new UnderWay();
   /** Instances being opened, in any engine. */
-  readonly #opening = new Set<Promise<unknown>>();
+  readonly #opening = new UnderWay();
   #serial = 0;
   #isClosed = false;
 
@@ -288,7 +288,7 @@ export class EnginePool {
         if (!isIdle) engine.tell({ type: 'interrupt' });
         const given = this.#giveBack(engine, slot);
         this.#givenBack.add(given);
-        await given.finally(() => this.#givenBack.delete(given));
+        await given;
       },
     };
   }
@@ -341,12 +341,7 @@ export class EnginePool {
       return slot;
     })();
     // Whoever claims it sees the error; an engine nobody claims must not end the process.
-    const settled = opened.then(
-      () => undefined,
-      () => undefined,
-    );
-    this.#opening.add(settled);
-    void settled.finally(() => this.#opening.delete(settled));
+    this.#opening.add(opened);
     engine.ready.push(opened);
   }
 
@@ -383,7 +378,7 @@ export class EnginePool {
     this.#isClosed = true;
     await Promise.all([...this.#all].map((engine) => engine.kill()));
     // What is still made or cleared below the folder is done when its engine is dead; then nothing comes into it any more.
-    await Promise.allSettled([...this.#givenBack, ...this.#opening]);
+    await Promise.all([this.#givenBack.settled(), this.#opening.settled()]);
     this.#all.clear();
     await rm(this.#options.directory, { recursive: true, force: true });
   }

@@ -4,7 +4,7 @@
  */
 import { quoteName } from '../columns/index.js';
 import type { SavedView } from '../control/index.js';
-import { isLakeError, LakeError, toLakeError } from '../kernel/index.js';
+import { isLakeError, LakeError, toLakeError, UnderWay } from '../kernel/index.js';
 import { StageTimes } from './analyzed.js';
 import type { QueryAnswer, RecordsAnswer, WrittenAnswer, WrittenRequest } from './answers.js';
 import { asOfNamed, asOfText, tokenTexts } from './as-of.js';
@@ -55,7 +55,7 @@ export class QueryService {
   readonly #statements = new StatementCache();
   readonly #queries: QueryList;
   /** Engines on their way back; as many as there are turns. */
-  readonly #givenBack = new Set<Promise<void>>();
+  readonly #givenBack = new UnderWay();
   readonly #closed = new AbortController();
   readonly #warmingUp: Promise<void>;
   #isClosed = false;
@@ -266,7 +266,6 @@ export class QueryService {
       }
     })();
     this.#givenBack.add(given);
-    void given.finally(() => this.#givenBack.delete(given));
   }
 
   #runPorts(): RunPorts {
@@ -337,7 +336,7 @@ export class QueryService {
     await footersAhead.close();
     await notes.close();
     await pool.close();
-    await Promise.all(this.#givenBack);
+    await this.#givenBack.settled();
     await tails.close();
     await cold.close();
   }

@@ -1,5 +1,5 @@
 /** Files that were uploaded for a range and did not come into the table with it: removed where that is certain, else left to the sweep. */
-import { hourMs } from '../kernel/index.js';
+import { hourMs, UnderWay } from '../kernel/index.js';
 import { boundaryOf, filesOfPartition, type TableSnapshot } from '../lake/index.js';
 import type { Logger } from '../telemetry/index.js';
 import type { TierPorts } from './ports.js';
@@ -14,7 +14,7 @@ export class LostFiles {
   readonly #logger: Logger;
   readonly #signal: AbortSignal;
   /** One request a file; a topic has as many as its cuts and one commit have made. */
-  readonly #removals = new Set<Promise<void>>();
+  readonly #removals = new UnderWay();
 
   constructor(ports: TierPorts, logger: Logger, signal: AbortSignal) {
     this.#ports = ports;
@@ -39,12 +39,11 @@ export class LostFiles {
         this.#logger.warn('an object nobody refers to stays until it is swept', { key, error }),
       );
       this.#removals.add(removal);
-      void removal.then(() => this.#removals.delete(removal));
     }
   }
 
   /** Resolves when what was begun has ended. */
-  async settled(): Promise<void> {
-    await Promise.all(this.#removals);
+  settled(): Promise<void> {
+    return this.#removals.settled();
   }
 }

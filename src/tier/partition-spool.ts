@@ -7,7 +7,7 @@
  */
 import { join } from 'node:path';
 import type { StageResult } from '../columns/index.js';
-import { type Disk, invariant, LakeError, type LeaderEpoch, type Offset, type PartitionId, writeAll } from '../kernel/index.js';
+import { type Disk, invariant, LakeError, type LeaderEpoch, type Offset, type PartitionId, UnderWay, writeAll } from '../kernel/index.js';
 import { batchBaseOffset, batchLastOffset, batchLeaderEpoch, batchRecordsCount, walkBatches } from '../wire/index.js';
 
 export interface Piece {
@@ -52,7 +52,7 @@ export class PartitionSpool {
   /** Uncompressed bytes for each fetched byte, as the last staged piece had it. */
   #inflation = 1;
   #lastLeaderEpoch: LeaderEpoch = -1;
-  readonly #removals = new Set<Promise<void>>();
+  readonly #removals = new UnderWay();
 
   /** `pieceBytes` is uncompressed, as estimated. `folder` is this spool's own; it is made by the caller and holds nothing else. */
   constructor(disk: Disk, partition: PartitionId, folder: string, pieceBytes: number, startOffset: Offset) {
@@ -225,8 +225,8 @@ export class PartitionSpool {
   }
 
   /** Resolves when the files of dropped pieces are gone. */
-  async settled(): Promise<void> {
-    await Promise.allSettled(this.#removals);
+  settled(): Promise<void> {
+    return this.#removals.settled();
   }
 
   /** A staging under way ends first; nobody waits for that, the files are only taking space. */
@@ -237,10 +237,6 @@ export class PartitionSpool {
       await this.#disk.rm(piece.stagedPath, { force: true });
     })();
     this.#removals.add(removal);
-    removal.then(
-      () => this.#removals.delete(removal),
-      () => this.#removals.delete(removal),
-    );
   }
 }
 

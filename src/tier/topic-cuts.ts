@@ -2,7 +2,7 @@
  * The cuts of one topic: decides which partitions are cut and when, and carries each cut to a range that is verified and ready to be
  * committed. Only the decisions are taken in the topic's loop: cuts run beside it, so that no partition holds up another.
  */
-import { isLakeError, type LakeError, toLakeError } from '../kernel/index.js';
+import { isLakeError, type LakeError, toLakeError, UnderWay } from '../kernel/index.js';
 import type { TableSnapshot } from '../lake/index.js';
 import type { Logger } from '../telemetry/index.js';
 import { damageOfLog, isFlushed } from './broker-questions.js';
@@ -36,7 +36,7 @@ export class TopicCuts {
   readonly #ports: TierPorts;
   readonly #topic: TieredTopic;
   readonly #parts: CutParts;
-  readonly #tasks = new Set<Promise<void>>();
+  readonly #underWay = new UnderWay();
 
   constructor(ports: TierPorts, topic: TieredTopic, parts: CutParts) {
     this.#ports = ports;
@@ -60,7 +60,7 @@ export class TopicCuts {
     const isAnyFull = candidates.some((p) => p.spool.rawBytes >= this.#fileBytes(p));
     for (const partition of candidates) {
       const joins = isAnyFull && partition.spool.rawBytes >= this.#fileBytes(partition) * joinsCutAt;
-      if (isAnyOld || joins || isWaitedFor(partition)) this.#track(this.#cut(partition));
+      if (isAnyOld || joins || isWaitedFor(partition)) this.#underWay.add(this.#cut(partition));
     }
   }
 
@@ -75,13 +75,13 @@ export class TopicCuts {
         signal: this.#topic.signal,
       };
       // Its failure is met again by the cut, which handles it.
-      this.#track(stagePiece(this.#ports, order, piece).then(ignore, ignore));
+      this.#underWay.add(stagePiece(this.#ports, order, piece));
     }
   }
 
   /** Resolves once nothing of this is under way. */
   async settled(): Promise<void> {
-    await Promise.allSettled(this.#tasks);
+    await this.#underWay.settled();
   }
 
   #fileBytes({ spool }: TieredPartition): number {
@@ -134,7 +134,7 @@ export class TopicCuts {
     const failure = isDamaged ? damagedFetch(`${this.#topic.name}-${partition.partition}`, error) : toLakeError(error);
     const pause = this.#parts.noteFailure(partition, failure, 'a cut failed and is tried again');
     partition.retryAtMs = this.#ports.clock.monotonicMs() + pause;
-    if (isDamaged) this.#track(this.#fetchAnew(partition));
+    if (isDamaged) this.#underWay.add(this.#fetchAnew(partition));
   }
 
   /** What was fetched is not what was appended. Where the log is whole, the next fetch is; else the broker refuses it from now on. */
@@ -151,14 +151,4 @@ export class TopicCuts {
       if (!signal.aborted) logger.warn('the broker could not be asked whether its log is damaged', { ...range, error });
     }
   }
-
-  #track(task: Promise<void>): void {
-    this.#tasks.add(task);
-    task.then(
-      () => this.#tasks.delete(task),
-      () => this.#tasks.delete(task),
-    );
-  }
 }
-
-const ignore = (): void => undefined;

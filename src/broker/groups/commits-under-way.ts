@@ -12,6 +12,17 @@ export interface OffsetPlace {
 
 export type IsPosition = (topic: string, partition: PartitionId) => boolean;
 
+/** Whether a position is one of these. */
+export function isOneOf(places: Iterable<OffsetPlace>): IsPosition {
+  const topics = new Map<string, Set<PartitionId>>();
+  for (const { topic, partition } of places) {
+    const partitions = topics.get(topic);
+    if (partitions === undefined) topics.set(topic, new Set([partition]));
+    else partitions.add(partition);
+  }
+  return (topic, partition) => topics.get(topic)?.has(partition) === true;
+}
+
 interface Deletion {
   readonly isDeleted: IsPosition;
   /** Whether it could be written. */

@@ -5,7 +5,7 @@
  */
 import type { NotedGroup, NotedOffset } from '../../control/index.js';
 import type { Clock, PartitionId, Random, TimestampMs } from '../../kernel/index.js';
-import { CommitsUnderWay, type IsPosition, type OffsetPlace } from './commits-under-way.js';
+import { CommitsUnderWay, isOneOf, type IsPosition, type OffsetPlace } from './commits-under-way.js';
 import type { GroupLog, KeyValue } from './group-log.js';
 import { type CommittedOffset, encodeOffsetKey, encodeOffsetValue, type OffsetKey } from './group-records.js';
 
@@ -132,7 +132,7 @@ export class CommittedOffsets {
   /** Forgets positions of a group; gone from the log too when this resolves. Errors: those of the log, and then they are as they were. */
   async forget(groupId: string, places: readonly OffsetPlace[]): Promise<void> {
     const known = places.filter(({ topic, partition }) => this.get(groupId, topic, partition) !== undefined);
-    await this.#forget(groupId, known, (topic, partition) => places.some((each) => each.topic === topic && each.partition === partition));
+    await this.#forget(groupId, known, isOneOf(places));
   }
 
   /** As `forget` all that a group has, in one batch with `more` of its records. */

@@ -13,7 +13,7 @@ import { type Refusal, refusal } from './consumer/refusal.js';
 import type { TopicView } from './consumer/subscriptions.js';
 import { classicRule, expiredOffsets, type ExpiryRule } from './expiry.js';
 import { CommittedOffsets, type OffsetToCommit } from './committed-offsets.js';
-import type { OffsetPlace } from './commits-under-way.js';
+import { isOneOf } from './commits-under-way.js';
 import { Group, type GroupSettings } from './group.js';
 import type { SavedGroup } from './saved-group.js';
 import { groupStateNames } from './group-state.js';
@@ -236,9 +236,10 @@ export class GroupCoordinator {
     if (known === undefined || rule === undefined) return;
     const offsets = this.offsets.ofGroup(groupId);
     const renewed = this.offsets.underWay(groupId);
-    const isRenewed = (place: OffsetPlace): boolean =>
-      renewed.some(({ topic, partition }) => topic === place.topic && partition === place.partition);
-    const expired = expiredOffsets(offsets, rule, this.#ports.clock.nowMs(), retentionMs).filter((place) => !isRenewed(place));
+    const isRenewed = isOneOf(renewed);
+    const expired = expiredOffsets(offsets, rule, this.#ports.clock.nowMs(), retentionMs).filter(
+      ({ topic, partition }) => !isRenewed(topic, partition),
+    );
     let kept = -expired.length;
     for (const partitions of offsets.values()) kept += partitions.size;
     gone.offsets += expired.length;

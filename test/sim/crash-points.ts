@@ -28,6 +28,7 @@ const shape: WorldShape = {
   retentionMs: -1,
   retentionBytes: -1,
   snapshotMaxAgeMs: 86_400_000,
+  scrubBytesPerSecond: 8_000,
 };
 
 function stepsOf(kinds: readonly StepKind[]): Step[] {

@@ -33,6 +33,7 @@ class Outage {
     retentionMs: -1,
     retentionBytes: -1,
     snapshotMaxAgeMs: 86_400_000,
+    scrubBytesPerSecond: 8_000,
   });
   readonly clients = new Clients(this.world);
   readonly #random = stream(4);

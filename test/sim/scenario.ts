@@ -143,6 +143,7 @@ function shapeOf(random: Seeded): WorldShape {
     retentionMs: random.pick([-1, -1, -1, 30_000]),
     retentionBytes: random.pick([-1, -1, -1, 5_000]),
     snapshotMaxAgeMs: random.pick([1_000, 20_000, 86_400_000]),
+    scrubBytesPerSecond: random.pick([8_000, 500]),
   };
 }
 
@@ -399,6 +400,8 @@ const steps: Readonly<Record<StepKind, (world: World, clients: Clients, random: 
       if (draw < 0.2) world.killBroker();
       else if (draw < 0.3) world.powerCut();
       else if (draw < 0.5) clients.begin(() => world.stopBroker());
+      // What they have fetched they fetch again: damaged now.
+      else if (draw < 0.75) for (const slot of world.slots) world.killDaemon(slot);
       if (mendsInMs < 60_000) world.rot.mendIn(mendsInMs);
     });
   },

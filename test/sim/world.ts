@@ -71,6 +71,8 @@ export interface WorldShape {
   readonly retentionBytes: number;
   /** Of virtual time. */
   readonly snapshotMaxAgeMs: number;
+  /** Of the hot log: slow enough, and somebody else meets damage first. */
+  readonly scrubBytesPerSecond: number;
 }
 
 interface RunningBroker {
@@ -212,7 +214,7 @@ export class World {
             'log.retention.check.interval.ms': '2000',
             'auto.create.topics.enable': 'false',
             // A segment in several steps, and rounds often enough to meet everything that happens to one.
-            'log.scrub.bytes.per.second': '8000',
+            'log.scrub.bytes.per.second': String(this.shape.scrubBytesPerSecond),
             'log.scrub.interval.ms': '500',
             // In a fast run a day is over before a retry is.
             'producer.id.expiration.ms': String(86_400_000 * this.shape.wallSpeed),

@@ -68,6 +68,7 @@ const catalogue = {
   'data-dir-not-empty': { kind: 'conflict', sentence: 'The data directory to recover into is not empty.' },
   'recover-unfinished': { kind: 'conflict', sentence: 'The recovery into the data directory was interrupted.' },
   'bucket-in-use': { kind: 'conflict', sentence: 'Another service works on the bucket.' },
+  'data-dir-unusable': { kind: 'invalid', sentence: 'Something in the data directory is in the way, or may not be used.' },
   'data-dir-locked': { kind: 'conflict', sentence: 'Another process uses the data directory.' },
   'object-exists': { kind: 'conflict', sentence: 'An object of that name is there already.' },
   'object-missing': { kind: 'not-found', sentence: 'An object is not in the bucket.' },

@@ -1,7 +1,8 @@
 /** A role by name, loaded only when it is run: start-up time and memory are the user's. */
 import { setFlagsFromString } from 'node:v8';
-import type { ServerConfig } from '../config/index.js';
+import { placesOf, type ServerConfig } from '../config/index.js';
 import type { Logger } from '../telemetry/index.js';
+import { dataDirError } from './data-dir-error.js';
 import type { RoleName, RunningRole, StartRole } from './role.js';
 
 const starts: Readonly<Record<RoleName, () => Promise<StartRole>>> = {
@@ -17,9 +18,13 @@ const starts: Readonly<Record<RoleName, () => Promise<StartRole>>> = {
  */
 const gcFlags = '--no-incremental-marking';
 
-/** Runs a role in this process. Errors: whatever refuses it at start. */
+/** Runs a role in this process. Errors: whatever refuses it at start (`data-dir-unusable`, `data-dir-locked` …). */
 export async function runRole(role: RoleName, config: ServerConfig, logger: Logger): Promise<RunningRole> {
   setFlagsFromString(gcFlags);
   const start = await starts[role]();
-  return start(config, logger);
+  try {
+    return await start(config, logger);
+  } catch (error) {
+    throw dataDirError(error, placesOf(config).dataDir);
+  }
 }

@@ -8,6 +8,7 @@ import type { ServerConfig } from '../config/index.js';
 import { placesOf, splitSecrets } from '../config/index.js';
 import { entryPath, LakeError, type PlainError, errorFromPlain } from '../kernel/index.js';
 import type { Logger } from '../telemetry/index.js';
+import { dataDirError } from './data-dir-error.js';
 import { emit, stopDeadlineMs } from './lifecycle.js';
 import type { RoleMessage, RoleName, RoleReady } from './role-main.js';
 
@@ -52,7 +53,11 @@ export function listenAddressOf(url: string): string {
  */
 export async function serve(config: ServerConfig, logger: Logger, asked?: Promise<string>): Promise<Service> {
   const places = placesOf(config);
-  mkdirSync(places.dataDir, { recursive: true });
+  try {
+    mkdirSync(places.dataDir, { recursive: true });
+  } catch (error) {
+    throw dataDirError(error, places.dataDir);
+  }
   const roles = new Map<RoleName, Supervised>();
   let settings: Record<string, string> = { ...config.explicit(), 'data.dir': places.dataDir };
   let isStopping = false;

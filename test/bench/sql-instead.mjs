@@ -1,9 +1,10 @@
 /**
- * What a user would do instead: a Python script that copies the whole topic by a Kafka client into Parquet and asks DuckDB, from our
- * broker and from Apache Kafka 4.4; beside the same questions asked of the service, which needs no copy.
+ * What a user would do instead: a Python script that copies the whole topic by a Kafka client into Parquet and asks DuckDB, or a batch of
+ * Spark that reads the topic for each question, from our broker and from Apache Kafka 4.4; beside the same questions asked of the service,
+ * which needs no copy.
  */
 import { execFile } from 'node:child_process';
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,17 +15,47 @@ import { treeCpuSeconds } from './processes.mjs';
 import { recordsFirstMs } from './sql-records.mjs';
 import { mustBeSame, openLake, recordsFor, threads, within } from './sql-lake.mjs';
 
-export const about = 'a script that copies the topic into Parquet and asks DuckDB, beside asking the log';
+export const about = 'a script that copies the topic into Parquet and asks DuckDB, and Spark on Kafka, beside asking the log';
 
 const partitions = 4;
 const program = promisify(execFile);
 const script = fileURLToPath(new URL('sql-instead.py', import.meta.url));
+const sparkScript = fileURLToPath(new URL('sql-instead-spark.py', import.meta.url));
 const installMs = 120_000;
 const scriptMs = 240_000;
+const cacheFolder = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'thermocline');
+/** What Spark reads Kafka with. */
+const sparkJars = [
+  'org.apache.spark:spark-sql-kafka-0-10_2.13:4.1.1',
+  'org.apache.spark:spark-token-provider-kafka-0-10_2.13:4.1.1',
+  'org.apache.kafka:kafka-clients:3.9.1',
+  'org.apache.commons:commons-pool2:2.12.1',
+];
+
+/** A Python with pyspark, which the environment names, and the jars it reads Kafka with, fetched once; or why there is none. */
+async function findSpark() {
+  const python = process.env.THERMOCLINE_TEST_SPARK;
+  if (!python) return { missing: 'set THERMOCLINE_TEST_SPARK to a Python that has pyspark 4.1' };
+  const folder = join(cacheFolder, 'bench-spark-kafka');
+  mkdirSync(folder, { recursive: true });
+  const jars = [];
+  try {
+    for (const artifact of sparkJars) {
+      const [, name, version] = artifact.split(':');
+      const jar = join(folder, `${name}-${version}.jar`);
+      const copy = ['org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy', `-Dartifact=${artifact}`, `-DoutputDirectory=${folder}`];
+      if (!existsSync(jar)) await program('mvn', ['-q', '-B', ...copy], { timeout: installMs });
+      jars.push(jar);
+    }
+  } catch (error) {
+    return { missing: `what Spark reads Kafka with could not be had: ${String(error.message).split('\n')[0]}` };
+  }
+  return { python, jars: jars.join(',') };
+}
 
 /** A Python with what the script needs, made once; or why there is none. */
 async function findPython() {
-  const folder = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'thermocline/bench-python');
+  const folder = join(cacheFolder, 'bench-python');
   const python = join(folder, 'bin/python');
   try {
     if (!existsSync(python)) await program('python3', ['-m', 'venv', folder], { timeout: installMs });
@@ -40,18 +71,21 @@ export async function run({ work, quick, rounds, note, gib }) {
   const found = await findPython();
   if (found.missing !== undefined) return { tables: [], notes: [], skipped: [found.missing], figures: {} };
   const records = recordsFor(gib, quick ? 20_000 : 500_000);
-  const range = within(recordsFirstMs + records * 400, recordsFirstMs + records * 500);
+  const [fromMs, toMs] = [recordsFirstMs + records * 400, recordsFirstMs + records * 500];
+  const range = within(fromMs, toMs);
   const select = 'SELECT service, count(*) AS n, sum(bytes_out) AS bytes FROM records';
   const questions = [`${select} GROUP BY service ORDER BY service`, `${select}${range} GROUP BY service ORDER BY service`];
   const figures = new Figures();
   const skipped = [];
+  const spark = await findSpark();
+  if (spark.missing !== undefined) skipped.push(`Spark: ${spark.missing}`);
   const lake = await openLake(work);
   let kafka;
   try {
     note('filling');
     await lake.prepareRecords('records', partitions, { to: records }, false);
     await lake.fill('records', partitions, 0.85);
-    const sources = { 'script, from this broker': { bootstrap: lake.service.kafka, pid: lake.service.pid } };
+    const sources = { 'this broker': { bootstrap: lake.service.kafka, pid: lake.service.pid } };
     const peer = findKafka();
     if (peer.missing !== undefined) skipped.push(`Apache Kafka: ${peer.missing}`);
     else {
@@ -60,7 +94,7 @@ export async function run({ work, quick, rounds, note, gib }) {
       // The records are of 2021, which Kafka's own retention would remove at once.
       await lake.load.ask('create', { bootstrap, topic: 'records', partitions, config: { 'retention.ms': '-1' } });
       await lake.load.ask('produce', { bootstrap, topic: 'records', name: 'records', acks: -1 });
-      sources['script, from Apache Kafka'] = { bootstrap, pid: kafka.pid };
+      sources['Apache Kafka'] = { bootstrap, pid: kafka.pid };
     }
     for (let round = 0; round < rounds; round++) {
       note(`round ${round + 1} of ${rounds}`);
@@ -73,7 +107,8 @@ export async function run({ work, quick, rounds, note, gib }) {
         ms += answer.ms;
       }
       figures.add('asking the log', { seconds: ms / 1000, cpuSeconds: treeCpuSeconds(lake.service.pid) - before });
-      for (const [name, { bootstrap, pid }] of Object.entries(sources)) {
+      for (const [source, { bootstrap, pid }] of Object.entries(sources)) {
+        const name = `script, from ${source}`;
         const path = join(work, 'copy.parquet');
         const served = treeCpuSeconds(pid);
         const args = [script, bootstrap, 'records', path, JSON.stringify(questions), String(threads)];
@@ -83,6 +118,18 @@ export async function run({ work, quick, rounds, note, gib }) {
         const { seconds, copySeconds } = done;
         figures.add(name, { seconds, copySeconds, cpuSeconds: done.cpuSeconds + treeCpuSeconds(pid) - served });
         rmSync(path);
+      }
+      if (spark.missing !== undefined) continue;
+      for (const [source, { bootstrap, pid }] of Object.entries(sources)) {
+        const name = `Spark, from ${source}`;
+        const served = treeCpuSeconds(pid);
+        // Its literals of time are named otherwise.
+        const [whole, part] = questions.map((sql) => ({ sql: sql.replaceAll('TIMESTAMPTZ', 'TIMESTAMP') }));
+        const asked = JSON.stringify([whole, { ...part, fromMs, toMs }]);
+        const args = [sparkScript, bootstrap, 'records', spark.jars, asked, String(threads)];
+        const done = JSON.parse((await program(spark.python, args, { timeout: scriptMs, maxBuffer: 2 ** 26 })).stdout);
+        for (const [at, rows] of done.answers.entries()) mustBeSame(`${name}, question ${at}`, ours[at], rows);
+        figures.add(name, { seconds: done.seconds, cpuSeconds: done.cpuSeconds + treeCpuSeconds(pid) - served });
       }
     }
   } finally {
@@ -104,7 +151,7 @@ export async function run({ work, quick, rounds, note, gib }) {
   return {
     tables: [table(`${records.toLocaleString('en-US')} records of 1 KiB, two aggregates; median (min–max)`, columns, rows)],
     notes: [
-      'CPU: the script and the broker it reads, or the service; the first round of ours is the first question ever asked. Same rows.',
+      'CPU: the script or Spark, and the broker it reads, or the service; the first round of ours is the first question ever asked. Same rows. Spark with as many threads, a new session for the two questions, the second read from its first time to its last only.',
     ],
     skipped,
     figures: { spreads, records, threads },

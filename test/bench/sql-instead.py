@@ -30,9 +30,12 @@ def write():
     rows = []
 
 
+empty = 0
 while left:
-    messages = consumer.consume(10000, timeout=20)
-    if not messages:
+    # It waits until all have come, or for as long as this: short, or the last ones of the topic would be waited out.
+    messages = consumer.consume(10000, timeout=0.1)
+    empty = 0 if messages else empty + 1
+    if empty > 200:
         raise SystemExit("no more messages came")
     for message in messages:
         if message.error():

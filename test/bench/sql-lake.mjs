@@ -4,6 +4,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openChild } from './load.mjs';
+import { treeCpuSeconds } from './processes.mjs';
 import { startService } from './service.mjs';
 
 /** As `query.memory.bytes`, for the peer too. */
@@ -14,6 +15,8 @@ const noUpkeep = { 'tier.upkeep.interval.ms': 86_400_000 };
 const recordBytes = 1024;
 /** Until spare engines have started. */
 const enginesReadyMs = 1500;
+/** At rest is who takes so little of a core for two looks on end. */
+const rest = { share: 0.04, lookMs: 500, looksMax: 240 };
 
 /** Records of 1 KiB for the size wanted with `--gib`, else the bench's own number. */
 export const recordsFor = (gib, usual) => (gib === undefined ? usual : Math.round((gib * 2 ** 30) / recordBytes));
@@ -101,6 +104,18 @@ class Lake {
     const theirs = await this.peer.ask('ask', { sql: peerSql });
     mustBeSame(name, ours.rows, theirs.rows);
     return { ours, theirs };
+  }
+
+  /** Until the service has nothing left to do of what it does behind the questions. */
+  async rest() {
+    let restful = 0;
+    for (let look = 0; look < rest.looksMax && restful < 2; look++) {
+      const before = treeCpuSeconds(this.service.pid);
+      await sleep(rest.lookMs);
+      const share = (treeCpuSeconds(this.service.pid) - before) / (rest.lookMs / 1000);
+      restful = share <= rest.share ? restful + 1 : 0;
+    }
+    if (restful < 2) throw new Error('the service does not come to rest');
   }
 
   /** Starts the service anew with nothing cached of the bucket; its engines are ready, and it has read tables and the footers of their newest files. */

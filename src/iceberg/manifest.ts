@@ -178,7 +178,7 @@ export async function encodeManifest(
 /** Reads a manifest of any v2 writer; what entries inherit comes from its manifest list's entry. Errors: `table-corrupt`. */
 export async function decodeManifest(bytes: Buffer, listed: ManifestFile): Promise<readonly ManifestEntry[]> {
   const { records } = await readAvroFile(bytes, listed.manifestPath);
-  return records.map((record) => entryFromAvro(record as AvroEntry, listed));
+  return records.map((record) => entryFromAvro(asRecord(record as AvroEntry, listed.manifestPath), listed));
 }
 
 /** Bytes of a manifest list. */
@@ -234,24 +234,24 @@ interface AvroManifestFile {
 export async function decodeManifestList(bytes: Buffer, name: string): Promise<readonly ManifestFile[]> {
   const { records } = await readAvroFile(bytes, name);
   return records.map((value) => {
-    const record = value as AvroManifestFile;
-    if (typeof record.manifest_path !== 'string' || (record.content !== 0 && record.content !== 1)) throw unreadable(name);
+    const record = asRecord(value as AvroManifestFile, name);
+    if (record.content !== 0 && record.content !== 1) throw unreadable(name);
     return {
-      manifestPath: record.manifest_path,
+      manifestPath: text(record.manifest_path, name),
       manifestLength: safe(record.manifest_length, name),
-      partitionSpecId: record.partition_spec_id,
+      partitionSpecId: whole(record.partition_spec_id, name),
       content: record.content,
       sequenceNumber: safe(record.sequence_number, name),
       minSequenceNumber: safe(record.min_sequence_number, name),
-      addedSnapshotId: String(record.added_snapshot_id),
-      addedFiles: record.added_files_count,
-      existingFiles: record.existing_files_count,
-      deletedFiles: record.deleted_files_count,
+      addedSnapshotId: id(record.added_snapshot_id, name),
+      addedFiles: whole(record.added_files_count, name),
+      existingFiles: whole(record.existing_files_count, name),
+      deletedFiles: whole(record.deleted_files_count, name),
       addedRows: safe(record.added_rows_count, name),
       existingRows: safe(record.existing_rows_count, name),
       deletedRows: safe(record.deleted_rows_count, name),
-      partitions: record.partitions ?? null,
-      keyMetadata: record.key_metadata ?? null,
+      partitions: listOf(record.partitions, name),
+      keyMetadata: record.key_metadata === null || record.key_metadata === undefined ? null : bytesOf(record.key_metadata, name),
     };
   });
 }
@@ -310,7 +310,7 @@ function entryToAvro(entry: NewManifestEntry): unknown {
 
 function entryFromAvro(record: AvroEntry, listed: ManifestFile): ManifestEntry {
   const name = listed.manifestPath;
-  const file = record.data_file;
+  const file = asRecord(record.data_file, name);
   const { status } = record;
   const content = file.content;
   if ((status !== 0 && status !== 1 && status !== 2) || (content !== 0 && content !== 1 && content !== 2)) throw unreadable(name);
@@ -322,23 +322,23 @@ function entryFromAvro(record: AvroEntry, listed: ManifestFile): ManifestEntry {
   };
   return {
     status,
-    snapshotId: record.snapshot_id === null || record.snapshot_id === undefined ? listed.addedSnapshotId : String(record.snapshot_id),
+    snapshotId: record.snapshot_id === null || record.snapshot_id === undefined ? listed.addedSnapshotId : id(record.snapshot_id, name),
     sequenceNumber: inherited(record.sequence_number),
     fileSequenceNumber: inherited(record.file_sequence_number),
     file: {
       content,
-      filePath: file.file_path,
-      fileFormat: file.file_format,
+      filePath: text(file.file_path, name),
+      fileFormat: text(file.file_format, name),
       recordCount: safe(file.record_count, name),
       fileSizeBytes: safe(file.file_size_in_bytes, name),
       columnSizes: numbers(file.column_sizes, name),
       valueCounts: numbers(file.value_counts, name),
       nullValueCounts: numbers(file.null_value_counts, name),
       nanValueCounts: numbers(file.nan_value_counts, name),
-      lowerBounds: byKey(file.lower_bounds, (bytes) => bytes),
-      upperBounds: byKey(file.upper_bounds, (bytes) => bytes),
-      splitOffsets: file.split_offsets?.map((offset) => safe(offset, name)) ?? null,
-      sortOrderId: file.sort_order_id ?? null,
+      lowerBounds: byKey(file.lower_bounds, bytesOf, name),
+      upperBounds: byKey(file.upper_bounds, bytesOf, name),
+      splitOffsets: listOf(file.split_offsets, name)?.map((offset) => safe(offset, name)) ?? null,
+      sortOrderId: file.sort_order_id === null || file.sort_order_id === undefined ? null : whole(file.sort_order_id, name),
     },
   };
 }
@@ -347,18 +347,58 @@ function pairs<T, U>(map: ReadonlyMap<number, T> | null, convert: (value: T) => 
   return map === null ? null : [...map].map(([key, value]) => ({ key, value: convert(value) }));
 }
 
-function byKey<T, U>(map: AvroMap<T>, convert: (value: T) => U): ReadonlyMap<number, U> | null {
-  return map === null || map === undefined ? null : new Map(map.map(({ key, value }) => [key, convert(value)]));
+/** The schema is the file's own: a damaged one may call a field otherwise, or give it another type. */
+function asRecord<T>(value: T, name: string): T {
+  if (typeof value !== 'object' || value === null) throw unreadable(name);
+  return value;
+}
+
+function listOf<T>(value: readonly T[] | null | undefined, name: string): readonly T[] | null {
+  if (value === null || value === undefined) return null;
+  if (!Array.isArray(value)) throw unreadable(name);
+  return value;
+}
+
+function byKey<T, U>(map: AvroMap<T>, convert: (value: T, name: string) => U, name: string): ReadonlyMap<number, U> | null {
+  const entries = listOf(map, name);
+  if (entries === null) return null;
+  return new Map(
+    entries.map((entry) => {
+      const { key, value } = asRecord(entry, name);
+      return [whole(key, name), convert(value, name)];
+    }),
+  );
 }
 
 function numbers(map: AvroMap<bigint>, name: string): ReadonlyMap<number, number> | null {
-  return byKey(map, (value) => safe(value, name));
+  return byKey(map, safe, name);
 }
 
 function safe(value: bigint, name: string): number {
+  if (typeof value !== 'bigint') throw unreadable(name);
   const number = Number(value);
-  if (typeof value !== 'bigint' || !Number.isSafeInteger(number)) throw unreadable(name);
+  if (!Number.isSafeInteger(number)) throw unreadable(name);
   return number;
+}
+
+function id(value: bigint, name: string): SnapshotId {
+  if (typeof value !== 'bigint') throw unreadable(name);
+  return String(value);
+}
+
+function whole(value: number, name: string): number {
+  if (!Number.isSafeInteger(value)) throw unreadable(name);
+  return value;
+}
+
+function text(value: string, name: string): string {
+  if (typeof value !== 'string') throw unreadable(name);
+  return value;
+}
+
+function bytesOf(value: Buffer, name: string): Buffer {
+  if (!Buffer.isBuffer(value)) throw unreadable(name);
+  return value;
 }
 
 function unreadable(name: string): LakeError {

@@ -12,6 +12,13 @@ const pooledBytesMin = 128 * KiB;
 export const freeBuffersMax = 32;
 
 const free: Buffer[] = [];
+/** Copies are of a multiple of it, so that one serves where another did. */
+const copyStepBytes = 64 * KiB;
+/** As many bytes of them, of all sizes together. */
+export const freeCopiesBytesMax = 32 * MiB;
+/** By size. */
+const freeCopies = new Map<number, Buffer[]>();
+let freeCopiesBytes = 0;
 /** Who has one: each is given back once. */
 const lent = new WeakSet<ArrayBufferLike>();
 
@@ -26,18 +33,48 @@ export function takeReadBuffer(bytes: number): Buffer {
 /** Takes back those of `chunks` that came from here, whole or in part: nobody reads any byte of them any more. */
 export function returnReadBuffers(chunks: readonly Buffer[]): void {
   for (const { buffer } of chunks) {
-    if (lent.delete(buffer) && free.length < freeBuffersMax) free.push(Buffer.from(buffer));
+    if (!lent.delete(buffer)) continue;
+    if (buffer.byteLength < readBufferBytes) keepCopy(Buffer.from(buffer));
+    else if (free.length < freeBuffersMax) free.push(Buffer.from(buffer));
   }
+}
+
+function keepCopy(copy: Buffer): void {
+  const isFull = freeCopiesBytes + copy.length > freeCopiesBytesMax;
+  const ofSize = freeCopies.get(copy.length) ?? [];
+  if (isFull && ofSize.length > 0) return;
+  if (isFull) {
+    // Of sizes that nobody may ask for any more.
+    freeCopies.clear();
+    freeCopiesBytes = 0;
+  }
+  ofSize.push(copy);
+  freeCopies.set(copy.length, ofSize);
+  freeCopiesBytes += copy.length;
+}
+
+function copyOf(chunk: Buffer): Buffer {
+  if (chunk.length < pooledBytesMin) return Buffer.from(chunk);
+  const bytes = Math.ceil(chunk.length / copyStepBytes) * copyStepBytes;
+  const kept = freeCopies.get(bytes)?.pop();
+  if (kept !== undefined) freeCopiesBytes -= bytes;
+  const whole = kept ?? Buffer.allocUnsafeSlow(bytes);
+  lent.add(whole.buffer);
+  chunk.copy(whole);
+  return whole.subarray(0, chunk.length);
 }
 
 /** A chunk that leaves more than a quarter of its buffer unused is worth a copy, where memory is short. */
 const usedShareMin = 3 / 4;
 
-/** The same bytes in no more memory than they need, or little more. */
+/**
+ * The same bytes in no more memory than they need, or little more. Copies are lent like the buffers that they are made from: hundreds of
+ * megabytes of small answers a second, each alive until a socket has taken it, are more than V8 collects in time.
+ */
 export function withoutSlack(chunks: readonly Buffer[]): Buffer[] {
   return chunks.map((chunk) => {
     if (chunk.length >= usedShareMin * chunk.buffer.byteLength) return chunk;
-    const copy = Buffer.from(chunk);
+    const copy = copyOf(chunk);
     returnReadBuffers([chunk]);
     return copy;
   });

@@ -12,10 +12,10 @@ const partitions = 4;
 const topic = 'wide';
 
 /** What the broker may hold for all its clients: answers that nobody takes, and requests that wait. */
-const unsentBytesMax = 320 * MiB;
+const unsentBytesMax = 256 * MiB;
 const queuedRequestBytes = 32 * MiB;
-/** What was let go is collected late. */
-const slackBytes = 224 * MiB;
+/** What was let go is collected late, and buffers are kept for what is read next. */
+const slackBytes = 288 * MiB;
 
 const fetchAll = (from: number): Buffer =>
   Buffer.concat(

@@ -9,11 +9,11 @@ import type { AnswerRoom } from '../handlers/handler.js';
 import { type BufferMemory, bufferMemory, LetGo } from './buffer-memory.js';
 
 /** Up to here an answer gets what it asks for, that of a stranger up to half of it. */
-const roomyBytes = 256 * MiB;
+const roomyBytes = 192 * MiB;
 /** What an answer may carry at least, so that clients get on however slow others are. */
 const answerBytesMin = MiB;
 /** Up to here whoever has taken an answer before gets that least, a stranger up to `roomyBytes`. Above, none is read. */
-const boundBytes = 320 * MiB;
+const boundBytes = 256 * MiB;
 /** A client on a slow line takes a small answer in this time. */
 const takenWithinMs = 5 * secondMs;
 /** How often it is looked whether somebody can be shed, while there is reason to. */

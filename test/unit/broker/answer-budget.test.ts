@@ -72,18 +72,18 @@ describe('the budget of answers', () => {
   const settled = (): Promise<void> => Promise.resolve();
 
   it('gives what is asked for, then what is left, then the least, and counts what is released once', () => {
-    const rooms = [now(200 * MiB), now(100 * MiB), now(50 * MiB), now(1000)];
-    expect(rooms.map(({ bytes }) => bytes)).toEqual([200 * MiB, 56 * MiB, MiB, 1000]);
+    const rooms = [now(150 * MiB), now(100 * MiB), now(50 * MiB), now(1000)];
+    expect(rooms.map(({ bytes }) => bytes)).toEqual([150 * MiB, 42 * MiB, MiB, 1000]);
     for (const room of rooms) room.release();
     for (const room of rooms) room.release();
-    expect(now(1000 * MiB).bytes).toBe(256 * MiB);
+    expect(now(1000 * MiB).bytes).toBe(192 * MiB);
   });
 
   it('lets answers wait above its bound, and reads them in their order as others are taken', async () => {
     const taker = new Taker(budget);
-    taker.holds(320 * MiB);
+    taker.holds(256 * MiB);
     const [first, second] = [waiting(50 * MiB), waiting(MiB)];
-    taker.holds(319 * MiB);
+    taker.holds(255 * MiB);
     await settled();
     expect(first.room?.bytes).toBe(MiB);
     expect(second.room).toBeUndefined();
@@ -92,14 +92,14 @@ describe('the budget of answers', () => {
     expect(second.room?.bytes).toBe(MiB);
     second.room!.release();
     taker.holds(0);
-    expect(now(1000 * MiB).bytes).toBe(256 * MiB);
+    expect(now(1000 * MiB).bytes).toBe(192 * MiB);
   });
 
   it('gives a stranger half of it all, and lets it wait behind those who have taken answers', async () => {
-    expect(now(1000 * MiB, false).bytes).toBe(128 * MiB);
+    expect(now(1000 * MiB, false).bytes).toBe(96 * MiB);
     expect(now(50 * MiB, false).bytes).toBe(MiB);
     const known = now(1000 * MiB);
-    expect(known.bytes).toBe(127 * MiB);
+    expect(known.bytes).toBe(95 * MiB);
     const stranger = waiting(20 * MiB, { hasTaken: false });
     const rooms = Array.from({ length: 64 }, () => now(20 * MiB));
     expect(new Set(rooms.map(({ bytes }) => bytes))).toEqual(new Set([MiB]));
@@ -111,10 +111,10 @@ describe('the budget of answers', () => {
 
   it('sheds the largest of those that have taken nothing for long, and only as many as it must', async () => {
     const [old, large, fresh] = [new Taker(budget), new Taker(budget), new Taker(budget)];
-    old.holds(60 * MiB);
-    large.holds(100 * MiB);
+    old.holds(40 * MiB);
+    large.holds(80 * MiB);
     vi.advanceTimersByTime(5000);
-    fresh.holds(160 * MiB);
+    fresh.holds(136 * MiB);
     const late = waiting(10 * MiB);
     vi.advanceTimersByTime(250);
     await settled();
@@ -123,8 +123,9 @@ describe('the budget of answers', () => {
   });
 
   it('sheds for those who wait as soon as the others have had their time, and until there is room for more than the least', async () => {
-    const takers = Array.from({ length: 8 }, () => new Taker(budget));
+    const takers = Array.from({ length: 6 }, () => new Taker(budget));
     for (const taker of takers) taker.holds(40 * MiB);
+    for (let i = 0; i < 16; i++) now(MiB);
     const [one, other] = [waiting(20 * MiB), waiting(20 * MiB)];
     vi.advanceTimersByTime(4900);
     await settled();
@@ -138,7 +139,7 @@ describe('the budget of answers', () => {
   });
 
   it('sheds a little at a time, so that what is let go can be collected', () => {
-    const takers = Array.from({ length: 64 }, () => new Taker(budget));
+    const takers = Array.from({ length: 51 }, () => new Taker(budget));
     for (const taker of takers) taker.holds(5 * MiB);
     const shed = (): number => takers.filter(({ isShed }) => isShed).length;
     vi.advanceTimersByTime(5000);
@@ -150,7 +151,7 @@ describe('the budget of answers', () => {
   });
 
   it('sheds no more while what it shed before still takes its memory', () => {
-    const takers = Array.from({ length: 64 }, () => new Taker(budget));
+    const takers = Array.from({ length: 51 }, () => new Taker(budget));
     for (const taker of takers) taker.holds(5 * MiB);
     const shed = (): number => takers.filter(({ isShed }) => isShed).length;
     vi.advanceTimersByTime(5000);
@@ -167,7 +168,7 @@ describe('the budget of answers', () => {
     const [first, second] = [new Taker(budget), new Taker(budget)];
     first.holds(40 * MiB);
     // Answers that are being read: the pressure lasts, and nobody can be shed for it.
-    for (let i = 0; i < 65; i++) now(216 * MiB);
+    for (let i = 0; i < 65; i++) now(152 * MiB);
     waiting(MiB);
     vi.advanceTimersByTime(5000);
     expect(first.isShed).toBe(true);
@@ -182,17 +183,17 @@ describe('the budget of answers', () => {
 
   it('keeps nothing of a client that leaves while it waits', async () => {
     const taker = new Taker(budget);
-    taker.holds(320 * MiB);
+    taker.holds(256 * MiB);
     const leaving = new AbortController();
     const [left, next] = [waiting(20 * MiB, { leaving: leaving.signal }), waiting(20 * MiB)];
     leaving.abort();
     await settled();
     expect(left.room?.bytes).toBe(0);
-    taker.holds(200 * MiB);
+    taker.holds(150 * MiB);
     await settled();
     expect(next.room?.bytes).toBe(20 * MiB);
     expect((await budget.reserve(taker, 20 * MiB, leaving.signal)).bytes).toBe(20 * MiB);
-    taker.holds(320 * MiB);
+    taker.holds(256 * MiB);
     expect((await budget.reserve(taker, 20 * MiB, leaving.signal)).bytes).toBe(0);
   });
 });

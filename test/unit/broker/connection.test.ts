@@ -225,13 +225,13 @@ describe('a connection', () => {
     good.socket.write(fetch);
     await expect.poll(() => good.frames.length).toBe(2);
     expect(rooms).toHaveLength(2);
-    expect(rooms[0]).toBe(128 * MiB);
-    expect(rooms[1]).toBeLessThan(128 * MiB);
+    expect(rooms[0]).toBe(96 * MiB);
+    expect(rooms[1]).toBeLessThan(96 * MiB);
     slow.socket.resume();
     await expect.poll(() => slow.frames.length).toBe(4);
     good.socket.write(fetch);
     await expect.poll(() => good.frames.length).toBe(3);
-    expect(rooms.at(-1), 'all of it, for one that has taken an answer').toBe(256 * MiB);
+    expect(rooms.at(-1), 'all of it, for one that has taken an answer').toBe(192 * MiB);
   });
 
   it('gives the memory of what it sends back only when that is sent', async () => {
@@ -282,7 +282,7 @@ describe('a connection', () => {
         await expect.poll(() => good.frames.length).toBe(rooms.length);
         return rooms.at(-1);
       })
-      .toBe(256 * MiB);
+      .toBe(192 * MiB);
     expect(rooms[0]).toBe(MiB);
   });
 

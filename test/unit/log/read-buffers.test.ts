@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { KiB } from '../../../src/kernel/index.js';
-import { freeBuffersMax, readBufferBytes, returnReadBuffers, takeReadBuffer, withoutSlack } from '../../../src/log/read-buffers.js';
+import { KiB, MiB } from '../../../src/kernel/index.js';
+import {
+  freeBuffersMax,
+  freeCopiesBytesMax,
+  readBufferBytes,
+  returnReadBuffers,
+  takeReadBuffer,
+  withoutSlack,
+} from '../../../src/log/read-buffers.js';
 
 describe('read buffers', () => {
   it('lends the memory again that was given back, whole or in part', () => {
@@ -40,5 +47,25 @@ describe('read buffers', () => {
     expect(second!.buffer.byteLength).toBeLessThan(600 * KiB);
     expect(third!.buffer.byteLength).toBeLessThan(100 * KiB);
     expect(takeReadBuffer(readBufferBytes).buffer).toBe(half.buffer);
+  });
+
+  it('makes copies in memory that copies gave back, of about their size, and keeps no more of it than its bound', () => {
+    const copyOf = (bytes: number): Buffer => withoutSlack([Buffer.alloc(4 * MiB, 'x').subarray(0, bytes)])[0] as Buffer;
+    const first = copyOf(300 * KiB);
+    returnReadBuffers([first]);
+    const [second, third] = [copyOf(310 * KiB), copyOf(300 * KiB)];
+    expect(second.buffer).toBe(first.buffer);
+    expect(second.equals(Buffer.alloc(310 * KiB, 'x'))).toBe(true);
+    expect(third.buffer).not.toBe(first.buffer);
+    const many = Array.from({ length: freeCopiesBytesMax / (512 * KiB) + 5 }, () => copyOf(500 * KiB));
+    returnReadBuffers(many);
+    const again = many.map(() => copyOf(500 * KiB));
+    expect(again.filter((one) => many.some(({ buffer }) => buffer === one.buffer))).toHaveLength(many.length - 5);
+    // What nobody asks for any more makes room.
+    returnReadBuffers(again);
+    const other = copyOf(700 * KiB);
+    returnReadBuffers([other]);
+    expect(copyOf(700 * KiB).buffer).toBe(other.buffer);
+    expect(again.some(({ buffer }) => buffer === copyOf(500 * KiB).buffer)).toBe(false);
   });
 });

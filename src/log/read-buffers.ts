@@ -12,7 +12,7 @@ const pooledBytesMin = 128 * KiB;
 export const freeBuffersMax = 32;
 
 const free: Buffer[] = [];
-/** Copies are of a multiple of it, so that one serves where another did. */
+/** Copies are of a multiple of it, so that one serves where another did; those that are kept are smaller than what is read into. */
 const copyStepBytes = 64 * KiB;
 /** As many bytes of them, of all sizes together. */
 export const freeCopiesBytesMax = 32 * MiB;
@@ -54,8 +54,8 @@ function keepCopy(copy: Buffer): void {
 }
 
 function copyOf(chunk: Buffer): Buffer {
-  if (chunk.length < pooledBytesMin) return Buffer.from(chunk);
   const bytes = Math.ceil(chunk.length / copyStepBytes) * copyStepBytes;
+  if (chunk.length < pooledBytesMin || bytes >= readBufferBytes) return Buffer.from(chunk);
   const kept = freeCopies.get(bytes)?.pop();
   if (kept !== undefined) freeCopiesBytes -= bytes;
   const whole = kept ?? Buffer.allocUnsafeSlow(bytes);

@@ -61,6 +61,12 @@ describe('read buffers', () => {
     returnReadBuffers(many);
     const again = many.map(() => copyOf(500 * KiB));
     expect(again.filter((one) => many.some(({ buffer }) => buffer === one.buffer))).toHaveLength(many.length - 5);
+    // One as large as what is read into is none to be kept.
+    const larges = [MiB - 1, MiB, 2 * MiB + 1].map(copyOf);
+    returnReadBuffers(larges);
+    const windows = larges.map(() => takeReadBuffer(readBufferBytes));
+    expect(windows.map(({ length }) => length)).toEqual(larges.map(() => readBufferBytes));
+    expect(windows.some((window) => larges.some(({ buffer }) => buffer === window.buffer))).toBe(false);
     // What nobody asks for any more makes room.
     returnReadBuffers(again);
     const other = copyOf(700 * KiB);

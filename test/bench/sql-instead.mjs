@@ -67,6 +67,15 @@ async function findPython() {
   }
 }
 
+/** What a Python program took and answered, the CPU of the broker that it read from included. Errors: where its rows are others. */
+async function answered(name, python, args, pid, rows) {
+  const served = treeCpuSeconds(pid);
+  const { stdout } = await program(python, args, { timeout: scriptMs, maxBuffer: 2 ** 26 });
+  const { answers, cpuSeconds, ...took } = JSON.parse(stdout);
+  for (const [at, answer] of answers.entries()) mustBeSame(`${name}, question ${at}`, rows[at], answer);
+  return { ...took, cpuSeconds: cpuSeconds + treeCpuSeconds(pid) - served };
+}
+
 export async function run({ work, quick, rounds, note, gib }) {
   const found = await findPython();
   if (found.missing !== undefined) return { tables: [], notes: [], skipped: [found.missing], figures: {} };
@@ -75,6 +84,9 @@ export async function run({ work, quick, rounds, note, gib }) {
   const range = within(fromMs, toMs);
   const select = 'SELECT service, count(*) AS n, sum(bytes_out) AS bytes FROM records';
   const questions = [`${select} GROUP BY service ORDER BY service`, `${select}${range} GROUP BY service ORDER BY service`];
+  // Its literals of time are named otherwise.
+  const [whole, part] = questions.map((sql) => ({ sql: sql.replaceAll('TIMESTAMPTZ', 'TIMESTAMP') }));
+  const sparkQuestions = JSON.stringify([whole, { ...part, fromMs, toMs }]);
   const figures = new Figures();
   const skipped = [];
   const spark = await findSpark();
@@ -108,28 +120,17 @@ export async function run({ work, quick, rounds, note, gib }) {
       }
       figures.add('asking the log', { seconds: ms / 1000, cpuSeconds: treeCpuSeconds(lake.service.pid) - before });
       for (const [source, { bootstrap, pid }] of Object.entries(sources)) {
-        const name = `script, from ${source}`;
         const path = join(work, 'copy.parquet');
-        const served = treeCpuSeconds(pid);
         const args = [script, bootstrap, 'records', path, JSON.stringify(questions), String(threads)];
-        const done = JSON.parse((await program(found.python, args, { timeout: scriptMs, maxBuffer: 2 ** 26 })).stdout);
-        if (done.count !== records) throw new Error(`${name}: ${done.count} of ${records} records came`);
-        for (const [at, rows] of done.answers.entries()) mustBeSame(`${name}, question ${at}`, ours[at], rows);
-        const { seconds, copySeconds } = done;
-        figures.add(name, { seconds, copySeconds, cpuSeconds: done.cpuSeconds + treeCpuSeconds(pid) - served });
+        const { count, ...copied } = await answered(`script, from ${source}`, found.python, args, pid, ours);
+        if (count !== records) throw new Error(`script, from ${source}: ${count} of ${records} records came`);
+        figures.add(`script, from ${source}`, copied);
         rmSync(path);
       }
       if (spark.missing !== undefined) continue;
       for (const [source, { bootstrap, pid }] of Object.entries(sources)) {
-        const name = `Spark, from ${source}`;
-        const served = treeCpuSeconds(pid);
-        // Its literals of time are named otherwise.
-        const [whole, part] = questions.map((sql) => ({ sql: sql.replaceAll('TIMESTAMPTZ', 'TIMESTAMP') }));
-        const asked = JSON.stringify([whole, { ...part, fromMs, toMs }]);
-        const args = [sparkScript, bootstrap, 'records', spark.jars, asked, String(threads)];
-        const done = JSON.parse((await program(spark.python, args, { timeout: scriptMs, maxBuffer: 2 ** 26 })).stdout);
-        for (const [at, rows] of done.answers.entries()) mustBeSame(`${name}, question ${at}`, ours[at], rows);
-        figures.add(name, { seconds: done.seconds, cpuSeconds: done.cpuSeconds + treeCpuSeconds(pid) - served });
+        const args = [sparkScript, bootstrap, 'records', spark.jars, sparkQuestions, String(threads)];
+        figures.add(`Spark, from ${source}`, await answered(`Spark, from ${source}`, spark.python, args, pid, ours));
       }
     }
   } finally {

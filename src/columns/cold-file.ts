@@ -68,6 +68,8 @@ export async function writeColdFile(order: ColdFileOrder, engine: ColumnEngine):
     'COMPRESSION zstd',
     `COMPRESSION_LEVEL ${order.compressionLevel}`,
     'PARQUET_VERSION v2',
+    // DuckDB 1.5 hashes the constant of a BLOB as it is shown, `\xFF`, and takes the filter's no for the row group's (its issue 24994).
+    'WRITE_BLOOM_FILTER false',
     `ROW_GROUP_SIZE ${rowGroupRows(rows, rawBytes)}`,
     `FIELD_IDS ${fieldIdsClause(held)}`,
     `KV_METADATA {${Object.entries(keyValues)

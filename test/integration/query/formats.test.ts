@@ -1,4 +1,4 @@
-import { parquetReadObjects } from 'hyparquet';
+import { parquetMetadata, parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { tableFromIPC } from 'apache-arrow';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -85,6 +85,14 @@ describe('formats of an answer', () => {
       expect(Number(row['t'])).toBe(Date.UTC(2001, 0, 1) + at * 1000);
     }
     expect(tableFromIPC(await bytesOf('arrow', 'SELECT 1 AS n WHERE false')).numRows).toBe(0);
+  });
+
+  it('parquet has no Bloom filters: DuckDB finds no equal bytes by them', async () => {
+    const bytes = await bytesOf('parquet', String.raw`SELECT '\xFF'::BLOB AS b FROM range(1000)`);
+    const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer;
+    const column = parquetMetadata(file).row_groups[0]?.columns[0]?.meta_data;
+    expect(column?.encodings).toContain('PLAIN_DICTIONARY');
+    expect(column?.bloom_filter_offset).toBeUndefined();
   });
 
   it('parquet is a whole file, bounded, and leaves nothing behind', async () => {

@@ -185,6 +185,23 @@ export const witnesses: readonly (readonly Step[])[] = [
     heartbeat('c2', 3, { ...owned('c2'), ...subscribed('a', 'b') }),
     described,
   ],
+  // A number behind a blank is one.
+  [
+    {
+      api: 44,
+      version: 1,
+      body: {
+        resources: [
+          {
+            resourceType: 32,
+            resourceName: '$group:k',
+            configs: [{ name: 'consumer.session.timeout.ms', configOperation: 0, value: ' 60000' }],
+          },
+        ],
+        validateOnly: true,
+      },
+    },
+  ],
   // What RE2/J, which Kafka uses, does not read as an expression.
   [
     '(',

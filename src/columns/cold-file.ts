@@ -8,7 +8,17 @@ import type { ColumnEngine } from './engine.js';
 import type { EncodeResult, TypedColumn } from './jobs.js';
 import { longTexts } from './long-texts.js';
 import { columnMetrics, readFooter, rowGroupSpans } from './parquet-footer.js';
-import { type BaseColumnName, fieldIdsClause, firstTypedFieldId, inFileOrder, quoteName, quoteText, tableColumns } from './schema.js';
+import {
+  type BaseColumnName,
+  fieldIdsClause,
+  firstTypedFieldId,
+  inFileOrder,
+  quoteName,
+  quoteText,
+  tableColumns,
+  wideFieldIds,
+} from './schema.js';
+import { setWideApart } from './wide-apart.js';
 
 /** Raw bytes a row group aims at: enough to compress well, little enough to read one for a few records. */
 const rowGroupBytes = 16 * MiB;
@@ -48,6 +58,8 @@ export interface ColdFileOrder {
   readonly footer: Readonly<Record<string, string>> | undefined;
   /** zstd's. */
   readonly compressionLevel: number;
+  /** Read in ranges by who is far away: then wide columns lie apart where that spares requests. */
+  readonly isForBucket: boolean;
   readonly outPath: string;
 }
 
@@ -77,9 +89,11 @@ export async function writeColdFile(order: ColdFileOrder, engine: ColumnEngine):
       .join(', ')}}`,
   ];
   try {
-    const columns = inFileOrder(held, await longTexts(order.values, rawBytes, order.typedColumns, engine));
+    const long = await longTexts(order.values, rawBytes, order.typedColumns, engine);
+    const columns = inFileOrder(held, long);
     const select = `SELECT ${columns.map(({ name }) => quoteName(name)).join(', ')} FROM (${order.select})`;
     await engine.withConnection((connection) => connection.run(`COPY (${select}) TO ${quoteText(outPath)} (${options.join(', ')})`));
+    if (order.isForBucket) setWideApart(outPath, wideFieldIds(long));
   } catch (error) {
     throw new LakeError('internal', `encoding ${outPath} failed: ${error instanceof Error ? error.message : String(error)}`, {
       cause: error,

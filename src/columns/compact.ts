@@ -74,6 +74,7 @@ export async function compact(job: CompactJob, engine: ColumnEngine): Promise<Om
         typedColumns: job.typedColumns,
         footer: job.footer,
         compressionLevel: defaultLevel,
+        isForBucket: true,
         outPath: job.outPath,
       },
       engine,

@@ -36,6 +36,7 @@ export async function encode(job: EncodeJob, engine: ColumnEngine): Promise<Omit
       lastOffset: (job.staged.at(-1) as { lastOffset: number }).lastOffset,
       footer: job.footer,
       compressionLevel: fastLevel,
+      isForBucket: job.isForBucket,
       outPath: job.outPath,
     },
     engine,

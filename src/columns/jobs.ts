@@ -74,6 +74,8 @@ export interface EncodeJob {
   readonly valueFormat: ValueFormat;
   /** For the Parquet footer's key-value metadata, beside the digest and the range: topic, topic id, partition. */
   readonly footer?: Readonly<Record<string, string>>;
+  /** Else for readers on this machine, to whom it does not matter where in the file a column lies. */
+  readonly isForBucket: boolean;
   readonly outPath: string;
 }
 

@@ -14,6 +14,11 @@ const tailBytes = 8;
 
 /** Reads and parses the footer. Errors: `cold-corrupt`. */
 export function readFooter(path: string, disk: Disk = systemDisk): FileMetaData {
+  return parseFooter(path, readFooterBytes(path, disk));
+}
+
+/** The footer with its tail. Errors: `cold-corrupt`. */
+export function readFooterBytes(path: string, disk: Disk = systemDisk): Buffer {
   const { size } = disk.statSync(path);
   const file = disk.openSync(path, 'r');
   try {
@@ -22,8 +27,7 @@ export function readFooter(path: string, disk: Disk = systemDisk): FileMetaData 
       disk.readSync(file, end, 0, bytes, size - bytes);
       return end;
     };
-    const footerBytes = footerLength(path, read(Math.min(size, tailBytes)), size);
-    return parseFooter(path, read(footerBytes));
+    return read(footerLength(path, read(Math.min(size, tailBytes)), size));
   } finally {
     disk.closeSync(file);
   }

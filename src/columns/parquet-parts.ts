@@ -1,6 +1,6 @@
 /**
  * A Parquet file in pieces: what its footer says of each row group and column, and a footer for a file that holds only some of
- * them. Such a part is a whole Parquet file of its own, so a reader cannot tell that there was ever more.
+ * them, or all in another order. Such a part is a whole Parquet file of its own, so a reader cannot tell that there was ever more.
  *
  * | in a part  |                                                                   |
  * |------------|-------------------------------------------------------------------|
@@ -9,7 +9,7 @@
  * | behind     | the footer, its positions moved, without the groups and columns left out |
  * | −8         | the footer's length (uint32), `PAR1`                              |
  */
-import { LakeError, type Offset, type TimestampMs } from '../kernel/index.js';
+import { LakeError, type Offset, sum, type TimestampMs } from '../kernel/index.js';
 import { footerLength } from './parquet-footer.js';
 import { readThriftStruct } from './thrift-compact.js';
 import {
@@ -216,64 +216,126 @@ function keyBounds(columnMeta: ThriftFields | null | undefined): KeyBounds | nul
 /** Positions are numbers of another length in a part, and a row group's may be new: so much more takes an entry at most. */
 const movedBytesMax = 64;
 
+type PartPiece = PartPlan['pieces'][number];
+
 /** The part with these row groups and the leaves of these columns. `groups` are places in the layout, ascending. */
 export function planPart(layout: PartLayout, groups: readonly number[], columns: ReadonlySet<number>): PartPlan {
   const leaves = layout.columnOfLeaf.flatMap((column, leaf) => (columns.has(column) ? [leaf] : []));
-  const pieces: PartPlan['pieces'][number][] = [];
-  let end = magic.length;
-  for (const group of groups) {
-    for (const leaf of leaves) {
-      const from = (layout.groups[group] as GroupLayout).chunks[leaf] as ChunkPlace;
-      pieces.push({ group, leaf, from, to: end });
-      end += from.bytes;
-    }
-  }
+  const { pieces, end } = placed(
+    layout,
+    groups.flatMap((group) => leaves.map((leaf) => [group, leaf] as const)),
+  );
   const bytesMax = end + layout.footerBytes + movedBytesMax * (pieces.length + groups.length);
   return { end, bytesMax, footer: () => partFooter(layout, groups, columns, pieces, end), pieces };
+}
+
+/**
+ * The whole file with the chunks of these columns before those of all others: of the others, those of consecutive row groups lie side
+ * by side. Parquet leaves it open where in a file a row group's chunks are. The footer is the file's own but for the positions.
+ */
+export function planApart(layout: PartLayout, first: ReadonlySet<number>): PartPlan {
+  const groups = layout.groups.map((_, at) => at);
+  const leavesWhere = (isFirst: boolean): (readonly [number, number])[] =>
+    groups.flatMap((group) =>
+      layout.columnOfLeaf.flatMap((column, leaf) => (first.has(column) === isFirst ? [[group, leaf] as const] : [])),
+    );
+  const { pieces, end } = placed(layout, [...leavesWhere(true), ...leavesWhere(false)]);
+  const bytesMax = end + layout.footerBytes + movedBytesMax * (pieces.length + groups.length);
+  const footer = (): Buffer => {
+    const moved = movedGroups(layout, groups, pieces, end).map(({ entry, columns, at }) =>
+      without(
+        entry,
+        [],
+        [
+          [group.columns, list(columns)],
+          [group.at, long(at)],
+        ],
+      ),
+    );
+    return closed(without(layout.skeleton.file, [], [[file.groups, list(moved)]]));
+  };
+  return { end, bytesMax, footer, pieces };
+}
+
+/** One chunk behind the other, from the file's beginning on. */
+function placed(
+  layout: PartLayout,
+  order: readonly (readonly [group: number, leaf: number])[],
+): { readonly pieces: readonly PartPiece[]; readonly end: number } {
+  let end = magic.length;
+  const pieces = order.map(([at, leaf]) => {
+    const from = (layout.groups[at] as GroupLayout).chunks[leaf] as ChunkPlace;
+    const piece = { group: at, leaf, from, to: end };
+    end += from.bytes;
+    return piece;
+  });
+  return { pieces, end };
+}
+
+interface MovedGroup {
+  readonly entry: ThriftFields;
+  readonly columns: readonly ThriftFields[];
+  /** Of its columns, inflated and as they are. */
+  readonly bytes: number;
+  readonly compressedBytes: number;
+  /** Where the first of its columns begins. */
+  readonly at: number;
+}
+
+/** The row groups with those columns that are among the pieces, in the order of the schema, at their new places. */
+function movedGroups(layout: PartLayout, groups: readonly number[], pieces: readonly PartPiece[], end: number): MovedGroup[] {
+  return groups.map((at) => {
+    const { fields, columns } = layout.skeleton.groups[at] as Skeleton['groups'][number];
+    const own = pieces.filter((piece) => piece.group === at).toSorted((a, b) => a.leaf - b.leaf);
+    const read = own.map((piece) => ({ ...piece, column: readThriftTree(columns[piece.leaf] as Uint8Array) }));
+    return {
+      entry: fields,
+      columns: read.map(({ column, from, to }) => movedChunk(column, to - from.at, to)),
+      bytes: sum(read.map(({ column }) => numberOf(fieldsOf(column, chunk.meta), meta.bytes) ?? 0)),
+      compressedBytes: sum(own.map(({ from }) => from.bytes)),
+      at: own[0]?.to ?? end,
+    };
+  });
 }
 
 function partFooter(
   layout: PartLayout,
   groups: readonly number[],
   columns: ReadonlySet<number>,
-  pieces: PartPlan['pieces'],
+  pieces: readonly PartPiece[],
   end: number,
 ): Buffer {
-  const { file: tree, groups: all } = layout.skeleton;
-  const starts = groups.map((at) => pieces.find((piece) => piece.group === at)?.to ?? end);
-  const cutGroups = groups.map((at, index) => {
-    const entry = all[at] as Skeleton['groups'][number];
-    const start = starts[index] as number;
-    const cutColumns: ThriftFields[] = [];
-    let bytes = 0;
-    for (const { leaf, from, to } of pieces.filter((piece) => piece.group === at)) {
-      const column = readThriftTree(entry.columns[leaf] as Uint8Array);
-      cutColumns.push(movedChunk(column, to - from.at, to));
-      bytes += numberOf(fieldsOf(column, chunk.meta), meta.bytes) ?? 0;
-    }
-    return without(
-      entry.fields,
+  const tree = layout.skeleton.file;
+  const cutGroups = movedGroups(layout, groups, pieces, end).map((moved) =>
+    without(
+      moved.entry,
       [group.sorting, group.ordinal],
       [
-        [group.columns, list(cutColumns)],
-        [group.bytes, long(bytes)],
-        [group.at, long(start)],
-        [group.compressedBytes, long((starts[index + 1] ?? end) - start)],
+        [group.columns, list(moved.columns)],
+        [group.bytes, long(moved.bytes)],
+        [group.at, long(moved.at)],
+        [group.compressedBytes, long(moved.compressedBytes)],
       ],
-    );
-  });
-  const orders = structsOf(tree, file.orders).filter((_, leaf) => columns.has(layout.columnOfLeaf[leaf] ?? -1));
-  const cut = without(
-    tree,
-    [file.keyValues, file.orders],
-    [
-      [file.schema, list(cutSchema(structsOf(tree, file.schema), columns))],
-      [file.rows, long(groups.reduce((sum, at) => sum + (layout.groups[at]?.rows ?? 0), 0))],
-      [file.groups, list(cutGroups)],
-      ...(orders.length === 0 ? [] : [[file.orders, list(orders)] as const]),
-    ],
+    ),
   );
-  const bytes = writeThriftTree(cut);
+  const orders = structsOf(tree, file.orders).filter((_, leaf) => columns.has(layout.columnOfLeaf[leaf] ?? -1));
+  return closed(
+    without(
+      tree,
+      [file.keyValues, file.orders],
+      [
+        [file.schema, list(cutSchema(structsOf(tree, file.schema), columns))],
+        [file.rows, long(sum(groups.map((at) => layout.groups[at]?.rows ?? 0)))],
+        [file.groups, list(cutGroups)],
+        ...(orders.length === 0 ? [] : [[file.orders, list(orders)] as const]),
+      ],
+    ),
+  );
+}
+
+/** A footer with its end. */
+function closed(tree: ThriftFields): Buffer {
+  const bytes = writeThriftTree(tree);
   const tail = Buffer.alloc(8);
   tail.writeUInt32LE(bytes.length, 0);
   magic.copy(tail, 4);

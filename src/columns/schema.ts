@@ -70,7 +70,15 @@ export function tableColumns(typedColumns: readonly TypedColumn[]): Column[] {
 }
 
 /** Columns that make up most of a file, and that SQL seldom asks for. */
-const largeColumns: ReadonlySet<string> = new Set<BaseColumnName>(['_value', '_headers', '_raw_batch', '_key']);
+const wideColumns: readonly BaseColumnName[] = ['_value', '_headers', '_raw_batch'];
+/** Keys are small as a rule, and asked for more often. */
+const largeColumns: ReadonlySet<string> = new Set<BaseColumnName>([...wideColumns, '_key']);
+
+/** Field ids of the columns that lie apart from the others: `largeTyped` and those of ours that make up most of a file. */
+export function wideFieldIds(largeTyped: ReadonlySet<number>): ReadonlySet<number> {
+  const names: ReadonlySet<string> = new Set(wideColumns);
+  return new Set([...largeTyped, ...baseColumns.filter(({ name }) => names.has(name)).map(({ fieldId }) => fieldId)]);
+}
 
 /**
  * The order of columns in a file: the typed ones that are large, then large ones of ours, then the others of ours, then the other typed

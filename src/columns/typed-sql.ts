@@ -9,7 +9,7 @@
  * | in the value                           | kind   | as                                      |
  * |----------------------------------------|--------|-----------------------------------------|
  * | integer within 64 bits                 | long   | 1, −0 as 0                              |
- * | number with fraction or exponent       | double | 1.0, 1e3, the nearest double            |
+ * | number with fraction or exponent       | double | 1.0, 1e3, the nearest double, −0.0 as 0.0 |
  * | true, false                            | bool   |                                         |
  * | string                                 | text   | unescaped                               |
  * | object, array                          | text   | its JSON text without white space       |
@@ -48,10 +48,15 @@ function isDecimal(json: string): string {
   return `(contains(${json}, '.') OR contains(${json}, 'e') OR contains(${json}, 'E'))`;
 }
 
+/** Zero without a sign: in a Parquet file both zeros may share one entry of a dictionary, and either would come back as the other. */
+function unsignedZero(double: string): string {
+  return `${double} + 0::DOUBLE`;
+}
+
 const expressionOfKind: Readonly<Record<ColumnKind, (json: string) => string>> = {
   long: (json) => `CASE WHEN ${isNumber(json)} AND NOT ${isDecimal(json)} THEN TRY_CAST(${json} AS BIGINT) END`,
   double: (json) =>
-    `CASE WHEN ${isNumber(json)} AND ${isDecimal(json)} AND isfinite(TRY_CAST(${json} AS DOUBLE)) THEN TRY_CAST(${json} AS DOUBLE) END`,
+    `CASE WHEN ${isNumber(json)} AND ${isDecimal(json)} AND isfinite(TRY_CAST(${json} AS DOUBLE)) THEN ${unsignedZero(`TRY_CAST(${json} AS DOUBLE)`)} END`,
   bool: (json) => `CASE WHEN ${json} = 'true' THEN true WHEN ${json} = 'false' THEN false END`,
   text: (json) =>
     `CASE WHEN ${json} < '#' THEN CASE WHEN contains(${json}, '\\') THEN ${json}::JSON->>'$' ELSE substr(${json}, 2, length(${json}) - 2) END` +
@@ -68,7 +73,7 @@ const expressionOfKind: Readonly<Record<ColumnKind, (json: string) => string>> =
  */
 const expressionOfOnlyKind: Readonly<Record<ColumnKind, (field: string) => string>> = {
   long: (field) => field,
-  double: (field) => `CASE WHEN isfinite(${field}) THEN ${field} END`,
+  double: (field) => `CASE WHEN isfinite(${field}) THEN ${unsignedZero(field)} END`,
   bool: (field) => field,
   text: (field) => field,
 };

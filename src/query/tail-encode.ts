@@ -21,7 +21,8 @@ export async function encodeChunk(
 ): Promise<TailChunk> {
   const { staged, ...rest } = chunk;
   const typedColumns = chunkColumns(chunk) ?? [];
-  await workers.run({ kind: 'encode', staged: staged === undefined ? [] : [staged], typedColumns, valueFormat, outPath: path }, signal);
+  const given = { staged: staged === undefined ? [] : [staged], typedColumns, valueFormat };
+  await workers.run({ kind: 'encode', ...given, isForBucket: false, outPath: path }, signal);
   return { ...rest, path, bytes: await sealedBytes(path), typedColumns };
 }
 

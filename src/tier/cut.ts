@@ -112,7 +112,7 @@ export async function prepareCut(ports: TierPorts, order: CutOrder): Promise<Pre
       await ports.disk.rm(outPath, { force: true });
       const footer = { 'thermocline.table': order.tablePrefix, 'thermocline.partition': String(order.partition) };
       return ports.workers.run(
-        { kind: 'encode', staged, typedColumns: columns, valueFormat: order.topic.valueFormat, footer, outPath },
+        { kind: 'encode', staged, typedColumns: columns, valueFormat: order.topic.valueFormat, footer, isForBucket: true, outPath },
         signal,
       );
     });

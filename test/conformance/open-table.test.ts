@@ -77,6 +77,14 @@ const nameFiles: readonly (readonly Partial<ProducerRecord>[])[] = [
   ],
 ];
 
+/** For a file of several row groups, whose wide columns lie apart from the others. */
+const largeRecords = Array.from({ length: 5_000 }, (_, n) => ({
+  partition: 0,
+  timestampMs: Date.UTC(2024, 0, 1) + n,
+  key: text(`key ${n % 50}`),
+  value: json({ n, even: n % 2 === 0, of: `of ${n % 7}`, text: `${n} `.repeat(1600) }),
+}));
+
 async function produceFiles(lake: PlacedLake['lake'], topic: string, files: typeof edgeFiles): Promise<void> {
   for (const file of files) {
     await lake.produce(
@@ -152,6 +160,10 @@ async function tellStory({ lake }: PlacedLake): Promise<readonly TableState[]> {
   await lake.createTopic('names', 1);
   await produceFiles(lake, 'names', nameFiles);
   states.push(await tableState(lake, 'names', 'names'));
+  await lake.createTopic('large', 1);
+  await lake.produce('large', largeRecords);
+  await lake.cool('large');
+  states.push(await tableState(lake, 'large', 'large'));
   await tellUpkeep(lake, states);
   return states;
 }

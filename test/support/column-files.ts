@@ -85,7 +85,7 @@ export class ColumnFiles {
 
   async encode(staged: readonly StageResult[], typedColumns: readonly TypedColumn[] = []): Promise<EncodeResult> {
     return await runColumnJob(
-      { kind: 'encode', staged, typedColumns, valueFormat: 'auto', outPath: this.path('cold.parquet') },
+      { kind: 'encode', staged, typedColumns, valueFormat: 'auto', isForBucket: true, outPath: this.path('cold.parquet') },
       this.engine,
     );
   }

@@ -143,7 +143,8 @@ function fieldOf(value: Value): OracleField | undefined {
         const long = BigInt(value.text);
         return BigInt.asIntN(64, long) === long ? { kind: 'long', value: long } : { kind: 'text', value: value.text };
       }
-      const double = Number(value.text);
+      // Zero has no sign.
+      const double = Number(value.text) + 0;
       return Number.isFinite(double) ? { kind: 'double', value: double } : { kind: 'text', value: value.text };
     }
   }

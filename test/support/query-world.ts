@@ -360,6 +360,7 @@ export class QueryWorld implements AsyncDisposable {
       staged: [staged],
       typedColumns: topic.columns,
       valueFormat: formatOf(topic.config),
+      isForBucket: true,
       outPath: out,
     });
     return [await this.#uploaded(topic, partition, out, encoded, { ...staged, baseOffset: from, lastOffset: end - 1 })];

@@ -49,7 +49,7 @@ describe('column workers', () => {
     const staged = await workers.run(stageJob(3));
     expect(staged.rows).toBe(3000);
     const typedColumns = assignColumns([], staged.pairs);
-    const file = { typedColumns, valueFormat: 'auto' as const };
+    const file = { typedColumns, valueFormat: 'auto' as const, isForBucket: true };
     const encoded = await workers.run({ kind: 'encode', staged: [staged], outPath: join(dir, 'cold.parquet'), ...file });
     const range = { path: encoded.path, partition: 0, baseOffset: 0, lastOffset: 2999 };
     await workers.run({ kind: 'verify', ...range, rows: 3000, digest: encoded.digest, typedRowGroups: 1, ...file });
@@ -85,7 +85,7 @@ describe('column workers', () => {
 
   it('leave no temporary file behind when they are killed, nor those of a service that was', async () => {
     const staged = await workers.run(stageJob(1));
-    const encode = { kind: 'encode', staged: [staged], typedColumns: [], valueFormat: 'bytes' } as const;
+    const encode = { kind: 'encode', staged: [staged], typedColumns: [], valueFormat: 'bytes', isForBucket: true } as const;
     await workers.run({ ...encode, outPath: join(dir, 'cold') });
     const [pid] = workers.pids;
     // DuckDB spills into its folder.

@@ -338,6 +338,19 @@ describe('an encoded file', () => {
     await files.verify([staged], encoded, columns);
   });
 
+  it('has zero without a sign, as the tail has: a dictionary would give both the sign of the first', async () => {
+    const values = Array.from({ length: 12 }, (_, at) => ['{"d":-0.0}', '{"d":0.0}', '{}'][at % 3]!);
+    // Where the field is of one kind, and where it is not.
+    for (const others of [[], ['{"d":"text"}']]) {
+      const staged = await files.stage([batchOf(0, [...values, ...others])], { endOffset: 12 + others.length });
+      const columns = assignColumns([], staged.pairs);
+      const { path } = await files.encode([staged], columns);
+      const found = await files.rows(`SELECT d FROM '${path}' WHERE _offset < 12 ORDER BY _offset`);
+      expect(found).toEqual(values.map((value) => [value === '{}' ? null : 0]));
+      expect((await files.typedRows(staged.path, columns)).slice(0, 12).map(([d]) => [d])).toEqual(found);
+    }
+  });
+
   it('carries digest and range in its footer, and Iceberg figures for each column', async () => {
     const values = [`{"n":-5,"d":-0.0,"t":"${'é'.repeat(20)}","b":true}`, '{"n":7,"d":2.5,"t":"a"}'];
     const staged = await files.stage([batchOf(0, values)], { endOffset: 2 });

@@ -2,6 +2,8 @@ import { afterAll, describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import { statSync } from 'node:fs';
 import { type EncodeResult, findTimestamp, type FoundTime } from '../../../src/columns/index.js';
+import { readFooterBytes } from '../../../src/columns/parquet-footer.js';
+import { readPartLayout } from '../../../src/columns/parquet-parts.js';
 import { isLakeError } from '../../../src/kernel/index.js';
 import { encodeBatch } from '../../../src/wire/index.js';
 import { ColumnFiles, fileAt } from '../../support/column-files.js';
@@ -88,7 +90,10 @@ describe('a time lookup in a cold file', () => {
       );
     };
     const bytes = (): number => read.reduce((sum, [from, to]) => sum + to - from, 0);
-    const inGroups = (): number[] => [...new Set(read.slice(1).map(([from]) => splitOffsets.findLastIndex((at) => at <= from)))];
+    const { groups } = readPartLayout(path, readFooterBytes(path));
+    const groupAt = (from: number): number =>
+      groups.findIndex(({ chunks }) => chunks.some(({ at, bytes: of }) => at <= from && from < at + of));
+    const inGroups = (): number[] => [...new Set(read.slice(1).map(([from]) => groupAt(from)))];
     const size = statSync(path).size;
     expect(size).toBeGreaterThan(2_000_000);
     expect(await ask('first', rows[500]!.timestampMs)).toMatchObject({ offset: 500 });

@@ -9,6 +9,7 @@
  */
 import { join } from 'node:path';
 import {
+  isErrno,
   type ClusterId,
   clusterId,
   type Disk,
@@ -230,7 +231,7 @@ function tooManyConfigured({ kind, name }: Configured): LakeError {
 }
 
 function isNoSpace(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).code === 'ENOSPC';
+  return isErrno(error, 'ENOSPC');
 }
 
 async function openClusterId(disk: Disk, path: string, nodeId: number, random: Random): Promise<ClusterId> {

@@ -6,7 +6,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { readdirSync, rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { entryPath, errorFromPlain, GiB, LakeError, MiB, Semaphore } from '../kernel/index.js';
+import { isErrno, entryPath, errorFromPlain, GiB, LakeError, MiB, Semaphore } from '../kernel/index.js';
 import type { ColumnJob, ColumnJobKind, ColumnJobs, ColumnWorkers } from './jobs.js';
 import type { WorkerAnswer, WorkerRequest } from './worker-protocol.js';
 
@@ -67,7 +67,7 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    return isErrno(error, 'EPERM');
   }
 }
 

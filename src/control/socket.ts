@@ -4,7 +4,7 @@
  */
 import { chmod, lstat, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { errorFromPlain, errorToPlain, LakeError, type PlainError, toLakeError } from '../kernel/index.js';
+import { isErrno, errorFromPlain, errorToPlain, LakeError, type PlainError, toLakeError } from '../kernel/index.js';
 import { type ControlAddress, formatControlAddress, parseControlAddress } from './address.js';
 import { type Channel, ControlConnection } from './connection.js';
 import { encodeFrameHead, type Frame, FrameDecoder, frameBytesMax, frameKinds, noPayload } from './frames.js';
@@ -240,7 +240,7 @@ async function listen(server: Server, target: ControlAddress): Promise<void> {
   try {
     await listenOnce(server, target);
   } catch (error) {
-    const isTaken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+    const isTaken = isErrno(error, 'EADDRINUSE');
     const where = formatControlAddress(target);
     if (!isTaken || !('path' in target) || (await isAnswered(target.path))) {
       throw new LakeError(isTaken ? 'data-dir-locked' : 'config-invalid-value', `cannot listen on ${where}: ${(error as Error).message}`, {

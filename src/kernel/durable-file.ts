@@ -1,4 +1,5 @@
 /** Small files that survive any kill: whole new content, or the old one. */
+import { isErrno } from './errno.js';
 import { dirname } from 'node:path';
 import type { Disk } from './disk.js';
 
@@ -33,7 +34,7 @@ export async function readIfThere(disk: Disk, path: string): Promise<string | un
   try {
     return (await disk.readFile(path)).toString('utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (isErrno(error, 'ENOENT')) return undefined;
     throw error;
   }
 }

@@ -3,6 +3,7 @@
  * (sched(7)) shares processors among sessions first, and ranks by nice values only within one. So a process that gives way
  * begins a session of its own (forked with `detached`), and lowers the session's share as well.
  */
+import { isErrno } from './errno.js';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
 
@@ -21,7 +22,7 @@ function lowerSession(niceness: number, triesLeft: number): void {
   try {
     writeFileSync(sessionShareFile, String(niceness));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || triesLeft === 0) return;
+    if (!isErrno(error, 'EAGAIN') || triesLeft === 0) return;
     setTimeout(() => lowerSession(niceness, triesLeft - 1), retryMs).unref();
   }
 }

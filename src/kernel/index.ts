@@ -12,6 +12,7 @@ export * from './clock.js';
 export * from './disk.js';
 export * from './durable-file.js';
 export * from './entry.js';
+export * from './errno.js';
 export * from './errors.js';
 export * from './first-index.js';
 export * from './give-way.js';

@@ -2,6 +2,7 @@
  * Small files that must be whole after any kill: written beside, fsynced, renamed, and the folder fsynced. Synchronous,
  * because it runs in flush workers and at start, never on the thread that answers.
  */
+import { isErrno } from '../kernel/index.js';
 import { dirname, join } from 'node:path';
 import type { Disk } from '../kernel/index.js';
 import { suffixes } from './log-files.js';
@@ -66,7 +67,7 @@ export function readFileIfThereSync(disk: Disk, path: string): Buffer | undefine
   try {
     return disk.readFileSync(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (isErrno(error, 'ENOENT')) return undefined;
     throw error;
   }
 }

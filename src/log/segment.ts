@@ -4,7 +4,7 @@
  * the file is missing or not plausible.
  */
 import { join } from 'node:path';
-import { type Disk, MiB, none, type Offset, type TimestampMs, toLakeError } from '../kernel/index.js';
+import { isErrno, type Disk, MiB, none, type Offset, type TimestampMs, toLakeError } from '../kernel/index.js';
 import { type Logger, silentLogger } from '../telemetry/index.js';
 import { batchBytes, batchLastOffset, batchMaxTimestamp } from '../wire/index.js';
 import { type BatchVisitor, farWindowBytes, nearWindowBytes, type WalkEnd, type WalkOptions, walkSegment } from './batch-walk.js';
@@ -399,7 +399,7 @@ async function readIndex(disk: Disk, logger: Logger, path: string): Promise<Buff
   try {
     return await disk.readFile(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
+    if (!isErrno(error, 'ENOENT'))
       logger.warn('an index file cannot be read and is made anew', { path, error: toLakeError(error).message });
     return undefined;
   }
@@ -409,6 +409,6 @@ async function renameIfThere(disk: Disk, path: string): Promise<void> {
   try {
     await disk.rename(path, `${path}${suffixes.deleted}`);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    if (!isErrno(error, 'ENOENT')) throw error;
   }
 }

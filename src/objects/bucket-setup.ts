@@ -4,8 +4,7 @@
  */
 import { mkdir, stat } from 'node:fs/promises';
 import type { Client } from 'minio';
-import { LakeError, minuteMs, systemClock, systemRandom } from '../kernel/index.js';
-import { isErrno } from './file-errors.js';
+import { isErrno, LakeError, minuteMs, systemClock, systemRandom } from '../kernel/index.js';
 import { type OpenStoreOptions, openObjectStore, parseBucketUrl } from './open.js';
 import { probeConditionalWrites } from './probe.js';
 import { openS3Client, s3Address } from './s3-client.js';

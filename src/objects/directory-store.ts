@@ -21,9 +21,9 @@ import {
 } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { hourMs, invariant, LakeError, type Clock, type Random } from '../kernel/index.js';
+import { isErrno, hourMs, invariant, LakeError, type Clock, type Random } from '../kernel/index.js';
 import { objectExists, objectMissing, outcomeUnknown } from './errors.js';
-import { fileError, isErrno } from './file-errors.js';
+import { fileError } from './file-errors.js';
 import { checkKey, checkPrefix, compareKeys, hiddenFolder } from './keys.js';
 import type { ByteRange, ObjectBody, ObjectInfo, ObjectStore, PutOptions } from './object-store.js';
 

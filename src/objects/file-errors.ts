@@ -1,10 +1,5 @@
 /** What the operating system says of files, in our words. */
-import { LakeError, toLakeError } from '../kernel/index.js';
-
-/** Whether an error has one of these codes of the operating system. */
-export function isErrno(error: unknown, ...codes: string[]): boolean {
-  return error instanceof Error && 'code' in error && codes.includes(error.code as string);
-}
+import { isErrno, LakeError, toLakeError } from '../kernel/index.js';
 
 /** The `LakeError` for a failed file operation of a directory store; what is no such failure comes back as it is. */
 export function fileError(error: unknown, what: string): unknown {

@@ -2,7 +2,7 @@
 import { setMaxListeners } from 'node:events';
 import { availableParallelism } from 'node:os';
 import type { BrokerState, SavedView, TopicState } from '../control/index.js';
-import { isLakeError, LakeError, MiB, type TimestampMs } from '../kernel/index.js';
+import { isErrno, isLakeError, LakeError, MiB, type TimestampMs } from '../kernel/index.js';
 import type { TableSnapshot } from '../lake/index.js';
 import type { AsOf } from './as-of.js';
 import type { AnswerColumn, AnswerShape, ParsedStatement } from './engine-protocol.js';
@@ -214,7 +214,7 @@ export class QueryRun {
 
 /** Of a cold file, not of the bucket. */
 function isGone({ code, cause }: LakeError): boolean {
-  const isAbsent = isLakeError(cause, 'object-missing') || (cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
+  const isAbsent = isLakeError(cause, 'object-missing') || isErrno(cause, 'ENOENT');
   return code === 'object-missing' || (code === 'cold-unavailable' && isAbsent);
 }
 

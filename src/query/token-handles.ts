@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Clock, KiB, LakeError, MiB, systemDisk, writeDurably } from '../kernel/index.js';
+import { isErrno, type Clock, KiB, LakeError, MiB, systemDisk, writeDurably } from '../kernel/index.js';
 
 /** Above, a token does not fit with certainty into a header, nor a cursor of pages into an address. */
 export const headerTokenBytesMax = 4 * KiB;
@@ -75,7 +75,7 @@ export class TokenHandles {
     try {
       await writeDurably(systemDisk, path, text, `${path}.${++this.#serial}.part`);
     } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code !== 'ENOSPC') throw cause;
+      if (!isErrno(cause, 'ENOSPC')) throw cause;
       throw new LakeError('disk-full', 'the token of the answer could not be kept', {
         hint: 'Make room on the disk of data.dir, or ask for json or ndjson, whose answers carry the token itself.',
         cause,
@@ -100,7 +100,7 @@ export class TokenHandles {
       await this.#used(name, text.length);
       return text;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw gone();
+      if (isErrno(error, 'ENOENT')) throw gone();
       throw error;
     }
   }

@@ -15,7 +15,7 @@ import { readRecoverJournal, recoverJournalFile, restoreBroker, writeRecoverJour
 import { connectBroker } from '../client/index.js';
 import { placesOf, type ServerConfig } from '../config/index.js';
 import { ManifestReader } from '../iceberg/index.js';
-import { type ClusterId, isLakeError, LakeError, systemClock, systemRandom } from '../kernel/index.js';
+import { type ClusterId, isErrno, isLakeError, LakeError, systemClock, systemRandom } from '../kernel/index.js';
 import { readIdentity } from '../lake/index.js';
 import { isLockFile, lockDirectory } from '../log/index.js';
 import { type ObjectStore, openObjectStore, parseBucketUrl } from '../objects/index.js';
@@ -30,6 +30,7 @@ import {
   type RecoverPlan,
 } from '../tier/index.js';
 import { metadataApi } from '../wire/index.js';
+import { dataDirError } from './data-dir-error.js';
 import { closeAll, storeOptions } from './role.js';
 
 /** A broker that does not answer within this is taken for gone. */
@@ -74,12 +75,20 @@ interface Begun {
 }
 
 /**
- * Errors: `data-dir-not-empty`, `data-dir-locked`, `bucket-in-use`, `object-missing` (the bucket holds no service), `data-dir-foreign`
+ * Errors: `data-dir-not-empty`, `data-dir-locked`, `data-dir-unusable`, `bucket-in-use`, `object-missing` (the bucket holds no service), `data-dir-foreign`
  * (another cluster's table or an interrupted recovery of one), `table-corrupt`, `unsupported`, and those of disk and store.
  */
 export async function recover(options: RecoverOptions): Promise<RecoverReport> {
   const { dataDir, bucketUrl } = placesOf(options.config);
   await requireBucketFolder(bucketUrl);
+  try {
+    return await recoverInto(dataDir, bucketUrl, options);
+  } catch (error) {
+    throw dataDirError(error, dataDir);
+  }
+}
+
+async function recoverInto(dataDir: string, bucketUrl: string, options: RecoverOptions): Promise<RecoverReport> {
   const begun = await requireEmptyOrBegun(dataDir, bucketUrl);
   await mkdir(dataDir, { recursive: true });
   const lock = await lockDirectory(dataDir, { clock: systemClock, random: systemRandom });
@@ -157,9 +166,9 @@ function folderOf(bucketUrl: string): string | undefined {
  * Errors: `data-dir-not-empty`, `data-dir-foreign` where it was begun from another bucket.
  */
 async function requireEmptyOrBegun(dataDir: string, bucketUrl: string): Promise<Begun | undefined> {
-  const names: string[] = await readdir(dataDir).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw new LakeError('internal', `${dataDir} cannot be read`, { cause: error, hint: 'Name a folder with --data-dir.' });
+  const names: string[] = await readdir(dataDir).catch((error: unknown) => {
+    if (isErrno(error, 'ENOENT')) return [];
+    throw error;
   });
   if (names.includes(recoverJournalFile)) {
     const journal = await readRecoverJournal(dataDir);

@@ -1,4 +1,5 @@
 /** A daemon's own folder for spools, so that two daemons on one data directory do not meet, and what dead ones left is removed. */
+import { isErrno } from '../kernel/index.js';
 import { join } from 'node:path';
 import type { Disk, Random } from '../kernel/index.js';
 
@@ -44,7 +45,7 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    return isErrno(error, 'EPERM');
   }
 }
 

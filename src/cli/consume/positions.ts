@@ -1,6 +1,6 @@
 /** Where reading begins and ends: `-o`, and the file that a reading leaves for the next one (`--resume`). */
 import { readFile, rename, writeFile } from 'node:fs/promises';
-import { LakeError, type Offset, type PartitionId, type TimestampMs, type TopicId } from '../../kernel/index.js';
+import { isErrno, LakeError, type Offset, type PartitionId, type TimestampMs, type TopicId } from '../../kernel/index.js';
 import { timeOf } from '../../gateway/index.js';
 import { usageError } from '../exit.js';
 
@@ -58,7 +58,7 @@ export async function readResume(path: string, topic: string, topicId: TopicId):
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (isErrno(error, 'ENOENT')) return undefined;
     throw usageError(`${path} cannot be read: ${(error as Error).message}`, 'Name a file for --resume.');
   }
   let fields: Partial<ResumeFields>;

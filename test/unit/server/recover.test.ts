@@ -1,5 +1,5 @@
 // A data directory out of a bucket alone: at every step where it can be interrupted, and on every bucket that is not what it should be.
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -303,6 +303,14 @@ describe('a recovery', () => {
       await expect(recoverInto(dataDir)).rejects.toMatchObject({ code: 'data-dir-not-empty' });
       expect(readdirSync(dataDir)).toEqual([name]);
     }
+  });
+
+  it('does not take a file for a data directory, and leaves it as it is', async () => {
+    await fillBucket();
+    const dataDir = join(root, 'file');
+    writeFileSync(dataDir, 'mine');
+    await expect(recoverInto(dataDir)).rejects.toMatchObject({ code: 'data-dir-unusable', facts: { path: dataDir } });
+    expect(readFileSync(dataDir, 'utf8')).toBe('mine');
   });
 });
 

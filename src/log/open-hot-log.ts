@@ -229,7 +229,10 @@ class HotLogDirectory implements HotLog {
       appendTimes: { disk: this.#disk, replaceFile: (path, bytes) => this.#ports.pool.replaceFile(path, bytes) },
       logger: this.#ports.logger,
     });
-    const damage = recovered.damage ?? (await this.#flushAnew(directory, recovered.unflushed, recoveryPoint));
+    const damage =
+      recovered.damage ??
+      (await this.#flushAnew(directory, recovered.unflushed, recoveryPoint)) ??
+      this.#openAnew(directory, recovered.segments.active);
     return new HotPartition({ topic, partition, directory }, { ...recovered, damage }, configAtStart, this.#ports);
   }
 
@@ -249,6 +252,19 @@ class HotLogDirectory implements HotLog {
       return error;
     } finally {
       for (const segment of segments.slice(0, fds.length)) segment.file.release();
+    }
+  }
+
+  /** Opens the segment that is written, which stays open from here on. Answers why that failed: that partition is offline, and no other. */
+  #openAnew(directory: string, { file }: Segment): LakeError | undefined {
+    try {
+      file.retain();
+      file.release();
+      return undefined;
+    } catch (cause) {
+      const error = toLakeError(cause, 'log-offline', file.path);
+      this.#ports.logger.error('partition stays offline', { directory, error: error.message });
+      return error;
     }
   }
 

@@ -2,7 +2,7 @@
  * One file of record batches: synchronous appends at a tracked end, reads beside the thread that answers or, of what is in memory, on
  * it, and a descriptor that stays open as long as anybody uses it, so that a read is safe against eviction of what it reads.
  */
-import { type Disk, invariant, LakeError, MiB, systemClock, systemDisk } from '../kernel/index.js';
+import { type Disk, invariant, LakeError, MiB, systemClock, systemDisk, toLakeError } from '../kernel/index.js';
 import { writeWholeSync } from './durable-file.js';
 import { type WarmReader, WarmReads } from './warm-reads.js';
 
@@ -178,7 +178,7 @@ function openFile(disk: Disk, path: string): number {
   try {
     return disk.openSync(path, 'r+');
   } catch (error) {
-    throw unusable(path, error);
+    throw unusable(path, error, `cannot be opened: ${toLakeError(error).message}`);
   }
 }
 
@@ -191,6 +191,6 @@ function readAt(disk: Disk, path: string, fd: number, into: Buffer, at: number, 
   });
 }
 
-function unusable(path: string, cause: unknown): LakeError {
-  return new LakeError('log-offline', `${path} cannot be read`, { cause, hint: 'Look at the disk and its messages.', facts: { path } });
+function unusable(path: string, cause: unknown, what = 'cannot be read'): LakeError {
+  return new LakeError('log-offline', `${path} ${what}`, { cause, hint: 'Look at the disk and its messages.', facts: { path } });
 }

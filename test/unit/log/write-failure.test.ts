@@ -1,8 +1,22 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Disk, systemDisk } from '../../../src/kernel/index.js';
-import { batch, copyOf, openIn, readAll, sequenced, state, topic, values, world } from './hot-world.js';
+import {
+  batch,
+  copyOf,
+  looseConfig,
+  openIn,
+  readAll,
+  sequenced,
+  state,
+  temporaryFolder,
+  topic,
+  topicKey,
+  values,
+  world,
+} from './hot-world.js';
 
 const writeSync: Disk['writeSync'] = (...call) => systemDisk.writeSync(...call);
+const openSync: Disk['openSync'] = (...call) => systemDisk.openSync(...call);
 const disk: { -readonly [Member in keyof Disk]: Disk[Member] } = { ...systemDisk };
 
 afterEach(restore);
@@ -19,6 +33,7 @@ function failAfter(bytes: number, code: string): void {
 
 function restore(): void {
   disk.writeSync = writeSync;
+  disk.openSync = openSync;
 }
 
 describe('an append', () => {
@@ -61,4 +76,30 @@ describe('an append', () => {
     restore();
     expect(values(await readAll(partition))).toEqual(['in pieces']);
   });
+});
+
+describe('a start', () => {
+  it.each(['EIO', 'EACCES'])(
+    'that may not open the segment that is written (%s) has that partition offline, and no other',
+    async (code) => {
+      const dir = await temporaryFolder();
+      const log = await openIn(dir);
+      await log.createPartitions(topic, topicKey, [0, 1], looseConfig);
+      log.partition(topic, 1)!.append(batch({ value: 'kept' }), 1);
+      await log.close();
+      disk.openSync = (path, ...how) => {
+        if (path.includes('flights-0/') && path.endsWith('.log')) throw Object.assign(new Error(code), { code });
+        return openSync(path, ...how);
+      };
+      const started = await openIn(dir, { disk });
+      const [bad, good] = [0, 1].map((partition) => started.partition(topic, partition)!);
+      expect(bad!.offline).toMatchObject({ code: 'log-offline', message: expect.stringContaining(code) as string });
+      expect(() => bad!.append(batch(), 1)).toThrow(expect.objectContaining({ code: 'log-offline' }));
+      expect(values(await readAll(good!))).toEqual(['kept']);
+      disk.openSync = openSync;
+      await started.close();
+      const again = (await openIn(dir)).partition(topic, 0)!;
+      expect(again.append(batch(), 1)).toMatchObject({ baseOffset: 0 });
+    },
+  );
 });

@@ -36,7 +36,9 @@ export function appendTimeHandlers(core: BrokerCore): Required<Pick<ControlHandl
       const logs = logsOf(core, topicId);
       const endOffsets = new Map(ends.map(({ partition, endOffset }) => [partition, endOffset]));
       const parts = logs.map((log) => ({ spans: spansOf(log), endOffset: endOffsets.get(log.partition) ?? 0 }));
-      const cuts = await cutsBetween(parts, afterMs, settledMs(logs, core.clock.nowMs()));
+      const nowMs = core.clock.nowMs();
+      // A table keeps it: not as of a time that a clock which was set back has yet to come to, since a restart may forget it.
+      const cuts = await cutsBetween(parts, afterMs, Math.min(nowMs - 1, settledMs(logs, nowMs)));
       const width = Math.max(-1, ...logs.map((log) => log.partition)) + 1;
       return {
         cuts: cuts.map((cut) => {
@@ -61,9 +63,9 @@ function topicSince(topicId: TopicId, logs: readonly PartitionLog[]): AskedTopic
   return { topicId, logs, sinceMs };
 }
 
-/** From here on nothing that is appended counts as of the time or earlier. */
+/** From here on nothing that is appended counts as of the time or earlier: the present moment where no log counts later already. */
 function settledMs(logs: readonly PartitionLog[], nowMs: TimestampMs): TimestampMs {
-  return Math.min(nowMs - 1, ...logs.map((log) => log.settledAppendMs(nowMs)));
+  return logs.length === 0 ? nowMs - 1 : Math.min(...logs.map((log) => log.settledAppendMs(nowMs)));
 }
 
 const spansOf = (log: PartitionLog) => () => log.appendSpans();

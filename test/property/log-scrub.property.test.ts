@@ -62,10 +62,12 @@ class StepClock implements Clock {
     if (signal === undefined) return systemClock.sleep(ms);
     return new Promise((resolve, reject) => {
       if (signal.aborted) reject(signal.reason as Error);
-      signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+      const onAbort = (): void => reject(signal.reason as Error);
+      signal.addEventListener('abort', onAbort, { once: true });
       this.#wake = () => {
         this.#ms += ms;
         this.#wake = undefined;
+        signal.removeEventListener('abort', onAbort);
         resolve();
       };
     });

@@ -22,9 +22,10 @@ import { setWideApart } from './wide-apart.js';
 
 /** Raw bytes a row group aims at: enough to compress well, little enough to read one for a few records. */
 const rowGroupBytes = 16 * MiB;
-/** DuckDB writes no smaller row groups; its own size is the largest. */
+/** DuckDB writes no smaller row groups. */
 const rowGroupRowsMin = 2048;
-const rowGroupRowsMax = 122_880;
+/** A quarter of DuckDB's own: who asks for little looks through few rows, and with the narrow columns side by side a row group more is no request more. */
+const rowGroupRowsMax = 32_768;
 
 /** Keys of the Parquet footer's key-value metadata. */
 export const footerKeys = {

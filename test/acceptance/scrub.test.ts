@@ -33,12 +33,12 @@ describe('thermocline tier scrub', () => {
       Array.from({ length: 3 }, () => ['orders', 500, undefined]),
     );
 
-    // One bit of a page of values in one, no byte at all of another.
+    // One bit of the page of values in one, which comes first and takes a quarter of it; no byte at all of another.
     const objects = lake.objects();
     const [first, second] = files.map((file) => String(file['key']));
     const path = objects.get(first ?? '')?.path ?? '';
     const bytes = await readFile(path);
-    bytes[Math.floor(bytes.length / 3)]! ^= 1;
+    bytes[Math.floor(bytes.length / 8)]! ^= 1;
     await chmod(path, 0o644);
     await writeFile(path, bytes);
     await rm(objects.get(second ?? '')?.path ?? '');

@@ -2,7 +2,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import type { ColdTier } from '../../src/broker/index.js';
 import { openLogReader } from '../../src/client/index.js';
 import type { ControlMethod, ControlParams, ControlResult, HydratedPart } from '../../src/control/index.js';
@@ -96,13 +96,9 @@ const step = fc.oneof(
 );
 
 describe('ListOffsets over both tiers', () => {
-  let world: Awaited<ReturnType<typeof openWorld>>;
-  beforeAll(async () => {
-    world = await openWorld();
-  });
-  afterAll(() => world.close());
-
   it('answers as a look at every record would, for any log, boundary, eviction and log start', async () => {
+    const world = await openWorld();
+    onTestFinished(() => world.close());
     let topics = 0;
     await fc.assert(
       fc.asyncProperty(

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach } from 'vitest';
+import { onTestFinished } from 'vitest';
 import { type Broker, type ColdTier, startBroker } from '../../../src/broker/index.js';
 import { loadServerConfig } from '../../../src/config/index.js';
 import { type Clock, type Disk, LakeError, systemClock, systemRandom, type TopicId } from '../../../src/kernel/index.js';
@@ -26,10 +26,12 @@ import {
   walkBatches,
 } from '../../../src/wire/index.js';
 
-const closing: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close();
-});
+/** The last that was opened first. A hook of this module would be that of the first file alone which loads it. */
+function atTestEnd(close: () => unknown): void {
+  onTestFinished(async () => {
+    await close();
+  });
+}
 
 /** For brokers that are never to need the cold side. */
 export const noColdTier: ColdTier = {
@@ -51,7 +53,7 @@ export interface TestBrokerOptions {
 
 export async function temporaryFolder(): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'thermocline-broker-'));
-  closing.push(() => rm(dir, { recursive: true, force: true }));
+  atTestEnd(() => rm(dir, { recursive: true, force: true }));
   return dir;
 }
 
@@ -84,7 +86,7 @@ export async function testBroker(options: TestBrokerOptions = {}): Promise<Broke
     // A disk that is given is to be asked for every read.
     storage: options.disk === undefined ? {} : { disk: options.disk, warmReads: { read: () => 0 } },
   });
-  closing.push(() => broker.close());
+  atTestEnd(() => broker.close());
   return broker;
 }
 
@@ -104,7 +106,7 @@ export class WireClient {
     this.closed = new Promise((resolve) => {
       socket.on('close', () => resolve());
     });
-    closing.push(() => socket.destroy());
+    atTestEnd(() => socket.destroy());
   }
 
   static async open(broker: Pick<Broker, 'kafkaAddress'>): Promise<WireClient> {

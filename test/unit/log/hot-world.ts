@@ -3,7 +3,7 @@ import { copyFileSync, mkdirSync, readdirSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
-import { afterEach } from 'vitest';
+import { onTestFinished } from 'vitest';
 import { type Clock, type Disk, type Random, systemClock, topicId, topicName } from '../../../src/kernel/index.js';
 import {
   type Compactor,
@@ -35,17 +35,10 @@ export const looseConfig: LogConfig = {
   timestampAfterMaxMs: 3_600_000,
 };
 
-const folders: string[] = [];
-const logs: HotLog[] = [];
-
-afterEach(async () => {
-  for (const log of logs.splice(0)) await log.close().catch(() => undefined);
-  for (const folder of folders.splice(0)) await fs.rm(folder, { recursive: true, force: true });
-});
-
 export async function temporaryFolder(): Promise<string> {
   const folder = await fs.mkdtemp(join(tmpdir(), 'hot-log-'));
-  folders.push(folder);
+  // A hook of this module would be that of the first file alone which loads it.
+  onTestFinished(() => fs.rm(folder, { recursive: true, force: true }));
   return folder;
 }
 
@@ -88,7 +81,7 @@ export async function openIn(dir: string, options: Partial<HotLogOptions> & Worl
     { dir, flushPolicy: 'group-commit', flushWorkers: 1, producerIdExpirationMs: 86_400_000, ...rest },
     { clock, ...Object.fromEntries(given) },
   );
-  logs.push(log);
+  onTestFinished(() => log.close().catch(() => undefined));
   return log;
 }
 

@@ -9,10 +9,10 @@
  */
 import { join } from 'node:path';
 import {
-  isErrno,
   type ClusterId,
   clusterId,
   type Disk,
+  isErrno,
   freshId,
   isTopicId,
   isTopicName,
@@ -216,7 +216,7 @@ export class MetadataStore {
       try {
         await writeDurably(this.#disk, this.#path, formatContent(content));
       } catch (error) {
-        throw toLakeError(error, isNoSpace(error) ? 'disk-full' : 'internal', `metadata cannot be written to ${this.#path}`);
+        throw toLakeError(error, isErrno(error, 'ENOSPC') ? 'disk-full' : 'internal', `metadata cannot be written to ${this.#path}`);
       }
       this.#content = content;
     });
@@ -228,10 +228,6 @@ function tooManyConfigured({ kind, name }: Configured): LakeError {
     hint: 'Take keys back from groups that are gone, or set them to all groups by the broker’s keys.',
     facts: { kind, name },
   });
-}
-
-function isNoSpace(error: unknown): boolean {
-  return isErrno(error, 'ENOSPC');
 }
 
 async function openClusterId(disk: Disk, path: string, nodeId: number, random: Random): Promise<ClusterId> {

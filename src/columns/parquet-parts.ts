@@ -221,11 +221,10 @@ type PartPiece = PartPlan['pieces'][number];
 /** The part with these row groups and the leaves of these columns. `groups` are places in the layout, ascending. */
 export function planPart(layout: PartLayout, groups: readonly number[], columns: ReadonlySet<number>): PartPlan {
   const leaves = layout.columnOfLeaf.flatMap((column, leaf) => (columns.has(column) ? [leaf] : []));
-  const { pieces, end } = placed(
+  const { pieces, end, bytesMax } = placed(
     layout,
     groups.flatMap((group) => leaves.map((leaf) => [group, leaf] as const)),
   );
-  const bytesMax = end + layout.footerBytes + movedBytesMax * (pieces.length + groups.length);
   return { end, bytesMax, footer: () => partFooter(layout, groups, columns, pieces, end), pieces };
 }
 
@@ -239,8 +238,7 @@ export function planApart(layout: PartLayout, first: ReadonlySet<number>): PartP
     groups.flatMap((group) =>
       layout.columnOfLeaf.flatMap((column, leaf) => (first.has(column) === isFirst ? [[group, leaf] as const] : [])),
     );
-  const { pieces, end } = placed(layout, [...leavesWhere(true), ...leavesWhere(false)]);
-  const bytesMax = end + layout.footerBytes + movedBytesMax * (pieces.length + groups.length);
+  const { pieces, end, bytesMax } = placed(layout, [...leavesWhere(true), ...leavesWhere(false)]);
   const footer = (): Buffer => {
     const moved = movedGroups(layout, groups, pieces, end).map(({ entry, columns, at }) =>
       without(
@@ -258,10 +256,7 @@ export function planApart(layout: PartLayout, first: ReadonlySet<number>): PartP
 }
 
 /** One chunk behind the other, from the file's beginning on. */
-function placed(
-  layout: PartLayout,
-  order: readonly (readonly [group: number, leaf: number])[],
-): { readonly pieces: readonly PartPiece[]; readonly end: number } {
+function placed(layout: PartLayout, order: readonly (readonly [group: number, leaf: number])[]): Omit<PartPlan, 'footer'> {
   let end = magic.length;
   const pieces = order.map(([at, leaf]) => {
     const from = (layout.groups[at] as GroupLayout).chunks[leaf] as ChunkPlace;
@@ -269,7 +264,8 @@ function placed(
     end += from.bytes;
     return piece;
   });
-  return { pieces, end };
+  const groups = new Set(order.map(([at]) => at)).size;
+  return { pieces, end, bytesMax: end + layout.footerBytes + movedBytesMax * (pieces.length + groups) };
 }
 
 interface MovedGroup {

@@ -9,8 +9,8 @@
  * | behind      | chunks of all other columns, row group by row group |
  * | behind      | the footer, its positions moved |
  */
-import { closeSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
-import { invariant, MiB } from '../kernel/index.js';
+import { closeSync, openSync, readSync, unlinkSync } from 'node:fs';
+import { invariant, MiB, systemDisk, writeWholeSync } from '../kernel/index.js';
 import { readFooterBytes } from './parquet-footer.js';
 import { planApart, type PartPlan, readPartLayout } from './parquet-parts.js';
 
@@ -28,7 +28,7 @@ export function setWideApart(path: string, wide: ReadonlySet<number>): void {
     const target = openSync(path, 'wx');
     try {
       copyPieces(source, target, plan);
-      writeAt(target, plan.footer(), plan.end);
+      writeWholeSync(systemDisk, target, plan.footer(), plan.end);
     } finally {
       closeSync(target);
     }
@@ -40,12 +40,12 @@ export function setWideApart(path: string, wide: ReadonlySet<number>): void {
 function copyPieces(source: number, target: number, plan: PartPlan): void {
   const buffer = Buffer.allocUnsafe(copyBytes);
   readAt(source, buffer, 4, 0);
-  writeAt(target, buffer.subarray(0, 4), 0);
+  writeWholeSync(systemDisk, target, buffer.subarray(0, 4), 0);
   for (const { from, to, bytes } of runsOf(plan)) {
     for (let done = 0; done < bytes; ) {
       const length = Math.min(copyBytes, bytes - done);
       readAt(source, buffer, length, from + done);
-      writeAt(target, buffer.subarray(0, length), to + done);
+      writeWholeSync(systemDisk, target, buffer.subarray(0, length), to + done);
       done += length;
     }
   }
@@ -74,8 +74,4 @@ function readAt(file: number, into: Buffer, bytes: number, at: number): void {
     invariant(read > 0, 'a file has the chunks that its footer names', { at });
     done += read;
   }
-}
-
-function writeAt(file: number, bytes: Buffer, at: number): void {
-  for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done, bytes.length - done, at + done);
 }

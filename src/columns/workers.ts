@@ -6,7 +6,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { readdirSync, rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isErrno, entryPath, errorFromPlain, GiB, LakeError, MiB, Semaphore } from '../kernel/index.js';
+import { entryPath, errorFromPlain, isErrno, GiB, LakeError, MiB, Semaphore } from '../kernel/index.js';
 import type { ColumnJob, ColumnJobKind, ColumnJobs, ColumnWorkers } from './jobs.js';
 import type { WorkerAnswer, WorkerRequest } from './worker-protocol.js';
 

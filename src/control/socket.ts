@@ -4,7 +4,7 @@
  */
 import { chmod, lstat, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { isErrno, errorFromPlain, errorToPlain, LakeError, type PlainError, toLakeError } from '../kernel/index.js';
+import { errorFromPlain, errorToPlain, isErrno, LakeError, type PlainError, toLakeError } from '../kernel/index.js';
 import { type ControlAddress, formatControlAddress, parseControlAddress } from './address.js';
 import { type Channel, ControlConnection } from './connection.js';
 import { encodeFrameHead, type Frame, FrameDecoder, frameBytesMax, frameKinds, noPayload } from './frames.js';

@@ -102,3 +102,9 @@ export async function writeAll(file: Pick<DiskFile, 'write'>, bytes: Uint8Array,
     done += bytesWritten;
   }
 }
+
+/** Writes all of `bytes` at `position`, however short the single writes are. */
+export function writeWholeSync(disk: Disk, fd: number, bytes: Uint8Array, position: number): void {
+  let written = 0;
+  while (written < bytes.length) written += disk.writeSync(fd, bytes, written, bytes.length - written, position + written);
+}

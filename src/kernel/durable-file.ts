@@ -1,7 +1,7 @@
 /** Small files that survive any kill: whole new content, or the old one. */
-import { isErrno } from './errno.js';
 import { dirname } from 'node:path';
 import type { Disk } from './disk.js';
+import { isErrno } from './errno.js';
 
 /**
  * Replaces a file: temporary file, fsync, rename, fsync of the directory. One write of a temporary path at a time. Errors are the

@@ -3,9 +3,9 @@
  * (sched(7)) shares processors among sessions first, and ranks by nice values only within one. So a process that gives way
  * begins a session of its own (forked with `detached`), and lowers the session's share as well.
  */
-import { isErrno } from './errno.js';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
+import { isErrno } from './errno.js';
 
 const sessionShareFile = '/proc/self/autogroup';
 /** The system takes a new share every tenth of a second at most, of all processes together. */

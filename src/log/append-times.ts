@@ -15,9 +15,9 @@
  * | 8     | end offset                                 |
  */
 import { crc32c } from '@node-rs/crc32';
-import { type Disk, invariant, LakeError, type Offset, secondMs, type TimestampMs } from '../kernel/index.js';
+import { type Disk, invariant, LakeError, type Offset, secondMs, type TimestampMs, writeWholeSync } from '../kernel/index.js';
 import { type AppendSpan, isWithin, type Spans, spansMax, thinSpans } from './append-spans.js';
-import { readFileIfThereSync, replaceFileSync, writeWholeSync } from './durable-file.js';
+import { readFileIfThereSync, replaceFileSync } from './durable-file.js';
 
 const headerBytes = 8;
 const spanBytes = 28;

@@ -6,7 +6,7 @@
  * be without records. So segments follow on one another without holes, as everything that opens or reads a log expects.
  */
 import { join } from 'node:path';
-import { type Disk, LakeError, MiB, type Offset, secondMs, type TimestampMs } from '../kernel/index.js';
+import { type Disk, LakeError, MiB, type Offset, secondMs, type TimestampMs, writeWholeSync } from '../kernel/index.js';
 import {
   batchBytes,
   batchHeaderBytes,
@@ -21,7 +21,7 @@ import {
 import { endFault, headerFault } from './batch-walk.js';
 import { compactBatch } from './compact-batch.js';
 import { groupSegments } from './compaction-plan.js';
-import { fsyncDirectorySync, writeWholeSync } from './durable-file.js';
+import { fsyncDirectorySync } from './durable-file.js';
 import { KeyOffsets } from './key-offsets.js';
 import { offsetFile, suffixes } from './log-files.js';
 import { damagedAt } from './segment-file.js';

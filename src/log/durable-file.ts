@@ -2,9 +2,8 @@
  * Small files that must be whole after any kill: written beside, fsynced, renamed, and the folder fsynced. Synchronous,
  * because it runs in flush workers and at start, never on the thread that answers.
  */
-import { isErrno } from '../kernel/index.js';
 import { dirname, join } from 'node:path';
-import type { Disk } from '../kernel/index.js';
+import { type Disk, isErrno, writeWholeSync } from '../kernel/index.js';
 import { suffixes } from './log-files.js';
 
 /** Makes names in a folder (new files, renames, removals) survive a power cut. */
@@ -15,12 +14,6 @@ export function fsyncDirectorySync(disk: Disk, path: string): void {
   } finally {
     disk.closeSync(fd);
   }
-}
-
-/** Writes all of `bytes` at `position`, however short the single writes are. */
-export function writeWholeSync(disk: Disk, fd: number, bytes: Uint8Array, position: number): void {
-  let written = 0;
-  while (written < bytes.length) written += disk.writeSync(fd, bytes, written, bytes.length - written, position + written);
 }
 
 /** Replaces a file so that after any kill it holds either what it held or `bytes`. */

@@ -2,8 +2,7 @@
  * One file of record batches: synchronous appends at a tracked end, reads beside the thread that answers or, of what is in memory, on
  * it, and a descriptor that stays open as long as anybody uses it, so that a read is safe against eviction of what it reads.
  */
-import { type Disk, invariant, LakeError, MiB, systemClock, systemDisk, toLakeError } from '../kernel/index.js';
-import { writeWholeSync } from './durable-file.js';
+import { type Disk, invariant, LakeError, MiB, systemClock, systemDisk, toLakeError, writeWholeSync } from '../kernel/index.js';
 import { type WarmReader, WarmReads } from './warm-reads.js';
 
 /** Descriptors of idle segments kept open in all: they cost the process's limit, not memory. Segments in use come on top. */

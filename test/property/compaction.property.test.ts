@@ -4,10 +4,10 @@
  */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { Disk } from '../../src/kernel/index.js';
+import { type Disk, writeWholeSync } from '../../src/kernel/index.js';
 import { compactSegments, type CompactionJob } from '../../src/log/compact-segments.js';
 import { finishSwaps, swapSegmentsSync } from '../../src/log/compaction-swap.js';
-import { fsyncDirectorySync, writeWholeSync } from '../../src/log/durable-file.js';
+import { fsyncDirectorySync } from '../../src/log/durable-file.js';
 import { offsetFile, offsetOfFile, suffixes } from '../../src/log/log-files.js';
 import { idleFilesMax, OpenFiles } from '../../src/log/segment-file.js';
 import {
